@@ -1,0 +1,1 @@
+"""What a production cycle runs: the plan, the tiers, the parameters, the jobs and the views."""
