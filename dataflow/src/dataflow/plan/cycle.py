@@ -1,0 +1,236 @@
+"""A production cycle as the plan sees it: its configuration, metadata, data, and the jobs that follow from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from . import parcatalog
+from .config import Setup, read_config
+from .errors import UserError
+from .inventory import Inventory, daq_format, scan
+from .metadata import Metadata
+from .model import Channel, Job, Key
+from .parcatalog import ParCatalog
+from .paths import Paths
+from .scheme import KeyScheme, scheme_of
+from .stepconfig import StepConfig
+from .steps import BY_NAME, DAQ, STEPS, Step, calibrated_tiers, inputs_of
+from .validity import Folder
+from .words import nearest
+
+
+class Cycle:
+    """One production cycle. Nothing is read before it is needed, nothing twice, and nothing is written.
+
+    Parameters
+    ----------
+    setup
+        Its configuration.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.scheme: KeyScheme = scheme_of(setup.keys, f"{setup.file}: keys")
+        self.metadata = Metadata(setup, self.scheme)
+        self.paths = Paths(setup, self.scheme)
+        self._jobs: dict[tuple[str, Key], Job] = {}
+        self._par_folders: dict[str, Folder] = {}
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """The DAQ and raw files that are there."""
+        daq = self.setup.path("tier_daq") if self.paths.inside("tier_raw") else None
+        return scan(daq, self.setup.path("tier_raw"), self.scheme)
+
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """The keys of all files, sorted by time, without those that the metadata says to ignore."""
+        ignored = self.metadata.datasets.ignored
+        found = {*self.inventory.daq, *self.inventory.raw}
+        return tuple(sorted((key for key in found if str(key) not in ignored), key=lambda key: key.order))
+
+    @cached_property
+    def runs(self) -> Mapping[str, tuple[Key, ...]]:
+        """The keys of each run, sorted by time."""
+        runs: dict[str, list[Key]] = {}
+        for key in self.keys:
+            runs.setdefault(key.run, []).append(key)
+        return {run: tuple(keys) for run, keys in runs.items()}
+
+    @cached_property
+    def catalog(self) -> ParCatalog:
+        """Which calibration run gives the parameters for which file."""
+        overrides = self.metadata.datasets.run_overrides if self.scheme.choice == "time" else ()
+        return parcatalog.build(self.keys, self.scheme, overrides)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that this cycle runs: those of the scheme's tiers whose output lies in the cycle."""
+        return tuple(step for step in STEPS if step.tier in self.scheme.tiers and self.makes(step))
+
+    def makes(self, step: Step) -> bool:
+        """Whether the cycle makes the outputs of a step; those of a redirected path are only read."""
+        return self.paths.inside(f"{'tier' if step.kind == 'tier' else 'par'}_{step.tier}")
+
+    def job(self, step: str, key: str | Key) -> Job:
+        """Everything that the job of a step must know.
+
+        Parameters
+        ----------
+        step
+            Name of the step.
+        key
+            The key of the file; for parameters and run files that of the first file of the run.
+
+        Raises
+        ------
+        UserError
+            If there is no such step or file, parameters are missing, or the metadata is wrong.
+        """
+        name = key if isinstance(key, Key) else self.scheme.key(key)
+        if (step, name) not in self._jobs:
+            self._jobs[step, name] = self._job(self._step(step), name)
+        return self._jobs[step, name]
+
+    def validity(self, tier: str) -> list[dict[str, Any]]:
+        """The content of a parameter folder's ``validity.yaml``."""
+        template, folder = self.paths.par(tier), self.setup.path(f"par_{tier}")
+        return self.catalog.validity(lambda key: os.path.relpath(self.paths.fill(template, key), folder))
+
+    def _step(self, name: str) -> Step:
+        if name not in BY_NAME:
+            raise UserError(f"there is no step {name!r}", hint=nearest(name, BY_NAME))
+        return BY_NAME[name]
+
+    def _job(self, step: Step, key: Key) -> Job:
+        self._check_key(step, key)
+        inputs = {role: self._inputs(step, role, key) for role in self.roles(step)}
+        outputs = {role: self.paths.fill(form, key) for role, form in self.paths.outputs(step).items()}
+        config = self.config(step, key)
+        return Job(
+            step=step.name,
+            key=key,
+            inputs=inputs,
+            outputs=outputs,
+            channels=self._channels(step, key, config),
+            config=config,
+            overrides_of=self._overrides(step, key),
+            log=self.paths.fill(self.paths.log(step), key),
+            setup=self.setup,
+            _read=self.metadata.reader,
+        )
+
+    def roles(self, step: Step) -> tuple[str, ...]:
+        """The input roles of a step, without the tiers that the key scheme does not have."""
+        names = (*self.scheme.tiers, DAQ)
+        return tuple(role for role in inputs_of(step) if role.removeprefix("par_") in names or role in BY_NAME)
+
+    def config(self, step: Step, key: Key) -> StepConfig:
+        """The resolved configuration of a step for a key."""
+        rule = step.rule
+        if "{daq}" in rule:
+            rule = rule.format(daq=daq_format(self._daq(key)))
+        return self.metadata.config(rule, key) if rule else StepConfig(step.name)
+
+    def _check_key(self, step: Step, key: Key) -> None:
+        if step.kind == "validity":
+            return
+        if key.run not in self.runs or key not in self.runs[key.run]:
+            if str(key) in self.metadata.datasets.ignored:
+                raise UserError(f"{key} is in the list of ignored files", hint="see datasets/ignored_daq_cycles.yaml")
+            raise UserError(f"there is no data file for {key}", hint=f"DAQ files are in {self.setup.path('tier_daq')}")
+        if step.kind == "par" and key not in self.catalog:
+            first = self.runs[key.run][0]
+            raise UserError(f"{step.name} is not made for {key}", hint=f"its run begins with {first}")
+
+    def _inputs(self, step: Step, role: str, key: Key) -> tuple[Path, ...]:
+        if role == DAQ:
+            return (self._daq(key),)
+        if role in BY_NAME and BY_NAME[role].part_of == step.tier and step.is_merge:
+            return (self.paths.fill(self.paths.part(BY_NAME[role]), key),)
+        if role.startswith("par_"):
+            return self._pars(role.removeprefix("par_"), key)
+        keys = self.runs[key.run] if step.per_run else (key,)
+        return tuple(self._tier(role, each) for each in keys)
+
+    def _daq(self, key: Key) -> Path:
+        path = self.inventory.daq.get(key)
+        if path is None:
+            raise UserError(f"there is no DAQ file for {key}", hint=f"looked in {self.setup.path('tier_daq')}")
+        return path
+
+    def _tier(self, tier: str, key: Key) -> Path:
+        if tier == "raw" and key in self.inventory.raw:
+            return self.inventory.raw[key]
+        return self.paths.fill(self.paths.tier(tier), key)
+
+    def _pars(self, tier: str, key: Key) -> tuple[Path, ...]:
+        """The parameter files of a tier that hold for a key."""
+        if tier not in calibrated_tiers():
+            return ()
+        if not self.paths.inside(f"par_{tier}"):
+            return self._foreign_pars(tier, key)
+        keys = self.catalog.at(key)
+        if keys is None:
+            return self._no_pars(tier, key, self.catalog.first(key))
+        return tuple(self.paths.fill(self.paths.par(tier), each) for each in keys)
+
+    def _foreign_pars(self, tier: str, key: Key) -> tuple[Path, ...]:
+        """Parameter files of another cycle, by the validity list that lies beside them."""
+        if tier not in self._par_folders:
+            self._par_folders[tier] = Folder(self.setup.path(f"par_{tier}"), self.metadata.reader)
+        folder = self._par_folders[tier]
+        return folder.files(key.timestamp, key.datatype) or self._no_pars(
+            tier, key, folder.validity.first(key.datatype)
+        )
+
+    def _no_pars(self, tier: str, key: Key, first: str | None) -> tuple[Path, ...]:
+        if self.setup.options.get("allow_none_par"):
+            return ()
+        known = f"the first ones are valid from {first}" if first else self._no_calibration(key)
+        hint = "add a calibration run before it, or set allow_none_par: true to go on without parameters"
+        raise UserError(f"there are no {tier} parameters for {key}: {known}", hint=hint)
+
+    def _no_calibration(self, key: Key) -> str:
+        shared = ", ".join(f"{name} {key[name]}" for name in self.scheme.shared)
+        return f"no calibration data ({' or '.join(self.scheme.calibration)}) of {shared} is there"
+
+    def _overrides(self, step: Step, key: Key) -> dict[str, tuple[Path, ...]]:
+        tiers = [role.removeprefix("par_") for role in self.roles(step) if role.startswith("par_")]
+        return {f"par_{tier}": self.metadata.overrides(tier, key) for tier in tiers if tier in calibrated_tiers()}
+
+    def _channels(self, step: Step, key: Key, config: StepConfig) -> tuple[Channel, ...]:
+        if step.kind == "validity":
+            return ()
+        channels = self.metadata.channels(key)
+        if not step.systems:
+            return channels
+        chosen = tuple(c for c in channels if self._wanted(step, c, config))
+        self.metadata.require_statuses(chosen, key)
+        return tuple(channel for channel in chosen if channel.processable)
+
+    def _wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
+        named = channel.system in step.optional_systems and config.names(channel)
+        return channel.system in step.systems or named
+
+
+def open_cycle(config: str | os.PathLike[str], experiment: str | None = None) -> Cycle:
+    """Open the cycle of a configuration file.
+
+    Parameters
+    ----------
+    config
+        The configuration file.
+    experiment
+        Name of the setup in it, None for the only one or ``l200``.
+
+    Raises
+    ------
+    UserError
+        If the configuration is wrong.
+    """
+    return Cycle(read_config(config, experiment))

@@ -1,0 +1,137 @@
+"""The metadata of a cycle: channels, statuses, step configuration, overrides. Read when asked for, each file once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .config import Setup
+from .datasets import Datasets
+from .errors import UserError
+from .model import SYSTEMS, Channel, Key
+from .scheme import KeyScheme
+from .stepconfig import StepConfig, StepConfigs
+from .textfile import Reader
+from .validity import Folder
+from .words import nearest
+
+MUST_HAVE_STATUS = ("geds", "spms")
+SWITCHES = {True: "on", False: "off"}
+"""YAML takes an unquoted ``on`` for true; the collaboration's files quote it, people's files do not always."""
+
+
+class Metadata:
+    """The metadata that a setup points to.
+
+    Parameters
+    ----------
+    setup
+        The configuration; its paths ``inputs``, ``config``, ``chan_map``, ``detector_status`` and ``par_overwrite``.
+    scheme
+        What keys look like.
+    """
+
+    def __init__(self, setup: Setup, scheme: KeyScheme) -> None:
+        self.reader = Reader()
+        self.scheme = scheme
+        self.channelmaps = Folder(setup.path("chan_map") / "channelmaps", self.reader)
+        self.statuses = Folder(setup.path("detector_status") / "statuses", self.reader)
+        self.datasets = Datasets(setup.path("detector_status"), scheme, self.reader)
+        self._overrides_path = setup.path("par_overwrite")
+        self._overrides: dict[str, Folder] = {}
+        folder = Folder(setup.path("config"), self.reader)
+        self._configs = StepConfigs(folder, _root(setup.path("inputs"), folder.path), self.reader)
+        self._channels: dict[tuple[int, int], tuple[Channel, ...]] = {}
+
+    def config(self, rule: str, key: Key) -> StepConfig:
+        """The configuration of a step for a key."""
+        return self._configs.at(rule, key.timestamp, key.datatype)
+
+    def overrides(self, tier: str, key: Key) -> tuple[Path, ...]:
+        """The hand-made parameter files of a tier that hold for a key, in the order in which they are merged."""
+        if tier not in self._overrides:
+            self._overrides[tier] = Folder(self._overrides_path / tier, self.reader)
+        return self._overrides[tier].files(key.timestamp, key.datatype)
+
+    def channels(self, key: Key) -> tuple[Channel, ...]:
+        """All channels that are there for a key, sorted by name.
+
+        Raises
+        ------
+        UserError
+            If no channel map is valid then, or an entry has a wrong form; file and line are named.
+        """
+        if self.scheme.detector:
+            return (Channel(key[self.scheme.detector], "geds"),)
+        entries = self.channelmaps.require(key.timestamp, key.datatype)
+        statuses = self.statuses.on(key.timestamp, key.datatype)
+        known = self._channels.get((id(entries), id(statuses)))
+        if known is None:
+            made = [self._channel(name, entries, statuses, key) for name in sorted(entries)]
+            self._check_numbers(made, key)
+            known = self._channels[id(entries), id(statuses)] = tuple(made)
+        return known
+
+    def require_statuses(self, channels: tuple[Channel, ...], key: Key) -> None:
+        """Refuse channels of detectors whose status nobody has written down.
+
+        Raises
+        ------
+        UserError
+            It names the detector and the file to mend.
+        """
+        if self.scheme.detector:
+            return
+        statuses = self.statuses.require(key.timestamp, key.datatype)
+        for channel in channels:
+            if channel.name not in statuses and channel.system in MUST_HAVE_STATUS:
+                file = self.statuses.files(key.timestamp, key.datatype)[-1]
+                raise UserError(
+                    f"{file}: {channel.name} ({channel.system}) has no status at {key.timestamp}",
+                    hint=f"add {channel.name}: {{processable: true, usability: 'on'}} to it, or processable: false",
+                )
+
+    def _channel(self, name: str, entries: Mapping[str, Any], statuses: Mapping[str, Any], key: Key) -> Channel:
+        entry, status = entries[name], statuses.get(name) or {}
+        if not isinstance(entry, Mapping):
+            raise self._map_error(f"{name} must be a mapping", key, name)
+        system, daq = entry.get("system"), entry.get("daq") or {}
+        if system not in SYSTEMS:
+            hint = nearest(str(system), SYSTEMS)
+            raise self._map_error(f"{name} has the unknown system {system!r}", key, name, "system", hint=hint)
+        rawid, fcid = daq.get("rawid"), daq.get("fcid")
+        if not isinstance(rawid, int) or isinstance(rawid, bool):
+            raise self._map_error(f"{name}: daq.rawid must be a whole number, not {rawid!r}", key, name, "daq", "rawid")
+        if not isinstance(status, Mapping) or not isinstance(status.get("processable", True), bool):
+            raise self._status_error(f"{name}: processable must be true or false", key, name, "processable")
+        usability = status.get("usability", "on")
+        return Channel(
+            name=str(entry.get("name", name)),
+            system=system,
+            rawid=rawid,
+            fcid=fcid if isinstance(fcid, int) else None,
+            processable=status.get("processable", True),
+            usability=SWITCHES[usability] if isinstance(usability, bool) else str(usability),
+            psd=status.get("psd") or {},
+            daq=daq,
+        )
+
+    def _check_numbers(self, channels: list[Channel], key: Key) -> None:
+        seen: dict[int | None, str] = {}
+        for channel in channels:
+            other = seen.setdefault(channel.rawid, channel.name)
+            if other != channel.name:
+                message = f"{other} and {channel.name} have the same daq.rawid {channel.rawid}"
+                raise self._map_error(message, key, channel.name, "daq", "rawid")
+
+    def _map_error(self, message: str, key: Key, *place: str, hint: str = "") -> UserError:
+        return self.channelmaps.error(message, key.timestamp, key.datatype, *place, hint=hint)
+
+    def _status_error(self, message: str, key: Key, *place: str) -> UserError:
+        return self.statuses.error(message, key.timestamp, key.datatype, *place)
+
+
+def _root(inputs: Path, folder: Path) -> Path:
+    """The metadata tree that configuration files must lie in: the usual one, or the folder if it is elsewhere."""
+    return inputs if folder.is_relative_to(inputs) else folder

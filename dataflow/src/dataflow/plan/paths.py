@@ -1,0 +1,91 @@
+"""Where files are: one template a kind of file, filled with the fields of a key (or with Snakemake's wildcards)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from .config import Setup
+from .model import Key
+from .scheme import KeyScheme
+from .steps import Step
+
+PLOT_SUFFIX = ".pdf"
+
+
+class Paths:
+    """The paths of a setup.
+
+    Templates are relative to the cycle where they lie in it, so that a cycle can be moved, else absolute.
+    """
+
+    def __init__(self, setup: Setup, scheme: KeyScheme) -> None:
+        self._setup, self._scheme = setup, scheme
+        self._folders: dict[str, str] = {}
+
+    def folder(self, name: str) -> str:
+        """The path called `name` in the configuration, with braces doubled so that it can stand in a template."""
+        if name not in self._folders:
+            path = self.relative(self._setup.path(name))
+            self._folders[name] = path.replace("{", "{{").replace("}", "}}")
+        return self._folders[name]
+
+    def relative(self, path: Path) -> str:
+        """A path as workflow files spell it: relative to the cycle if it lies in it, else absolute."""
+        text, cycle = os.fspath(path), os.fspath(self._setup.directory) + os.sep
+        return text.removeprefix(cycle)
+
+    def inside(self, name: str) -> bool:
+        """Whether the path called `name` lies in the cycle, so that the cycle makes its files."""
+        return self._setup.path(name).is_relative_to(self._setup.directory)
+
+    def absolute(self, text: str) -> Path:
+        """The path that a workflow file spells."""
+        return self._setup.directory / text
+
+    def tier(self, tier: str) -> str:
+        """Template of the files of a tier."""
+        run_files = self._scheme.run_files or {}
+        if tier in run_files:
+            return f"{self.folder(f'tier_{tier}')}/{run_files[tier][0]}/{self._scheme.run_template}-tier_{tier}.lh5"
+        return self._keyed(f"tier_{tier}", f"-tier_{tier}.lh5")
+
+    def par(self, tier: str) -> str:
+        """Template of the parameter files of a tier."""
+        return self._keyed(f"par_{tier}", f"-par_{tier}.yaml")
+
+    def part(self, step: Step) -> str:
+        """Template of the result of one step of a calibration."""
+        return f"{self.folder('tmp_par')}/{self._scheme.key_template}-{step.name}.yaml"
+
+    def plot(self, step: Step) -> str:
+        """Template of the figures of a step."""
+        name = step.name.replace("par_", "plt_", 1)
+        return (
+            f"{self.folder('plt')}/{step.tier}/{self._scheme.directory}/{self._scheme.key_template}-{name}{PLOT_SUFFIX}"
+        )
+
+    def validity(self, tier: str) -> str:
+        """The validity list of a tier's parameter files."""
+        return f"{self.folder(f'par_{tier}')}/validity.yaml"
+
+    def log(self, step: Step) -> str:
+        """Template of the log of a step."""
+        return f"{self.folder('tmp_log')}/{step.name}/{self._scheme.key_template}-{step.name}.log"
+
+    def outputs(self, step: Step) -> Mapping[str, str]:
+        """Templates of everything that a step makes, by role."""
+        if step.kind == "tier":
+            return {"tier": self.tier(step.tier)}
+        if step.kind == "validity":
+            return {"par": self.validity(step.tier)}
+        made = {"par": self.part(step) if step.part_of else self.par(step.tier)}
+        return made | ({"plt": self.plot(step)} if step.plot else {})
+
+    def fill(self, template: str, key: Key) -> Path:
+        """The absolute path that a template names for a key."""
+        return self.absolute(template.format_map(key.fields))
+
+    def _keyed(self, folder: str, ending: str) -> str:
+        return f"{self.folder(folder)}/{self._scheme.directory}/{self._scheme.key_template}{ending}"

@@ -1,0 +1,206 @@
+"""Step configuration: the entry of a rule in ``dataprod/config``, resolved for one time and category."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .merge import merged_all
+from .model import Channel
+from .steps import STEPS
+from .textfile import Reader, kind
+from .validity import Folder
+from .words import nearest
+
+RULES = "snakemake_rules"
+DEFAULT = "__default__"
+DEFAULTS = Path(__file__).resolve().parents[1] / "defaults"
+DAQ_RULES = ("tier_raw_fcio", "tier_raw_orca")
+OTHER_RULES: Mapping[str, tuple[str, ...]] = {
+    "tier_raw_blind": ("settings", "config"),
+    "tier_raw_blind_check": (),
+    "tier_psp": ("processing_chain",),
+    "tier_ann": ("processing_chain",),
+    "tier_pan": ("processing_chain",),
+    "tier_pht": ("hit_config",),
+    "pars_tcm_pulser": ("pulser_config",),
+    "pars_dsp_peak_selection": ("peak_config", "processing_chain"),
+    "pars_dsp_nopt": ("optimiser_config", "processing_chain"),
+    "pars_dsp_eopt": ("optimiser_config", "processing_chain"),
+    "pars_dsp_dplms": ("dplms_pars", "proc_chain"),
+    "pars_psp_dplms": ("dplms_pars", "proc_chain"),
+    "pars_psp": ("psp_config",),
+    "pars_spms_dsp_trg_thr": ("processing_chain", "settings"),
+    "pars_hit_qc": ("qc_config",),
+    "pars_pht_qc": ("qc_config",),
+    "pars_pht_ecal": ("ecal_config",),
+    "pars_hit_aoecal": ("aoecal_config",),
+    "pars_hit_lqcal": ("lqcal_config",),
+    "pars_pht_lqcal": ("lqcal_config",),
+    "pars_pht_partcal": ("pars_pht_partcal_config",),
+    "pars_pht_aoecal": ("par_pht_aoecal_config",),
+}
+"""Rules that the collaboration's metadata configures and no step here reads yet, with their inputs."""
+
+
+def known_rules() -> Mapping[str, tuple[str, ...]]:
+    """The rules that metadata may configure, with the names of their inputs."""
+    own = {step.rule.format(daq=form): step.configs for step in STEPS if step.rule for form in ("fcio", "orca")}
+    return dict(OTHER_RULES) | own
+
+
+@dataclass(frozen=True)
+class StepConfig:
+    """How a step works at one time.
+
+    Attributes
+    ----------
+    rule
+        Name of the entry in the metadata.
+    inputs
+        Configuration files by name: a path, a list of paths, or a mapping by detector with ``__default__``.
+    options
+        Settings of the step.
+    """
+
+    rule: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    _root: Path = Path()
+    _base: Path = Path()
+    _reader: Reader = field(default_factory=Reader, repr=False, compare=False)
+
+    def read(self, name: str, channel: Channel | None = None) -> dict[str, Any] | None:
+        """The configuration called `name`, for a channel if one is given.
+
+        Its files are merged from left to right. A channel's own entry comes before ``__default__``; what the
+        metadata leaves out comes from the defaults that are shipped, by rule and system.
+
+        Parameters
+        ----------
+        name
+            Name of the input; dots lead into an entry of several files: ``out_spec.geds_config``.
+        channel
+            The channel, None for what all channels share.
+
+        Returns
+        -------
+        dict or None
+            A fresh mapping, None if neither the metadata nor the defaults say anything.
+
+        Raises
+        ------
+        UserError
+            If a file is missing, not valid, or outside the metadata.
+        """
+        files = self.files(name, channel)
+        return merged_all(self._reader(path).mapping() for path in files) if files else None
+
+    def files(self, name: str, channel: Channel | None = None) -> tuple[Path, ...]:
+        """The files that :meth:`read` merges."""
+        value = self._entry(name)
+        if isinstance(value, Mapping):
+            own = value.get(channel.name) if channel else None
+            value = value.get(DEFAULT) if own is None else own
+        if value is None:
+            return self._default(name, channel)
+        return self._paths(name, value)
+
+    def names(self, channel: Channel) -> bool:
+        """Whether the metadata configures a channel by name."""
+        return any(isinstance(value, Mapping) and channel.name in value for value in self.inputs.values())
+
+    def _entry(self, name: str) -> object:
+        value: object = self.inputs
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+    def _default(self, name: str, channel: Channel | None) -> tuple[Path, ...]:
+        stems = [f"{name}-{channel.system}", name] if channel else [name]
+        paths = (DEFAULTS / self.rule / f"{stem}.yaml" for stem in stems)
+        return next(((path,) for path in paths if path.is_file()), ())
+
+    def _paths(self, name: str, value: object) -> tuple[Path, ...]:
+        parts = value if isinstance(value, list) else [value]
+        return tuple(self._path(name, part) for part in parts)
+
+    def _path(self, name: str, text: object) -> Path:
+        where = f"{RULES}.{self.rule}.inputs.{name}"
+        if not isinstance(text, str):
+            raise UserError(f"{where} must be a file name, not {kind(text)}", hint=f"see {self._base}")
+        path = self._base / text
+        if not path.resolve().is_relative_to(self._root.resolve()):
+            raise UserError(
+                f"{where}: {text!r} lies outside the metadata {self._root}", hint="use a file of the metadata"
+            )
+        if not path.is_file():
+            raise UserError(f"{where}: there is no file {path}", hint=f"it is named in {self._base}")
+        return path
+
+
+class StepConfigs:
+    """The step configurations of a metadata tree.
+
+    Parameters
+    ----------
+    folder
+        ``dataprod/config``.
+    root
+        The metadata; configuration files must lie in it.
+    reader
+        Reads and keeps files.
+    """
+
+    def __init__(self, folder: Folder, root: Path, reader: Reader) -> None:
+        self._folder, self._root, self._reader = folder, root, reader
+        self._found: dict[tuple[int, str], StepConfig] = {}
+        self._known = known_rules()
+
+    def at(self, rule: str, timestamp: str, category: str) -> StepConfig:
+        """The configuration of a rule at a time.
+
+        Raises
+        ------
+        UserError
+            If the metadata names a rule or an input that there is not; file and line are named.
+        """
+        content = self._folder.on(timestamp, category)
+        found = self._found.get((id(content), rule))
+        if found is None:
+            entry = self._rules(content, timestamp, category).get(rule) or {}
+            inputs, options = entry.get("inputs") or {}, entry.get("options") or {}
+            found = StepConfig(rule, inputs, options, self._root, self._folder.path, self._reader)
+            self._found[id(content), rule] = found
+        return found
+
+    def _rules(self, content: Mapping[str, Any], timestamp: str, category: str) -> Mapping[str, Any]:
+        rules = content.get(RULES) or {}
+        self._mapping(rules, timestamp, category, RULES)
+        for rule, entry in rules.items():
+            if rule not in self._known:
+                hint = nearest(rule, self._known)
+                raise self._folder.error(f"there is no rule {rule!r}", timestamp, category, RULES, rule, hint=hint)
+            self._check(entry or {}, timestamp, category, rule)
+        return rules
+
+    def _check(self, entry: Mapping[str, Any], timestamp: str, category: str, rule: str) -> None:
+        self._mapping(entry, timestamp, category, RULES, rule)
+        for part, value in entry.items():
+            self._known_name(part, ("inputs", "options"), timestamp, category, RULES, rule, part)
+            self._mapping(value or {}, timestamp, category, RULES, rule, part)
+        for name in entry.get("inputs") or {}:
+            self._known_name(name, self._known[rule], timestamp, category, RULES, rule, "inputs", name)
+
+    def _known_name(self, name: str, known: tuple[str, ...], timestamp: str, category: str, *place: str) -> None:
+        if name not in known:
+            message = f"{'.'.join(place[:-1])} has no entry {name!r}"
+            raise self._folder.error(message, timestamp, category, *place, hint=nearest(name, known))
+
+    def _mapping(self, value: object, timestamp: str, category: str, *place: str) -> None:
+        if not isinstance(value, Mapping):
+            message = f"{'.'.join(place)} must be a mapping, not {kind(value)}"
+            raise self._folder.error(message, timestamp, category, *place)

@@ -1,0 +1,159 @@
+"""Metadata files: safe YAML and JSON, read once, with the line of every entry at hand for error messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from json import JSONDecodeError
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import UserError
+
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML without its C part: slower, same result
+    from yaml import SafeLoader
+
+SUFFIXES = (".yaml", ".yml", ".json")
+HERE = re.compile(r"\$(?:\{_\}|_(?![A-Za-z0-9_]))")
+MOST_NODES = 5_000_000
+"""More values than any metadata file holds: aliases that multiply are refused instead of filling the memory."""
+DEEPEST = 100
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """One YAML or JSON file in memory.
+
+    Attributes
+    ----------
+    path
+        Where it was read.
+    data
+        Its content with ``$_`` expanded to the folder of the file; an empty file gives an empty mapping.
+    """
+
+    path: Path
+    data: Any
+
+    @cached_property
+    def _root(self) -> yaml.Node | None:
+        try:
+            return yaml.compose(self.path.read_text(encoding="utf-8"), Loader=SafeLoader)
+        except (OSError, yaml.YAMLError):  # JSON that YAML does not take, a file that has gone: the line stays 1
+            return None
+
+    def line(self, *names: str | int) -> int:
+        """The line (from 1) of the entry under the given keys and positions, or of the last one that exists."""
+        node, line = self._root, 1
+        for name in names:
+            found = _child(node, name)
+            if found is None:
+                break
+            line, node = found
+        return line
+
+    def error(self, message: str, *names: str | int, hint: str = "") -> UserError:
+        """The error to raise about the entry under the given keys: ``file:line: message``."""
+        return UserError(f"{self.path}:{self.line(*names)}: {message}", hint=hint)
+
+    def mapping(self) -> dict[str, Any]:
+        """The content, which must be a mapping with text keys."""
+        if not isinstance(self.data, dict):
+            raise self.error(f"a mapping is expected here, not {kind(self.data)}")
+        return self.data
+
+
+def read(path: Path) -> TextFile:
+    """Read one file.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, is no UTF-8 text, no valid YAML (file and line are named), or asks for objects by tags.
+    """
+    try:
+        data = _parse(path)
+    except OSError as exc:
+        raise UserError(f"{path} cannot be read: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise UserError(f"{path} is no UTF-8 text (byte {exc.start})", hint="save it as UTF-8") from exc
+    except yaml.YAMLError as exc:
+        raise UserError(_sentence(path, exc), hint="see the YAML at that place; plain values only, no tags") from exc
+    except JSONDecodeError as exc:
+        raise UserError(f"{path}:{exc.lineno}: {exc.msg}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise UserError(f"{path}: {exc}") from exc
+    return TextFile(path, _expand(path, {} if data is None else data))
+
+
+def _parse(path: Path) -> object:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        return json.loads(text) if text.strip() else None
+    return yaml.load(text, Loader=SafeLoader)
+
+
+def kind(value: object) -> str:
+    """What a value is, in the words of a YAML file."""
+    names = {dict: "a mapping", list: "a list", str: "text", bool: "a boolean", type(None): "nothing"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def _sentence(path: Path, exc: yaml.YAMLError) -> str:
+    mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
+    problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
+    return f"{path}:{mark.line + 1}: {problem}" if mark else f"{path}: {problem}"
+
+
+def _child(node: yaml.Node | None, name: str | int) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(name):
+                return key.start_mark.line + 1, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(name, int) and name < len(node.value):
+        return node.value[name].start_mark.line + 1, node.value[name]
+    return None
+
+
+class _Expander:
+    def __init__(self, path: Path) -> None:
+        self.path, self.seen = path, 0
+        self.folder = str(path.parent)
+
+    def __call__(self, value: object, depth: int = 0) -> object:
+        self.seen += 1
+        if depth > DEEPEST or self.seen > MOST_NODES:
+            raise UserError(
+                f"{self.path}: nested too deeply or too large", hint="look for YAML aliases that refer to themselves"
+            )
+        if isinstance(value, str):
+            return HERE.sub(lambda _: self.folder, value) if "$" in value else value
+        if isinstance(value, Mapping):
+            return {name: self(item, depth + 1) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self(item, depth + 1) for item in value]
+        return value
+
+
+def _expand(path: Path, data: object) -> object:
+    return _Expander(path)(data)
+
+
+class Reader:
+    """Reads each file once, however often it is asked for."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, TextFile] = {}
+
+    def __call__(self, path: Path) -> TextFile:
+        """The file at `path`, from memory if it was read before."""
+        if path not in self._files:
+            self._files[path] = read(path)
+        return self._files[path]

@@ -1,0 +1,36 @@
+"""UTC times as names carry them: ``YYYYmmddTHHMMSSZ``.
+
+Such strings sort like the times they stand for, so comparisons and bisections need no conversion.
+Intervals are half-open: a thing valid from A, followed by one valid from B, holds for A <= t < B.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+FORMAT = "%Y%m%dT%H%M%SZ"
+PATTERN = r"\d{8}T\d{6}Z"
+ALWAYS = "20000101T000000Z"
+"""Earlier than any data: the begin of what holds at all times."""
+
+
+def is_time(text: str) -> bool:
+    """Whether the text is an existing time of the form ``YYYYmmddTHHMMSSZ``."""
+    if not re.fullmatch(PATTERN, text):
+        return False
+    try:
+        datetime.strptime(text, FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return True
+
+
+def to_text(value: object) -> str | None:
+    """The text form of a time read from YAML (text, or what YAML takes for a date), None if it is no time."""
+    if isinstance(value, datetime):
+        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return aware.astimezone(UTC).strftime(FORMAT)
+    if isinstance(value, str) and is_time(value):
+        return value
+    return None
