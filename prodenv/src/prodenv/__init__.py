@@ -1,0 +1,1 @@
+"""Control: environments, production cycles, their software and their containers."""

@@ -1,0 +1,98 @@
+"""Writing so that things appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write `text` to `path` by way of a temporary name in the same folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(mode)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock file `path`; waits, and says so, while another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"waiting for another {what} to finish\n")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _aside_name(target: Path, pid: int) -> str:
+    return f".new-{target.name}-{socket.gethostname()}-{pid}"
+
+
+def remove_stale(target: Path) -> None:
+    """Remove what processes that no longer live left beside `target`, those of this host only."""
+    prefix = _aside_name(target, 0)[:-1]
+    for entry in sorted(target.parent.glob(f".new-{target.name}-*")):
+        pid = entry.name.removeprefix(prefix)
+        if entry.name.startswith(prefix) and pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """A new folder beside `target` to build in; gone in the end unless it was moved.
+
+    The folders above `target` that had to be made disappear too where nothing came of it.
+    """
+    made = [folder for folder in target.parents if not folder.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_stale(target)
+    folder = target.parent / _aside_name(target, os.getpid())
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        for empty in made:
+            with contextlib.suppress(OSError):
+                empty.rmdir()
+
+
+def swap_in(new: Path, target: Path) -> None:
+    """Put the folder `new` in the place of `target`; if that fails, `target` is as it was."""
+    if not target.exists():
+        new.rename(target)
+        return
+    old = target.with_name(f".old-{target.name}-{os.getpid()}")
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

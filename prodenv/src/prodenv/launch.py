@@ -1,0 +1,83 @@
+"""From a bare ``python3`` to the interpreter of the tools. Standard library only, and syntax of Python 3.7.
+
+Options are parsed here already: help and mistakes need no tools.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import List, Optional  # noqa: UP035 - see above
+
+from prodenv.parsers import COMMANDS, Command
+
+OLDEST = (3, 11)
+ROOT = Path(__file__).resolve().parents[3]
+"""The production environment that this file belongs to."""
+
+
+def tools_python() -> Path:
+    """The interpreter of the tools, installed or not."""
+    return ROOT / "tools" / "env" / "bin" / "python"
+
+
+def launch(verb: str, argv: Optional[List[str]] = None, prog: str = "") -> int:  # noqa: UP006, UP045
+    """Run the command `verb`; returns only where it is not handed over to the interpreter of the tools."""
+    argv = sys.argv[1:] if argv is None else argv
+    command = COMMANDS[verb]
+    options = command.parse(argv, prog)
+    if command.bare:
+        return _run_bare(command, options)
+    return _hand_over(command, argv)
+
+
+def _run_bare(command: Command, options: argparse.Namespace) -> int:
+    if sys.version_info < OLDEST:
+        _try_newer_python()
+        have = ".".join(map(str, sys.version_info[:3]))
+        sys.stderr.write(f"error: this is Python {have}; 3.11 or newer is needed\n")
+        sys.stderr.write("hint: put a newer python3 on PATH, or run: python3.11 bin/prodenv-tools\n")
+        return 2
+    from prodenv.main import run
+
+    return run(command, options)
+
+
+def _try_newer_python() -> None:
+    """Start again under a newer Python, if one is on PATH under its full name."""
+    for minor in (14, 13, 12, 11):
+        found = shutil.which(f"python3.{minor}")
+        if found:
+            os.execv(found, [found, *sys.argv])  # noqa: S606 - a list, no shell
+
+
+def _hand_over(command: Command, argv: List[str]) -> int:  # noqa: UP006
+    python = str(tools_python())
+    if not os.access(python, os.X_OK):
+        sys.stderr.write("error: the tools are not installed\nhint: run prodenv-tools\n")
+        return 2
+    sys.stdout.flush()
+    os.execv(python, [python, "-P", "-m", "prodenv", command.verb, *argv])  # noqa: S606 - a list, no shell
+    return 1
+
+
+def dispatch() -> int:
+    """``dataprod VERB …``: the same commands under one name."""
+    argv = sys.argv[1:]
+    if not argv or argv[0] in ("-h", "--help"):
+        print(overview())
+        return 0 if argv else 2
+    if argv[0] not in COMMANDS:
+        sys.stderr.write(f"error: there is no command {argv[0]!r}\nhint: there are: {', '.join(sorted(COMMANDS))}\n")
+        return 2
+    return launch(argv[0], argv[1:], f"dataprod {argv[0]}")
+
+
+def overview() -> str:
+    """The help of ``dataprod``."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {command.verb:<{width}}  {command.summary}" for command in COMMANDS.values()]
+    return "\n".join(["usage: dataprod [-h] COMMAND …", "", "commands:", *lines, "", "dataprod COMMAND --help says more"])

@@ -1,0 +1,123 @@
+"""The commands and their options, declared once: the launcher, the help and the documentation derive from this.
+
+Nothing but the standard library, and no syntax newer than Python 3.7, so that ``--help`` works before anything is
+installed and an old Python gets a sentence instead of a SyntaxError.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Callable, Dict, List, NamedTuple, NoReturn  # noqa: UP035 - evaluated below, also by old Pythons
+
+SOURCE_HELP = "builtin, a git address with optional @revision, or a local path"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors look like all others: a sentence, a hint, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"error: {message}\nhint: {self.prog} --help\n")
+        sys.exit(2)
+
+
+class Command(NamedTuple):
+    """One command: what it is called, where its work is done, and what it takes."""
+
+    verb: str
+    module: str
+    summary: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    bare: bool = False
+    """Whether it runs on any Python, before the tools are installed."""
+    open_ended: bool = False
+    """Whether everything after the first positional argument belongs to a command of the user."""
+
+    @property
+    def name(self) -> str:
+        return "prodenv-tools" if self.verb == "tools" else f"dataprod-{self.verb}"
+
+    def parser(self, prog: str = "") -> argparse.ArgumentParser:
+        """The parser, for the documentation and for use."""
+        parser = Parser(prog=prog or self.name, description=self.summary, allow_abbrev=False)
+        self.declare(parser)
+        return parser
+
+    def parse(self, argv: List[str], prog: str = "") -> argparse.Namespace:  # noqa: UP006
+        """Parse `argv`; prints and exits for ``--help`` and for mistakes."""
+        parser = self.parser(prog)
+        if not self.open_ended:
+            return parser.parse_args(argv)
+        cut = _first_positional(parser, argv) + 1
+        options = parser.parse_args(argv[:cut])
+        options.command = argv[cut:][1:] if argv[cut : cut + 1] == ["--"] else argv[cut:]
+        return options
+
+
+def _first_positional(parser: argparse.ArgumentParser, argv: List[str]) -> int:  # noqa: UP006
+    """Index of the first word of `argv` that is neither an option nor the value of one."""
+    with_value = {name for action in parser._actions if action.nargs != 0 for name in action.option_strings}
+    index = 0
+    while index < len(argv) and argv[index].startswith("-"):
+        index += 2 if argv[index] in with_value else 1
+    return index
+
+
+def _tools(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--upgrade", action="store_true", help="newest versions that are allowed, instead of the pinned")
+    group.add_argument("--pinned", action="store_true", help="the pinned versions again, after an upgrade")
+    parser.add_argument("--dev", action="store_true", help="also tools/dev, the environment of the tests")
+    parser.add_argument("--python", metavar="PATH", default="", help="the interpreter to build on (default: this one)")
+
+
+def _init_cycle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("rpath", help="directory of the new cycle, relative to $PRODENV")
+    parser.add_argument("-c", dest="clone", action="store_true", help="clone pygama, pylegendmeta and pyfcutils")
+    parser.add_argument("--dataflow", metavar="SOURCE", default="", help=f"the workflow: {SOURCE_HELP}")
+    parser.add_argument("--metadata", metavar="SOURCE", default="", help=f"the metadata: {SOURCE_HELP}")
+    parser.add_argument(
+        "--software",
+        metavar="NAME[=SOURCE]",
+        action="append",
+        default=[],
+        help=f"a package whose sources are checked out: a name of the site configuration, or NAME=SOURCE with {SOURCE_HELP}"
+        " (builtin: the released package); can be repeated",
+    )
+    parser.add_argument("--setup", metavar="NAME", default="l200", help="experiment of the setup (default: l200)")
+    parser.add_argument("--scheme", metavar="SCHEME", default="l200", choices=["l200", "teststand"], help="of file names")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+
+def _config_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config_file", help="production cycle configuration file")
+    parser.add_argument("--setup", metavar="NAME", default=None, help="which setup of the file (default: its only one)")
+
+
+def _install_sw(parser: argparse.ArgumentParser) -> None:
+    _config_file(parser)
+    parser.add_argument("-r", dest="remove", action="store_true", help="remove the software before installing it")
+    parser.add_argument("--locked", action="store_true", help="rebuild exactly what the lock of the cycle says")
+    parser.add_argument("--lock", metavar="FILE", default="", help="a lock elsewhere, for --locked")
+
+
+def _load_sw(parser: argparse.ArgumentParser) -> None:
+    _config_file(parser)
+    parser.add_argument("command", nargs="*", help="command to run (default: an interactive shell)")
+
+
+COMMANDS: Dict[str, Command] = {  # noqa: UP006
+    command.verb: command
+    for command in [
+        Command("tools", "prodenv.tools", "Install the tools of the production environment", _tools, bare=True),
+        Command("init-cycle", "prodenv.cycle", "Initialize a new production cycle", _init_cycle),
+        Command("install-sw", "prodenv.software", "Install the software of a production cycle", _install_sw),
+        Command("load-sw", "prodenv.load", "Load the software of a production cycle", _load_sw, open_ended=True),
+    ]
+}
+"""Every command by its verb."""
+
+
+def parsers() -> Dict[str, argparse.ArgumentParser]:  # noqa: UP006
+    """All parsers by the name of their command, for the documentation."""
+    return {command.name: command.parser() for command in COMMANDS.values()}
