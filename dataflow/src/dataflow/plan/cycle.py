@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ from .metadata import Metadata
 from .model import Channel, Job, Key
 from .parcatalog import ParCatalog
 from .paths import Paths
+from .recipe import Recipes, digest
 from .scheme import KeyScheme, scheme_of
 from .stepconfig import StepConfig
-from .steps import BY_NAME, DAQ, STEPS, Step, calibrated_tiers, inputs_of
+from .steps import BY_NAME, DAQ, STEPS, Step, inputs_of
 from .validity import Folder
 from .words import nearest
+
+_PARTS = frozenset(step.name for step in STEPS if step.part_of)
 
 
 class Cycle:
@@ -39,6 +42,8 @@ class Cycle:
         self.paths = Paths(setup, self.scheme)
         self._jobs: dict[tuple[str, Key], Job] = {}
         self._par_folders: dict[str, Folder] = {}
+        self._recipes = Recipes(str(setup.directory))
+        self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -96,6 +101,47 @@ class Cycle:
             self._jobs[step, name] = self._job(self._step(step), name)
         return self._jobs[step, name]
 
+    def recipe(self, step: str, key: str | Key) -> str:
+        """The hash of everything that decides what a job makes, but for its inputs."""
+        job = self.job(step, key)
+        if BY_NAME[step].kind == "validity":
+            return digest(self.validity(BY_NAME[step].tier))
+        tiers = {role: role.removeprefix("par_") for role in job.overrides_of}
+        contents = {role: self.metadata.override_content(tier, job.key) for role, tier in tiers.items()}
+        return self._recipes.of(job, contents)
+
+    def needs(self, step: str, key: Key) -> tuple[tuple[str, Key], ...]:
+        """The jobs that make the inputs of a job."""
+        kind = BY_NAME[step]
+        origins = [origin for role in self.roles(kind) for origin in self._origins(kind, role, key)]
+        return tuple(origin for origin in origins if self._is_made(*origin))
+
+    def upstream(self, steps: Iterable[str]) -> frozenset[str]:
+        """The names of steps and of all steps whose outputs they need, directly or not."""
+        ahead, seen = list(steps), set(steps)
+        while ahead:
+            kind = BY_NAME[ahead.pop()]
+            names = {role if role in BY_NAME else f"tier_{role}" for role in self.roles(kind) if role != DAQ}
+            ahead += names - seen
+            seen |= names
+        return frozenset(seen)
+
+    def check(self, wanted: Iterable[tuple[str, Key]]) -> None:
+        """Plan jobs and all that they need, so that whatever is wrong comes out now.
+
+        Raises
+        ------
+        UserError
+            The first thing that is wrong.
+        """
+        ahead, seen = list(wanted), set(wanted)
+        while ahead:
+            step, key = ahead.pop()
+            self.job(step, key)
+            new = [need for need in self.needs(step, key) if need not in seen]
+            seen.update(new)
+            ahead += new
+
     def validity(self, tier: str) -> list[dict[str, Any]]:
         """The content of a parameter folder's ``validity.yaml``."""
         template, folder = self.paths.par(tier), self.setup.path(f"par_{tier}")
@@ -150,34 +196,40 @@ class Cycle:
     def _inputs(self, step: Step, role: str, key: Key) -> tuple[Path, ...]:
         if role == DAQ:
             return (self._daq(key),)
-        if role in BY_NAME and BY_NAME[role].part_of == step.tier and step.is_merge:
-            return (self.paths.fill(self.paths.part(BY_NAME[role]), key),)
+        tier = role.removeprefix("par_")
+        if role != tier and role not in _PARTS:
+            if not self.paths.inside(role):
+                return self._foreign_pars(tier, key)
+            if self.catalog.at(key) is None:
+                return self._no_pars(tier, key, self.catalog.first(key))
+        return tuple(self._output(name, each) for name, each in self._origins(step, role, key))
+
+    def _origins(self, step: Step, role: str, key: Key) -> list[tuple[str, Key]]:
+        """The steps and keys whose outputs an input role consists of."""
+        if role == DAQ:
+            return []
+        if role in _PARTS:
+            return [(role, key)]
         if role.startswith("par_"):
-            return self._pars(role.removeprefix("par_"), key)
+            return [(role, each) for each in self.catalog.at(key) or () if self.paths.inside(role)]
         keys = self.runs[key.run] if step.per_run else (key,)
-        return tuple(self._tier(role, each) for each in keys)
+        return [(f"tier_{role}", each) for each in keys]
+
+    def _is_made(self, name: str, key: Key) -> bool:
+        return self.makes(BY_NAME[name]) and not (name == "tier_raw" and key in self.inventory.raw)
+
+    def _output(self, name: str, key: Key) -> Path:
+        """The main output of a step, or the raw file that is there without its DAQ file."""
+        if name == "tier_raw" and key in self.inventory.raw:
+            return self.inventory.raw[key]
+        outputs = self.paths.outputs(BY_NAME[name])
+        return self.paths.fill(outputs.get("tier") or outputs["par"], key)
 
     def _daq(self, key: Key) -> Path:
         path = self.inventory.daq.get(key)
         if path is None:
             raise UserError(f"there is no DAQ file for {key}", hint=f"looked in {self.setup.path('tier_daq')}")
         return path
-
-    def _tier(self, tier: str, key: Key) -> Path:
-        if tier == "raw" and key in self.inventory.raw:
-            return self.inventory.raw[key]
-        return self.paths.fill(self.paths.tier(tier), key)
-
-    def _pars(self, tier: str, key: Key) -> tuple[Path, ...]:
-        """The parameter files of a tier that hold for a key."""
-        if tier not in calibrated_tiers():
-            return ()
-        if not self.paths.inside(f"par_{tier}"):
-            return self._foreign_pars(tier, key)
-        keys = self.catalog.at(key)
-        if keys is None:
-            return self._no_pars(tier, key, self.catalog.first(key))
-        return tuple(self.paths.fill(self.paths.par(tier), each) for each in keys)
 
     def _foreign_pars(self, tier: str, key: Key) -> tuple[Path, ...]:
         """Parameter files of another cycle, by the validity list that lies beside them."""
@@ -200,8 +252,8 @@ class Cycle:
         return f"no calibration data ({' or '.join(self.scheme.calibration)}) of {shared} is there"
 
     def _overrides(self, step: Step, key: Key) -> dict[str, tuple[Path, ...]]:
-        tiers = [role.removeprefix("par_") for role in self.roles(step) if role.startswith("par_")]
-        return {f"par_{tier}": self.metadata.overrides(tier, key) for tier in tiers if tier in calibrated_tiers()}
+        roles = [role for role in self.roles(step) if role.startswith("par_") and role not in _PARTS]
+        return {role: self.metadata.overrides(role.removeprefix("par_"), key) for role in roles}
 
     def _channels(self, step: Step, key: Key, config: StepConfig) -> tuple[Channel, ...]:
         if step.kind == "validity":
@@ -209,9 +261,12 @@ class Cycle:
         channels = self.metadata.channels(key)
         if not step.systems:
             return channels
-        chosen = tuple(c for c in channels if self._wanted(step, c, config))
-        self.metadata.require_statuses(chosen, key)
-        return tuple(channel for channel in chosen if channel.processable)
+        place = (step.name, id(channels), id(config))
+        if place not in self._chosen:
+            wanted = tuple(channel for channel in channels if self._wanted(step, channel, config))
+            self.metadata.require_statuses(wanted, key)
+            self._chosen[place] = tuple(channel for channel in wanted if channel.processable), channels, config
+        return self._chosen[place][0]
 
     def _wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
         named = channel.system in step.optional_systems and config.names(channel)

@@ -42,6 +42,7 @@ class Metadata:
         self._overrides: dict[str, Folder] = {}
         folder = Folder(setup.path("config"), self.reader)
         self._configs = StepConfigs(folder, _root(setup.path("inputs"), folder.path), self.reader)
+        self._single: dict[str, tuple[Channel, ...]] = {}
         self._channels: dict[tuple[int, int], tuple[Channel, ...]] = {}
 
     def config(self, rule: str, key: Key) -> StepConfig:
@@ -50,9 +51,16 @@ class Metadata:
 
     def overrides(self, tier: str, key: Key) -> tuple[Path, ...]:
         """The hand-made parameter files of a tier that hold for a key, in the order in which they are merged."""
+        return self._override_folder(tier).files(key.timestamp, key.datatype)
+
+    def override_content(self, tier: str, key: Key) -> dict[str, Any]:
+        """The merged content of :meth:`overrides`. Shared between calls: do not change it."""
+        return self._override_folder(tier).on(key.timestamp, key.datatype)
+
+    def _override_folder(self, tier: str) -> Folder:
         if tier not in self._overrides:
             self._overrides[tier] = Folder(self._overrides_path / tier, self.reader)
-        return self._overrides[tier].files(key.timestamp, key.datatype)
+        return self._overrides[tier]
 
     def channels(self, key: Key) -> tuple[Channel, ...]:
         """All channels that are there for a key, sorted by name.
@@ -63,7 +71,8 @@ class Metadata:
             If no channel map is valid then, or an entry has a wrong form; file and line are named.
         """
         if self.scheme.detector:
-            return (Channel(key[self.scheme.detector], "geds"),)
+            name = key[self.scheme.detector]
+            return self._single.setdefault(name, (Channel(name, "geds"),))
         entries = self.channelmaps.require(key.timestamp, key.datatype)
         statuses = self.statuses.on(key.timestamp, key.datatype)
         known = self._channels.get((id(entries), id(statuses)))

@@ -71,8 +71,15 @@ class Paths:
         return f"{self.folder(f'par_{tier}')}/validity.yaml"
 
     def log(self, step: Step) -> str:
-        """Template of the log of a step."""
-        return f"{self.folder('tmp_log')}/{step.name}/{self._scheme.key_template}-{step.name}.log"
+        """Template of the log of a step; it has the same fields as the outputs."""
+        names = [self._name(step), step.name]
+        return f"{self.folder('tmp_log')}/{step.name}/{'-'.join(filter(None, names))}.log"
+
+    def _name(self, step: Step) -> str:
+        if step.kind == "validity":
+            return ""
+        per_run = step.kind == "tier" and step.tier in (self._scheme.run_files or {})
+        return self._scheme.run_template if per_run else self._scheme.key_template
 
     def outputs(self, step: Step) -> Mapping[str, str]:
         """Templates of everything that a step makes, by role."""

@@ -109,6 +109,13 @@ class StepConfig:
             return self._default(name, channel)
         return self._paths(name, value)
 
+    def everything(self, name: str) -> object:
+        """All that the metadata and the defaults say about an input, nested entries included."""
+        value = self._entry(name)
+        if isinstance(value, Mapping):
+            return {part: self.everything(f"{name}.{part}") for part in value}
+        return self.read(name)
+
     def names(self, channel: Channel) -> bool:
         """Whether the metadata configures a channel by name."""
         return any(isinstance(value, Mapping) and channel.name in value for value in self.inputs.values())

@@ -1,0 +1,194 @@
+"""Targets as users write them: ``all-l200-p03-r001-cal-hit.gen``.
+
+``<selection>-<field>-…-<tier>.gen``: the selection is ``all`` or a run list, the fields are those of the key, in order;
+missing ones at the end stand for all. A field is a value, ``*``, a pattern such as ``r00*``, or several of these joined
+with underscores. What has the wrong form, is unknown, or matches no data is an error that names the choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from .errors import UserError
+from .model import Key
+from .scheme import KeyScheme
+from .steps import BY_NAME, calibrated_tiers
+from .words import listing, nearest
+
+if TYPE_CHECKING:
+    from .cycle import Cycle
+
+ENDING = ".gen"
+ALL = "all"
+ANY = "*"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a target asks for.
+
+    Attributes
+    ----------
+    text
+        As the user wrote it.
+    jobs
+        The jobs whose outputs are wanted: step and key.
+    """
+
+    text: str
+    jobs: tuple[tuple[str, Key], ...]
+
+
+def is_target(text: str) -> bool:
+    """Whether a word of the command line is a target of this grammar, not a path or an option."""
+    return text.endswith(ENDING) and not text.startswith("-") and "/" not in text and "=" not in text
+
+
+def resolve(text: str, cycle: Cycle) -> Target:
+    """The jobs that a target stands for.
+
+    Raises
+    ------
+    UserError
+        If a part of it is wrong or unknown, or no data matches.
+    """
+    words = text.removesuffix(ENDING).split("-")
+    if len(words) < 2 or not all(words):
+        raise UserError(f"{text!r} is no target", hint=f"write {_form(cycle.scheme)}")
+    selection, *fields, tier = words
+    step = _step(text, tier, cycle)
+    runlist = None if selection == ALL else cycle.metadata.datasets.runlist(selection)
+    if not cycle.keys:
+        raise _no_data(text, cycle)
+    keys = _Matching(text, cycle).match(fields)
+    if runlist is not None:
+        keys = [key for key in keys if cycle.metadata.datasets.listed(key, runlist)]
+        if not keys:
+            raise UserError(f"{text}: no data of the run list {selection!r} is among the rest of the target")
+    return Target(text, tuple((step, key) for key in _made(text, step, keys, cycle)))
+
+
+def _form(scheme: KeyScheme) -> str:
+    fields = "-".join(f"[{name}]" if name == scheme.optional else name for name in scheme.names)
+    return f"all-{fields}-TIER{ENDING}, where * and missing fields at the end stand for all"
+
+
+def _step(text: str, tier: str, cycle: Cycle) -> str:
+    """The step that makes what the last word of a target names."""
+    scheme = cycle.scheme
+    pars = [f"par_{name}" for name in calibrated_tiers() if name in scheme.tiers]
+    if tier in pars:
+        return tier
+    known = scheme.tier(tier)
+    if known is None:
+        choices = [*scheme.tiers, *(scheme.aliases or {}), *pars]
+        hint = nearest(tier, choices)
+        raise UserError(f"{text}: there is no tier {tier!r}; there are {', '.join(choices)}", hint=hint)
+    return f"tier_{known}"
+
+
+def _made(text: str, step: str, keys: Sequence[Key], cycle: Cycle) -> list[Key]:
+    """The keys that the outputs of a step are named after, for the data in `keys`."""
+    kind = BY_NAME[step]
+    if kind.kind == "par":
+        runs = {key.run for key in keys}
+        found = [key for key in sorted(cycle.catalog.keys, key=lambda key: key.order) if key.run in runs]
+        wanted = cycle.scheme.calibration
+    elif kind.tier in (cycle.scheme.run_files or {}):
+        wanted = (cycle.scheme.run_files or {})[kind.tier]
+        runs = {key.run for key in keys if key.datatype in wanted}
+        found = [members[0] for run, members in cycle.runs.items() if run in runs]
+    else:
+        return list(keys)
+    if not found:
+        there = listing(key.datatype for key in keys)
+        raise UserError(f"{text}: {step} is made from {' or '.join(wanted)} data; the target matches {there}")
+    return found
+
+
+def _no_data(text: str, cycle: Cycle) -> UserError:
+    ignored = " that is not ignored" if cycle.inventory.daq or cycle.inventory.raw else ""
+    where = " and ".join(str(cycle.setup.path(name)) for name in ("tier_daq", "tier_raw"))
+    return UserError(f"{text}: there is no data{ignored} in {where}", hint="put DAQ files there, or see paths.tier_daq")
+
+
+class _Matching:
+    """Narrows the keys of a cycle down, field by field."""
+
+    def __init__(self, text: str, cycle: Cycle) -> None:
+        self.text, self.cycle, self.scheme = text, cycle, cycle.scheme
+
+    def match(self, words: Sequence[str]) -> list[Key]:
+        """The keys that have the given values in the first fields."""
+        fields = self._fields(words)
+        if len(words) > len(fields):
+            form = _form(self.scheme)
+            raise UserError(f"{self.text}: {words[len(fields)]!r} is one part too many", hint=f"write {form}")
+        keys: list[Key] = list(self.cycle.keys)
+        for field, word in zip(fields, words, strict=False):
+            keys = self._narrowed(keys, field, word)
+        return keys
+
+    def _fields(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The fields that the words stand for: the optional one is there if its word is a value of it."""
+        names, optional = self.scheme.names, self.scheme.optional
+        if not optional or not words or len(words) == len(names):
+            return names
+        position = names.index(optional)
+        short = tuple(name for name in names if name != optional)
+        if position >= len(words):
+            return names
+        word = words[position]
+        known = {key[optional] for key in self.cycle.keys}
+        if word == ANY:
+            after = [word for word in words[position + 1 : position + 2] if word != ANY]
+            values = {key[names[position + 1]] for key in self.cycle.keys}
+            return names if all(_chosen(item, values) for item in after) else short
+        return names if _chosen(word, known) else short
+
+    def _narrowed(self, keys: list[Key], field: str, word: str) -> list[Key]:
+        if word == ANY:
+            return keys
+        everywhere = {key[field] for key in self.cycle.keys}
+        values = _chosen(word, everywhere)
+        if values is None:
+            raise self._absent(field, word, everywhere)
+        chosen = [key for key in keys if key[field] in values]
+        if not chosen:
+            there = {key[field] for key in keys}
+            raise self._absent(field, word, there, " for the fields before it")
+        return chosen
+
+    def _absent(self, field: str, word: str, there: Iterable[str], where: str = "") -> UserError:
+        wrong = [item for item in word.split("_") if not _is_pattern(item) and not self.scheme.fits(field, item)]
+        example = self.scheme.examples.get(field, "")
+        if wrong and not self.scheme.fits(field, word):
+            form = f"a {field} looks like {example}" if example else f"its form is {self.scheme.fields[field]}"
+            return UserError(f"{self.text}: {wrong[0]!r} is no {field}: {form}", hint=f"there are: {listing(there)}")
+        missing = [item for item in word.split("_") if _chosen(item, set(there)) is None]
+        shown = missing[0] if len(missing) == 1 and self.scheme.fits(field, missing[0]) else word
+        message = f"{self.text}: there is no data of {field} {shown!r}{where}; there are {listing(there)}"
+        return UserError(message, hint=nearest(shown, there) if not _is_pattern(shown) else "")
+
+
+def _is_pattern(word: str) -> bool:
+    return any(sign in word for sign in "*?[")
+
+
+def _chosen(word: str, values: set[str]) -> set[str] | None:
+    """The values that a word stands for: one, a pattern, or several joined with underscores; None if one is unknown.
+
+    Values may contain underscores themselves, so the longest known beginning is taken first.
+    """
+    parts = word.split("_")
+    for length in range(len(parts), 0, -1):
+        head, rest = "_".join(parts[:length]), "_".join(parts[length:])
+        found = {value for value in values if fnmatchcase(value, head)} if _is_pattern(head) else {head} & values
+        if found:
+            others = _chosen(rest, values) if rest else set()
+            if others is not None:
+                return found | others
+    return None

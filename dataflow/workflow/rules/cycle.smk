@@ -1,0 +1,24 @@
+# The cycle: its configuration file, its folder, and the command that runs a job in its software.
+
+import os
+
+
+def config_file():
+    """The one --configfile, else the configuration beside the folder of this Snakefile."""
+    given = workflow.config_settings.configfiles
+    if given:
+        return Path(given[-1])
+    beside = Path(workflow.basedir).parent
+    return next((beside / name for name in ("config.json", "config.yaml") if (beside / name).is_file()), beside / "config.json")
+
+
+try:
+    flow = Workflow(config_file())
+    job_command = flow.command()
+except UserError as error:
+    stop(error)
+
+wildcard_constraints:
+    **flow.cycle.scheme.fields
+
+workdir: flow.folder
