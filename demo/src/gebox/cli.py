@@ -1,0 +1,88 @@
+"""The commands ``metadata``, ``simulate``, ``check`` and ``draw``.
+
+Heavy modules are imported by the command that needs them, so that ``metadata`` runs with PyYAML alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gebox.errors import UserError
+from gebox.experiment import build, load
+from gebox.experiment.build import PRESETS
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="gebox", description="A small germanium experiment in a box, with the truth.")
+    commands = top.add_subparsers(dest="command", required=True)
+    _metadata(commands.add_parser("metadata", help="write the metadata tree of an experiment"))
+    _simulate(commands.add_parser("simulate", help="write its DAQ files, and the truth beside"))
+    _check(commands.add_parser("check", help="compare a finished cycle with the truth"))
+    return top
+
+
+def _metadata(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the tree goes")
+    sub.add_argument("--seed", type=int, default=1, help="everything follows from it (default: 1)")
+    sub.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of events (default: 1)")
+    sub.add_argument("--preset", choices=PRESETS, default="small", help="4 or 8 germanium detectors (default: small)")
+    sub.set_defaults(run=run_metadata)
+
+
+def _simulate(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--metadata", type=Path, required=True, metavar="DIR", help="what `gebox metadata` wrote")
+    sub.add_argument("--daq", type=Path, required=True, metavar="DIR", help="where the DAQ files go")
+    sub.add_argument("--truth", type=Path, required=True, metavar="DIR", help="where the truth goes")
+    sub.add_argument("--scale", type=float, help="another scale than the metadata's")
+    sub.add_argument("--jobs", "-j", type=int, default=1, help="processes (default: 1); the result does not depend on it")
+    sub.add_argument("--only", default="", metavar="TEXT", help="only the files whose key contains this")
+    sub.set_defaults(run=run_simulate)
+
+
+def _check(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("cycle", type=Path, metavar="CYCLE", help="the folder of a production cycle")
+    sub.add_argument("--truth", type=Path, metavar="DIR", help="the truth (default: as recorded in the metadata)")
+    sub.add_argument("--limit", type=float, default=5.0, help="standard deviations that are too many (default: 5)")
+    sub.set_defaults(run=run_check)
+
+
+def run_metadata(arguments: argparse.Namespace) -> int:
+    """Write the metadata tree."""
+    from gebox.metadata import write_tree
+
+    experiment = build(seed=arguments.seed, scale=arguments.scale, preset=arguments.preset)
+    write_tree(experiment, arguments.out)
+    print(f"metadata of {len(experiment.layout.detectors)} germanium detectors written to {arguments.out}")
+    return 0
+
+
+def run_simulate(arguments: argparse.Namespace) -> int:
+    """Write DAQ files and truth."""
+    from gebox.simulate import simulate
+
+    experiment = load(arguments.metadata, scale=arguments.scale)
+    done = simulate(experiment, arguments.daq, arguments.truth, jobs=arguments.jobs, only=arguments.only)
+    print(f"{done.written} DAQ files written, {done.skipped} were there already: {arguments.daq}")
+    return 0
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    """Compare with the truth."""
+    from gebox.check import check, report
+
+    residuals = check(arguments.cycle, truth=arguments.truth)
+    return report(residuals, limit=arguments.limit)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except UserError as error:
+        print(error.render(), file=sys.stderr)
+        return 2

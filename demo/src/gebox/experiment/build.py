@@ -1,0 +1,92 @@
+"""The experiment as a whole, from its seed; and the short file that remembers how it was made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gebox.errors import UserError
+from gebox.experiment.constants import constants
+from gebox.experiment.layouts import layout
+from gebox.experiment.model import Constants, DaqFile, Detector, Layout
+from gebox.experiment.schedule import blocks, files
+from gebox.writing import write_yaml
+
+PRESETS = ("small", "full")
+RECORD = "experiment.yaml"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that follows from seed, scale and preset."""
+
+    seed: int
+    scale: float
+    preset: str
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Detectors and channels."""
+        return layout(self.preset)
+
+    @cached_property
+    def files(self) -> tuple[DaqFile, ...]:
+        """All DAQ files, sorted by key."""
+        number = len(self.layout.detectors)
+        found = [file for block in blocks(self.preset) for file in files(block, number, self.scale)]
+        return tuple(sorted(found, key=lambda file: file.key))
+
+    def constants(self, detector: Detector, file: DaqFile) -> Constants:
+        """The truth of a detector while a file was taken."""
+        return constants(self.seed, detector, file.period, file.run)
+
+    def runs(self) -> dict[tuple[str, str], list[DaqFile]]:
+        """Files by period and run, in order of time."""
+        found: dict[tuple[str, str], list[DaqFile]] = {}
+        for file in sorted(self.files, key=lambda file: file.start):
+            found.setdefault((file.period, file.run), []).append(file)
+        return dict(sorted(found.items()))
+
+
+def build(*, seed: int = 1, scale: float = 1.0, preset: str = "small") -> Experiment:
+    """Make an experiment.
+
+    Raises
+    ------
+    UserError
+        When the preset is unknown or the scale is not positive.
+    """
+    if preset not in PRESETS:
+        raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
+    if not 0.0 < scale <= 10_000.0:
+        raise UserError(f"a scale of {scale} makes no sense; it multiplies the number of events", hint="try 0.1")
+    return Experiment(seed, scale, preset)
+
+
+def save(experiment: Experiment, folder: Path, **more: Any) -> None:  # noqa: ANN401
+    """Write ``experiment.yaml``: what the metadata in `folder` was made from."""
+    content = {"seed": experiment.seed, "scale": experiment.scale, "preset": experiment.preset, **more}
+    write_yaml(folder / RECORD, content, comment="What this simulated experiment was made from.")
+
+
+def load(folder: Path, *, scale: float | None = None) -> Experiment:
+    """Read back what :func:`save` wrote.
+
+    Raises
+    ------
+    UserError
+        When there is no such file or it cannot be understood.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        hint = "make the metadata first: python -m gebox metadata --out DIR"
+        raise UserError(f"{folder} is not the metadata of a simulated experiment: it has no {RECORD}", hint=hint)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not {"seed", "scale", "preset"} <= content.keys():
+        raise UserError(f"{path} lacks seed, scale or preset", hint="make the metadata again with the same seed")
+    wanted = float(content["scale"]) if scale is None else scale
+    return build(seed=int(content["seed"]), scale=wanted, preset=str(content["preset"]))

@@ -1,0 +1,1 @@
+"""The containers that the data acquisition writes."""

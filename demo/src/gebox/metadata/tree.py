@@ -1,0 +1,76 @@
+"""Writing the whole tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gebox.experiment import Experiment, save
+from gebox.metadata import datasets, hardware
+from gebox.writing import write_yaml
+
+OVERRIDDEN_TIERS = ("raw", "dsp", "hit", "psp", "pht", "evt", "pet", "ann", "pan")
+
+
+def write_tree(experiment: Experiment, folder: Path) -> None:
+    """Write the metadata of `experiment` below `folder`; the same seed gives the same bytes."""
+    for name, content in sorted(tree(experiment).items()):
+        write_yaml(folder / name, content)
+    save(experiment, folder)
+
+
+def tree(experiment: Experiment) -> dict[str, Any]:
+    """Every file of the tree by its path."""
+    return {**_hardware(experiment), **_datasets(experiment), **_dataprod(experiment)}
+
+
+def _validity(experiment: Experiment, name: str) -> list[dict[str, Any]]:
+    """One entry a period: valid from its first key on, for all datatypes."""
+    first: dict[str, str] = {}
+    for (period, _), files in experiment.runs().items():
+        first.setdefault(period, datasets.stamp(files[0]))
+    return [
+        {"valid_from": stamp, "category": "all", "mode": "reset", "apply": [name.format(period=period)]}
+        for period, stamp in sorted(first.items())
+    ]
+
+
+def _hardware(experiment: Experiment) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    name = "l200-{period}-r%-T%-all-config.yaml"
+    maps = "hardware/configuration/channelmaps"
+    found[f"{maps}/validity.yaml"] = _validity(experiment, name)
+    for period in sorted({period for period, _ in experiment.runs()}):
+        content = hardware.channel_map(experiment.layout.detectors, experiment.layout.auxiliaries)
+        found[f"{maps}/{name.format(period=period)}"] = content
+    for detector in experiment.layout.detectors:
+        found[f"hardware/detectors/germanium/diodes/{detector.name}.yaml"] = hardware.diode(detector)
+        found[f"hardware/detectors/germanium/crystals/{detector.name[:-1]}.yaml"] = hardware.crystal(detector)
+    return found
+
+
+def _datasets(experiment: Experiment) -> dict[str, Any]:
+    name = "l200-{period}-r%-T%-all-config.yaml"
+    found: dict[str, Any] = {"datasets/statuses/validity.yaml": _validity(experiment, name)}
+    for period in sorted({period for period, _ in experiment.runs()}):
+        found[f"datasets/statuses/{name.format(period=period)}"] = datasets.statuses(experiment.layout.detectors)
+    return found | {
+        "datasets/runinfo.yaml": datasets.run_info(experiment),
+        "datasets/runlists.yaml": datasets.run_lists(experiment),
+        "datasets/cal_groupings.yaml": datasets.groupings(experiment, "cal"),
+        "datasets/phy_groupings.yaml": datasets.groupings(experiment, "phy"),
+        "datasets/ignored_daq_cycles.yaml": datasets.ignored(experiment),
+        "datasets/run_override.yaml": datasets.run_override(experiment),
+    }
+
+
+def _dataprod(experiment: Experiment) -> dict[str, Any]:
+    """Empty step configuration (the dataflow ships defaults) and empty overrides."""
+    start = datasets.stamp(next(iter(experiment.runs().values()))[0])
+    entry = {"valid_from": start, "category": "all", "mode": "reset"}
+    name = "l200-all-config.yaml"
+    found: dict[str, Any] = {"dataprod/config/validity.yaml": [{**entry, "apply": [name]}]}
+    found[f"dataprod/config/{name}"] = {}
+    for tier in OVERRIDDEN_TIERS:
+        found[f"dataprod/overrides/{tier}/validity.yaml"] = [{**entry, "apply": []}]
+    return found

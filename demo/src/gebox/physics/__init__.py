@@ -1,0 +1,1 @@
+"""What happens in the crystals: decays, gamma transport, energies and places."""

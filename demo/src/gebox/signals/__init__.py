@@ -1,0 +1,1 @@
+"""From energy depositions to digitised traces."""

@@ -1,0 +1,188 @@
+"""Charge that drifting carriers induce on the read-out contact.
+
+The signal follows from the Shockley-Ramo theorem (He, NIM A 463 (2001) 250): a charge q at x induces q times the
+weighting potential at x. Trajectories are one-dimensional and the velocity is constant, so every signal is a closed
+formula of time:
+
+* point contacts (icpc, bege, ppc): the distance x to the contact. The weighting potential of a small half-sphere of
+  radius a against ground at x = R is (a/x - a/R) / (1 - a/R). Holes drift from x to a, electrons outwards to R. The
+  current peaks where the holes arrive, alike for all places: that is what makes A/E work.
+* coax: the radius r between bore (r1) and mantle (r2), weighting potential ln(r2/r) / ln(r2/r1).
+
+Charges that start in the transition layer below the lithium contact come slowly and incompletely.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gebox.compiled import compiled
+from gebox.experiment.model import Constants, Detector
+from gebox.physics import rng
+
+Floats = NDArray[np.float64]
+
+FINE_NS: Final = 4.0
+"""Step of the charge signal."""
+FINE: Final = 1600
+"""Its number of steps: 6.4 us hold the slowest surface event."""
+
+DEAD_MM: Final = 0.3
+"""No charge comes from this depth below the lithium contact."""
+FULL_MM: Final = 1.2
+"""From this depth on it comes completely; the full charge collection depths of LEGEND's detectors are 0.7 to 1.3 mm."""
+SLOW_NS: Final = 600.0
+"""Time constant of the diffusion out of the transition layer."""
+CLOUD_NS: Final = 18.0
+"""Growth of the charge cloud, as a time constant after one microsecond of drift."""
+SHORT_NS: Final = 25.0
+
+
+class Crystal(NamedTuple):
+    """What the charge model knows of a detector; lengths in mm, times in ns."""
+
+    coax: bool
+    radius: float
+    height: float
+    contact: float
+    velocity: float
+    rise: float
+    trapping: float
+    mean_drift: float
+
+
+def crystal(detector: Detector, constants: Constants) -> Crystal:
+    """The model of a detector, with the mean drift time over its volume (2000 fixed random points)."""
+    shape = detector.geometry
+    contact = shape.bore_radius if detector.kind == "coax" else max(shape.contact_radius, 2.5)
+    model = Crystal(
+        detector.kind == "coax", shape.radius, shape.height, contact, constants.velocity, constants.rise,
+        constants.trapping, 0.0,
+    )  # fmt: skip
+    return model._replace(mean_drift=_mean_drift(model, rng.seeded(1)))
+
+
+@compiled
+def _mean_drift(model: Crystal, state: rng.State) -> float:
+    total = 0.0
+    place = np.zeros(3)
+    for _ in range(2000):
+        place[0] = model.radius * math.sqrt(rng.uniform(state))
+        place[2] = model.height * rng.uniform(state)
+        total += drift_time(model, place)
+    return total / 2000.0
+
+
+@compiled
+def depth(model: Crystal, place: Floats) -> float:
+    """Depth below the lithium contact: mantle and the face away from the read-out contact."""
+    radius = math.sqrt(place[0] ** 2 + place[1] ** 2)
+    return max(0.0, min(model.radius - radius, model.height - place[2]))
+
+
+@compiled
+def distance(model: Crystal, place: Floats) -> float:
+    """Where the holes start: distance to the contact, or radius in a coax."""
+    if model.coax:
+        start = math.sqrt(place[0] ** 2 + place[1] ** 2)
+    else:
+        start = math.sqrt(place[0] ** 2 + place[1] ** 2 + place[2] ** 2)
+    return max(start, 1.05 * model.contact)
+
+
+@compiled
+def drift_time(model: Crystal, place: Floats) -> float:
+    """Time until the holes arrive, in ns."""
+    return (distance(model, place) - model.contact) / model.velocity
+
+
+@compiled
+def _potential(model: Crystal, at: float, ground: float) -> float:
+    if model.coax:
+        return math.log(ground / at) / math.log(ground / model.contact)
+    return (model.contact / at - model.contact / ground) / (1.0 - model.contact / ground)
+
+
+@compiled
+def _drift(model: Crystal, place: Floats, energy: float, lag: float, signal: Floats) -> None:
+    """Add the charge of one site to `signal`; time zero lies `lag` ns before the first step."""
+    start = distance(model, place)
+    ground = model.radius if model.coax else start + max(depth(model, place), 0.5)
+    ground = max(ground, start * 1.001)
+    step = model.velocity * FINE_NS
+    hole = start - model.velocity * lag
+    electron = start + model.velocity * lag
+    for index in range(signal.size):
+        if hole <= model.contact and electron >= ground:
+            signal[index:] += energy
+            return
+        held = 1.0 if hole <= model.contact else _potential(model, hole, ground)
+        gone = 0.0 if electron >= ground else _potential(model, electron, ground)
+        signal[index] += energy * (held - gone)
+        hole -= step
+        electron += step
+
+
+@compiled
+def _smooth(signal: Floats, constant: float, step: float) -> None:
+    """A single pole with the given time constant."""
+    keep = math.exp(-step / constant)
+    level = 0.0
+    for index in range(signal.size):
+        level = keep * level + (1.0 - keep) * signal[index]
+        signal[index] = level
+
+
+@compiled
+def collected(model: Crystal, place: Floats) -> float:
+    """Share of the charge that leaves its place: less than 1 in the transition layer only."""
+    return min(1.0, max(0.0, (depth(model, place) - DEAD_MM) / (FULL_MM - DEAD_MM)))
+
+
+@compiled
+def collect(
+    model: Crystal, places: Floats, energies: Floats, lag: float, signal: Floats, slow: Floats
+) -> tuple[float, float]:
+    """Charge signal of an event in one detector.
+
+    Parameters
+    ----------
+    places, energies
+        Sites, shape (sites, 3) in mm and (sites,) in keV.
+    lag
+        The first step of the signal comes this long after the event, in ns.
+    signal, slow
+        Overwritten; shape (FINE,). `signal` holds the charge in keV, trapping and incomplete collection included.
+
+    Returns
+    -------
+    energy
+        Charge at the end, in keV.
+    drift
+        Mean drift time weighted by energy, in ns.
+    """
+    signal[:] = 0.0
+    slow[:] = 0.0
+    total, weighted, delayed = 0.0, 0.0, False
+    for site in range(energies.size):
+        time = drift_time(model, places[site])
+        share = collected(model, places[site])
+        kept = energies[site] * share * (1.0 - model.trapping * 1e-3 * (time - model.mean_drift))
+        total += kept
+        weighted += kept * time
+        if share < 1.0:
+            delayed = True
+            _drift(model, places[site], kept, lag, slow)
+        else:
+            _drift(model, places[site], kept, lag, signal)
+    if delayed:
+        _smooth(slow, SLOW_NS, FINE_NS)
+        signal += slow
+    mean = weighted / total if total > 0.0 else 0.0
+    _smooth(signal, model.rise, FINE_NS)
+    _smooth(signal, SHORT_NS + CLOUD_NS * math.sqrt(mean * 1e-3), FINE_NS)
+    return total, mean

@@ -1,0 +1,153 @@
+"""What really happened: an LH5 table beside every DAQ file and a YAML file for every run.
+
+LH5 is HDF5 with the attribute ``datatype``; the few types used here are written directly, so that the same truth gives
+the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from gebox.experiment import Experiment
+from gebox.experiment.model import DaqFile
+from gebox.writing import appearing, write_yaml
+
+TABLE = "truth"
+
+
+class Kind(IntEnum):
+    """What a hit of a germanium detector was."""
+
+    SINGLE = 0
+    MULTI = 1
+    SURFACE = 2
+    PULSER = 3
+    FORCED = 4
+    PILE_UP = 5
+    DISCHARGE = 6
+    BURST = 7
+    NEGATIVE = 8
+    PRE_TRIGGER = 9
+    MUON = 10
+    ALPHA = 11
+    SATURATED = 12
+    LIGHT = 13
+
+
+class Record:
+    """Collects the truth of one file, event by event."""
+
+    def __init__(self) -> None:
+        self.scalars: dict[str, list[float]] = {}
+        self.vectors: dict[str, list[list[float]]] = {}
+
+    def event(self, **values: float | Sequence[float]) -> None:
+        """Add one event: numbers become columns, sequences become vectors of vectors."""
+        for name, value in values.items():
+            if isinstance(value, (int, float)):
+                self.scalars.setdefault(name, []).append(value)
+            else:
+                self.vectors.setdefault(name, []).append(list(value))
+
+    def write(self, path: Path) -> None:
+        """Write the table, whole or not at all."""
+        with appearing(path) as temporary, h5py.File(temporary, "w", libver=("v108", "v108")) as file:
+            table = file.create_group(TABLE)
+            columns = [*self.scalars, *self.vectors]
+            table.attrs["datatype"] = "table{" + ",".join(columns) + "}"
+            for name, numbers in self.scalars.items():
+                _array(table, name, np.array(numbers, _type(name)), UNITS.get(name))
+            for name, vectors in self.vectors.items():
+                _vectors(table, name, vectors)
+
+
+UNITS = {
+    "timestamp": "s",
+    "time_in_file": "s",
+    "argon_energy": "keV",
+    "hit_energy": "keV",
+    "hit_charge": "keV",
+    "hit_drift_time": "ns",
+    "hit_start": "ns",
+    "site_energy": "keV",
+    "site_x": "mm",
+    "site_y": "mm",
+    "site_z": "mm",
+}
+
+_WHOLE = {"eventnumber", "source", "hit_rawid", "hit_kind", "site_rawid", "photoelectrons", "photoelectrons_rawid"}
+
+
+def _type(name: str) -> type[np.generic]:
+    if name in _WHOLE:
+        return np.int32
+    return np.float64 if name in {"timestamp", "time_in_file"} else np.float32
+
+
+def _array(group: h5py.Group, name: str, values: NDArray[Any], unit: str | None) -> None:
+    data = group.create_dataset(name, data=values, compression="gzip", shuffle=True, track_times=False)
+    data.attrs["datatype"] = "array<1>{real}"
+    if unit:
+        data.attrs["units"] = unit
+
+
+def _vectors(group: h5py.Group, name: str, vectors: list[list[float]]) -> None:
+    inner = group.create_group(name)
+    inner.attrs["datatype"] = "array<1>{array<1>{real}}"
+    lengths = np.cumsum([len(vector) for vector in vectors], dtype=np.uint32)
+    flat = np.array([value for vector in vectors for value in vector], _type(name))
+    _array(inner, "cumulative_length", lengths, None)
+    _array(inner, "flattened_data", flat, UNITS.get(name))
+
+
+def file_path(folder: Path, file: DaqFile) -> Path:
+    """Where the table of a DAQ file is."""
+    return folder / f"{file.stem}-truth.lh5"
+
+
+def run_path(folder: Path, period: str, run: str) -> Path:
+    """Where the YAML of a run is."""
+    return folder / f"l200-{period}-{run}-truth.yaml"
+
+
+def write_run(experiment: Experiment, folder: Path, period: str, run: str, noise: dict[str, float]) -> None:
+    """Write every true constant of a run.
+
+    Parameters
+    ----------
+    noise
+        FWHM in keV of the electronic noise behind the trapezoid of :mod:`gebox.resolution`, by detector.
+    """
+    files = experiment.runs()[period, run]
+    detectors = {}
+    for detector in experiment.layout.detectors:
+        true = experiment.constants(detector, files[0])
+        detectors[detector.name] = {
+            "rawid": detector.address.rawid,
+            **asdict(true),
+            "resolution": _resolution(noise[detector.name], true.fano),
+        }
+    content = {
+        "seed": experiment.seed,
+        "period": period,
+        "run": run,
+        "files": [file.key for file in files],
+        "crosstalk": [asdict(pair) for pair in experiment.layout.crosstalk],
+        "detectors": detectors,
+    }
+    write_yaml(run_path(folder, period, run), content, comment="True constants; energies in keV, times in ns.")
+
+
+def _resolution(noise: float, fano: float) -> dict[str, Any]:
+    """FWHM = sqrt(a + b E), without the effect of charge trapping."""
+    b = 8.0 * np.log(2.0) * fano
+    values = {f"fwhm_{line}": float(np.sqrt(noise**2 + b * line)) for line in (583.187, 2039.061, 2614.511)}
+    return {"a": noise**2, "b": float(b), **{name.split(".")[0]: value for name, value in values.items()}}
