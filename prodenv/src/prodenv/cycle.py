@@ -22,7 +22,9 @@ from prodenv.template import config_text
 GENERATED = ("log", "par", "plt", "tier", "tmp")
 ORIGIN = ".origin.json"
 METADATA = Path(__file__).parent / "templates" / "metadata"
-_OURS = frozenset({"bin", "prodenv", "dataflow", "demo", "docs", "tests", "benchmarks", "tools", ".git", ".ci", "build"})
+_OURS = frozenset(
+    {"bin", "prodenv", "dataflow", "demo", "docs", "tests", "benchmarks", "tools", ".git", ".ci", "build"}
+)
 """Folders of the production environment itself, in which no cycle may lie."""
 
 
@@ -55,7 +57,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     build(new)
     print(f"made {new.target}")
-    print(f"next: edit {new.target / 'config.json'}, then run: dataprod-install-sw {_shown(new.target / 'config.json')}")
+    print(
+        f"next: edit {new.target / 'config.json'}, then run: dataprod-install-sw {_shown(new.target / 'config.json')}"
+    )
     return 0
 
 
@@ -110,7 +114,9 @@ def _not_below_a_cycle(real: Path, root: Path, rpath: str) -> None:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{rpath!r} would lie below {folder}, which is a file")
         if (folder / "config.json").exists() or (folder / "config.yaml").exists():
-            raise UserError(f"{rpath!r} would lie inside the cycle {folder.relative_to(root)}", hint="give another path")
+            raise UserError(
+                f"{rpath!r} would lie inside the cycle {folder.relative_to(root)}", hint="give another path"
+            )
 
 
 def _software(options: argparse.Namespace, site: Site) -> dict[str, Source]:

@@ -35,7 +35,7 @@ def launch(verb: str, argv: Optional[List[str]] = None, prog: str = "") -> int: 
 
 
 def _run_bare(command: Command, options: argparse.Namespace) -> int:
-    if sys.version_info < OLDEST:
+    if tuple(sys.version_info) < OLDEST:
         _try_newer_python()
         have = ".".join(map(str, sys.version_info[:3]))
         sys.stderr.write(f"error: this is Python {have}; 3.11 or newer is needed\n")
@@ -61,7 +61,6 @@ def _hand_over(command: Command, argv: List[str]) -> int:  # noqa: UP006
         return 2
     sys.stdout.flush()
     os.execv(python, [python, "-P", "-m", "prodenv", command.verb, *argv])  # noqa: S606 - a list, no shell
-    return 1
 
 
 def dispatch() -> int:
@@ -80,4 +79,6 @@ def overview() -> str:
     """The help of ``dataprod``."""
     width = max(map(len, COMMANDS))
     lines = [f"  {command.verb:<{width}}  {command.summary}" for command in COMMANDS.values()]
-    return "\n".join(["usage: dataprod [-h] COMMAND …", "", "commands:", *lines, "", "dataprod COMMAND --help says more"])
+    return "\n".join(
+        ["usage: dataprod [-h] COMMAND …", "", "commands:", *lines, "", "dataprod COMMAND --help says more"]
+    )

@@ -81,11 +81,13 @@ def _init_cycle(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[=SOURCE]",
         action="append",
         default=[],
-        help=f"a package whose sources are checked out: a name of the site configuration, or NAME=SOURCE with {SOURCE_HELP}"
-        " (builtin: the released package); can be repeated",
+        help="a package to check out: a name of the site configuration, or NAME=SOURCE, where SOURCE is "
+        f"{SOURCE_HELP} (builtin: the released package); can be repeated",
     )
     parser.add_argument("--setup", metavar="NAME", default="l200", help="experiment of the setup (default: l200)")
-    parser.add_argument("--scheme", metavar="SCHEME", default="l200", choices=["l200", "teststand"], help="of file names")
+    parser.add_argument(
+        "--scheme", metavar="SCHEME", default="l200", choices=["l200", "teststand"], help="of file names"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 

@@ -1,7 +1,7 @@
 """``tools/bin/snakemake``: Snakemake that knows the cycle one stands in.
 
-Without ``--snakefile`` and ``--configfile`` they are those of the cycle; targets that are paths inside the cycle, however
-they are written, become paths relative to it, as its Snakefile has them. Everything else passes as it is.
+Without ``--snakefile`` and ``--configfile`` they are those of the cycle; targets that are paths inside the cycle,
+however they are written, become paths relative to it, as its Snakefile has them. Everything else passes as it is.
 """
 
 from __future__ import annotations
@@ -15,10 +15,33 @@ CONFIG_NAMES = ("config.json", "config.yaml")
 _SNAKEFILE = ("--snakefile", "-s")
 _CONFIGFILE = ("--configfile", "--configfiles")
 _TAKE_A_PATH = frozenset(
-    {*_SNAKEFILE, *_CONFIGFILE, "--directory", "-d", "--profile", "--workflow-profile", "--report", "--report-stylesheet"}
+    {
+        *_SNAKEFILE,
+        *_CONFIGFILE,
+        "--directory",
+        "-d",
+        "--profile",
+        "--workflow-profile",
+        "--report",
+        "--report-stylesheet",
+    }
     | {"--shadow-prefix", "--conda-prefix", "--apptainer-prefix", "--singularity-prefix", "--runtime-source-cache-path"}
-    | {"--logger-settings", "--generate-unit-tests", "--archive", "--containerize", "--envvars", "--default-storage-prefix"}
-    | {"--local-storage-prefix", "--remote-job-local-storage-prefix", "--jobscript", "--js", "--cluster-config", "--stats"}
+    | {
+        "--logger-settings",
+        "--generate-unit-tests",
+        "--archive",
+        "--containerize",
+        "--envvars",
+        "--default-storage-prefix",
+    }
+    | {
+        "--local-storage-prefix",
+        "--remote-job-local-storage-prefix",
+        "--jobscript",
+        "--js",
+        "--cluster-config",
+        "--stats",
+    }
 )
 """Options whose value is a path that is no target."""
 

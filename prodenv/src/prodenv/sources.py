@@ -106,9 +106,7 @@ def place(source: Source, target: Path, builtin: Callable[[Path], None], *, subm
     """Bring `source` to `target`, which must not exist; `builtin` does it for what is built in."""
     if source.kind == BUILTIN:
         builtin(target)
-    elif source.kind == "git":
-        clone(source, target, submodules=submodules)
-    elif (Path(source.address) / ".git").is_file():  # a linked working tree: its history is elsewhere
+    elif source.kind == "git" or (Path(source.address) / ".git").is_file():  # a linked working tree
         clone(source, target, submodules=submodules)
     else:
         shutil.copytree(source.address, target, symlinks=True, ignore=LEFT_BEHIND)

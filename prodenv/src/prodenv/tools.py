@@ -102,7 +102,9 @@ def _interpreter(wanted: str) -> str:
         return str(Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}"))
     found = shutil.which(wanted)
     if not found:
-        raise UserError(f"there is no interpreter {wanted!r}", hint="give the path of a python3 of version 3.11 or newer")
+        raise UserError(
+            f"there is no interpreter {wanted!r}", hint="give the path of a python3 of version 3.11 or newer"
+        )
     probe = call([found, "-c", "import sys; print(*sys.version_info[:2])"], what=f"asking {found} for its version")
     version = tuple(map(int, probe.split()))
     if version < OLDEST:
@@ -141,7 +143,7 @@ def _fill(place: Place, uv: Path, new: Path, lock: Path, python: str) -> None:
     with step(f"environment on {python}"):
         _call_uv(place, uv, "venv", "--relocatable", "--no-project", "--python", python, new)
     with step(f"packages of {lock.name}"):
-        arguments = ["--require-hashes", "--no-deps", "--compile-bytecode", "-r", lock]
+        arguments: list[str | Path] = ["--require-hashes", "--no-deps", "--compile-bytecode", "-r", lock]
         _call_uv(place, uv, "pip", "install", "--python", new / "bin" / "python", *arguments)
 
 
@@ -188,10 +190,15 @@ def _install_uv(place: Place, boot: Path, python: str) -> Path:
     if subprocess.run([*pip, "--version"], capture_output=True).returncode:
         pip = [_venv(boot / "venv", python), "-m", "pip"]
     target = boot / "uv"
-    arguments = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--target", target, "--quiet"]
+    form = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--quiet"]
     lock = place.committed("bootstrap")
     no_notice = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    call([*pip, "install", *arguments, "-r", lock], what="installing uv", hint=_HINT_NETWORK, environ=os.environ | no_notice)
+    call(
+        [*pip, "install", *form, "--target", target, "-r", lock],
+        what="installing uv",
+        hint=_HINT_NETWORK,
+        environ=os.environ | no_notice,
+    )
     return target / "bin" / "uv"
 
 
