@@ -1,4 +1,14 @@
-# One rule for each step of the registry (dataflow/plan/steps.py), called like the step.
+# One rule for each step of the registry (src/dataflow/plan/steps.py), called like the step.
+#
+# `recipe` is what Snakemake compares to see whether an output is still what the configuration asks for. The command
+# stands outside of `params`, so that a cycle that was moved is not made again.
+
+onstart:
+    try:
+        flow.require_software()
+    except UserError as error:
+        stop(error)
+
 
 for step in flow.steps:
 
@@ -18,4 +28,4 @@ for step in flow.steps:
         resources:
             mem_mb=step.mem_mb,
         shell:
-            "{job_command:q} {rule} --config {flow.config:q} --key {params.key} --threads {threads} 2> {log:q}"
+            "{job_command:q} {rule} --config {flow.config:q} --key {params.key} --threads {threads}"

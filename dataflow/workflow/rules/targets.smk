@@ -5,6 +5,7 @@ try:
 except UserError as error:
     stop(error)
 
+
 for target in wanted:
 
     rule:

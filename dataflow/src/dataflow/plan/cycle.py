@@ -21,7 +21,7 @@ from .scheme import KeyScheme, scheme_of
 from .stepconfig import StepConfig
 from .steps import BY_NAME, DAQ, STEPS, Step, inputs_of
 from .validity import Folder
-from .words import nearest
+from .words import listing, nearest
 
 _PARTS = frozenset(step.name for step in STEPS if step.part_of)
 
@@ -147,6 +147,30 @@ class Cycle:
         template, folder = self.paths.par(tier), self.setup.path(f"par_{tier}")
         return self.catalog.validity(lambda key: os.path.relpath(self.paths.fill(template, key), folder))
 
+    def first_key(self, run: str) -> Key:
+        """The first key of a run.
+
+        Raises
+        ------
+        UserError
+            If there is no data of the run.
+        """
+        if run not in self.runs:
+            raise UserError(f"there is no data of the run {run}", hint=f"there are: {listing(self.runs)}")
+        return self.runs[run][0]
+
+    def any_key(self, step: Step) -> Key:
+        """The key that a step of the whole cycle is called with: that of the first file.
+
+        Raises
+        ------
+        UserError
+            If there are no files.
+        """
+        if not self.keys:
+            raise UserError(f"{step.name} needs data; there is none", hint=f"see {self.setup.path('tier_daq')}")
+        return self.keys[0]
+
     def _step(self, name: str) -> Step:
         if name not in BY_NAME:
             raise UserError(f"there is no step {name!r}", hint=nearest(name, BY_NAME))
@@ -168,6 +192,7 @@ class Cycle:
             log=self.paths.fill(self.paths.log(step), key),
             setup=self.setup,
             _read=self.metadata.reader,
+            all_channels=() if step.kind == "validity" else self.metadata.channels(key),
         )
 
     def roles(self, step: Step) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -115,6 +116,8 @@ class Job:
         Hand-made parameter files by the input role that they change, merged last.
     log
         The log file.
+    all_channels
+        All channels of the map at that time, processable or not.
     """
 
     step: str
@@ -127,6 +130,12 @@ class Job:
     log: Path
     setup: Setup
     _read: Callable[[Path], TextFile] = field(repr=False, compare=False)
+    all_channels: tuple[Channel, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def pulsers(self) -> tuple[Channel, ...]:
+        """The pulser channels of the map."""
+        return tuple(channel for channel in self.all_channels if channel.system == "puls")
 
     @property
     def overrides(self) -> tuple[Path, ...]:
@@ -151,4 +160,4 @@ class Job:
             If a file is missing or not valid YAML.
         """
         files = (*self.inputs.get(role, ()), *self.overrides_of.get(role, ()))
-        return merged_all(self._read(path).mapping() for path in files)
+        return deepcopy(merged_all(self._read(path).mapping() for path in files))

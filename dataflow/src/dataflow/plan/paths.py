@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,24 @@ from .scheme import KeyScheme
 from .steps import Step
 
 PLOT_SUFFIX = ".pdf"
+
+
+_PLACE = re.compile(r"\{(\w+)\}|\{\{|\}\}")
+
+
+def template_pattern(template: str, fields: Mapping[str, str]) -> re.Pattern[str]:
+    """The expression that matches the paths a template stands for, with its fields as groups."""
+    expression, end, seen = "", 0, set()
+    for place in _PLACE.finditer(template):
+        expression += re.escape(template[end : place.start()])
+        name = place[1]
+        if name is None:
+            expression += re.escape(place[0][0])
+        else:
+            expression += f"(?P={name})" if name in seen else f"(?P<{name}>{fields[name]})"
+            seen.add(name)
+        end = place.end()
+    return re.compile(expression + re.escape(template[end:]))
 
 
 class Paths:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .model import Channel, Job
+from .stepconfig import NESTED
 from .steps import BY_NAME, Step
 
 UNIMPORTANT = frozenset({"logging"})
@@ -58,6 +59,7 @@ class Recipes:
             content = {
                 "config": _configured(step, job),
                 "channels": [_channel(step, job, channel) for channel in job.channels],
+                "pulsers": [channel.rawid for channel in job.pulsers] if step.per_run else [],
                 "tables": dict(job.setup.table_format),
                 "settings": job.setup.settings.get(step.name),
             }
@@ -73,12 +75,14 @@ class Recipes:
 
 def _configured(step: Step, job: Job) -> dict[str, Any]:
     options = {name: value for name, value in job.config.options.items() if name not in UNIMPORTANT}
-    common = {name: job.config.everything(name) for name in step.configs} if not step.systems else {}
+    common = {name: job.config.everything(name) for name in step.configs if name in NESTED or not step.systems}
     return {"rule": job.config.rule, "options": options, "inputs": common}
 
 
 def _channel(step: Step, job: Job, channel: Channel) -> dict[str, Any]:
-    own = {name: job.config.read(name, channel) for name in step.configs} if step.systems else {}
+    own = (
+        {name: job.config.shared(name, channel) for name in step.configs if name not in NESTED} if step.systems else {}
+    )
     status = [channel.processable, channel.usability, channel.psd] if step.systems else []
     return {
         "name": channel.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ RULES = "snakemake_rules"
 DEFAULT = "__default__"
 DEFAULTS = Path(__file__).resolve().parents[1] / "defaults"
 DAQ_RULES = ("tier_raw_fcio", "tier_raw_orca")
+NESTED = ("out_spec", "muon_config", "config")
+"""Inputs that are mappings of several files, not mappings by detector."""
 OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "tier_raw_blind": ("settings", "config"),
     "tier_raw_blind_check": (),
@@ -96,6 +99,11 @@ class StepConfig:
         UserError
             If a file is missing, not valid, or outside the metadata.
         """
+        found = self.shared(name, channel)
+        return None if found is None else deepcopy(found)
+
+    def shared(self, name: str, channel: Channel | None = None) -> dict[str, Any] | None:
+        """Like :meth:`read`, but not to be changed: parts of it are shared between calls."""
         files = self.files(name, channel)
         return merged_all(self._reader(path).mapping() for path in files) if files else None
 
@@ -110,11 +118,11 @@ class StepConfig:
         return self._paths(name, value)
 
     def everything(self, name: str) -> object:
-        """All that the metadata and the defaults say about an input, nested entries included."""
+        """All that the metadata and the defaults say about an input, entries of several files included."""
         value = self._entry(name)
         if isinstance(value, Mapping):
-            return {part: self.everything(f"{name}.{part}") for part in value}
-        return self.read(name)
+            return {str(part): self.everything(f"{name}.{part}") for part in value}
+        return self.shared(name)
 
     def names(self, channel: Channel) -> bool:
         """Whether the metadata configures a channel by name."""
@@ -123,7 +131,8 @@ class StepConfig:
     def _entry(self, name: str) -> object:
         value: object = self.inputs
         for part in name.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+            by_name = {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
+            value = by_name.get(part)
         return value
 
     def _default(self, name: str, channel: Channel | None) -> tuple[Path, ...]:

@@ -57,7 +57,7 @@ def resolve(text: str, cycle: Cycle) -> Target:
     """
     words = text.removesuffix(ENDING).split("-")
     if len(words) < 2 or not all(words):
-        raise UserError(f"{text!r} is no target", hint=f"write {_form(cycle.scheme)}")
+        raise UserError(f"{text!r} is no target", hint=f"write {form(cycle.scheme)}")
     selection, *fields, tier = words
     step = _step(text, tier, cycle)
     runlist = None if selection == ALL else cycle.metadata.datasets.runlist(selection)
@@ -71,9 +71,12 @@ def resolve(text: str, cycle: Cycle) -> Target:
     return Target(text, tuple((step, key) for key in _made(text, step, keys, cycle)))
 
 
-def _form(scheme: KeyScheme) -> str:
+def form(scheme: KeyScheme) -> str:
+    """The form of a target, for hints."""
     fields = "-".join(f"[{name}]" if name == scheme.optional else name for name in scheme.names)
-    return f"all-{fields}-TIER{ENDING}, where * and missing fields at the end stand for all"
+    values = [scheme.examples.get(name, name) for name in scheme.run_fields]
+    example = "-".join(["all", *values, scheme.tiers[-1]]) + ENDING
+    return f"all-{fields}-TIER{ENDING} (missing fields at the end and * stand for all), for example {example}"
 
 
 def _step(text: str, tier: str, cycle: Cycle) -> str:
@@ -125,8 +128,8 @@ class _Matching:
         """The keys that have the given values in the first fields."""
         fields = self._fields(words)
         if len(words) > len(fields):
-            form = _form(self.scheme)
-            raise UserError(f"{self.text}: {words[len(fields)]!r} is one part too many", hint=f"write {form}")
+            hint = f"write {form(self.scheme)}"
+            raise UserError(f"{self.text}: {words[len(fields)]!r} is one part too many", hint=hint)
         keys: list[Key] = list(self.cycle.keys)
         for field, word in zip(fields, words, strict=False):
             keys = self._narrowed(keys, field, word)
@@ -166,8 +169,8 @@ class _Matching:
         wrong = [item for item in word.split("_") if not _is_pattern(item) and not self.scheme.fits(field, item)]
         example = self.scheme.examples.get(field, "")
         if wrong and not self.scheme.fits(field, word):
-            form = f"a {field} looks like {example}" if example else f"its form is {self.scheme.fields[field]}"
-            return UserError(f"{self.text}: {wrong[0]!r} is no {field}: {form}", hint=f"there are: {listing(there)}")
+            looks = f"a {field} looks like {example}" if example else f"its form is {self.scheme.fields[field]}"
+            return UserError(f"{self.text}: {wrong[0]!r} is no {field}: {looks}", hint=f"there are: {listing(there)}")
         missing = [item for item in word.split("_") if _chosen(item, set(there)) is None]
         shown = missing[0] if len(missing) == 1 and self.scheme.fits(field, missing[0]) else word
         message = f"{self.text}: there is no data of {field} {shown!r}{where}; there are {listing(there)}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,8 +14,9 @@ from .cycle import Cycle, open_cycle
 from .errors import UserError
 from .execenv import wrap
 from .model import Job, Key
+from .paths import template_pattern
 from .steps import Step, calibrated_tiers
-from .targets import Target, is_target, resolve
+from .targets import Target, form, is_target, resolve
 
 USAGE = 2
 Wildcards = Any
@@ -39,12 +42,40 @@ class Workflow:
         """The folder in which everything runs: that of the cycle."""
         return str(self.cycle.setup.directory)
 
+    @property
+    def example(self) -> str:
+        """The form of a target."""
+        return form(self.cycle.scheme)
+
     def targets(self, words: Sequence[str]) -> list[Target]:
-        """The targets among the words of a command line, with everything that they need planned and checked."""
+        """The targets among the words of a command line.
+
+        Everything that they, and the paths among the words, need is planned here, so that what is wrong comes out as
+        one sentence before Snakemake begins.
+
+        Raises
+        ------
+        UserError
+            The first thing that is wrong.
+        """
         found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
-        for target in found:
-            self.cycle.check(target.jobs)
+        wanted = [job for target in found for job in target.jobs]
+        wanted += [job for word in words if (job := self.job_of(word)) is not None]
+        self.cycle.check(wanted)
         return found
+
+    def job_of(self, word: str) -> tuple[str, Key] | None:
+        """The job that makes the output file `word` (relative to the cycle), None if no step does."""
+        for step, pattern in self._patterns:
+            match = pattern.fullmatch(word)
+            if match:
+                return step.name, self._key(step, match.groupdict())
+        return None
+
+    @cached_property
+    def _patterns(self) -> list[tuple[Step, re.Pattern[str]]]:
+        fields = self.cycle.scheme.fields
+        return [(s, template_pattern(made, fields)) for s in self.steps for made in self.outputs(s).values()]
 
     def files(self, target: Target) -> list[str]:
         """The files that a target asks for, with the validity lists of the parameters that they depend on."""
@@ -99,16 +130,17 @@ class Workflow:
             )
 
     def _job(self, step: Step, wildcards: Wildcards) -> Job:
-        return self.cycle.job(step.name, self._key(step, wildcards))
+        names = [name for name in self.cycle.scheme.names if hasattr(wildcards, name)]
+        return self.cycle.job(step.name, self._key(step, {name: getattr(wildcards, name) for name in names}))
 
-    def _key(self, step: Step, wildcards: Wildcards) -> Key:
-        scheme = self.cycle.scheme
+    def _key(self, step: Step, fields: Mapping[str, str]) -> Key:
+        """The key of the job whose output has these fields: all of them, those of a run, or none."""
+        values = "-".join(fields[name] for name in self.cycle.scheme.names if name in fields)
         if step.kind == "validity":
-            return min(self.cycle.catalog.keys or self.cycle.keys, key=lambda key: key.order)
-        names = [name for name in scheme.names if hasattr(wildcards, name)]
-        if len(names) == len(scheme.names):
-            return scheme.key("-".join(getattr(wildcards, name) for name in names))
-        return self.cycle.runs["-".join(getattr(wildcards, name) for name in names)][0]
+            return self.cycle.any_key(step)
+        if len(fields) == len(self.cycle.scheme.names):
+            return self.cycle.scheme.key(values)
+        return self.cycle.first_key(values)
 
     def _outputs(self, step: str, key: Key) -> list[str]:
         job = self.cycle.job(step, key)
