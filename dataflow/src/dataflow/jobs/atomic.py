@@ -1,0 +1,112 @@
+"""Outputs appear whole or not at all: written beside their place under a name of their own, flushed, renamed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import NoSpace, is_full_disk
+
+PART = re.compile(r"\.(?P<stem>.+)\.(?P<host>[^.]+)-(?P<pid>\d+)-part(?P<suffix>\.[^.]+)?")
+
+
+def part_name(path: Path) -> Path:
+    """The name under which this process writes a file before it is whole: hidden, in the same folder."""
+    host = socket.gethostname().split(".")[0]
+    return path.with_name(f".{path.stem}.{host}-{os.getpid()}-part{path.suffix}")
+
+
+@contextmanager
+def whole_files(outputs: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """Write files under temporary names and move them into place together when all is well.
+
+    Parameters
+    ----------
+    outputs
+        Where the files shall stand, by role.
+
+    Yields
+    ------
+    dict
+        Where to write them. If the block raises, nothing of it remains.
+
+    Raises
+    ------
+    NoSpace
+        If the disk is full.
+    FileNotFoundError
+        If the block did not write one of them.
+    """
+    parts = {role: part_name(path) for role, path in outputs.items()}
+    try:
+        for path in outputs.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(path)
+        yield parts
+        for part in parts.values():
+            flush(part)
+        for role, part in parts.items():
+            part.replace(outputs[role])
+        for folder in {path.parent for path in outputs.values()}:
+            flush(folder)
+    except Exception as error:
+        if is_full_disk(error):
+            places = ", ".join(sorted({str(path.parent) for path in outputs.values()}))
+            raise NoSpace(f"no space left on the disk of {places}", hint="make room, then run again") from error
+        raise
+    finally:
+        for part in parts.values():
+            remove(part)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole."""
+    with whole_files({"text": path}) as parts:
+        parts["text"].write_text(text, encoding="utf-8")
+
+
+def flush(path: Path) -> None:
+    """Make sure that a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder of ours, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes of this host left behind while writing a file."""
+    host = socket.gethostname().split(".")[0]
+    for candidate in sorted(path.parent.glob(f".{glob_safe(path.stem)}.*-part*")):
+        match = PART.fullmatch(candidate.name)
+        if match and match["stem"] == path.stem and match["host"] == host and not is_alive(int(match["pid"])):
+            remove(candidate)
+
+
+def glob_safe(text: str) -> str:
+    """A name in which no character is a wildcard."""
+    return re.sub(r"([*?[])", r"[\1]", text)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this host exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

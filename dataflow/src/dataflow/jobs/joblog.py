@@ -1,0 +1,43 @@
+"""The log of a job: kept, appended to with each attempt, with the traceback of what is our fault."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+TIME = "%Y%m%dT%H%M%SZ"
+
+
+def open_log(path: Path, title: str) -> logging.Handler:
+    """Send what this process logs to a file, behind a line that says what was run, where and when.
+
+    Parameters
+    ----------
+    path
+        The log file; earlier attempts stay in it.
+    title
+        What is run.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    formatter = logging.Formatter(FORMAT, TIME)
+    formatter.converter = _utc  # type: ignore[assignment]
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    now = datetime.now(UTC).strftime(TIME)
+    logging.getLogger(__name__).info(
+        "%s at %s on %s, process %d, python %s", title, now, platform.node(), os.getpid(), sys.version.split()[0]
+    )
+    return handler
+
+
+def _utc(seconds: float | None) -> object:
+    return datetime.fromtimestamp(seconds or 0, UTC).timetuple()

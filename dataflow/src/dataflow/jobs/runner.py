@@ -1,0 +1,106 @@
+"""Runs one job: plan it again from the same recipe, find the step's module, report what goes wrong."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from dataflow.plan import open_cycle
+from dataflow.plan.errors import UserError
+from dataflow.plan.model import Job
+
+from .errors import WorkFailed
+from .joblog import open_log
+
+log = logging.getLogger(__name__)
+
+SERIAL = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""A job uses the processes that it was given, not hidden threads on top of them."""
+
+
+class Builder(Protocol):
+    """What the module of a step offers: makes the job's outputs with some worker processes."""
+
+    def __call__(self, job: Job, threads: int) -> None: ...
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job that the command line names; returns the exit code."""
+    options = parser().parse_args(arguments)
+    for name in SERIAL:
+        os.environ[name] = "1"
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        job = open_cycle(options.config).job(options.step, options.key)
+    except UserError as error:
+        print(error.render(), file=sys.stderr)
+        return 2
+    handler = open_log(job.log, f"{options.step} {options.key}")
+    try:
+        return _report(lambda: run(job, options.threads), job)
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def run(job: Job, threads: int = 1) -> None:
+    """Make the outputs of a job.
+
+    Raises
+    ------
+    UserError
+        If the configuration is wrong.
+    WorkFailed
+        If the data or the machine does not allow it.
+    """
+    start = time.monotonic()
+    builder_of(job.step)(job, threads)
+    log.info("done in %.2f s", time.monotonic() - start)
+
+
+def builder_of(step: str) -> Builder:
+    """The function that makes a step: ``tier_dsp`` is ``build`` of ``dataflow.tiers.dsp``, and so on."""
+    kind, _, rest = step.partition("_")
+    if kind == "validity":
+        return importlib.import_module("dataflow.jobs.validity").build  # type: ignore[no-any-return]
+    if kind == "tier":
+        return importlib.import_module(f"dataflow.tiers.{rest}").build  # type: ignore[no-any-return]
+    name = rest.partition("_")[2] or "merge"
+    return importlib.import_module(f"dataflow.pars.{name}").build  # type: ignore[no-any-return]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of a job."""
+    made = argparse.ArgumentParser(prog="python -m dataflow.jobs", description="Run one job of a production cycle.")
+    made.add_argument("step", help="name of the step, for example tier_dsp")
+    made.add_argument("--config", type=Path, required=True, help="config file of the cycle")
+    made.add_argument("--key", required=True, help="key of the DAQ file, or of the first file of the run")
+    made.add_argument("--threads", type=int, default=1, help="number of worker processes (default: 1)")
+    return made
+
+
+def _report(work: Callable[[], None], job: Job) -> int:
+    try:
+        work()
+    except (UserError, WorkFailed) as error:
+        log.error("%s", error.render(), exc_info=log.isEnabledFor(logging.DEBUG))
+        print(f"{error.render()}\nlog: {job.log}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    except Exception:
+        log.exception("internal error in %s of %s", job.step, job.key)
+        print(f"error: {job.step} of {job.key} failed for a reason of ours\nlog: {job.log}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(143)

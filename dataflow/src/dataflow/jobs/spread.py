@@ -1,0 +1,132 @@
+"""Channels are items of a job: spread over forked workers, each outcome kept, a failing one no crash."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .errors import WorkFailed, is_full_disk
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What became of one item.
+
+    Attributes
+    ----------
+    item
+        Name of the item, a channel for example.
+    value
+        The result, None if it failed.
+    reason
+        Why it failed, in a sentence; empty if all is well.
+    trace
+        The traceback of the failure, for the log.
+    seconds
+        How long it took.
+    """
+
+    item: str
+    value: T | None
+    reason: str = ""
+    trace: str = ""
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no result."""
+        return bool(self.reason)
+
+
+def spread(function: Callable[[str], T], items: Sequence[str], threads: int) -> Iterator[Outcome[T]]:
+    """Run a function on each item with some worker processes.
+
+    The workers are forked, so what is loaded and compiled here is loaded and compiled there, and what the function
+    closes over is not copied. Outcomes come in the order of the items, whatever finishes first.
+
+    Parameters
+    ----------
+    function
+        Takes the name of an item; what it returns must be small or in files.
+    items
+        Names.
+    threads
+        Number of processes; with one, all is done here.
+
+    Raises
+    ------
+    WorkFailed
+        If a worker dies (out of memory, for example), or the disk is full.
+    """
+    if threads <= 1 or len(items) <= 1:
+        yield from (_checked(_guarded(function, item)) for item in items)
+        return
+    global _FUNCTION
+    _FUNCTION = function
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(min(threads, len(items)), mp_context=context)
+    try:
+        futures = [pool.submit(_in_worker, item) for item in items]
+        for item, future in zip(items, futures, strict=True):
+            yield _checked(_result(item, future))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_FUNCTION: Callable[[str], object] | None = None
+"""What the workers of this process run: inherited by fork, as closures cannot be sent."""
+
+
+def _in_worker(item: str) -> Outcome[object]:
+    assert _FUNCTION is not None  # noqa: S101 - set before the fork
+    return _guarded(_FUNCTION, item)
+
+
+def _result(item: str, future: Future[Outcome[object]]) -> Outcome[T]:
+    try:
+        return future.result()  # type: ignore[return-value]
+    except BrokenProcessPool as error:
+        raise WorkFailed(
+            f"a worker process died while {item} was due",
+            hint="it was killed, most likely for want of memory: use fewer threads, or more memory, and run again",
+        ) from error
+
+
+def _guarded(function: Callable[[str], T], item: str) -> Outcome[T]:
+    start = time.monotonic()
+    try:
+        value = function(item)
+    except Exception as error:  # noqa: BLE001 - a failing channel is a result, recorded with its reason
+        if is_full_disk(error):
+            return Outcome(item, None, FULL, traceback.format_exc(), time.monotonic() - start)
+        return Outcome(item, None, reason_of(error), traceback.format_exc(), time.monotonic() - start)
+    return Outcome(item, value, seconds=time.monotonic() - start)
+
+
+FULL = "No space left on device"
+
+
+def _checked(outcome: Outcome[T]) -> Outcome[T]:
+    if outcome.reason == FULL:
+        raise OSError(28, FULL)
+    if outcome.failed:
+        log.warning("%s failed: %s", outcome.item, outcome.reason)
+        log.info("%s", outcome.trace)
+    return outcome
+
+
+def reason_of(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, WorkFailed) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,1 @@
+"""One module a calibration step: arrays and a typed configuration in, a result out."""

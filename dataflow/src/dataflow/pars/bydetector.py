@@ -1,0 +1,77 @@
+"""A calibration step over the detectors of a run: results into one parameter file, figures into one document."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataflow.jobs.atomic import remove, whole_files
+from dataflow.jobs.parfiles import plain, write_pars
+from dataflow.jobs.policy import failure_entry, keep_or_fail
+from dataflow.jobs.spread import spread
+from dataflow.plan.model import Channel, Job
+from dataflow.views.pages import join_pages, save_page, text_page
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a detector's calibration gives.
+
+    Attributes
+    ----------
+    entry
+        Its entry in the parameter file.
+    draw
+        Makes its figure.
+    """
+
+    entry: dict[str, Any]
+    draw: Callable[[], Any]
+
+
+def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[Channel], Made], threads: int) -> None:
+    """Run a calibration for each detector; one that fails is recorded with its reason.
+
+    Parameters
+    ----------
+    job
+        Its outputs are ``par`` and ``plt``.
+    channels
+        The detectors.
+    work
+        The calibration of one.
+    threads
+        Worker processes.
+    """
+    by_name = {channel.name: channel for channel in channels}
+    with whole_files(job.outputs) as parts:
+        folder = parts["plt"].with_suffix(".pages")
+        folder.mkdir()
+        try:
+            pars = _entries(job, by_name, work, threads, folder)
+            write_pars(parts["par"], pars)
+            join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
+        finally:
+            remove(folder)
+
+
+def _entries(
+    job: Job, channels: dict[str, Channel], work: Callable[[Channel], Made], threads: int, folder: Path
+) -> dict[str, Any]:
+    def one(name: str) -> dict[str, Any]:
+        made = work(channels[name])
+        save_page(made.draw(), folder / f"{name}.pdf")
+        return dict(plain(made.entry))
+
+    pars: dict[str, Any] = {}
+    for outcome in spread(one, list(channels), threads):
+        keep_or_fail(job, outcome)
+        if outcome.failed:
+            save_page(text_page(f"{outcome.item}: {job.step} failed", outcome.reason), folder / f"{outcome.item}.pdf")
+        pars[outcome.item] = failure_entry(job, outcome.reason) if outcome.failed else outcome.value
+    return pars

@@ -1,0 +1,191 @@
+"""Decay constant of the preamplifier, from the slope of the pulses' tails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lh5
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflow.jobs import dspeed_ufuncs
+from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.lh5files import open_input, rows
+from dataflow.plan.errors import UserError
+from dataflow.plan.model import Channel, Job
+
+from .bydetector import Made, calibrate_detectors
+from .pulser import pulser_rows
+from .selection import MAD_TO_SIGMA, robust_limits
+
+dspeed_ufuncs.install()
+
+log = logging.getLogger(__name__)
+
+Floats = NDArray[np.float64]
+
+OUTPUTS = ("tail_slope", "trapTmax", "bl_std", "bl_slope", "n_sat_hi", "tp_0_est")
+MEDIAN_ERROR = 1.2533
+"""Standard error of the median over that of the mean, for a normal distribution."""
+CLIP = 4.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``tau_config`` says.
+
+    Attributes
+    ----------
+    n_events
+        Waveforms that are looked at, at most.
+    threshold
+        Least amplitude in ADC counts; 0 takes a part of the highest ones.
+    threshold_fraction
+        That part.
+    least
+        Tails below which there is no result.
+    """
+
+    n_events: int = 5000
+    threshold: float = 0.0
+    threshold_fraction: float = 0.2
+    least: int = 20
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> Settings:
+        """From the configuration, whose further keys (upstream's) are not used here."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: type(getattr(cls, name))(config[name]) for name in names if name in config})
+
+
+@dataclass(frozen=True)
+class DecayConstant:
+    """A decay constant.
+
+    Attributes
+    ----------
+    tau, error
+        In ns.
+    events
+        Tails that it was derived from.
+    taus
+        The single events' values, for the figure, in ns.
+    """
+
+    tau: float
+    error: float
+    events: int
+    taus: Floats = field(repr=False)
+
+
+def build(job: Job, threads: int = 1) -> None:
+    """Find the decay constant of each detector of a run.
+
+    Parameters
+    ----------
+    job
+        Inputs ``raw`` and ``tcm``, outputs ``par`` and ``plt``; ``tau_config`` and ``processing_chain`` of the rule.
+    threads
+        Worker processes over detectors.
+    """
+    counts = {channel.name: _count(job, channel) for channel in job.channels}
+    pulsers = pulser_rows(job, counts)
+
+    def work(channel: Channel) -> Made:
+        from dataflow.views.pz import draw
+
+        settings = Settings.read(job.config.read("tau_config", channel) or {})
+        data, period = tails(job, channel, ~pulsers[channel.name], settings)
+        result = decay_constant(data, period, settings)
+        entry = {"pz": {"tau1": f"{result.tau:.1f}*ns", "tau1_err": f"{result.error:.1f}*ns", "n_events": result.events}}
+        return Made(entry, lambda: draw(channel.name, str(job.key), result))
+
+    calibrate_detectors(job, job.channels, work, threads)
+
+
+def decay_constant(data: Mapping[str, NDArray[Any]], period: float, settings: Settings) -> DecayConstant:
+    """The median of -1/slope over clean, large pulses.
+
+    Parameters
+    ----------
+    data
+        Columns :data:`OUTPUTS`, shape (events,); ``tail_slope`` is that of the logarithm of the tail, per sample.
+    period
+        Sampling period in ns.
+    settings
+        How.
+
+    Raises
+    ------
+    WorkFailed
+        If there are too few clean tails.
+    """
+    amplitude = data["trapTmax"]
+    finite = np.isfinite(amplitude) & np.isfinite(data["tail_slope"]) & (data["n_sat_hi"] == 0)
+    if not finite.any():
+        raise WorkFailed("no pulse has a tail")
+    threshold = settings.threshold or settings.threshold_fraction * float(np.quantile(amplitude[finite], 0.99))
+    good = finite & (amplitude > threshold) & (data["tail_slope"] < 0) & np.isfinite(data["tp_0_est"])
+    for name in ("bl_std", "bl_slope"):
+        limits = robust_limits(data[name], 6)
+        good &= (data[name] > limits.low) & (data[name] < limits.high)
+    taus = -period / data["tail_slope"][good].astype(np.float64)
+    core = _clipped(taus)
+    if len(core) < settings.least:
+        raise WorkFailed(f"{len(core)} clean tails are too few for a decay constant, {settings.least} are needed")
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(core - np.median(core))))
+    return DecayConstant(float(np.median(core)), MEDIAN_ERROR * spread / np.sqrt(len(core)), len(core), taus)
+
+
+def _clipped(values: Floats) -> Floats:
+    """Without what lies far off the median: pile-up bends tails."""
+    for _ in range(5):
+        limits = robust_limits(values, CLIP)
+        kept = values[(values > limits.low) & (values < limits.high)]
+        if len(kept) == len(values):
+            break
+        values = kept
+    return values
+
+
+def tails(job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: Settings) -> tuple[dict[str, Any], float]:
+    """Run the chain on the first accepted waveforms of the run; returns its columns and the sampling period in ns."""
+    chain = job.config.read("processing_chain", channel)
+    if chain is None:
+        raise UserError(f"there is no processing chain for the decay constant of {channel.name}")
+    table, found, first, period = job.table("raw", channel), [], 0, 0.0
+    for path in job.inputs["raw"]:
+        with open_input(path) as file:
+            count = rows(file, table) if table in file else 0
+        wanted = settings.n_events - sum(len(part["trapTmax"]) for part in found)
+        chosen = np.flatnonzero(accepted[first : first + count])[: max(wanted, 0)]
+        first += count
+        if len(chosen):
+            part, period = _processed(path, table, chosen, chain)
+            found.append(part)
+    if not found:
+        raise WorkFailed(f"{channel.name} has no events in this run")
+    return {name: np.concatenate([part[name] for part in found]) for name in OUTPUTS}, period
+
+
+def _processed(path: Path, table: str, chosen: NDArray[np.int64], chain: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
+    from dspeed import build_dsp
+
+    wanted = lh5.LH5Iterator(str(path), table, buffer_len=1000, entry_list=list(chosen))
+    result = build_dsp(wanted, None, dsp_config=chain, lh5_tables=[""], outputs=list(OUTPUTS), block_width=16)
+    with open_input(path) as file:
+        node = next(name for name in sorted(file[table]) if name.startswith("waveform"))
+        period = float(file[f"{table}/{node}/dt"][0])
+    return {name: np.asarray(result[name].nda) for name in OUTPUTS}, period
+
+
+def _count(job: Job, channel: Channel) -> int:
+    table, total = job.table("raw", channel), 0
+    for path in job.inputs["raw"]:
+        with open_input(path) as file:
+            total += rows(file, table) if table in file else 0
+    return total

@@ -1,0 +1,1 @@
+"""One module a tier: how its files are made."""

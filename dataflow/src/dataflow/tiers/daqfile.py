@@ -1,0 +1,225 @@
+"""What a DAQ file is and which channels it has; whether it is whole is known before hours of decoding.
+
+The FlashCam reader takes the end of a truncated file for the end of the data, so the record structure is walked here
+first: container format as in the FCIO/TMIO library shipped with the ``fcio`` package.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import logging
+import mmap
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dataflow.jobs.errors import BadInput
+
+log = logging.getLogger(__name__)
+
+FLASHCAM, ORCA = "FlashCam", "ORCA"
+STREAM_TAG = -1_000_000_001
+PROTOCOL_LENGTH = 64
+EVENT_TAGS = (3, 6)
+LAST_TAG = 64
+COMPRESSED = (".gz", ".bz2")
+ORCA_LENGTH = 0x3FFFF
+ORCA_SHORT = 0x80000000
+
+
+@dataclass(frozen=True)
+class DaqFile:
+    """A DAQ file as found.
+
+    Attributes
+    ----------
+    path
+        The file.
+    stream
+        ``FlashCam`` or ``ORCA``, as legend-daq2lh5 calls it.
+    keys
+        Channel numbers (rawids) by the name of the decoder that decodes their waveforms.
+    samples
+        Length of a trace, 0 if the file does not tell.
+    """
+
+    path: Path
+    stream: str
+    keys: dict[str, tuple[int, ...]]
+    samples: int
+
+
+def stream_of(path: Path) -> str:
+    """The stream type that a file's name stands for.
+
+    Raises
+    ------
+    BadInput
+        If the name has no ending of a DAQ file.
+    """
+    suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSED]
+    kinds = {".fcio": FLASHCAM, ".orca": ORCA}
+    if not suffixes or suffixes[-1] not in kinds:
+        raise BadInput(f"{path} is no DAQ file: its name ends neither in .fcio nor in .orca[.gz|.bz2]")
+    return kinds[suffixes[-1]]
+
+
+def open_daq(path: Path) -> DaqFile:
+    """Look at a DAQ file: that it is whole, and which channels it has.
+
+    Raises
+    ------
+    BadInput
+        If it is empty, truncated or corrupted.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
+        raise BadInput(f"the DAQ file {path} is empty" if path.is_file() else f"there is no DAQ file {path}")
+    stream = stream_of(path)
+    check_whole(path, stream)
+    look = _flashcam_channels if stream == FLASHCAM else _orca_channels
+    try:
+        keys, samples = look(path)
+    except (OSError, ValueError, RuntimeError, KeyError, EOFError, TypeError, AttributeError) as error:
+        raise BadInput(f"the DAQ file {path} cannot be read: {error}", hint=REPLACE) from error
+    return DaqFile(path, stream, keys, samples)
+
+
+REPLACE = "copy the file again from where it came, or list its key under unprocessable in ignored_daq_cycles.yaml"
+
+
+def check_whole(path: Path, stream: str) -> int:
+    """Walk the records of an uncompressed file; returns how many there are.
+
+    Raises
+    ------
+    BadInput
+        If the file ends inside a record or its structure is broken; the byte is named.
+    """
+    if path.suffix in COMPRESSED:
+        return _check_compressed(path)
+    walk = _flashcam_records if stream == FLASHCAM else _orca_records
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        whole = 0
+        try:
+            for whole, _ in enumerate(walk(data), start=1):
+                pass
+        except _BrokenError as error:
+            raise BadInput(
+                f"the DAQ file {path} is {error.what} at byte {error.place} of {len(data)}, after {whole} whole records",
+                hint=REPLACE,
+            ) from error
+    return whole
+
+
+def _check_compressed(path: Path) -> int:
+    """A compressed file is checked by its decompression; here only that it begins as one."""
+    opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else bz2.open
+    try:
+        with opener(path, "rb") as stream:
+            stream.read(16)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"the DAQ file {path} cannot be unpacked: {error}", hint=REPLACE) from error
+    return 0
+
+
+class _BrokenError(Exception):
+    """The structure ends or breaks at a byte."""
+
+    def __init__(self, what: str, place: int) -> None:
+        super().__init__(what, place)
+        self.what, self.place = what, place
+
+
+def _flashcam_records(data: mmap.mmap) -> Iterator[int]:
+    """The tags of the records; each is yielded when its last frame has been seen whole."""
+    size, place = len(data), _flashcam_begin(data)
+    word = partial(struct.Struct("<i").unpack_from, data)
+    tag = 0
+    while place < size:
+        if place + 4 > size:
+            raise _BrokenError("truncated", place)
+        (value,) = word(place)
+        place += 4
+        if value >= 0:
+            if not tag:
+                raise _BrokenError("corrupted", place - 4)
+            place += value
+            if place > size:
+                raise _BrokenError("truncated", place - value)
+            continue
+        if tag:
+            yield tag
+        tag = -value
+        if tag > LAST_TAG:
+            raise _BrokenError("corrupted", place - 4)
+    if not tag:
+        raise _BrokenError("truncated", place)
+    yield tag
+
+
+def _flashcam_begin(data: mmap.mmap) -> int:
+    if len(data) < 4 + PROTOCOL_LENGTH or struct.unpack_from("<i", data)[0] != STREAM_TAG:
+        raise _BrokenError("not a FlashCam file, or corrupted", 0)
+    return 4 + PROTOCOL_LENGTH
+
+
+def _orca_records(data: mmap.mmap) -> Iterator[int]:
+    size, place = len(data), 0
+    word = partial(struct.Struct("<I").unpack_from, data)
+    while place < size:
+        if place + 4 > size:
+            raise _BrokenError("truncated", place)
+        (head,) = word(place)
+        words = 1 if head & ORCA_SHORT else head & ORCA_LENGTH
+        if words == 0:
+            raise _BrokenError("corrupted", place)
+        if place + 4 * words > size:
+            raise _BrokenError("truncated", place)
+        place += 4 * words
+        yield head
+
+
+def _flashcam_channels(path: Path) -> tuple[dict[str, tuple[int, ...]], int]:
+    from daq2lh5.fc.fc_eventheader_decoder import get_key
+    from fcio import fcio_open
+
+    with fcio_open(str(path)) as file:
+        config = file.config
+        keys = tuple(get_key(config.streamid, entry >> 16, entry & 0xFFFF) for entry in config.tracemap)
+        return {"FCEventDecoder": tuple(sorted({int(key) for key in keys}))}, int(config.eventsamples)
+
+
+def _orca_channels(path: Path) -> tuple[dict[str, tuple[int, ...]], int]:
+    from daq2lh5.orca.orca_streamer import OrcaStreamer
+    from daq2lh5.raw_buffer import RawBufferLibrary
+
+    streamer = OrcaStreamer()
+    header_only = {"OrcaHeaderDecoder": {"OrcaHeader": {"key_list": ["*"], "out_stream": ""}}}
+    try:
+        streamer.open_stream(str(path), rb_lib=RawBufferLibrary(config=header_only), buffer_size=1)
+        decoders = streamer.get_decoder_list()
+        found = {type(decoder).__name__: _waveform_keys(decoder) for decoder in decoders}
+        samples = [_samples(decoder) for decoder in decoders if found[type(decoder).__name__]]
+    finally:
+        streamer.close_stream()
+    return {name: keys for name, keys in found.items() if keys}, max(samples, default=0)
+
+
+def _waveform_keys(decoder: Any) -> tuple[int, ...]:
+    """The channels of a decoder that decodes waveforms, empty for all others."""
+    keys = [key for keys in decoder.get_key_lists() for key in keys]
+    return tuple(sorted(int(key) for key in keys if isinstance(key, int) and _has_waveform(decoder, key)))
+
+
+def _has_waveform(decoder: Any, key: int) -> bool:
+    return "waveform" in (decoder.get_decoded_values(key) or {})
+
+
+def _samples(decoder: Any) -> int:
+    lists = [key for keys in decoder.get_key_lists() for key in keys]
+    return max(int(decoder.get_decoded_values(key)["waveform"].get("wf_len", 0)) for key in lists)

@@ -1,0 +1,44 @@
+"""Figures as pages of a document: drawn and saved by the workers, joined into one PDF that is the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+SIZE = (11.7, 8.3)
+"""A4, inches."""
+STYLE = {"font.size": 8, "axes.titlesize": 9, "axes.grid": True, "grid.alpha": 0.3, "legend.fontsize": 7, "pdf.fonttype": 42}
+
+
+def new_page(title: str) -> Figure:
+    """An empty page with a title."""
+    mpl.rcParams.update(STYLE)
+    figure = Figure(figsize=SIZE, layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def text_page(title: str, text: str) -> Figure:
+    """A page that only says something."""
+    figure = new_page(title)
+    figure.text(0.08, 0.6, text, fontsize=10, wrap=True)
+    return figure
+
+
+def save_page(figure: Figure, path: Path) -> None:
+    """Save a figure without the date that would make the file differ each time."""
+    figure.savefig(path, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+
+
+def join_pages(pages: Sequence[Path], target: Path) -> None:
+    """Join one-page documents, with a bookmark of each file's name."""
+    from pypdf import PdfWriter
+
+    with PdfWriter() as writer:
+        for page in pages:
+            writer.append(str(page), outline_item=page.stem)
+        writer.metadata = None
+        writer.write(str(target))
