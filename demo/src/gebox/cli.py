@@ -38,7 +38,9 @@ def _simulate(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--daq", type=Path, required=True, metavar="DIR", help="where the DAQ files go")
     sub.add_argument("--truth", type=Path, required=True, metavar="DIR", help="where the truth goes")
     sub.add_argument("--scale", type=float, help="another scale than the metadata's")
-    sub.add_argument("--jobs", "-j", type=int, default=1, help="processes (default: 1); the result does not depend on it")
+    sub.add_argument(
+        "--jobs", "-j", type=int, default=1, help="processes (default: 1); the result does not depend on it"
+    )
     sub.add_argument("--only", default="", metavar="TEXT", help="only the files whose key contains this")
     sub.set_defaults(run=run_simulate)
 
@@ -72,10 +74,12 @@ def run_simulate(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Compare with the truth."""
-    from gebox.check import check, report
+    from gebox.check import counts, residuals, results
+    from gebox.report import report
 
-    residuals = check(arguments.cycle, truth=arguments.truth)
-    return report(residuals, limit=arguments.limit)
+    found = results(arguments.cycle, truth=arguments.truth)
+    compared = [residual for result in found for residual in residuals(result)]
+    return report(compared, counts(found), limit=arguments.limit)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

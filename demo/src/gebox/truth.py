@@ -49,6 +49,10 @@ class Record:
         self.scalars: dict[str, list[float]] = {}
         self.vectors: dict[str, list[list[float]]] = {}
 
+    def __len__(self) -> int:
+        """The number of events so far."""
+        return len(next(iter(self.scalars.values()), []))
+
     def event(self, **values: float | Sequence[float]) -> None:
         """Add one event: numbers become columns, sequences become vectors of vectors."""
         for name, value in values.items():
@@ -118,32 +122,41 @@ def run_path(folder: Path, period: str, run: str) -> Path:
     return folder / f"l200-{period}-{run}-truth.yaml"
 
 
-def write_run(experiment: Experiment, folder: Path, period: str, run: str, noise: dict[str, float]) -> None:
+def write_run(
+    experiment: Experiment, folder: Path, run: tuple[str, str], noise: dict[str, float], counts: dict[str, Any]
+) -> None:
     """Write every true constant of a run.
 
     Parameters
     ----------
+    run
+        Period and run.
     noise
         FWHM in keV of the electronic noise behind the trapezoid of :mod:`gebox.resolution`, by detector.
+    counts
+        What :func:`gebox.summary.summarise` counted, by detector.
     """
-    files = experiment.runs()[period, run]
+    period, name = run
+    files = experiment.runs()[run]
     detectors = {}
     for detector in experiment.layout.detectors:
         true = experiment.constants(detector, files[0])
         detectors[detector.name] = {
             "rawid": detector.address.rawid,
+            "processable": detector.processable,
             **asdict(true),
+            "calibration": counts.get(detector.name, {}),
             "resolution": _resolution(noise[detector.name], true.fano),
         }
     content = {
         "seed": experiment.seed,
         "period": period,
-        "run": run,
+        "run": name,
         "files": [file.key for file in files],
         "crosstalk": [asdict(pair) for pair in experiment.layout.crosstalk],
         "detectors": detectors,
     }
-    write_yaml(run_path(folder, period, run), content, comment="True constants; energies in keV, times in ns.")
+    write_yaml(run_path(folder, *run), content, comment="True constants; energies in keV, times in ns.")
 
 
 def _resolution(noise: float, fano: float) -> dict[str, Any]:

@@ -22,29 +22,40 @@ JUMP = ("V01002B", "p03", "r002", 0.985)
 """The detector whose gain jumps, the first run after it, and the factor."""
 NEW_TAU = ("P03001A", "p04", "r000", 0.72)
 """The detector whose decay constant changes, the first run after it, and the factor."""
+HUMMING = "B02002B"
+"""The detector with a periodic interference."""
+TWO_POLES = "P03002A"
+"""The detector whose preamplifier has two decay constants."""
+FOURTEEN_BITS = "C04001A"
+"""The detector on a digitiser of 14 bits."""
 
 
 def constants(seed: int, detector: Detector, period: str, run: str) -> Constants:
     """The truth for a detector in a run: base values, slow drifts, and the two sudden changes."""
     name = detector.name
-    gain = uniform(seed, f"{name}/gain", 0.165, 0.215) * normal(seed, f"{name}/gain/{period}/{run}", 1.0, 2.0e-4)
+    # the 14-bit card counts in steps four times as large
+    coarse = 4.0 if name == FOURTEEN_BITS else 1.0
+    gain = (
+        coarse * uniform(seed, f"{name}/gain", 0.165, 0.215) * normal(seed, f"{name}/gain/{period}/{run}", 1.0, 2.0e-4)
+    )
     tau = uniform(seed, f"{name}/tau", 110_000.0, 380_000.0) * normal(seed, f"{name}/tau/{period}/{run}", 1.0, 1e-3)
     noise = normal(seed, f"{name}/noise/{period}/{run}", 1.0, 0.02)
-    interference = 3.0 if name == "B02002B" else 0.0
+    interference = 3.0 if name == HUMMING else 0.0
     return Constants(
         gain=gain * _sudden(JUMP, name, period, run),
         offset=uniform(seed, f"{name}/offset", -0.4, 0.4),
-        baseline=round(uniform(seed, f"{name}/baseline", 12_000.0, 16_000.0)),
+        baseline=round(uniform(seed, f"{name}/baseline", 12_000.0, 16_000.0) / coarse),
         tau=tau * _sudden(NEW_TAU, name, period, run),
-        tau_fraction=0.0,
-        tau_slow=1.0e6,
+        tau_fraction=0.02 if name == TWO_POLES else 0.0,
+        tau_second=12_000.0,
         rise=uniform(seed, f"{name}/rise", 28.0, 45.0),
-        white=uniform(seed, f"{name}/white", 11.0, 15.0) * noise,
-        pink=uniform(seed, f"{name}/pink", 2.0, 3.0) * noise,
+        white=uniform(seed, f"{name}/white", 11.0, 15.0) * noise / coarse,
+        pink=uniform(seed, f"{name}/pink", 2.0, 3.0) * noise / coarse,
         fano=_FANO * uniform(seed, f"{name}/fano", 1.0, 1.25),
         trapping=uniform(seed, f"{name}/trapping", 0.0004, 0.0012),
         velocity=_VELOCITY[detector.kind] * uniform(seed, f"{name}/velocity", 0.93, 1.07),
         hum=interference,
+        ceiling=16383.0 if coarse > 1.0 else 65535.0,
         pulser=uniform(seed, f"{name}/pulser", 1250.0, 1450.0),
     )
 

@@ -30,7 +30,7 @@ def layout(preset: str) -> Layout:
         strings = [["V01001A", "B02001A"], ["P03001A", "V01002B"]]
         return Layout(_strings(strings, {}), _auxiliaries(2, muon=False), 4096)
     strings = [["V01001A", "B02001A", "V01003A"], ["P03001A", "V01002B", "B02002B"], ["C04001A", "P03002A"]]
-    special = {
+    special: dict[str, dict[str, object]] = {
         "V01003A": {"processable": False, "usability": "off", "psd": "missing"},
         "B02002B": {"usability": "ac"},
         "C04001A": {"usability": "no_psd", "psd": "missing"},

@@ -83,8 +83,8 @@ class Constants:
     tau: float
     """Decay time of the preamplifier in ns."""
     tau_fraction: float
-    """Share of a second, slower decay."""
-    tau_slow: float
+    """Share of a second, faster decay."""
+    tau_second: float
     """Its decay time in ns."""
     rise: float
     """Time constant of the preamplifier's response in ns."""
@@ -102,6 +102,8 @@ class Constants:
     """Amplitude of a periodic interference in ADC counts."""
     hum_period: float = 5000.0
     """Its period in ns."""
+    ceiling: float = 65535.0
+    """The highest sample of the digitiser."""
     pulser: float = 1350.0
     """Energy that the injected test pulse looks like, in keV."""
 

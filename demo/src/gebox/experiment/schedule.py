@@ -40,9 +40,9 @@ _LARGEST = 4000
 """Events of a file per detector (calibration)."""
 
 _SMALL = (
-    Block("cal", "p03", "r000", "20240301T080000Z", 6000, 1.6, "sparse", 150.0),
+    Block("cal", "p03", "r000", "20240301T080000Z", 8000, 1.6, "sparse", 150.0),
     Block("phy", "p03", "r000", "20240301T140000Z", 400, 0.12, "full", 25.0, per_detector=False),
-    Block("cal", "p03", "r001", "20240308T080000Z", 6000, 1.6, "sparse", 150.0),
+    Block("cal", "p03", "r001", "20240308T080000Z", 8000, 1.6, "sparse", 150.0),
     Block("phy", "p03", "r001", "20240308T140000Z", 400, 0.12, "full", 25.0, per_detector=False),
 )
 
@@ -60,7 +60,7 @@ def _full() -> tuple[Block, ...]:
     weeks = [("p03", "r000"), ("p03", "r001"), ("p03", "r002"), ("p04", "r000"), ("p04", "r001"), ("p04", "r002")]
     for week, (period, run) in enumerate(weeks):
         day = calendar.timegm((2024, 3, 1, 0, 0, 0)) + week * 7 * 24 * HOUR
-        found.append(Block("cal", period, run, timestamp(day + 8 * HOUR), 6000, 1.6, "sparse", 150.0))
+        found.append(Block("cal", period, run, timestamp(day + 8 * HOUR), 8000, 1.6, "sparse", 150.0))
         found.append(Block("fft", period, run, timestamp(day + 12 * HOUR), 0, 1.0, "full", 0.0, per_detector=False))
         found.append(Block("pzc", period, run, timestamp(day + 13 * HOUR), 600, 1.6, "sparse", 1000.0))
         found.append(Block("phy", period, run, timestamp(day + 14 * HOUR), 800, 0.08, "full", 25.0, per_detector=False))

@@ -88,6 +88,4 @@ def materials() -> Materials:
     ar_per_mm = 0.1 * AVOGADRO_BARN * AR_DENSITY / AR_MASS
     # below argon's share of germanium's attenuation nothing is lost: the K edge lies below any threshold
     share = np.clip(ar_total * ar_per_mm / (total * per_mm), 0.0, 1.0)
-    return Materials(
-        total * per_mm, photo / total, compton / total, share, ar_photo / ar_total, ar_compton / ar_total
-    )
+    return Materials(total * per_mm, photo / total, compton / total, share, ar_photo / ar_total, ar_compton / ar_total)

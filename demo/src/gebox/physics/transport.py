@@ -233,7 +233,7 @@ def decay(
     argon: Floats,
 ) -> int:
     """One decay at `origin`: every gamma of one drawn path is tracked; returns the number of sites."""
-    path = np.searchsorted(lines.cumulative, rng.uniform(state))
+    path = int(np.searchsorted(lines.cumulative, rng.uniform(state)))
     path = min(path, lines.cumulative.size - 1)
     number = 0
     place = np.empty(3)

@@ -63,7 +63,7 @@ def crystal(detector: Detector, constants: Constants) -> Crystal:
         detector.kind == "coax", shape.radius, shape.height, contact, constants.velocity, constants.rise,
         constants.trapping, 0.0,
     )  # fmt: skip
-    return model._replace(mean_drift=_mean_drift(model, rng.seeded(1)))
+    return model._replace(mean_drift=float(_mean_drift(model, rng.seeded(1))))
 
 
 @compiled
@@ -81,7 +81,7 @@ def _mean_drift(model: Crystal, state: rng.State) -> float:
 def depth(model: Crystal, place: Floats) -> float:
     """Depth below the lithium contact: mantle and the face away from the read-out contact."""
     radius = math.sqrt(place[0] ** 2 + place[1] ** 2)
-    return max(0.0, min(model.radius - radius, model.height - place[2]))
+    return float(max(0.0, min(model.radius - radius, model.height - place[2])))
 
 
 @compiled

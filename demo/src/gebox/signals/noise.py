@@ -30,7 +30,7 @@ def bank(state: rng.State, white: float, pink: float) -> Bank:
     power = (2.0 * np.sum(shape[1:-1] ** 2) + shape[-1] ** 2) / BANK
     spectrum *= np.sqrt(white**2 + pink**2 * shape**2 / power)
     spectrum[0] = 0.0
-    return (np.sqrt(0.5) * np.fft.irfft(spectrum, BANK)).astype(np.float32)
+    return np.asarray(np.sqrt(0.5) * np.fft.irfft(spectrum, BANK), np.float32)
 
 
 @compiled

@@ -21,7 +21,6 @@ Samples = NDArray[np.uint16]
 FPGA_GAIN = 1.4
 """Height of the FPGA's trapezoid in counts of pulse height (1.43 in LEGEND-200's raw files)."""
 FPGA_NOISE = 12.0
-HIGHEST_SAMPLE = 65535.0
 
 
 class Electronics(NamedTuple):
@@ -32,16 +31,22 @@ class Electronics(NamedTuple):
     baseline: float
     tau: float
     tau_fraction: float
-    tau_slow: float
+    tau_second: float
     hum: float
     hum_period: float
+    ceiling: float
+
+
+def plain(baseline: float, tau: float = 1e9) -> Electronics:
+    """The chain of a channel that is no germanium detector: unit gain, one decay constant."""
+    return Electronics(1.0, 0.0, baseline, tau, 0.0, 1e9, 0.0, 1.0, 65535.0)
 
 
 def electronics(constants: Constants) -> Electronics:
     """The part of a detector's constants that follows the crystal."""
     return Electronics(
         constants.gain, constants.offset, constants.baseline, constants.tau, constants.tau_fraction,
-        constants.tau_slow, constants.hum, constants.hum_period,
+        constants.tau_second, constants.hum, constants.hum_period, constants.ceiling,
     )  # fmt: skip
 
 
@@ -54,7 +59,8 @@ def place(signal: Floats, start: float, factor: float, steps: Floats) -> None:
     signal
         Charge on the fine grid.
     start
-        Time of the signal's first step after the trace's first sample, in ns; may be negative.
+        Time of the signal's first step after the trace's first sample, in ns; may be negative, but what comes before
+        the trace has not decayed when it begins.
     factor
         Counts per unit of charge.
     steps
@@ -79,12 +85,12 @@ def place(signal: Floats, start: float, factor: float, steps: Floats) -> None:
 def respond(steps: Floats, chain: Electronics, trace: Floats) -> None:
     """Add the preamplifier's answer to charge increments: each decays with one or two time constants."""
     keep = math.exp(-SAMPLING_NS / chain.tau)
-    keep_slow = math.exp(-SAMPLING_NS / chain.tau_slow)
-    fast, slow = 0.0, 0.0
+    keep_second = math.exp(-SAMPLING_NS / chain.tau_second)
+    first, second = 0.0, 0.0
     for index in range(steps.size):
-        fast = fast * keep + (1.0 - chain.tau_fraction) * steps[index]
-        slow = slow * keep_slow + chain.tau_fraction * steps[index]
-        trace[index] += fast + slow
+        first = first * keep + (1.0 - chain.tau_fraction) * steps[index]
+        second = second * keep_second + chain.tau_fraction * steps[index]
+        trace[index] += first + second
 
 
 @compiled
@@ -110,7 +116,7 @@ def digitise(
         early += trace[index] / 64.0
     for index in range(trace.size):
         level = trace[index] + chain.baseline + 0.5
-        row[4 + index] = np.uint16(min(max(level, 0.0), HIGHEST_SAMPLE))
-    row[2] = np.uint16(min(max(early + chain.baseline + 0.5, 0.0), HIGHEST_SAMPLE))
+        row[4 + index] = np.uint16(min(max(level, 0.0), chain.ceiling))
+    row[2] = np.uint16(min(max(early + chain.baseline + 0.5, 0.0), chain.ceiling))
     shaped = FPGA_GAIN * height + FPGA_NOISE * rng.normal(state) if height > 0.0 else 0.0
-    row[3] = np.uint16(min(max(shaped, 0.0), HIGHEST_SAMPLE))
+    row[3] = np.uint16(min(max(shaped, 0.0), 65535.0))

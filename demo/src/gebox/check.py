@@ -1,0 +1,282 @@
+"""A finished cycle beside the truth: residuals with errors, and the table that a physicist can judge.
+
+Reads parameter files and truth as YAML only, so that it runs wherever PyYAML is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gebox.errors import UserError
+from gebox.experiment.build import RECORD
+
+LINES = (583.187, 2614.511)
+POSITION_TOLERANCE = 0.1
+"""keV: charge trapping and slow pulses shift a fitted peak by this much against its energy."""
+WIDTH_TOLERANCE = 0.06
+"""Relative: a line's width depends on the filter and on how a tail is treated."""
+TAU_TOLERANCE = 0.005
+COUNT_TOLERANCE = 0.05
+"""Relative: hits in a shoulder of the line are signal or background, as the fit likes."""
+
+
+@dataclass(frozen=True)
+class Residual:
+    """One quantity of one detector in one run; `found` is NaN where the cycle says nothing."""
+
+    period: str
+    run: str
+    detector: str
+    quantity: str
+    found: float
+    error: float
+    true: float
+    tolerance: float
+    unit: str
+    reason: str = ""
+
+    @property
+    def pull(self) -> float:
+        """Deviation over its error, the tolerance included."""
+        return (self.found - self.true) / math.hypot(self.error, self.tolerance)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The parameters that a cycle has for one detector and run, beside the truth."""
+
+    period: str
+    run: str
+    detector: str
+    true: dict[str, Any]
+    dsp: dict[str, Any]
+    hit: dict[str, Any]
+
+    @property
+    def failure(self) -> str:
+        """Why there is no result; empty where there is one."""
+        for entry in (self.dsp, self.hit):
+            status = entry.get("status")
+            if isinstance(status, dict) and status.get("state") == "failed":
+                return f"{status.get('step', '')}: {status.get('reason', '')}".strip(": ")
+        return "" if self.hit else "not in the parameter file"
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader in C where it is there: parameter files are long."""
+
+ESTIMATORS = ("cuspEmax", "zacEmax", "trapEmax", "trapEftp")
+"""Energies in the order of preference."""
+
+
+def check(cycle: Path, *, truth: Path | None = None) -> list[Residual]:
+    """Compare every calibrated run of a cycle with the truth.
+
+    Parameters
+    ----------
+    cycle
+        Folder of the production cycle.
+    truth
+        Folder that ``gebox simulate`` filled; by default the one recorded in the cycle's metadata, or one of the
+        usual places.
+
+    Returns
+    -------
+    residuals
+        One a detector, run and quantity, sorted.
+
+    Raises
+    ------
+    UserError
+        When truth or parameter files cannot be found.
+    """
+    return [residual for result in results(cycle, truth=truth) for residual in residuals(result)]
+
+
+def results(cycle: Path, *, truth: Path | None = None) -> list[Result]:
+    """Parameters and truth of every processable detector in every run that has parameter files."""
+    if not cycle.is_dir():
+        raise UserError(f"there is no folder {cycle}", hint="name the folder of a production cycle")
+    folder = truth_folder(cycle, truth)
+    found = []
+    for path in sorted(folder.glob("*-truth.yaml")):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        place = (content["period"], content["run"])
+        dsp, hit = (_parameters(cycle, tier, *place) for tier in ("dsp", "hit"))
+        if dsp is None and hit is None:
+            continue
+        for name, true in content["detectors"].items():
+            if true.get("processable", True):
+                found.append(Result(*place, name, true, _entry(dsp, name), _entry(hit, name)))
+    if not found:
+        hint = "run the calibration first: snakemake all-l200-*-*-cal-hit.gen"
+        raise UserError(f"{cycle} has no parameter files of the runs in {folder}", hint=hint)
+    return found
+
+
+def _entry(parameters: dict[str, Any] | None, name: str) -> dict[str, Any]:
+    entry = (parameters or {}).get(name)
+    return entry if isinstance(entry, dict) else {}
+
+
+def truth_folder(cycle: Path, given: Path | None) -> Path:
+    """The folder with the truth: as given, as recorded, or in a usual place."""
+    record = cycle / "inputs" / RECORD
+    recorded = yaml.safe_load(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    places = [given] if given else []
+    if not given and isinstance(recorded, dict) and recorded.get("truth"):
+        text = str(recorded["truth"]).replace("$_", str(record.parent.resolve()))
+        places.append(record.parent / text)
+    if not given:
+        places += [cycle / "inputs" / "truth", cycle / "generated" / "truth", cycle / "truth", cycle.parent / "truth"]
+    for place in places:
+        if any(place.glob("*-truth.yaml")):
+            return place
+    looked = ", ".join(str(place) for place in places)
+    raise UserError(f"no truth found (looked in {looked})", hint="say where it is with --truth DIR")
+
+
+def _parameters(cycle: Path, tier: str, period: str, run: str) -> dict[str, Any] | None:
+    """The parameter file of a run, None where there is none."""
+    folder = _parameter_folder(cycle, tier) / "cal" / period / run
+    files = sorted(folder.glob(f"*-par_{tier}.yaml"))
+    if not files:
+        return None
+    content = yaml.load(files[0].read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader
+    return content if isinstance(content, dict) else {}
+
+
+def _parameter_folder(cycle: Path, tier: str) -> Path:
+    """As the configuration says, else ``generated/par/{tier}``."""
+    for name in ("config.json", "config.yaml"):
+        path = cycle / name
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            content = json.loads(text) if name.endswith("json") else yaml.safe_load(text)
+            content = next(iter(content["setups"].values())) if "setups" in content else content
+            paths = content.get("paths", {})
+            if f"par_{tier}" in paths:
+                return Path(str(paths[f"par_{tier}"]).replace("$_", str(cycle.resolve())))
+    return cycle / "generated" / "par" / tier
+
+
+def energy_results(hit: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The preferred calibrated energy and its results; empty where there is none."""
+    found = hit.get("results", {}).get("ecal", {}) if isinstance(hit.get("results"), dict) else {}
+    for estimator in ESTIMATORS:
+        for name in (f"{estimator}_ctc_cal", f"{estimator}_cal"):
+            if found.get(name):
+                return name, found[name]
+    return next(((name, entry) for name, entry in sorted(found.items()) if entry), ("", {}))
+
+
+def line_result(entry: dict[str, Any], energy: float) -> dict[str, Any]:
+    """The fit of a line, whose name may be a number or text, rounded or not."""
+    for name, fit in (entry.get("pk_fits") or {}).items():
+        if abs(float(name) - energy) < 0.5 and isinstance(fit, dict):
+            return fit
+    return {}
+
+
+def nanoseconds(value: Any) -> float:  # noqa: ANN401
+    """A time such as ``173000.0*ns``, ``173*us`` or a plain number of ns; NaN where there is none."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    match = re.fullmatch(r"\s*([-+0-9.eE]+)\s*\*?\s*(ns|us|ms)?\s*", str(value))
+    return float(match[1]) * {"ns": 1.0, "us": 1e3, "ms": 1e6}[match[2] or "ns"] if match else math.nan
+
+
+def _value(content: dict[str, Any], *names: str) -> float:
+    """The first of the names that holds a number, else NaN."""
+    for name in names:
+        if isinstance(content.get(name), (int, float)):
+            return float(content[name])
+    return math.nan
+
+
+def residuals(result: Result) -> list[Residual]:
+    """All quantities of one detector and run."""
+    true, place = result.true, (result.period, result.run, result.detector)
+    pz = result.dsp.get("pz") or {}
+    tau = true["tau"]
+    found = [Residual(*place, "tau", nanoseconds(pz.get("tau1")) / 1e3, _error(nanoseconds(pz.get("tau1_err"))) / 1e3,
+                      tau / 1e3, TAU_TOLERANCE * tau / 1e3, "us", result.failure)]  # fmt: skip
+    _, ecal = energy_results(result.hit)
+    for line in LINES:
+        fit, name = line_result(ecal, line), int(line)
+        error = _error(_value(fit, "position_uncertainty"))
+        found.append(
+            Residual(
+                *place,
+                f"position {name}",
+                _value(fit, "position"),
+                error,
+                line,
+                POSITION_TOLERANCE,
+                "keV",
+                result.failure,
+            )
+        )
+        width = expected_width(true, line)
+        error = _error(_value(fit, "fwhm_err_in_kev"))
+        found.append(
+            Residual(
+                *place,
+                f"FWHM {name}",
+                _value(fit, "fwhm_in_kev"),
+                error,
+                width,
+                WIDTH_TOLERANCE * width,
+                "keV",
+                result.failure,
+            )
+        )
+        counts = float(true.get("calibration", {}).get(f"line_{name}", {}).get("counts", math.nan))
+        error = _error(_value(fit, "n_sig_err"))
+        found.append(
+            Residual(
+                *place,
+                f"counts {name}",
+                _value(fit, "n_sig"),
+                error,
+                counts,
+                COUNT_TOLERANCE * counts,
+                "",
+                result.failure,
+            )
+        )
+    return found
+
+
+def _error(value: float) -> float:
+    return 0.0 if math.isnan(value) else value
+
+
+def expected_width(true: dict[str, Any], line: float) -> float:
+    """FWHM of a line: noise, and the spread of the collected charge among the events that are there."""
+    charge = true.get("calibration", {}).get(f"line_{int(line)}", {}).get("charge_fwhm")
+    if charge is None:
+        return float(true["resolution"][f"fwhm_{int(line)}"])
+    return math.hypot(math.sqrt(true["resolution"]["a"]), float(charge))
+
+
+def counts(found: list[Result]) -> dict[tuple[str, str, str], int]:
+    """Calibration traces of each detector, as far as the truth counted them."""
+    return {
+        (result.period, result.run, result.detector): int(result.true["calibration"]["traces"])
+        for result in found
+        if result.true.get("calibration")
+    }
+
+
+def beyond(found: list[Residual], limit: float) -> list[Residual]:
+    """Those beyond the limit, and one for every detector without result."""
+    bad = [residual for residual in found if abs(residual.pull) > limit]
+    return bad + [r for r in found if r.reason and r.quantity == "tau"]

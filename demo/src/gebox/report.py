@@ -1,0 +1,104 @@
+"""The table at the end of the demonstration: results beside the truth."""
+
+from __future__ import annotations
+
+import math
+
+from gebox.check import LINES, Residual, beyond
+
+HEADER = (
+    "run",
+    "detector",
+    "traces",
+    "tau [us]",
+    "true",
+    "583 keV at",
+    "FWHM",
+    "true",
+    "2614.5 keV at",
+    "FWHM",
+    "true",
+    "worst pull",
+)
+
+
+def report(found: list[Residual], counts: dict[tuple[str, str, str], int], *, limit: float) -> int:
+    """Print one line a detector and run; say what is beyond the limit.
+
+    Returns
+    -------
+    exit code
+        0, or 1 where a quantity deviates by more than `limit` standard deviations or a detector has no result.
+    """
+    lines = rows(found, counts, limit)
+    try:
+        _rich(lines)
+    except ImportError:
+        _plain(lines)
+    bad = beyond(found, limit)
+    for residual in bad:
+        print(sentence(residual))
+    if not bad:
+        print(
+            f"all {sum(not math.isnan(r.pull) for r in found)} quantities agree with the truth within {limit:g} sigma"
+        )
+    return 1 if bad else 0
+
+
+def sentence(residual: Residual) -> str:
+    """What is wrong with a quantity, in words."""
+    where = f"{residual.detector} in {residual.period} {residual.run}"
+    if residual.reason:
+        return f"{where} has no result: {residual.reason}"
+    values = f"{residual.found:.3f} +- {math.hypot(residual.error, residual.tolerance):.3f} {residual.unit}".rstrip()
+    return f"{where}: {residual.quantity} is {values}, the truth is {residual.true:.3f} ({residual.pull:+.1f} sigma)"
+
+
+def rows(found: list[Residual], counts: dict[tuple[str, str, str], int], limit: float) -> list[list[str]]:
+    """The cells of the table."""
+    groups: dict[tuple[str, str, str], dict[str, Residual]] = {}
+    for residual in found:
+        groups.setdefault((residual.period, residual.run, residual.detector), {})[residual.quantity] = residual
+    return [_row(place, group, counts.get(place), limit) for place, group in groups.items()]
+
+
+def _row(place: tuple[str, str, str], group: dict[str, Residual], count: int | None, limit: float) -> list[str]:
+    tau = group["tau"]
+    cells = [f"{place[0]} {place[1]}", place[2], "-" if count is None else str(count)]
+    cells += [_number(tau.found, tau.error, 1), f"{tau.true:.1f}"]
+    for line in LINES:
+        position, width = group[f"position {int(line)}"], group[f"FWHM {int(line)}"]
+        cells += [_number(position.found, position.error, 2), _number(width.found, width.error, 2), f"{width.true:.2f}"]
+    pulls = [residual for residual in group.values() if not math.isnan(residual.pull)]
+    if not pulls:
+        return [*cells, "no result"]
+    worst = max(pulls, key=lambda residual: abs(residual.pull))
+    mark = " !" if abs(worst.pull) > limit else ""
+    return [*cells, f"{worst.pull:+.1f} ({worst.quantity}){mark}"]
+
+
+def _number(value: float, error: float, digits: int) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.{digits}f}" + (f" +- {error:.{digits}f}" if error else "")
+
+
+def _rich(lines: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="calibration beside the truth")
+    for name in HEADER:
+        table.add_column(name, justify="left" if name in {"run", "detector", "worst pull"} else "right", no_wrap=True)
+    for line in lines:
+        table.add_row(*line, style="red" if line[-1].endswith(("!", "no result")) else None)
+    console = Console()
+    # a pipe or a narrow terminal must not cut the numbers
+    Console(width=max(console.width, 150)).print(table)
+
+
+def _plain(lines: list[list[str]]) -> None:
+    table = [list(HEADER), *lines]
+    widths = [max(len(line[column]) for line in table) for column in range(len(HEADER))]
+    for line in table:
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
