@@ -129,7 +129,9 @@ def _conversions() -> dict[str, NumpyUfunc]:
 def _roundings() -> dict[str, NumpyUfunc]:
     types = [f"{kind}{kind}->{kind}" for kind in _chars((*INTEGERS, *FLOATS))]
     modes = (("round", np.rint), ("floor", np.floor), ("ceil", np.ceil), ("trunc", np.trunc))
-    return {f"{mode}_to_nearest": NumpyUfunc(f"{mode}_to_nearest", nearest(function), 2, types) for mode, function in modes}
+    return {
+        f"{mode}_to_nearest": NumpyUfunc(f"{mode}_to_nearest", nearest(function), 2, types) for mode, function in modes
+    }
 
 
 def _chars(names: tuple[str, ...]) -> list[str]:

@@ -56,7 +56,9 @@ def columns(file: h5py.File, table: str, names: Iterable[str]) -> dict[str, NDAr
     return {name: column(file, table, name) for name in names}
 
 
-def read_many(paths: Sequence[Path], tables: Mapping[str, str], names: Sequence[str]) -> dict[str, dict[str, NDArray[Any]]]:
+def read_many(
+    paths: Sequence[Path], tables: Mapping[str, str], names: Sequence[str]
+) -> dict[str, dict[str, NDArray[Any]]]:
     """Columns of several tables of several files, joined along the files; each file is opened once.
 
     Parameters

@@ -13,7 +13,9 @@ import yaml
 def plain(value: Any) -> Any:
     """A value as YAML knows it: numpy scalars and arrays become numbers and lists, mappings become dictionaries."""
     if isinstance(value, Mapping):
-        return {plain(name) if isinstance(name, int | float) else str(name): plain(item) for name, item in value.items()}
+        return {
+            plain(name) if isinstance(name, int | float) else str(name): plain(item) for name, item in value.items()
+        }
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, list | tuple):

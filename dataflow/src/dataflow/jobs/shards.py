@@ -59,9 +59,7 @@ def build_by_channel(job: Job, channels: Sequence[Channel], work: Work, threads:
             remove(folder)
 
 
-def _write(
-    job: Job, channels: Mapping[str, Channel], folder: Path, work: Work, threads: int
-) -> dict[str, str]:
+def _write(job: Job, channels: Mapping[str, Channel], folder: Path, work: Work, threads: int) -> dict[str, str]:
     failed = {}
     for outcome in spread(lambda name: work(channels[name], folder / f"{name}.lh5"), list(channels), threads):
         keep_or_fail(job, outcome)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from iminuit import Minuit, cost
@@ -13,7 +14,7 @@ from dataflow.jobs.errors import WorkFailed
 
 from .linefit import LineFit
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 QBB = 2039.061
 """Q value of the double beta decay of 76Ge in keV (Mount et al., Phys. Rev. C 81, 032501, 2010)."""
@@ -139,8 +140,12 @@ def resolution(fits: Sequence[LineFit], slope: float, *, quadratic: bool = False
     if not minuit.valid or minuit.covariance is None:
         return None
     expression = "(a+b*x+c*x**2)**(0.5)" if quadratic else "(a+b*x)**(0.5)"
-    values, deviations = (dict(zip(letters, map(float, found), strict=True)) for found in (minuit.values, minuit.errors))
-    return Curve(expression, values, deviations, np.asarray(minuit.covariance), float(minuit.fval), len(used) - len(letters))
+    values, deviations = (
+        dict(zip(letters, map(float, found), strict=True)) for found in (minuit.values, minuit.errors)
+    )
+    return Curve(
+        expression, values, deviations, np.asarray(minuit.covariance), float(minuit.fval), len(used) - len(letters)
+    )
 
 
 def width_at(curve: Curve, energy: float) -> tuple[float, float]:

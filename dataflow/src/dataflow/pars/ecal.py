@@ -26,7 +26,7 @@ from .selection import robust_limits
 
 log = logging.getLogger(__name__)
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 Columns = Mapping[str, NDArray[Any]]
 
 BASELINE = "pz_bl_std"
@@ -128,7 +128,9 @@ def build(job: Job, threads: int = 1) -> None:
         Worker processes over detectors.
     """
     channels = {channel.name: channel for channel in job.channels}
-    settings = {name: Settings.read(job.config.read("ecal_config", channel) or {}) for name, channel in channels.items()}
+    settings = {
+        name: Settings.read(job.config.read("ecal_config", channel) or {}) for name, channel in channels.items()
+    }
     estimators = sorted({name for one in settings.values() for name in one.energy_params})
     tables = {name: job.table("dsp", channel) for name, channel in channels.items()}
     data = read_many(job.inputs["dsp"], tables, (*estimators, *QUALITY, DRIFT))
@@ -178,7 +180,9 @@ def calibrate(
     reasons = []
     for parameter in settings.energy_params:
         try:
-            results.append(calibrate_one(corrected(data, parameter, trapping)[good], corrected_name(parameter), settings))
+            results.append(
+                calibrate_one(corrected(data, parameter, trapping)[good], corrected_name(parameter), settings)
+            )
         except WorkFailed as error:
             reasons.append(f"{parameter}: {error.message}")
             log.warning("%s cannot be calibrated: %s", parameter, error.message)
@@ -231,9 +235,11 @@ def fit_lines(energies: Floats, lines: Sequence[Line]) -> list[LineFit]:
     stretch = strongest.position / TL208 - 1 if strongest else 0.0
     fits = [strongest] if strongest else []
     for line in lines:
-        if line.energy != TL208 and (fit := fit_line(energies, line, shift=stretch * line.energy)):
-            if abs(fit.position - line.energy * (1 + stretch)) < PATIENCE:
-                fits.append(fit)
+        if line.energy == TL208:
+            continue
+        fit = fit_line(energies, line, shift=stretch * line.energy)
+        if fit and abs(fit.position - line.energy * (1 + stretch)) < PATIENCE:
+            fits.append(fit)
     if not fits:
         raise WorkFailed("no line could be fitted")
     return sorted(fits, key=lambda fit: fit.line.energy)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .lines import Line
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 FWHM = 2 * math.sqrt(2 * math.log(2))
 STEP_COUNTS = 150

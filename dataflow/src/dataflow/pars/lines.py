@@ -20,9 +20,9 @@ class Line:
     below, above
         Width of the fitted window on both sides, in keV.
     full_energy
-        Whether it is a full-energy peak, with a tail of incomplete charge; escape peaks and doublets are fitted without.
+        Whether it is a clean full-energy peak, with a tail of incomplete charge; others are fitted without.
     for_resolution
-        Whether its width belongs to the resolution curve: escape peaks are broader by the Doppler effect.
+        Whether its width belongs to the resolution curve: those of escape peaks are larger by the Doppler effect.
     """
 
     energy: float

@@ -26,7 +26,7 @@ dspeed_ufuncs.install()
 
 log = logging.getLogger(__name__)
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 OUTPUTS = ("tail_slope", "trapTmax", "bl_std", "bl_slope", "n_sat_hi", "tp_0_est")
 MEDIAN_ERROR = 1.2533
@@ -101,7 +101,9 @@ def build(job: Job, threads: int = 1) -> None:
         settings = Settings.read(job.config.read("tau_config", channel) or {})
         data, period = tails(job, channel, ~pulsers[channel.name], settings)
         result = decay_constant(data, period, settings)
-        entry = {"pz": {"tau1": f"{result.tau:.1f}*ns", "tau1_err": f"{result.error:.1f}*ns", "n_events": result.events}}
+        entry = {
+            "pz": {"tau1": f"{result.tau:.1f}*ns", "tau1_err": f"{result.error:.1f}*ns", "n_events": result.events}
+        }
         return Made(entry, lambda: draw(channel.name, str(job.key), result))
 
     calibrate_detectors(job, job.channels, work, threads)
@@ -157,12 +159,13 @@ def tails(job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: Set
     chain = job.config.read("processing_chain", channel)
     if chain is None:
         raise UserError(f"there is no processing chain for the decay constant of {channel.name}")
-    table, found, first, period = job.table("raw", channel), [], 0, 0.0
+    found: list[dict[str, Any]] = []
+    table, first, period = job.table("raw", channel), 0, 0.0
     for path in job.inputs["raw"]:
         with open_input(path) as file:
             count = rows(file, table) if table in file else 0
         wanted = settings.n_events - sum(len(part["trapTmax"]) for part in found)
-        chosen = np.flatnonzero(accepted[first : first + count])[: max(wanted, 0)]
+        chosen: NDArray[np.int64] = np.flatnonzero(accepted[first : first + count])[: max(wanted, 0)]
         first += count
         if len(chosen):
             part, period = _processed(path, table, chosen, chain)
@@ -172,7 +175,9 @@ def tails(job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: Set
     return {name: np.concatenate([part[name] for part in found]) for name in OUTPUTS}, period
 
 
-def _processed(path: Path, table: str, chosen: NDArray[np.int64], chain: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
+def _processed(
+    path: Path, table: str, chosen: NDArray[np.int64], chain: Mapping[str, Any]
+) -> tuple[dict[str, Any], float]:
     from dspeed import build_dsp
 
     wanted = lh5.LH5Iterator(str(path), table, buffer_len=1000, entry_list=list(chosen))

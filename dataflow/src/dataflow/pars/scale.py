@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from dataflow.jobs.errors import WorkFailed
 
 from .lines import TL208, Line
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 STEP = 3e-4
 """Relative step of the factors tried: 0.8 keV at 2.6 MeV, a third of a line's width."""

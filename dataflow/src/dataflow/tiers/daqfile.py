@@ -106,11 +106,12 @@ def check_whole(path: Path, stream: str) -> int:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         whole = 0
         try:
-            for whole, _ in enumerate(walk(data), start=1):
-                pass
+            for _ in walk(data):
+                whole += 1
         except _BrokenError as error:
             raise BadInput(
-                f"the DAQ file {path} is {error.what} at byte {error.place} of {len(data)}, after {whole} whole records",
+                f"the DAQ file {path} is {error.what} at byte {error.place} of {len(data)}, "
+                f"after {whole} whole records",
                 hint=REPLACE,
             ) from error
     return whole

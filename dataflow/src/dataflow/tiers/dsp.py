@@ -54,7 +54,12 @@ def build(job: Job, threads: int = 1) -> None:
 
 
 def process(
-    source: Path, table: str, chain: Mapping[str, Any], pars: Mapping[str, Any], target: Path, settings: Mapping[str, int]
+    source: Path,
+    table: str,
+    chain: Mapping[str, Any],
+    pars: Mapping[str, Any],
+    target: Path,
+    settings: Mapping[str, int],
 ) -> None:
     """Run a chain on a raw table; the output table has ``dsp`` in place of ``raw``.
 

@@ -95,7 +95,8 @@ def check_rows(job: Job, daq: DaqFile, target: Path) -> None:
     """
     if not target.is_file() or not _tables(target, job):
         raise BadInput(
-            f"the DAQ file {daq.path} has no events of a channel in the map", hint="list its key in ignored_daq_cycles.yaml"
+            f"the DAQ file {daq.path} has no events of a channel in the map",
+            hint="list its key in ignored_daq_cycles.yaml",
         )
 
 

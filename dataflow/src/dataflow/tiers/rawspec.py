@@ -85,9 +85,10 @@ def unmapped(job: Job, daq: DaqFile) -> tuple[int, ...]:
         return ()
     missing = tuple(key for key in found if key not in known)
     if len(missing) == len(found):
+        have = _listed(sorted(key for key in known if key is not None))
         raise BadInput(
-            f"the DAQ file {daq.path} has the channels {_listed(found)}, and the channel map at {job.key.timestamp} has "
-            f"none of them but {_listed(sorted(key for key in known if key is not None))}",
+            f"the DAQ file {daq.path} has the channels {_listed(found)}, the channel map at {job.key.timestamp} has "
+            f"none of them but {have}",
             hint="check rawid in hardware/configuration/channelmaps, and its validity.yaml",
         )
     return missing
@@ -113,7 +114,7 @@ def _for_channels(
     made: dict[str, Any] = {}
     for decoder, groups in spec.items():
         offered = set(daq.keys.get(decoder, ()))
-        keys = sorted(channel.rawid for channel in channels if channel.rawid in offered)  # type: ignore[type-var]
+        keys = sorted(channel.rawid for channel in channels if channel.rawid in offered)
         if keys:
             made[decoder] = {group: dict(entry) | {"key_list": list(keys)} for group, entry in groups.items()}
     return _finished(made, target)

@@ -23,7 +23,8 @@ def draw(detector: str, key: str, results: Sequence[EnergyCalibration]) -> Figur
     by_name = {result.parameter: result for result in results}
     result = next((by_name[name] for name in MAIN if name in by_name), results[0])
     figure = new_page(f"{detector}  {result.parameter}  {key}")
-    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.2])
+    halves: Any = figure.subfigures(2, 1, height_ratios=[1, 1.2])
+    above, below = halves
     spectrum, residuals, widths = above.subplots(1, 3, width_ratios=[2, 1, 1])
     _spectrum(spectrum, result)
     _residuals(residuals, result)
@@ -61,7 +62,9 @@ def _widths(axes: Any, result: EnergyCalibration) -> None:
 
     for fit in result.fits:
         colour = "C0" if fit.line.for_resolution else "0.6"
-        axes.errorbar(fit.line.energy, fit.fwhm * result.slope, fit.fwhm_error * result.slope, fmt="o", ms=3, color=colour)
+        axes.errorbar(
+            fit.line.energy, fit.fwhm * result.slope, fit.fwhm_error * result.slope, fmt="o", ms=3, color=colour
+        )
     if result.resolution is not None:
         grid = np.linspace(200, 2700, 200)
         axes.plot(grid, [width_at(result.resolution, energy)[0] for energy in grid], color="C3", lw=1)

@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 
 SIZE = (11.7, 8.3)
 """A4, inches."""
-STYLE = {"font.size": 8, "axes.titlesize": 9, "axes.grid": True, "grid.alpha": 0.3, "legend.fontsize": 7, "pdf.fonttype": 42}
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "legend.fontsize": 7,
+    "pdf.fonttype": 42,
+}
 
 
 def new_page(title: str) -> Figure:
