@@ -75,7 +75,7 @@ def form(scheme: KeyScheme) -> str:
     """The form of a target, for hints."""
     fields = "-".join(f"[{name}]" if name == scheme.optional else name for name in scheme.names)
     values = [scheme.examples.get(name, name) for name in scheme.run_fields]
-    example = "-".join(["all", *values, scheme.tiers[-1]]) + ENDING
+    example = "-".join(["all", *values, "hit" if "hit" in scheme.tiers else scheme.tiers[-1]]) + ENDING
     return f"all-{fields}-TIER{ENDING} (missing fields at the end and * stand for all), for example {example}"
 
 

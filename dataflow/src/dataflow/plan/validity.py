@@ -242,10 +242,11 @@ class Folder:
 
     def error(self, message: str, timestamp: str, category: str, *names: str, hint: str = "") -> UserError:
         """The error to raise about merged content: it names the last file that says it, and the line."""
-        for path in reversed(self.files(timestamp, category)):
-            text = self._reader(path)
-            if _holds(text.data, names):
-                return text.error(message, *names, hint=hint)
+        texts = [self._reader(path) for path in reversed(self.files(timestamp, category))]
+        for length in range(len(names), 0, -1):
+            for text in texts:
+                if _holds(text.data, names[:length]):
+                    return text.error(message, *names, hint=hint)
         return UserError(f"{self.path}: {message}", hint=hint)
 
     def _locate(self, name: str, place: str) -> Path:

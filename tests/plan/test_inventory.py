@@ -1,0 +1,82 @@
+"""Which data files are found, and which refused."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from dataflow.plan.errors import UserError
+from dataflow.plan.inventory import daq_format, scan
+from dataflow.plan.scheme import L200
+
+KEY = "l200-p03-r001-cal-20230317T211819Z"
+
+
+def make(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+@pytest.mark.parametrize("extension", ["fcio", "fcio.gz", "fcio.bz2", "orca", "orca.gz", "orca.bz2"])
+def test_daq_files_are_known_by_their_extensions(tmp_path: Path, extension: str) -> None:
+    make(tmp_path, f"daq/cal/p03/r001/{KEY}.{extension}")
+    (key, path), *rest = scan(tmp_path / "daq", tmp_path / "raw", L200).daq.items()
+    assert (str(key), path.name, rest) == (KEY, f"{KEY}.{extension}", [])
+    assert daq_format(path) == extension.partition(".")[0]
+
+
+def test_raw_files_count_where_the_daq_file_is_gone(tmp_path: Path) -> None:
+    other = "l200-p03-r001-phy-20230318T015140Z"
+    make(tmp_path, f"daq/{KEY}.fcio", f"raw/{KEY}-tier_raw.lh5", f"raw/phy/{other}-tier_raw.lh5", "raw/notes.lh5")
+    found = scan(tmp_path / "daq", tmp_path / "raw", L200)
+    assert [str(key) for key in found.daq] == [KEY]
+    assert [str(key) for key in found.raw] == [other]
+
+
+def test_without_a_daq_folder_only_raw_files_count(tmp_path: Path) -> None:
+    make(tmp_path, f"daq/{KEY}.fcio")
+    assert not scan(None, tmp_path / "raw", L200).daq
+
+
+@pytest.mark.parametrize("second", [f"cal/{KEY}.orca.bz2", f"elsewhere/{KEY}.fcio"])
+def test_two_daq_files_for_one_key_are_both_named(tmp_path: Path, second: str) -> None:
+    make(tmp_path, f"cal/{KEY}.fcio", second)
+    with pytest.raises(UserError) as caught:
+        scan(tmp_path, tmp_path / "raw", L200)
+    assert str(tmp_path / f"cal/{KEY}.fcio") in str(caught.value) and str(tmp_path / second) in str(caught.value)
+
+
+def test_a_daq_file_that_names_no_key_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, f"cal/{KEY}.fcio", "cal/th228.fcio", "cal/test.orca.gz")
+    with pytest.raises(UserError, match=r"test\.orca\.gz \(and 1 more\) names no key") as caught:
+        scan(tmp_path, tmp_path / "raw", L200)
+    assert "l200-p03-r001-cal-20230317T211819Z.fcio" in caught.value.hint
+
+
+def test_other_and_hidden_files_are_left_alone(tmp_path: Path) -> None:
+    make(tmp_path, "readme.txt", "cal/notes.lh5", f"cal/.{KEY}.fcio.part", ".trash/th228.fcio", f"cal/{KEY}.fcio.md5")
+    assert scan(tmp_path, tmp_path / "raw", L200).daq == {}
+
+
+def test_a_link_to_a_parent_folder_ends_somewhere(tmp_path: Path) -> None:
+    make(tmp_path, "daq/notes.txt")
+    (tmp_path / "daq/again").symlink_to(tmp_path / "daq")
+    assert scan(tmp_path / "daq", tmp_path / "raw", L200).daq == {}
+
+
+def test_ten_thousand_files_are_found_in_well_under_a_second(tmp_path: Path) -> None:
+    for run in range(100):
+        folder = tmp_path / f"phy/p03/r{run:03d}"
+        folder.mkdir(parents=True)
+        for file in range(100):
+            time_of = f"2023{run // 28 + 1:02d}{run % 28 + 1:02d}T{file // 60:02d}{file % 60:02d}00Z"
+            (folder / f"l200-p03-r{run:03d}-phy-{time_of}.fcio").touch()
+    begin = time.perf_counter()
+    found = scan(tmp_path, tmp_path / "raw", L200)
+    taken = time.perf_counter() - begin
+    assert len(found.daq) == 10_000
+    assert taken < 1.5

@@ -1,0 +1,129 @@
+"""Keys and key schemes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataflow.plan.errors import UserError
+from dataflow.plan.inventory import scan
+from dataflow.plan.scheme import BUILTIN, L200, TESTSTAND, scheme_of
+
+KEY = "l200-p03-r001-cal-20230317T211819Z"
+STAND = "char_data-B00000B-th_HS2_top_psa-r001-20220118T150113Z"
+
+
+def test_a_key_knows_its_fields() -> None:
+    key = L200.key(KEY)
+    assert str(key) == KEY
+    assert key.fields == {
+        "experiment": "l200",
+        "period": "p03",
+        "run": "r001",
+        "datatype": "cal",
+        "timestamp": "20230317T211819Z",
+    }
+    assert (key.timestamp, key.datatype, key["period"]) == ("20230317T211819Z", "cal", "p03")
+    assert key.run == "l200-p03-r001-cal"
+
+
+def test_a_test_stand_key_has_measurements_with_underscores() -> None:
+    key = TESTSTAND.key(STAND)
+    assert (key["experiment"], key["detector"], key.datatype) == ("char_data", "B00000B", "th_HS2_top_psa")
+    assert key.run == "char_data-B00000B-th_HS2_top_psa-r001"
+
+
+def test_equal_keys_are_equal_and_sort_by_time() -> None:
+    early, late = L200.key("l200-p03-r001-phy-20230317T211819Z"), L200.key("l200-p03-r000-cal-20230318T000000Z")
+    assert early == L200.key(str(early)) and hash(early) == hash(L200.key(str(early)))
+    assert sorted([late, early], key=lambda key: key.order) == [early, late]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "l200-p3-r001-cal-20230317T211819Z",
+        "l200-p03-r01-cal-20230317T211819Z",
+        "l200-p03-r001-calib-20230317T211819Z",
+        "l200-p03-r001-cal-20230317211819",
+        "l200-p03-r001-cal-20230230T211819Z",
+        "l200-p03-r001-cal",
+        "",
+        KEY + "-tier_raw",
+        KEY + "\n",
+    ],
+)
+def test_a_key_of_wrong_form_is_refused(wrong: str) -> None:
+    assert L200.parse(wrong) is None
+    with pytest.raises(UserError, match="is no key experiment-period-run-datatype-timestamp"):
+        L200.key(wrong)
+
+
+def test_daq_files_of_a_test_stand_have_two_forms_of_names(tmp_path: Path) -> None:
+    long = tmp_path / "B00000B/c1/th_HS2_top_psa/char_data-B00000B-th_HS2_top_psa-run0012-220118T150113.fcio"
+    short = tmp_path / "B00000B" / f"{STAND}.fcio"
+    for path in (long, short):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = scan(tmp_path, tmp_path / "raw", TESTSTAND).daq
+    assert {str(key): path for key, path in found.items()} == {
+        "char_data-B00000B-th_HS2_top_psa-r012-20220118T150113Z": long,
+        STAND: short,
+    }
+
+
+@pytest.mark.parametrize("stem", ["char_data-B-m-run12-220118T150113", "char_data-B-m-run0012-221318T150113"])
+def test_a_daq_name_of_another_form_is_no_key(stem: str) -> None:
+    assert TESTSTAND.daq_key(stem) is None
+
+
+def test_each_builtin_scheme_reads_its_own_example() -> None:
+    for scheme in BUILTIN.values():
+        assert scheme.parse(scheme.example) is not None
+
+
+def test_a_setup_changes_parts_of_a_scheme() -> None:
+    scheme = scheme_of({"scheme": "teststand", "calibration": ["th_first", "th_second"]})
+    assert scheme.calibration == ("th_first", "th_second")
+    assert scheme.key(STAND).datatype == "th_HS2_top_psa"
+
+
+def test_a_setup_defines_a_scheme_of_its_own() -> None:
+    scheme = scheme_of(
+        {
+            "fields": {"site": "[a-z]+", "source": r"\w+", "run": r"r\d{3}", "timestamp": r"\d{8}T\d{6}Z"},
+            "category": "source",
+            "directory": "{site}/{source}",
+            "shared": ["site"],
+            "runlist": ["source", "site", "run"],
+            "calibration": ["th228"],
+        }
+    )
+    key = scheme.key("lab-th228-r001-20220118T150113Z")
+    assert (key.datatype, key["site"], key.run) == ("th228", "lab", "lab-th228-r001")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("l2000", "did you mean 'l200'"),
+        ({"scheme": "teststnad"}, "did you mean 'teststand'"),
+        ({"calibrations": ["cal"]}, "did you mean 'calibration'"),
+        ({"calibration": 3}, "list of texts"),
+        ({"fields": {"experiment": "(", "timestamp": ".*"}}, "no regular expression"),
+        ({"fields": {"experiment": r"(\w)", "timestamp": ".*"}}, "groups"),
+        ({"fields": {"timestamp": ".*", "experiment": r"\w+"}}, "last field"),
+        ({"fields": ["experiment"]}, "mapping"),
+        ({"directory": "{perod}"}, "did you mean 'period'"),
+        ({"category": "measurement"}, "no field 'measurement'"),
+        ({"choice": "newest"}, "none of preferred, time"),
+        ({"daq_names": ["{run:xd}"]}, "daq_names"),
+        ({"name": 3}, "must be text"),
+    ],
+)
+def test_a_wrong_scheme_is_refused_with_the_right_words(keys: str | dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        scheme_of(keys)
+    assert message in str(caught.value)
