@@ -56,11 +56,11 @@ def _try_newer_python() -> None:
 
 def _hand_over(command: Command, argv: List[str]) -> int:  # noqa: UP006
     python = str(tools_python())
-    if not os.access(python, os.X_OK):
-        sys.stderr.write("error: the tools are not installed\nhint: run prodenv-tools\n")
-        return 2
-    sys.stdout.flush()
-    os.execv(python, [python, "-P", "-m", "prodenv", command.verb, *argv])  # noqa: S606 - a list, no shell
+    if os.access(python, os.X_OK):
+        sys.stdout.flush()
+        os.execv(python, [python, "-P", "-m", "prodenv", command.verb, *argv])  # noqa: S606 - a list, no shell
+    sys.stderr.write("error: the tools are not installed\nhint: run prodenv-tools\n")
+    return 2
 
 
 def dispatch() -> int:

@@ -1,0 +1,98 @@
+"""The commands before anything is installed, and their help."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import CLEAN, ProdEnv
+
+COMMANDS = ("dataprod-init-cycle", "dataprod-install-sw", "dataprod-load-sw", "prodenv-tools", "dataprod")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_needs_no_tools_and_is_quick(command: str, bare: ProdEnv) -> None:
+    bare.run(command, "--help")  # compiles the modules
+    begin = time.perf_counter()
+    done = bare.run(command, "--help")
+    seconds = time.perf_counter() - begin
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: {command}")
+    baseline = _seconds_of_an_empty_python()
+    assert seconds < 0.15 + baseline, f"{seconds:.3f} s, of which Python itself {baseline:.3f} s"
+
+
+def _seconds_of_an_empty_python() -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", ""], check=True)
+    return time.perf_counter() - begin
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("dataprod-init-cycle", ["x"]),
+        ("dataprod-install-sw", ["config.json"]),
+        ("dataprod-load-sw", ["config.json", "ls", "-l"]),
+        ("dataprod", ["init-cycle", "x"]),
+    ],
+)
+def test_missing_tools_are_named(command: str, arguments: list[str], bare: ProdEnv) -> None:
+    done = bare.run(command, *arguments)
+    assert done.returncode == 2
+    assert done.stderr == "error: the tools are not installed\nhint: run prodenv-tools\n"
+
+
+def test_usage_is_that_of_the_published_commands(bare: ProdEnv) -> None:
+    assert "[-h] [-c]" in bare.run("dataprod-init-cycle", "-h").stdout
+    assert bare.run("dataprod-install-sw", "-h").stdout.startswith("usage: dataprod-install-sw [-h]")
+    assert "config_file [command ...]" in bare.run("dataprod-load-sw", "-h").stdout
+
+
+def test_a_wrong_option_is_a_sentence(bare: ProdEnv) -> None:
+    done = bare.run("dataprod-init-cycle", "x", "--metdata", "y")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "hint: dataprod-init-cycle --help" in done.stderr
+
+
+def test_all_commands_go_by_one_name_too(bare: ProdEnv) -> None:
+    assert bare.run("dataprod", "install-sw", "-h").stdout.startswith("usage: dataprod install-sw")
+    listing = bare.run("dataprod", "--help").stdout
+    assert all(verb in listing for verb in ("init-cycle", "install-sw", "load-sw", "tools"))
+    unknown = bare.run("dataprod", "init")
+    assert unknown.returncode == 2
+    assert "there is no command 'init'" in unknown.stderr
+
+
+def test_a_linked_command_finds_its_environment(bare: ProdEnv, tmp_path: Path) -> None:
+    (tmp_path / "dp").symlink_to(bare.root / "bin" / "dataprod")
+    done = subprocess.run([sys.executable, str(tmp_path / "dp"), "-h"], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0
+
+
+def test_what_runs_before_the_tools_is_understood_by_old_pythons(repository: Path) -> None:
+    """Otherwise an old python3 shows a SyntaxError instead of the sentence about its age."""
+    early = [repository / "prodenv/src/prodenv" / name for name in ("launch.py", "parsers.py", "__init__.py")]
+    for file in [*sorted((repository / "bin").iterdir()), *early]:
+        ast.parse(file.read_text(), str(file), feature_version=(3, 7))
+
+
+def test_an_old_python_is_told_so(bare: ProdEnv) -> None:
+    script = (
+        "import sys; sys.path.insert(0, 'prodenv/src'); import prodenv.launch as l; l.OLDEST = (9, 0); "
+        "l.shutil.which = lambda name: None; sys.exit(l.launch('tools', []))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=bare.root, env=CLEAN, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: this is Python 3.")
+
+
+def test_commands_are_executable(repository: Path) -> None:
+    assert all(os.access(repository / "bin" / command, os.X_OK) for command in COMMANDS)
