@@ -16,7 +16,7 @@ from .textfile import Reader
 from .validity import Folder
 from .words import nearest
 
-MUST_HAVE_STATUS = ("geds", "spms")
+MUST_HAVE_STATUS = ("geds",)
 SWITCHES = {True: "on", False: "off"}
 """YAML takes an unquoted ``on`` for true; the collaboration's files quote it, people's files do not always."""
 
