@@ -94,7 +94,7 @@ def _rich(lines: list[list[str]]) -> None:
         table.add_row(*line, style="red" if line[-1].endswith(("!", "no result")) else None)
     console = Console()
     # a pipe or a narrow terminal must not cut the numbers
-    Console(width=max(console.width, 150)).print(table)
+    Console(width=max(console.width, 175)).print(table)
 
 
 def _plain(lines: list[list[str]]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gebox.experiment import Experiment
-from gebox.experiment.model import DaqFile, Detector
+from gebox.experiment.model import Auxiliary, DaqFile, Detector
 
 
-def statuses(detectors: tuple[Detector, ...]) -> dict[str, Any]:
-    """One entry a detector, as the readers of the collaboration's metadata want it."""
-    return {detector.name: _status(detector) for detector in detectors}
+def statuses(detectors: tuple[Detector, ...], auxiliaries: tuple[Auxiliary, ...]) -> dict[str, Any]:
+    """One entry a channel, as the readers of the collaboration's metadata want it."""
+    entries = {detector.name: _status(detector) for detector in detectors}
+    return entries | {auxiliary.name: {"processable": True, "usability": "on"} for auxiliary in auxiliaries}
 
 
 def _status(detector: Detector) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def _datasets(experiment: Experiment) -> dict[str, Any]:
     name = "l200-{period}-r%-T%-all-config.yaml"
     found: dict[str, Any] = {"datasets/statuses/validity.yaml": _validity(experiment, name)}
     for period in sorted({period for period, _ in experiment.runs()}):
-        found[f"datasets/statuses/{name.format(period=period)}"] = datasets.statuses(experiment.layout.detectors)
+        found[f"datasets/statuses/{name.format(period=period)}"] = datasets.statuses(
+            experiment.layout.detectors, experiment.layout.auxiliaries
+        )
     return found | {
         "datasets/runinfo.yaml": datasets.run_info(experiment),
         "datasets/runlists.yaml": datasets.run_lists(experiment),
