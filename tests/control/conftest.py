@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,16 +55,19 @@ def copy_of(repository: Path, root: Path) -> ProdEnv:
 
 
 def stand_in_tools(prodenv: ProdEnv) -> None:
-    """Tools without an installation: the interpreter of the tests, and uv where there is one."""
-    folder = prodenv.root / "tools" / "env" / "bin"
-    folder.mkdir(parents=True)
-    sources = ":".join(str(prodenv.root / name / "src") for name in ("prodenv", "dataflow"))
-    python = folder / "python"
-    python.write_text(f"#!/bin/sh\nPYTHONPATH='{sources}' exec '{sys.executable}' \"$@\"\n")
-    python.chmod(0o755)
+    """Tools without an installation: a virtual environment that sees the packages of the tests, and uv."""
+    env = prodenv.root / "tools" / "env"
+    site = env / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    site.mkdir(parents=True)
+    base = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    (env / "pyvenv.cfg").write_text(f"home = {base.parent}\ninclude-system-site-packages = false\n")
+    (env / "bin").mkdir()
+    (env / "bin" / "python").symlink_to(base)
+    sources = [str(prodenv.root / name / "src") for name in ("prodenv", "dataflow")]
+    (site / "tests.pth").write_text("\n".join([*sources, sysconfig.get_path("purelib"), ""]))
     uv = find_uv()
     if uv:
-        (folder / "uv").symlink_to(uv)
+        (env / "bin" / "uv").symlink_to(uv)
 
 
 def find_uv() -> str | None:

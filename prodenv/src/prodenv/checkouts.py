@@ -11,7 +11,7 @@ from typing import Any
 
 from prodenv.errors import UserError
 from prodenv.requirements import normalise
-from prodenv.sources import git, state
+from prodenv.sources import SOURCES_ONLY, git, state
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _package_name(folder: Path) -> str:
 def changes_digest(folder: Path) -> str:
     """A hash of everything that differs from the last commit: the difference, and new files with their content."""
     digest = hashlib.sha256(git("diff", "HEAD", "--binary", "--no-ext-diff", "--no-color", cwd=folder).encode())
-    listing = git("ls-files", "-z", "--others", "--exclude-standard", cwd=folder)
+    listing = git("ls-files", "-z", "--others", "--exclude-standard", "--", *SOURCES_ONLY, cwd=folder)
     for name in sorted(name for name in listing.split("\0") if name):
         digest.update(name.encode() + b"\0")
         if (folder / name).is_file():

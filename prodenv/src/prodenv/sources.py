@@ -16,6 +16,8 @@ BUILTIN = "builtin"
 LEFT_BEHIND = shutil.ignore_patterns(
     "__pycache__", "*.pyc", ".snakemake", ".pytest_cache", ".mypy_cache", ".ruff_cache", "*.egg-info"
 )
+SOURCES_ONLY = (".", ":(exclude,glob)**/__pycache__/**", ":(exclude,glob)**/*.egg-info/**")
+"""What building and running leave in a working tree is no change of it."""
 _URL = re.compile(r"[a-zA-Z][\w+.-]*://")
 _SCP = re.compile(r"[\w.-]+@[\w.-]+:")
 _IDENTITY = ("-c", "user.name=LEGEND production environment", "-c", "user.email=prodenv@localhost")
@@ -119,7 +121,7 @@ def state(folder: Path) -> dict[str, Any]:
     return {
         "revision": git("rev-parse", "HEAD", cwd=folder).strip() if _has_commit(folder) else "",
         "remote": _remote(folder),
-        "dirty": bool(git("status", "--porcelain", "--", ".", cwd=folder).strip()),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=all", "--", *SOURCES_ONLY, cwd=folder).strip()),
     }
 
 

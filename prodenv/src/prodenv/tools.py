@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -99,7 +98,8 @@ def _interpreter(wanted: str) -> str:
         If it is older than what the software needs.
     """
     if not wanted:
-        return str(Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}"))
+        full_name = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+        return str(full_name) if full_name.exists() else sys.executable
     found = shutil.which(wanted)
     if not found:
         raise UserError(
@@ -163,7 +163,7 @@ def environment(place: Place) -> dict[str, str]:
     """The environment for uv: its cache is shared by all cycles, and nothing outside is taken for a target."""
     environ = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "UV_PYTHON")}
     environ.setdefault("UV_CACHE_DIR", str(place.tools / "cache" / "uv"))
-    return environ | {"UV_NO_PROGRESS": "1", "UV_NO_CONFIG": environ.get("UV_NO_CONFIG", "0")}
+    return environ | {"UV_NO_PROGRESS": "1"}
 
 
 def _call_uv(place: Place, uv: Path, *arguments: str | Path) -> str:
@@ -203,7 +203,7 @@ def _install_uv(place: Place, boot: Path, python: str) -> Path:
 
 
 def _venv(folder: Path, python: str) -> Path:
-    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+    if subprocess.run([python, "-c", "import venv, ensurepip"], capture_output=True).returncode:
         raise UserError(
             f"{python} has neither pip nor venv with ensurepip",
             hint="install them (on Debian: apt-get install python3-venv), or give another --python",

@@ -1,0 +1,93 @@
+"""Things appear whole or not at all, and compiled code is taken only for the same sources."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from prodenv import numba_cache
+from prodenv.files import aside, swap_in, write_text
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    write_text(file, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(file, "\ud800")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_is_built_aside_disappears_with_the_folders_made_for_it(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), aside(tmp_path / "a" / "b" / "c") as folder:
+        (folder / "x").touch()
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_swapping_in_replaces_the_old_folder(tmp_path: Path) -> None:
+    target, new = tmp_path / "t", tmp_path / "n"
+    for folder in (target, new):
+        folder.mkdir()
+        (folder / folder.name).touch()
+    swap_in(new, target)
+    assert [path.name for path in tmp_path.rglob("*")] == ["t", "n"]
+
+
+def test_a_second_process_waits_for_the_lock(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from prodenv.files import locked\n"
+        "with locked(Path(sys.argv[1]), 'test'): print('in', flush=True); time.sleep(float(sys.argv[2]))"
+    )
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, "-c", script, str(tmp_path / "lock")]
+    with subprocess.Popen([*words, "1"], env=environ, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "in\n"
+        begin = time.monotonic()
+        second = subprocess.run([*words, "0"], env=environ, capture_output=True, text=True, check=True)
+        assert time.monotonic() - begin > 0.5
+        assert "waiting for another test to finish" in second.stderr
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    folder = tmp_path / "site"
+    (folder / "pkg" / "__pycache__").mkdir(parents=True)
+    (folder / "pkg" / "mod.py").write_text("source")
+    for name in ("mod.f-1.py311.nbi", "mod.f-1.py311.1.nbc", "guf-mod.g-9.py311.nbi", "mod.cpython-311.pyc"):
+        (folder / "pkg" / "__pycache__" / name).write_text(name)
+    return folder
+
+
+def another(site: Path) -> Path:
+    """The same sources without compiled code."""
+    other = site.with_name("other")
+    (other / "pkg").mkdir(parents=True)
+    source = site / "pkg" / "mod.py"
+    (other / "pkg" / "mod.py").write_text(source.read_text())
+    os.utime(other / "pkg" / "mod.py", ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
+    return other
+
+
+def test_compiled_code_is_kept_and_taken(site: Path, tmp_path: Path) -> None:
+    assert numba_cache.keep(site, tmp_path / "store") == 3
+    other = another(site)
+    assert numba_cache.restore(other, tmp_path / "store") == 3
+    assert numba_cache.compiled_files(other) == numba_cache.compiled_files(site)
+
+
+def test_compiled_code_of_other_sources_is_not_taken(site: Path, tmp_path: Path) -> None:
+    numba_cache.keep(site, tmp_path / "store")
+    other = another(site)
+    os.utime(other / "pkg" / "mod.py", ns=(0, 0))
+    assert numba_cache.restore(other, tmp_path / "store") == 0
+
+
+def test_without_a_store_nothing_is_taken(site: Path, tmp_path: Path) -> None:
+    assert numba_cache.restore(site, tmp_path / "store") == 0
