@@ -10,13 +10,14 @@ import pytest
 from daq2lh5 import build_raw
 
 from gebox.experiment import Experiment
-from gebox.files import fcio
+from gebox.files import fcio, orca
+from gebox.simulate import simulate
 from gebox.truth import TABLE, file_path
 
 
 def raw(path: Path, out: Path, kind: str) -> h5py.File:
     """The file as daq2lh5 converts it."""
-    decoder = "FCEventDecoder" if kind == "FlashCam" else "ORFlashCamADCWaveformDecoder"
+    decoder = "FCEventDecoder" if kind == "FlashCam" else "ORFCIOEventDecoder"
     spec = {decoder: {"ch{key:07d}/raw": {"key_list": ["*"], "out_stream": f"{out}", "out_name": "ch{key:07d}/raw"}}}
     build_raw(str(path), in_stream_type=kind, out_spec=spec, overwrite=True, buffer_size=512)
     return h5py.File(out)
@@ -63,3 +64,37 @@ def test_times_are_those_of_the_truth(small: Experiment, simulated: Path, tmp_pa
         np.testing.assert_allclose(times, truth[TABLE]["timestamp"][:], rtol=0, atol=1e-6)
         assert times[0] >= first.start
         assert times[-1] < first.start + first.duration + 1
+
+
+@pytest.mark.parametrize("datatype", ["cal", "phy"])
+def test_orca_files_hold_the_same_samples_and_times(
+    small: Experiment, simulated: Path, tmp_path: Path, datatype: str
+) -> None:
+    first = next(file for file in small.files if file.datatype == datatype)
+    simulate(small, tmp_path / "daq", tmp_path / "truth", only=first.key, form="orca")
+    plain, packed = simulated / "daq" / f"{first.stem}.fcio", tmp_path / "daq" / f"{first.stem}.orca"
+    with raw(plain, tmp_path / "a.lh5", "FlashCam") as one, raw(packed, tmp_path / "b.lh5", "ORCA") as two:
+        assert sorted(one) == sorted(two)
+        for channel in one:
+            for column in ("waveform/values", "timestamp", "baseline", "daqenergy", "eventnumber"):
+                np.testing.assert_array_equal(one[f"{channel}/raw/{column}"][:], two[f"{channel}/raw/{column}"][:])
+
+
+def test_an_orca_file_carries_several_streams(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    configs = [
+        fcio.Config(adcs=2, eventsamples=64, tracemap=(1040 << 16, 1040 << 16 | 1), streamid=1),
+        fcio.Config(adcs=1, eventsamples=32, tracemap=(528 << 16,), streamid=2),
+    ]
+    header = fcio.Event((0, 1, 0, fcio.CLOCK_HZ - 1, 0, 0, 0, 0, 0, 0), (1_700_000_000, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+    first = rng.integers(0, 65536, (2, 66), dtype=np.uint16)
+    second = rng.integers(0, 65536, (1, 36), dtype=np.uint16)
+    path = tmp_path / "two.orca"
+    with path.open("wb") as file:
+        writer = orca.Writer(file, configs, orca.Run(7, 1_700_000_000))
+        writer.event(header, first, stream=1)
+        writer.sparse_event(header, [0], second, stream=2)
+        writer.finish(1_700_000_010)
+    with raw(path, tmp_path / "raw.lh5", "ORCA") as file:
+        np.testing.assert_array_equal(file["ch1104001/raw/waveform/values"][0], first[1, 2:])
+        np.testing.assert_array_equal(file["ch2052800/raw/waveform/values"][0], second[0, 4:])

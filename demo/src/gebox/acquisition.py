@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 
 from gebox.experiment import Experiment
 from gebox.experiment.model import DaqFile
-from gebox.files import fcio
+from gebox.files import fcio, orca
 from gebox.readout import Triggered, events
 from gebox.truth import Record
 
@@ -34,6 +34,16 @@ Opener = Callable[[BinaryIO, Experiment, DaqFile], Sink]
 def fcio_sink(stream: BinaryIO, experiment: Experiment, file: DaqFile) -> Sink:  # noqa: ARG001 - as all openers
     """Begin a FlashCam file."""
     return fcio.Writer(stream, config(experiment))
+
+
+def orca_sink(stream: BinaryIO, experiment: Experiment, file: DaqFile) -> Sink:
+    """Begin an ORCA file."""
+    number = int(file.period[1:]) * 1000 + int(file.run[1:])
+    return orca.Writer(stream, [config(experiment)], orca.Run(number, file.start))
+
+
+SINKS: dict[str, Opener] = {"fcio": fcio_sink, "orca": orca_sink}
+"""By the extension of the file's name."""
 
 
 def config(experiment: Experiment) -> fcio.Config:
@@ -67,6 +77,8 @@ def record(experiment: Experiment, file: DaqFile, stream: BinaryIO, open_sink: O
             sink.sparse_event(header, triggered.channels, triggered.rows[triggered.channels])
         note(truth, triggered, header, {rawids[c] for c in triggered.channels}, germanium)
     sink.status(status(experiment, file, float(file.duration), len(truth)))
+    if isinstance(sink, orca.Writer):
+        sink.finish(file.start + file.duration)
     return truth
 
 

@@ -41,6 +41,7 @@ def _simulate(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--jobs", "-j", type=int, default=1, help="processes (default: 1); the result does not depend on it"
     )
+    sub.add_argument("--format", choices=("fcio", "orca"), default="fcio", help="container (default: fcio)")
     sub.add_argument("--only", default="", metavar="TEXT", help="only the files whose key contains this")
     sub.set_defaults(run=run_simulate)
 
@@ -64,10 +65,12 @@ def run_metadata(arguments: argparse.Namespace) -> int:
 
 def run_simulate(arguments: argparse.Namespace) -> int:
     """Write DAQ files and truth."""
-    from gebox.simulate import simulate
+    from gebox.simulate import remember_truth, simulate
 
     experiment = load(arguments.metadata, scale=arguments.scale)
-    done = simulate(experiment, arguments.daq, arguments.truth, jobs=arguments.jobs, only=arguments.only)
+    options = {"jobs": arguments.jobs, "only": arguments.only, "form": arguments.format}
+    done = simulate(experiment, arguments.daq, arguments.truth, **options)
+    remember_truth(arguments.metadata, arguments.truth)
     print(f"{done.written} DAQ files written, {done.skipped} were there already: {arguments.daq}")
     return 0
 

@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gebox.acquisition import record
+from gebox.acquisition import SINKS, record
 from gebox.drawn import number
 from gebox.errors import UserError
 from gebox.experiment import Experiment
+from gebox.experiment.build import RECORD, REMARK, recorded
 from gebox.experiment.model import DaqFile
 from gebox.readout import events
 from gebox.resolution import noise_fwhm
 from gebox.summary import summarise
 from gebox.truth import file_path, run_path, write_run
-from gebox.writing import appearing
+from gebox.writing import appearing, write_yaml
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Done:
     skipped: int
 
 
-def simulate(experiment: Experiment, daq: Path, truth: Path, *, jobs: int = 1, only: str = "") -> Done:
+def simulate(
+    experiment: Experiment, daq: Path, truth: Path, *, jobs: int = 1, only: str = "", form: str = "fcio"
+) -> Done:
     """Write all files that are not there yet.
 
     Parameters
@@ -41,6 +44,8 @@ def simulate(experiment: Experiment, daq: Path, truth: Path, *, jobs: int = 1, o
         Processes. Each file has a random state of its own, so the bytes do not depend on it.
     only
         Restrict to keys that contain this.
+    form
+        Container: ``fcio``, or ``orca`` with FlashCam records inside.
 
     Raises
     ------
@@ -51,13 +56,20 @@ def simulate(experiment: Experiment, daq: Path, truth: Path, *, jobs: int = 1, o
     if not files:
         first = experiment.files[0].key
         raise UserError(f"no DAQ file of this experiment has {only!r} in its key", hint=f"a key looks like {first}")
-    missing = [file for file in files if not _complete(daq, truth, file)]
+    missing = [file for file in files if not _complete(daq, truth, file, form)]
     if missing:
         with _progress(sum(_weight(file) for file in missing)) as advance:
-            for file in _each(experiment, daq, truth, missing, jobs):
+            for file in _each(experiment, daq, truth, missing, jobs, form):
                 advance(_weight(file))
     _write_runs(experiment, truth, files, made=missing)
     return Done(len(missing), len(files) - len(missing))
+
+
+def remember_truth(metadata: Path, truth: Path) -> None:
+    """Note beside the metadata where the truth is, so that ``gebox check`` finds it."""
+    stored, place = recorded(metadata), str(truth.resolve())
+    if stored.get("truth") != place:
+        write_yaml(metadata / RECORD, {**stored, "truth": place}, comment=REMARK)
 
 
 def _weight(file: DaqFile) -> int:
@@ -65,26 +77,28 @@ def _weight(file: DaqFile) -> int:
     return file.events + file.duration // 10 + 1
 
 
-def _complete(daq: Path, truth: Path, file: DaqFile) -> bool:
-    return daq_path(daq, file).is_file() and file_path(truth, file).is_file()
+def _complete(daq: Path, truth: Path, file: DaqFile, form: str) -> bool:
+    return daq_path(daq, file, form).is_file() and file_path(truth, file).is_file()
 
 
-def daq_path(folder: Path, file: DaqFile) -> Path:
+def daq_path(folder: Path, file: DaqFile, form: str = "fcio") -> Path:
     """Where a DAQ file is."""
-    return folder / f"{file.stem}.fcio"
+    return folder / f"{file.stem}.{form}"
 
 
-def _each(experiment: Experiment, daq: Path, truth: Path, files: list[DaqFile], jobs: int) -> Iterator[DaqFile]:
+def _each(
+    experiment: Experiment, daq: Path, truth: Path, files: list[DaqFile], jobs: int, form: str
+) -> Iterator[DaqFile]:
     """Write the files and tell each when it is done."""
     if jobs <= 1 or len(files) == 1:
         for file in files:
-            write_file(experiment, daq, truth, file)
+            write_file(experiment, daq, truth, file, form)
             yield file
         return
     warm_up(experiment)
     context = multiprocessing.get_context("fork" if os.name == "posix" else "spawn")
     with ProcessPoolExecutor(min(jobs, len(files)), mp_context=context) as pool:
-        running = {pool.submit(write_file, experiment, daq, truth, file): file for file in files}
+        running = {pool.submit(write_file, experiment, daq, truth, file, form): file for file in files}
         for future in as_completed(running):
             future.result()
             yield running[future]
@@ -98,10 +112,10 @@ def warm_up(experiment: Experiment) -> None:
             pass
 
 
-def write_file(experiment: Experiment, daq: Path, truth: Path, file: DaqFile) -> None:
+def write_file(experiment: Experiment, daq: Path, truth: Path, file: DaqFile, form: str = "fcio") -> None:
     """Write one DAQ file and its truth; the DAQ file appears last, so that it is there only when both are."""
-    with appearing(daq_path(daq, file)) as temporary, temporary.open("wb", buffering=1 << 20) as stream:
-        record(experiment, file, stream).write(file_path(truth, file))
+    with appearing(daq_path(daq, file, form)) as temporary, temporary.open("wb", buffering=1 << 20) as stream:
+        record(experiment, file, stream, SINKS[form]).write(file_path(truth, file))
 
 
 def _write_runs(experiment: Experiment, truth: Path, files: list[DaqFile], *, made: list[DaqFile]) -> None:

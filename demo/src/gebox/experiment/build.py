@@ -18,6 +18,7 @@ from gebox.writing import write_yaml
 
 PRESETS = ("small", "full")
 RECORD = "experiment.yaml"
+REMARK = "What this simulated experiment was made from."
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,14 @@ def build(*, seed: int = 1, scale: float = 1.0, preset: str = "small") -> Experi
     return Experiment(seed, scale, preset)
 
 
-def save(experiment: Experiment, folder: Path, **more: Any) -> None:  # noqa: ANN401
+def save(experiment: Experiment, folder: Path) -> None:
     """Write ``experiment.yaml``: what the metadata in `folder` was made from."""
-    content = {"seed": experiment.seed, "scale": experiment.scale, "preset": experiment.preset, **more}
-    write_yaml(folder / RECORD, content, comment="What this simulated experiment was made from.")
+    content = {"seed": experiment.seed, "scale": experiment.scale, "preset": experiment.preset}
+    write_yaml(folder / RECORD, content, comment=REMARK)
 
 
-def load(folder: Path, *, scale: float | None = None) -> Experiment:
-    """Read back what :func:`save` wrote.
+def recorded(folder: Path) -> dict[str, Any]:
+    """The content of ``experiment.yaml``.
 
     Raises
     ------
@@ -88,5 +89,11 @@ def load(folder: Path, *, scale: float | None = None) -> Experiment:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not {"seed", "scale", "preset"} <= content.keys():
         raise UserError(f"{path} lacks seed, scale or preset", hint="make the metadata again with the same seed")
+    return content
+
+
+def load(folder: Path, *, scale: float | None = None) -> Experiment:
+    """The experiment that the metadata in `folder` belongs to, if wanted at another scale."""
+    content = recorded(folder)
     wanted = float(content["scale"]) if scale is None else scale
     return build(seed=int(content["seed"]), scale=wanted, preset=str(content["preset"]))
