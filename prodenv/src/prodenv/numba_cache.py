@@ -9,18 +9,54 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from prodenv.files import aside, swap_in, write_text
+from prodenv.steps import step
 
+SLOW = "compiling the signal processors, once for all environments with these packages (minutes)"
 MANIFEST = "sources.json"
+COMPILING = frozenset({"numba", "llvmlite", "numpy", "dspeed", "legend_lh5io", "legend_pydataobj", "pygama"})
+"""Packages that compile, or whose functions are compiled."""
 COMPILED = ("*.nbi", "*.nbc")
+
+
+def facts_of(site: Path, recipe: Path, environment: Mapping[str, object]) -> dict[str, object]:
+    """What compiled code depends on.
+
+    Parameters
+    ----------
+    site
+        The ``site-packages`` folder.
+    recipe
+        The script that compiles, which decides what is there.
+    environment
+        What is known of the interpreter and of the container it runs in.
+    """
+    found = (path.name.removesuffix(".dist-info").partition("-") for path in site.glob("*.dist-info"))
+    versions = {name: version for name, _, version in found if name in COMPILING}
+    text = recipe.read_text(encoding="utf-8") if recipe.is_file() else ""
+    return {"packages": versions, "recipe": text, "environment": dict(environment)}
 
 
 def key_of(facts: Mapping[str, object]) -> str:
     """The name under which compiled code is kept: a hash of what it depends on."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def warm(site: Path, kept: Path, facts: Mapping[str, object], compile_all: Callable[[], object]) -> None:
+    """Have everything compiled in `site`, with what is kept in `kept` for the same facts, and keep what is new.
+
+    `compile_all` runs in any case: with compiled code that numba takes, it only takes seconds, and whatever it does not
+    take is compiled.
+    """
+    store = kept / key_of(facts)
+    taken = restore(site, store)
+    with step(f"compiled code: {taken} files from an earlier installation, checked" if taken else SLOW):
+        compile_all()
+    if len(compiled_files(site)) != taken:
+        keep(site, store)
 
 
 def compiled_files(site: Path) -> list[Path]:

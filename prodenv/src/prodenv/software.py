@@ -26,15 +26,11 @@ from prodenv.requirements import Pin, merged, normalise, parse_pins
 from prodenv.software_lock import SoftwareLock, read_lock
 from prodenv.sources import state
 from prodenv.steps import step
-from prodenv.tools import Place, environment
+from prodenv.tools import PYTHON_FACTS, Place, environment
 
 LOCK_NAME = "software-lock.json"
 MARKER = ".made-by-dataprod-install-sw"
 _HINT_NETWORK = "is there a way to the package index? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
-_FACTS = (
-    "import json, platform, sys; print(json.dumps({'version': platform.python_version(), 'implementation': "
-    "sys.implementation.name, 'system': sys.platform, 'machine': platform.machine()}))"
-)
 
 
 @dataclass(frozen=True)
@@ -121,7 +117,7 @@ def _install(setup: Setup, wanted: SoftwareLock | None) -> None:
         lock = _lock(work, facts, pins, checkouts)
         if wanted and wanted.packages and _names(lock.packages) != _names(wanted.packages):
             raise WorkFailed("what was installed is not what the lock says", hint="report this")
-        _warm(work, facts, lock)
+        _warm(work, facts)
         write_text(folder / LOCK_NAME, lock.text())
         write_text(folder / MARKER, "This folder is replaced and removed by dataprod-install-sw.\n")
         swap_in(folder, work.target)
@@ -139,7 +135,8 @@ def _make_environment(work: Installation) -> dict[str, str]:
     with step("virtual environment"):
         form = ["--relocatable", "--no-project", "--allow-existing", "--python", interpreter]
         work.uv("venv", *form, work.new, what="making the virtual environment")
-        facts: dict[str, str] = json.loads(work.call(work.python, "-c", _FACTS, what="asking Python for its version"))
+        answer = work.call(work.python, "-c", PYTHON_FACTS, what="asking Python for its version")
+        facts: dict[str, str] = json.loads(answer)
     if tuple(map(int, facts["version"].split(".")[:2])) < (3, 11):
         raise UserError(f"python3 of the container is {facts['version']}; 3.11 or newer is needed")
     return facts
@@ -231,21 +228,18 @@ def _lock(work: Installation, facts: Mapping[str, str], pins: list[Pin], checkou
     )
 
 
-def _warm(work: Installation, facts: Mapping[str, str], lock: SoftwareLock) -> None:
+def _warm(work: Installation, facts: Mapping[str, str]) -> None:
     """Compile what jobs would otherwise compile, or take it from an earlier installation of the same."""
     script = work.setup.path("dataflow") / "src" / "dataflow" / "jobs" / "warm.py"
     module = ["-m", "dataflow.jobs.warm"] if script.is_file() else ["-c", _PRECOMPILE]
-    versions = {pin.name: pin.version for pin in lock.packages}
-    recipe = script.read_text(encoding="utf-8") if script.is_file() else ""
-    facts_of_code = {"python": dict(facts), "packages": versions, "recipe": recipe, "execenv": dict(lock.execenv)}
-    store = work.place.tools / "cache" / "numba" / numba_cache.key_of(facts_of_code)
-    taken = numba_cache.restore(work.site, store)
-    text = f"compiled code: {taken} files from an earlier installation, checked" if taken else _SLOW
-    with step(text):
-        work.call(work.python, "-P", *module, what="compiling the signal processors")
-    if len(numba_cache.compiled_files(work.site)) != taken:
-        numba_cache.keep(work.site, store)
+    container = [*work.setup.execenv.cmd, *work.setup.execenv.arg]
+    found = numba_cache.facts_of(work.site, script, {**facts, "container": container})
+    numba_cache.warm(
+        work.site,
+        work.place.compiled,
+        found,
+        lambda: work.call(work.python, "-P", *module, what="compiling the signal processors"),
+    )
 
 
 _PRECOMPILE = "from dspeed.utils import precompile_numba; precompile_numba()"
-_SLOW = "compiling the signal processors, once for all cycles with these packages (minutes)"

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prodenv import numba_cache
 from prodenv.errors import UserError, WorkFailed
 from prodenv.files import aside, locked, remove_stale, swap_in, write_text
 from prodenv.launch import OLDEST, ROOT
@@ -27,6 +28,12 @@ STAMP = ".prodenv-stamp.json"
 SOURCES = ("prodenv/src", "dataflow/src", "demo/src")
 """Our own packages, which the tools import from where they lie."""
 _HINT_NETWORK = "is there a way to the package index? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
+
+PYTHON_FACTS = (
+    "import json, platform, sys; print(json.dumps({'version': platform.python_version(), 'implementation': "
+    "sys.implementation.name, 'system': sys.platform, 'machine': platform.machine()}))"
+)
+"""Program that says what an interpreter is."""
 
 _LAUNCHER = """\
 #!/bin/sh
@@ -53,6 +60,11 @@ class Place:
     @property
     def uv(self) -> Path:
         return self.tools / "bin" / "uv"
+
+    @property
+    def compiled(self) -> Path:
+        """Where compiled code is kept for the next environment."""
+        return self.tools / "cache" / "numba"
 
     def lock(self, name: str) -> Path:
         """The lock in use: that of the last upgrade, unless the committed one is newer than the upgrade."""
@@ -84,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
         changed = [_ensure(place, "tools", place.env, python)]
         if options.dev:
             changed.append(_ensure(place, "dev", place.tools / "dev", python))
+            _warm(place, place.tools / "dev")
         _write_bin(place)
     print(("installed" if any(changed) else "up to date") + f": {_summary(place)}")
     return 0
@@ -225,6 +238,20 @@ def _upgrade(place: Place, python: str) -> None:
                 _call_uv(place, uv, "pip", "compile", "--upgrade", "--quiet", *form, source, "-o", lock)
                 write_text(new, lock.read_text())
                 write_text(new.with_suffix(".base"), digest(place.committed(name)))
+
+
+def _warm(place: Place, env: Path) -> None:
+    """Compile once what the tests would otherwise compile, or take it from an earlier installation."""
+    done = env / ".warm"
+    if done.exists():
+        return
+    python, site = env / "bin" / "python", next((env / "lib").glob("python3.*")) / "site-packages"
+    facts = json.loads(call([python, "-c", PYTHON_FACTS], what="asking Python for its version"))
+    recipe = place.root / "dataflow" / "src" / "dataflow" / "jobs" / "warm.py"
+    found = numba_cache.facts_of(site, recipe, {**facts, "container": []})
+    command: list[str | Path] = [python, "-P", "-m", "dataflow.jobs.warm"]
+    numba_cache.warm(site, place.compiled, found, lambda: call(command, what="compiling the signal processors"))
+    done.touch()
 
 
 def _write_bin(place: Place) -> None:
