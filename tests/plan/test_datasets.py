@@ -27,7 +27,9 @@ def test_runs_are_ranges_lists_or_all(spec: object, runs: object) -> None:
     assert runs_of(spec) == runs
 
 
-@pytest.mark.parametrize("spec", ["r002..r000", "r000..p003", "000", "r000...r002", "r000-r002", 3, None, [3], {"a": 1}])
+@pytest.mark.parametrize(
+    "spec", ["r002..r000", "r000..p003", "000", "r000...r002", "r000-r002", 3, None, [3], {"a": 1}]
+)
 def test_other_runs_are_refused(spec: object) -> None:
     with pytest.raises(ValueError, match="r000..r005"):
         runs_of(spec)

@@ -60,7 +60,9 @@ def test_the_collaborations_channel_map_gives_the_channels_of_pylegendmeta(
 def test_a_missing_file_of_the_collaborations_configuration_is_named(shared_data: Path, empty: Tree) -> None:
     shutil.copytree(shared_data / "legend/metadata", empty.root / "inputs")
     cycle = empty.open()
-    with pytest.raises(UserError, match=r"config/validity\.yaml:\d+: there is no file 'L200-p02-r%-T%-all-config.yaml'"):
+    with pytest.raises(
+        UserError, match=r"config/validity\.yaml:\d+: there is no file 'L200-p02-r%-T%-all-config.yaml'"
+    ):
         cycle.metadata.config("tier_dsp", cycle.scheme.key(PHY))
 
 

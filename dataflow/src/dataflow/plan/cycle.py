@@ -111,10 +111,9 @@ class Cycle:
         return self._recipes.of(job, contents)
 
     def needs(self, step: str, key: Key) -> tuple[tuple[str, Key], ...]:
-        """The jobs that make the inputs of a job."""
+        """The jobs whose outputs are the inputs of a job, also those that another cycle has done."""
         kind = BY_NAME[step]
-        origins = [origin for role in self.roles(kind) for origin in self._origins(kind, role, key)]
-        return tuple(origin for origin in origins if self._is_made(*origin))
+        return tuple(origin for role in self.roles(kind) for origin in self._origins(kind, role, key))
 
     def upstream(self, steps: Iterable[str]) -> frozenset[str]:
         """The names of steps and of all steps whose outputs they need, directly or not."""
@@ -137,6 +136,9 @@ class Cycle:
         ahead, seen = list(wanted), set(wanted)
         while ahead:
             step, key = ahead.pop()
+            if not self.is_made(step, key):
+                self._require(step, self.output(step, key))
+                continue
             self.job(step, key)
             new = [need for need in self.needs(step, key) if need not in seen]
             seen.update(new)
@@ -227,7 +229,7 @@ class Cycle:
                 return self._foreign_pars(tier, key)
             if self.catalog.at(key) is None:
                 return self._no_pars(tier, key, self.catalog.first(key))
-        return tuple(self._output(name, each) for name, each in self._origins(step, role, key))
+        return tuple(self.output(name, each) for name, each in self._origins(step, role, key))
 
     def _origins(self, step: Step, role: str, key: Key) -> list[tuple[str, Key]]:
         """The steps and keys whose outputs an input role consists of."""
@@ -240,10 +242,17 @@ class Cycle:
         keys = self.runs[key.run] if step.per_run else (key,)
         return [(f"tier_{role}", each) for each in keys]
 
-    def _is_made(self, name: str, key: Key) -> bool:
+    def is_made(self, name: str, key: Key) -> bool:
+        """Whether the cycle makes an output; what lies elsewhere, and raw files without DAQ file, it takes as it is."""
         return self.makes(BY_NAME[name]) and not (name == "tier_raw" and key in self.inventory.raw)
 
-    def _output(self, name: str, key: Key) -> Path:
+    def _require(self, step: str, path: Path) -> None:
+        """Refuse a file of another cycle that is not there."""
+        if not path.is_file():
+            hint = f"make it there, or change paths.{step} in {self.setup.file}"
+            raise UserError(f"{path} is missing, and {self.setup.path(step)} belongs to another cycle", hint=hint)
+
+    def output(self, name: str, key: Key) -> Path:
         """The main output of a step, or the raw file that is there without its DAQ file."""
         if name == "tier_raw" and key in self.inventory.raw:
             return self.inventory.raw[key]

@@ -70,6 +70,11 @@ class Paths:
             return f"{self.folder(f'tier_{tier}')}/{run_files[tier][0]}/{self._scheme.run_template}-tier_{tier}.lh5"
         return self._keyed(f"tier_{tier}", f"-tier_{tier}.lh5")
 
+    def daq(self, key: Key) -> str:
+        """Where a DAQ file would be filed, for a key without one."""
+        template = f"{self.folder('tier_daq')}/{self._scheme.directory}/{self._scheme.key_template}.fcio"
+        return template.format_map(key.fields)
+
     def par(self, tier: str) -> str:
         """Template of the parameter files of a tier."""
         return self._keyed(f"par_{tier}", f"-par_{tier}.yaml")

@@ -94,6 +94,9 @@ class Workflow:
         """The input function of a rule."""
 
         def of(wildcards: Wildcards) -> dict[str, list[str]]:
+            gone = self._gone(step, wildcards)
+            if gone:
+                return {"daq": [gone]}
             job = self._job(step, wildcards)
             return {role: [self.cycle.paths.relative(path) for path in paths] for role, paths in job.inputs.items()}
 
@@ -130,8 +133,17 @@ class Workflow:
             )
 
     def _job(self, step: Step, wildcards: Wildcards) -> Job:
-        names = [name for name in self.cycle.scheme.names if hasattr(wildcards, name)]
-        return self.cycle.job(step.name, self._key(step, {name: getattr(wildcards, name) for name in names}))
+        return self.cycle.job(step.name, self._key(step, self._fields(wildcards)))
+
+    def _gone(self, step: Step, wildcards: Wildcards) -> str:
+        """The missing DAQ file of a raw file that is there: Snakemake then takes the raw file as it is."""
+        if step.name != "tier_raw":
+            return ""
+        key = self._key(step, self._fields(wildcards))
+        return self.cycle.paths.daq(key) if key in self.cycle.inventory.raw else ""
+
+    def _fields(self, wildcards: Wildcards) -> dict[str, str]:
+        return {name: getattr(wildcards, name) for name in self.cycle.scheme.names if hasattr(wildcards, name)}
 
     def _key(self, step: Step, fields: Mapping[str, str]) -> Key:
         """The key of the job whose output has these fields: all of them, those of a run, or none."""
@@ -143,8 +155,9 @@ class Workflow:
         return self.cycle.first_key(values)
 
     def _outputs(self, step: str, key: Key) -> list[str]:
-        job = self.cycle.job(step, key)
-        return [self.cycle.paths.relative(path) for path in job.outputs.values()]
+        if not self.cycle.is_made(step, key):
+            return [self.cycle.paths.relative(self.cycle.output(step, key))]
+        return [self.cycle.paths.relative(path) for path in self.cycle.job(step, key).outputs.values()]
 
     def _validity(self, target: Target) -> list[str]:
         needed = self.cycle.upstream({step for step, _ in target.jobs})

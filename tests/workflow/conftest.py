@@ -1,0 +1,107 @@
+"""Cycles that the real Snakemake runs, with a stand-in for the software: each job writes its name into its outputs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
+
+STAND_IN = """\
+#!{python}
+import os, sys, time
+sys.path.insert(0, {source!r})
+from dataflow.plan import open_cycle
+assert sys.argv[1:3] == ["-m", "dataflow.jobs"], sys.argv
+step, options = sys.argv[3], dict(zip(sys.argv[4::2], sys.argv[5::2]))
+job = open_cycle(options["--config"]).job(step, options["--key"])
+for paths in job.inputs.values():
+    for path in paths:
+        assert path.is_file(), path
+with open(job.setup.directory / "jobs.txt", "a") as stream:
+    print(step, job.key, options["--threads"], os.environ.get("FLAVOUR", ""), file=stream)
+if f"{{step}} {{job.key}}" == os.environ.get("FAILING"):
+    sys.exit("error: made to fail")
+for path in job.outputs.values():
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{{step}} {{job.key}}\\n")
+"""
+
+
+class Production:
+    """A cycle with the workflow of this repository and a stand-in for its software.
+
+    Parameters
+    ----------
+    tree
+        The cycle.
+    repository
+        The checkout under test.
+    """
+
+    def __init__(self, tree: Tree, repository: Path) -> None:
+        self.tree, self.root = tree, tree.root
+        (self.root / "dataflow").symlink_to(repository / "dataflow")
+        source = str(repository / "dataflow/src")
+        python = tree.write("software/python/install/bin/python", STAND_IN.format(python=sys.executable, source=source))
+        python.chmod(0o755)
+        tree.save()
+
+    def run(self, *words: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Call Snakemake as users do, from inside the cycle if nothing else is said."""
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "dataflow/Snakefile"), "-j2"]
+        return subprocess.run(
+            [*command, f"--configfile={self.root / 'config.json'}", *words],
+            cwd=cwd or self.root,
+            env=dict(os.environ) | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def made(self, *words: str, cwd: Path | None = None, **environ: str) -> list[str]:
+        """The jobs that a successful call ran: step and key, sorted."""
+        self.forget()
+        result = self.run(*words, cwd=cwd, **environ)
+        assert result.returncode == 0, result.stderr
+        return self.jobs()
+
+    def jobs(self) -> list[str]:
+        """The jobs since the last call of :meth:`forget`: step and key, sorted."""
+        record = self.root / "jobs.txt"
+        lines = record.read_text().splitlines() if record.exists() else []
+        return sorted(" ".join(line.split()[:2]) for line in lines)
+
+    def forget(self) -> None:
+        """Begin a new record of jobs."""
+        (self.root / "jobs.txt").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Tree:
+    return Tree(tmp_path / "the cycle")
+
+
+@pytest.fixture
+def production(empty: Tree, repository: Path) -> Production:
+    """An L200 cycle with two periods."""
+    pytest.importorskip("snakemake")
+    empty.metadata()
+    empty.daq(*KEYS)
+    return Production(empty, repository)
+
+
+@pytest.fixture
+def stand_production(empty: Tree, repository: Path) -> Production:
+    """A test stand's cycle with two detectors."""
+    pytest.importorskip("snakemake")
+    empty.config = {"experiment": "hades", "keys": "teststand", "paths": {}}
+    for key in TESTSTAND_KEYS:
+        _, detector, measurement, _, _ = key.split("-")
+        empty.write(f"generated/tier/daq/{detector}/{measurement}/{key}.fcio")
+    return Production(empty, repository)

@@ -1,0 +1,146 @@
+"""Targets on Snakemake's command line: what is run, and what is said."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ..plan.conftest import KEYS, TESTSTAND_KEYS
+from .conftest import Production
+
+CAL, PHY = KEYS[4], KEYS[5]
+NOTHING = "Nothing to be done"
+
+
+def test_a_target_makes_what_it_needs_and_a_second_time_nothing(production: Production) -> None:
+    target = "all-l200-p03-r001-cal-hit.gen"
+    assert production.made(target) == [
+        f"par_dsp {CAL}",
+        f"par_dsp_pz {CAL}",
+        f"par_hit {CAL}",
+        f"par_hit_ecal {CAL}",
+        f"tier_dsp {CAL}",
+        f"tier_hit {CAL}",
+        f"tier_raw {CAL}",
+        f"tier_tcm {CAL}",
+        f"validity_dsp {KEYS[0]}",
+        f"validity_hit {KEYS[0]}",
+    ]
+    assert (production.root / f"generated/tier/hit/cal/p03/r001/{CAL}-tier_hit.lh5").is_file()
+    assert not list(production.root.rglob("*.gen")), "no marker is left behind"
+    production.forget()
+    again = production.run(target)
+    assert again.returncode == 0 and NOTHING in again.stderr
+    assert production.jobs() == []
+
+
+def test_snakemake_runs_from_any_folder_with_relative_paths(production: Production, tmp_path: Path) -> None:
+    cycle = production.root.name
+    words = ("--configfile", f"{cycle}/config.json", "--snakefile", f"{cycle}/dataflow/Snakefile")
+    made = production.made(*words, "all-l200-p03-r001-phy-raw.gen", cwd=tmp_path)
+    assert made == [f"tier_raw {PHY}"]
+    assert NOTHING in production.run("all-l200-p03-r001-phy-raw.gen").stderr
+
+
+def test_the_configuration_beside_the_workflow_is_found(production: Production) -> None:
+    words = ["--snakefile", "dataflow/Snakefile", "-j2", "all-l200-p04-r000-phy-raw.gen"]
+    subprocess.run([sys.executable, "-m", "snakemake", *words], cwd=production.root, capture_output=True, check=True)
+    assert production.jobs() == [f"tier_raw {KEYS[7]}"]
+
+
+def test_several_targets_and_paths_together(production: Production) -> None:
+    path = f"generated/tier/tcm/phy/p04/r000/{KEYS[7]}-tier_tcm.lh5"
+    assert production.made("all-l200-p03-r001-phy-raw.gen", "all-l200-p03-r001-*-raw.gen", path) == [
+        f"tier_raw {CAL}",
+        f"tier_raw {PHY}",
+        f"tier_raw {KEYS[7]}",
+        f"tier_tcm {KEYS[7]}",
+    ]
+
+
+def test_parameter_files_are_plain_output_paths(production: Production) -> None:
+    path = f"generated/par/dsp/cal/p03/r001/{CAL}-par_dsp.yaml"
+    assert f"par_dsp {CAL}" in production.made(path)
+    assert NOTHING in production.run(path).stderr
+
+
+def test_a_run_list_is_a_target(production: Production) -> None:
+    production.tree.write("inputs/datasets/runlists.yaml", "valid:\n  phy: {p03: r000..r001}\n")
+    assert len(production.made("valid-l200-*-*-*-raw.gen")) == 3
+
+
+def test_physics_is_skimmed_by_run(production: Production) -> None:
+    made = production.made("all-l200-p03-r001-*-skm.gen")
+    assert [job for job in made if job.startswith("tier_skm")] == [f"tier_skm {PHY}"]
+    assert (production.root / "generated/tier/skm/phy/l200-p03-r001-phy-tier_skm.lh5").is_file()
+
+
+def test_what_is_wrong_with_a_target_is_one_sentence(production: Production) -> None:
+    for word, message in {
+        "all-l200-p09-hit.gen": "error: all-l200-p09-hit.gen: there is no data of period 'p09'; there are p03, p04",
+        "all-l200-p3-hit.gen": "error: all-l200-p3-hit.gen: 'p3' is no period: a period looks like p03",
+        "sel-l200-p03-hit.gen": "error: there is no run list 'sel'",
+        "all-l200-p03-hits.gen": "error: all-l200-p03-hits.gen: there is no tier 'hits'",
+    }.items():
+        result = production.run(word)
+        assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr
+    assert production.jobs() == []
+
+
+def test_an_unknown_output_path_is_an_error(production: Production) -> None:
+    result = production.run("generated/tier/dsp/nonsense.lh5")
+    assert result.returncode != 0 and "nonsense.lh5" in result.stderr
+    result = production.run("generated/tier/dsp/phy/p03/r000/l200-p03-r000-phy-20230312T143356Z-tier_dsp.lh5")
+    assert (
+        result.returncode == 2
+        and "error: there is no data file for l200-p03-r000-phy-20230312T143356Z" in result.stderr
+    )
+
+
+def test_no_target_is_an_error(production: Production) -> None:
+    result = production.run()
+    assert result.returncode == 2
+    assert "error: no target is given" in result.stderr and "all-l200-p03-r001-cal-hit.gen" in result.stderr
+
+
+def test_wrong_metadata_stops_everything_even_where_outputs_are_there(production: Production) -> None:
+    target = "all-l200-p03-r001-phy-raw.gen"
+    production.made(target)
+    production.tree.write("inputs/hardware/configuration/channelmaps/always.yaml", "V02160A: {name: V02160A\n")
+    result = production.run(target)
+    assert result.returncode == 2 and "channelmaps/always.yaml:2: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_two_daq_files_for_one_key_stop_everything(production: Production) -> None:
+    production.tree.daq(PHY, extension=".orca.gz")
+    result = production.run("all-l200-p03-r001-phy-raw.gen")
+    assert result.returncode == 2 and f"two DAQ files for {PHY}" in result.stderr
+
+
+def test_without_its_software_a_cycle_says_how_to_install_it(production: Production) -> None:
+    target = "all-l200-p03-r001-phy-raw.gen"
+    shutil.rmtree(production.root / "software")
+    result = production.run(target)
+    assert result.returncode == 2
+    assert f"hint: run dataprod-install-sw {production.root}/config.json" in result.stderr
+    assert production.run("-n", target).returncode == 0, "a dry run needs no software"
+    assert "Unlocked" in production.run("--unlock").stderr
+
+
+def test_a_test_stand_is_produced(stand_production: Production) -> None:
+    made = stand_production.made("all-B00000B-co_HS5_top_dlt-tier2.gen")
+    th, co = TESTSTAND_KEYS[1], TESTSTAND_KEYS[3]
+    assert made == [
+        f"par_dsp {th}",
+        f"par_dsp_pz {th}",
+        f"tier_dsp {co}",
+        f"tier_raw {co}",
+        f"tier_raw {th}",
+        f"validity_dsp {TESTSTAND_KEYS[0]}",
+    ]
+    assert NOTHING in stand_production.run("all-B00000B-co_HS5_top_dlt-tier2.gen").stderr
+    assert f"tier_hit {co}" in stand_production.made("all-*-co_HS5_top_dlt-tier3.gen")
+    assert NOTHING in stand_production.run("all-char_data-*-co_HS5_top_dlt-*-hit.gen").stderr
