@@ -112,11 +112,11 @@ OPTIONS: Mapping[str, Option] = {
     "settings": Option((dict,), {}, "tuning by step, such as tier_dsp: {buffer_len: 1000}"),
     "evt_buffer_len": Option((int,), 1000000, "events in one go in evt; settings.tier_evt.buffer_len goes before it"),
     "read_only_fs_sub_pattern": Option(
-        (list,), [], "[pattern, replacement] that turns input paths into read-only ones"
+        (list,), [], "[pattern, replacement] that turns input paths into read-only ones", effective=False
     ),
     "dataset": Option((str,), "", "name of a run list for readers of the files", effective=False),
     "pht_intier": Option((str,), "psp", "what pht is made of", ("psp", "dsp"), effective=False),
-    "allow_none_par": Option((bool,), False, "go on without parameter files", effective=False),
+    "allow_none_par": Option((bool,), False, "go on without parameter files"),
     "legend_metadata_version": Option(
         (str,), "", "a cycle's metadata is its own git repository: check it out there", effective=False
     ),

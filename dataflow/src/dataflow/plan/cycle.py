@@ -144,6 +144,11 @@ class Cycle:
             seen.update(new)
             ahead += new
 
+    @property
+    def planned(self) -> frozenset[tuple[str, Key]]:
+        """The jobs that were planned so far: step and key."""
+        return frozenset(self._jobs)
+
     def validity(self, tier: str) -> list[dict[str, Any]]:
         """The content of a parameter folder's ``validity.yaml``."""
         template, folder = self.paths.par(tier), self.setup.path(f"par_{tier}")
