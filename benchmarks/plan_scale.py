@@ -1,0 +1,107 @@
+"""How long a big cycle takes to plan: 100 detectors, 100 runs, 10,000 DAQ files, all tiers.
+
+    python benchmarks/plan_scale.py [--files N] [--runs N] [--detectors N] [--folder DIR]
+
+The files are empty; the plan never opens them. Printed are the seconds of each part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
+
+from dataflow.plan.workflow import Workflow
+
+BEGIN = datetime(2023, 3, 1, tzinfo=UTC)
+T = TypeVar("T")
+
+
+def main() -> None:
+    options = parser().parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        root = Path(folder) / "cycle"
+        make(root, options.files, options.runs, options.detectors)
+        measure(root)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--files", type=int, default=10_000)
+    made.add_argument("--runs", type=int, default=100)
+    made.add_argument("--detectors", type=int, default=100)
+    made.add_argument("--folder", type=Path, help="where to make the cycle")
+    return made
+
+
+def measure(root: Path) -> None:
+    """Plan the cycle step by step and print how long each takes."""
+    flow = timed("configuration", lambda: Workflow(root / "config.json"))
+    keys = timed("files found", lambda: flow.cycle.keys)
+    (target,) = timed("target planned and checked", lambda: flow.targets(["all-l200-evt.gen"]))
+    files = timed("outputs listed", lambda: flow.files(target))
+    jobs = sorted(flow.cycle.planned, key=str)
+    timed("recipes", lambda: [flow.cycle.recipe(step, key) for step, key in jobs])
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{len(keys)} files, {len(files)} outputs, {len(jobs)} jobs, {memory:.0f} MB")
+
+
+def timed(name: str, work: Callable[[], T]) -> T:
+    """Do some work and print how long it took."""
+    begin = time.perf_counter()
+    result = work()
+    print(f"{name:30s} {time.perf_counter() - begin:7.2f} s")
+    return result
+
+
+def make(root: Path, files: int, runs: int, detectors: int) -> None:
+    """A cycle of empty DAQ files: each run begins with a fifth of calibration, physics follows."""
+    per_run = max(files // runs, 2)
+    for run in range(runs):
+        for file in range(per_run):
+            datatype = "cal" if file < max(per_run // 5, 1) else "phy"
+            period, number = f"p{run // 20 + 3:02d}", f"r{run % 20:03d}"
+            moment = BEGIN + timedelta(days=7 * run, hours=file)
+            name = f"l200-{period}-{number}-{datatype}-{moment:%Y%m%dT%H%M%SZ}.fcio"
+            write(root / "generated/tier/daq" / datatype / period / number / name)
+    write(root / "config.json", json.dumps({"setups": {"l200": {"paths": {}}}}))
+    metadata(root / "inputs", runs, detectors)
+
+
+def metadata(inputs: Path, runs: int, detectors: int) -> None:
+    """Channel maps and statuses that change every ten runs, and a configuration by detector."""
+    names = [f"V{number:05d}A" for number in range(detectors)]
+    starts = [(BEGIN + timedelta(days=7 * run)).strftime("%Y%m%dT%H%M%SZ") for run in range(0, runs, 10)]
+    channels = {n: {"name": n, "system": "geds", "daq": {"rawid": 1_104_000 + i}} for i, n in enumerate(names)}
+    statuses = {name: {"processable": True, "usability": "on"} for name in names}
+    chains = {name: f"$_/{name}.json" for name in names}
+    rules = {"snakemake_rules": {"tier_dsp": {"inputs": {"processing_chain": chains}}}}
+    for folder, content in (
+        ("hardware/configuration/channelmaps", channels),
+        ("datasets/statuses", statuses),
+        ("dataprod/config", rules),
+    ):
+        entries = [{"valid_from": start, "mode": "reset", "apply": [f"from_{start}.json"]} for start in starts]
+        for start in starts:
+            write(inputs / folder / f"from_{start}.json", json.dumps(content))
+        write(inputs / folder / "validity.json", json.dumps(entries))
+    for name in names:
+        write(inputs / "dataprod/config" / f"{name}.json", json.dumps({"processors": {f"p{n}": n for n in range(60)}}))
+
+
+def write(path: Path, text: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
