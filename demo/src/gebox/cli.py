@@ -21,6 +21,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     _metadata(commands.add_parser("metadata", help="write the metadata tree of an experiment"))
     _simulate(commands.add_parser("simulate", help="write its DAQ files, and the truth beside"))
+    _draw(commands.add_parser("draw", help="draw example waveforms and spectra as PNG"))
+    _corrupt(commands.add_parser("corrupt", help="write a damaged copy of a DAQ file, for tests"))
     _check(commands.add_parser("check", help="compare a finished cycle with the truth"))
     return top
 
@@ -51,6 +53,40 @@ def _check(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--truth", type=Path, metavar="DIR", help="the truth (default: as recorded in the metadata)")
     sub.add_argument("--limit", type=float, default=5.0, help="standard deviations that are too many (default: 5)")
     sub.set_defaults(run=run_check)
+
+
+def _draw(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--metadata", type=Path, required=True, metavar="DIR", help="what `gebox metadata` wrote")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    sub.add_argument("--real", type=Path, metavar="DIR", help="legend-testdata's FlashCam files, to draw beside")
+    sub.add_argument("--events", type=int, default=4000, help="calibration events to draw from (default: 4000)")
+    sub.set_defaults(run=run_draw)
+
+
+def run_draw(arguments: argparse.Namespace) -> int:
+    """Draw pictures."""
+    from gebox.draw import draw
+
+    for path in draw(load(arguments.metadata), arguments.out, events=arguments.events, real=arguments.real):
+        print(path)
+    return 0
+
+
+def _corrupt(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("source", type=Path, help="a DAQ file")
+    sub.add_argument("target", type=Path, help="the damaged copy")
+    sub.add_argument("--how", choices=("truncate", "flip", "drop"), default="truncate", help="bytes, bits or records")
+    sub.add_argument("--amount", type=int, default=0, help="how many (default: some)")
+    sub.add_argument("--seed", type=int, default=1, help="decides which (default: 1)")
+    sub.set_defaults(run=run_corrupt)
+
+
+def run_corrupt(arguments: argparse.Namespace) -> int:
+    """Damage a file."""
+    from gebox.files.corrupt import corrupt
+
+    corrupt(arguments.source, arguments.target, how=arguments.how, amount=arguments.amount, seed=arguments.seed)
+    return 0
 
 
 def run_metadata(arguments: argparse.Namespace) -> int:

@@ -79,14 +79,14 @@ class Nature:
         count = generator.generate(self.threshold)
         happening = Happening(time, generator.kind, argon=float(generator.argon[0]))
         where = generator.found.detector[:count]
-        for detector in np.unique(where):
+        for detector in sorted(set(where.tolist())):
             mine = where == detector
             energies = generator.found.energy[:count][mine].copy()
             places = generator.found.place[:count][mine].copy()
             kind = generator.kind
             if kind is Kind.SINGLE and spread(places, energies) > MULTI_SITE_MM:
                 kind = Kind.MULTI
-            happening.hits.append(Hit(int(detector), kind, float(energies.sum()), places=places, energies=energies))
+            happening.hits.append(Hit(detector, kind, float(energies.sum()), places=places, energies=energies))
         return happening
 
 

@@ -80,7 +80,8 @@ class Readout:
         self.trace[:] = 0.0
         found = light.photons(self.state, light.PER_MEV * argon * 1e-3, start, self.steps)
         light.pulses(self.steps, self.trace)
-        trace.digitise(self.state, self.trace, trace.plain(light.BASELINE), self.bank, 0.0, self.rows[index])
+        chain = trace.plain(light.BASELINE + light.STEP * (index % 6))
+        trace.digitise(self.state, self.trace, chain, self.bank, 0.0, self.rows[index])
         return found
 
     def _digital(self, index: int, start: float, *, fires: bool) -> None:

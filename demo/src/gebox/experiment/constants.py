@@ -10,7 +10,7 @@ from __future__ import annotations
 from gebox.drawn import normal, uniform
 from gebox.experiment.model import Constants, Detector
 
-_VELOCITY = {"icpc": 0.062, "bege": 0.075, "ppc": 0.062, "coax": 0.085}
+_VELOCITY = {"icpc": 0.05, "bege": 0.055, "ppc": 0.055, "coax": 0.085}
 """Effective drift velocities in mm/ns; holes in germanium at 77 K saturate at about 0.1 mm/ns (Bruyneel et al.,
 NIM A 569 (2006) 764); the weak field in large point-contact detectors makes them slower."""
 

@@ -100,6 +100,16 @@ def integers(values: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(values)}i", *values)
 
 
+def beginning() -> bytes:
+    """What a stream begins with."""
+    return struct.pack("<i", PROTOCOL_TAG) + PROTOCOL
+
+
+def encoded(tag: int, frames: Sequence[bytes]) -> bytes:
+    """The bytes of a record."""
+    return struct.pack("<i", -tag) + b"".join(frame(payload) for payload in frames)
+
+
 def unix_time(event: Event) -> float:
     """Seconds since 1970 as the FCIO library derives them for free-running clocks (``gps`` = 0)."""
     _, seconds, ticks, maximum = event.timestamp[:4]
@@ -120,7 +130,7 @@ class Writer:
     def __init__(self, file: BinaryIO, config: Config) -> None:
         self.file = file
         self.config = config
-        file.write(struct.pack("<i", PROTOCOL_TAG) + PROTOCOL)
+        file.write(beginning())
         self._config(config)
 
     def _config(self, config: Config) -> None:
@@ -133,7 +143,7 @@ class Writer:
 
     def record(self, tag: int, frames: Sequence[bytes]) -> None:
         """Write any record."""
-        self.file.write(struct.pack("<i", -tag) + b"".join(frame(payload) for payload in frames))
+        self.file.write(encoded(tag, frames))
 
     def event(self, event: Event, traces: Traces) -> None:
         """Write an event with all traces.
@@ -192,7 +202,7 @@ def records(path: Path) -> Iterator[tuple[int, list[bytes]]]:
         When the file does not begin as a FlashCam stream or ends inside a frame.
     """
     with path.open("rb") as file:
-        if file.read(4 + len(PROTOCOL)) != struct.pack("<i", PROTOCOL_TAG) + PROTOCOL:
+        if file.read(4 + len(PROTOCOL)) != beginning():
             msg = f"{path.name} does not begin as a FlashCam stream"
             raise ValueError(msg)
         tag, frames = 0, []

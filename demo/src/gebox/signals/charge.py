@@ -1,12 +1,14 @@
 """Charge that drifting carriers induce on the read-out contact.
 
 The signal follows from the Shockley-Ramo theorem (He, NIM A 463 (2001) 250): a charge q at x induces q times the
-weighting potential at x. Trajectories are one-dimensional and the velocity is constant, so every signal is a closed
-formula of time:
+weighting potential at x. Trajectories are one-dimensional and velocities piecewise constant, so every signal is a
+closed formula of time:
 
-* point contacts (icpc, bege, ppc): the distance x to the contact. The weighting potential of a small half-sphere of
-  radius a against ground at x = R is (a/x - a/R) / (1 - a/R). Holes drift from x to a, electrons outwards to R. The
-  current peaks where the holes arrive, alike for all places: that is what makes A/E work.
+* point contacts (icpc, bege, ppc): the distance x to the contact. The weighting potential falls as a/x from 1 at the
+  radius a, less a term in x^2 that makes it vanish at the lithium contact, x = R, without changing the steep part (a
+  point charge and its image in a sphere). Holes drift from x to a, electrons outwards to R; within three radii of the
+  contact the field is strong and the velocity saturated. The current peaks where the holes arrive, alike for all
+  places: that is what makes A/E work.
 * coax: the radius r between bore (r1) and mantle (r2), weighting potential ln(r2/r) / ln(r2/r1).
 
 Charges that start in the transition layer below the lithium contact come slowly and incompletely.
@@ -37,9 +39,14 @@ FULL_MM: Final = 1.2
 """From this depth on it comes completely; the full charge collection depths of LEGEND's detectors are 0.7 to 1.3 mm."""
 SLOW_NS: Final = 600.0
 """Time constant of the diffusion out of the transition layer."""
-CLOUD_NS: Final = 18.0
+CLOUD_NS: Final = 3.0
 """Growth of the charge cloud, as a time constant after one microsecond of drift."""
 SHORT_NS: Final = 25.0
+"""The same without any drift."""
+SATURATED: Final = 0.1
+"""Drift velocity in mm/ns in strong fields (Bruyneel et al., NIM A 569 (2006) 764)."""
+NEAR: Final = 3.0
+"""Radii of the contact within which the field is strong."""
 
 
 class Crystal(NamedTuple):
@@ -49,6 +56,7 @@ class Crystal(NamedTuple):
     radius: float
     height: float
     contact: float
+    near: float
     velocity: float
     rise: float
     trapping: float
@@ -58,9 +66,10 @@ class Crystal(NamedTuple):
 def crystal(detector: Detector, constants: Constants) -> Crystal:
     """The model of a detector, with the mean drift time over its volume (2000 fixed random points)."""
     shape = detector.geometry
-    contact = shape.bore_radius if detector.kind == "coax" else max(shape.contact_radius, 2.5)
+    contact = shape.bore_radius if detector.kind == "coax" else max(0.45 * shape.contact_radius, 2.5)
+    near = contact if detector.kind == "coax" else NEAR * contact
     model = Crystal(
-        detector.kind == "coax", shape.radius, shape.height, contact, constants.velocity, constants.rise,
+        detector.kind == "coax", shape.radius, shape.height, contact, near, constants.velocity, constants.rise,
         constants.trapping, 0.0,
     )  # fmt: skip
     return model._replace(mean_drift=float(_mean_drift(model, rng.seeded(1))))
@@ -97,14 +106,31 @@ def distance(model: Crystal, place: Floats) -> float:
 @compiled
 def drift_time(model: Crystal, place: Floats) -> float:
     """Time until the holes arrive, in ns."""
-    return (distance(model, place) - model.contact) / model.velocity
+    start = distance(model, place)
+    slow = max(0.0, start - model.near) / model.velocity
+    return slow + (min(start, model.near) - model.contact) / _close_velocity(model)
+
+
+@compiled
+def _close_velocity(model: Crystal) -> float:
+    return model.velocity if model.coax else SATURATED
+
+
+@compiled
+def _hole(model: Crystal, start: float, time: float) -> float:
+    """Where the holes are after some time: never closer than the contact."""
+    slow = max(0.0, start - model.near) / model.velocity
+    if time < slow:
+        return start - model.velocity * time
+    return max(min(start, model.near) - _close_velocity(model) * (time - slow), model.contact)
 
 
 @compiled
 def _potential(model: Crystal, at: float, ground: float) -> float:
     if model.coax:
         return math.log(ground / at) / math.log(ground / model.contact)
-    return (model.contact / at - model.contact / ground) / (1.0 - model.contact / ground)
+    share = (model.contact / ground) ** 3
+    return (model.contact / at - share * (at / model.contact) ** 2) / (1.0 - share)
 
 
 @compiled
@@ -113,18 +139,16 @@ def _drift(model: Crystal, place: Floats, energy: float, lag: float, signal: Flo
     start = distance(model, place)
     ground = model.radius if model.coax else start + max(depth(model, place), 0.5)
     ground = max(ground, start * 1.001)
-    step = model.velocity * FINE_NS
-    hole = start - model.velocity * lag
-    electron = start + model.velocity * lag
     for index in range(signal.size):
+        time = lag + index * FINE_NS
+        hole = _hole(model, start, time)
+        electron = start + model.velocity * time
         if hole <= model.contact and electron >= ground:
             signal[index:] += energy
             return
         held = 1.0 if hole <= model.contact else _potential(model, hole, ground)
         gone = 0.0 if electron >= ground else _potential(model, electron, ground)
         signal[index] += energy * (held - gone)
-        hole -= step
-        electron += step
 
 
 @compiled

@@ -15,13 +15,15 @@ from gebox.physics import rng
 Floats = NDArray[np.float64]
 
 BASELINE: Final = 7690.0
-"""Counts, as in the SiPM file of the public legend-testdata."""
-NOISE: Final = 3.0
-SINGLE: Final = 28.0
+"""Counts. Baseline, noise, height and fall of a pulse are read off the SiPM file of the public legend-testdata."""
+STEP: Final = 70.0
+"""The baselines of the channels differ by this."""
+NOISE: Final = 4.0
+SINGLE: Final = 50.0
 """Height of one photo-electron in counts."""
 SPREAD: Final = 0.12
 """Relative width of that height."""
-RISE_NS, FALL_NS = 30.0, 200.0
+RISE_NS, FALL_NS = 40.0, 600.0
 SINGLET, SINGLET_NS, TRIPLET_NS = 0.23, 6.0, 1300.0
 """Share of fast light and both decay times of liquid argon (Hitachi et al., Phys. Rev. B 27 (1983) 5279)."""
 DARK_HZ: Final = 1500.0
