@@ -19,7 +19,7 @@ MODULES = ("dspeed.processors", "pygama.evt", "pygama.hit", "pygama.math.distrib
 def main() -> int:
     """Compile, and say how long it took; returns the exit code."""
     start = time.monotonic()
-    for task in (processors, fits, compression, everything_imported):
+    for task in (processors, fits, ragged_arrays, compression, everything_imported):
         begun = time.monotonic()
         task()
         print(f"{task.__doc__.split('.')[0] if task.__doc__ else task.__name__}: {time.monotonic() - begun:.1f} s")
@@ -44,6 +44,18 @@ def fits() -> None:
     tail = TL208 - random.exponential(3.0, 400)
     flat = random.uniform(TL208 - 35, TL208 + 35, 600)
     fit_line(np.concatenate([peak, tail, flat]), Line(TL208, 35, 35))
+
+
+def ragged_arrays() -> None:
+    """Arrays of arrays of lgdo."""
+    from lgdo.types import vovutils  # half a minute by itself: it compiles on import, and the package does not import it
+
+    lengths = np.array([3, 4, 6])
+    for size in ("u4", "u8", "i8"):
+        vovutils.explode_cl(lengths.astype(size))
+        vovutils.build_cl(np.array([0, 0, 1], dtype=size))
+    for kind in ("f4", "f8", "i4", "i8"):
+        vovutils.explode(lengths, np.arange(3, dtype=kind))
 
 
 def compression() -> None:
