@@ -130,6 +130,13 @@ def test_without_its_software_a_cycle_says_how_to_install_it(production: Product
     assert "Unlocked" in production.run("--unlock").stderr
 
 
+def test_another_working_directory_is_refused(production: Production, tmp_path: Path) -> None:
+    target = "all-l200-p03-r001-phy-raw.gen"
+    result = production.run("--directory", str(tmp_path / "elsewhere"), target)
+    assert result.returncode == 2 and "leave --directory out" in result.stderr
+    assert production.made("--directory", str(production.root), target) == [f"tier_raw {PHY}"]
+
+
 def test_a_test_stand_is_produced(stand_production: Production) -> None:
     made = stand_production.made("all-B00000B-co_HS5_top_dlt-tier2.gen")
     th, co = TESTSTAND_KEYS[1], TESTSTAND_KEYS[3]

@@ -22,3 +22,8 @@ wildcard_constraints:
     **flow.cycle.scheme.fields
 
 workdir: flow.folder
+
+try:
+    flow.require_folder(Path.cwd())
+except UserError as error:
+    stop(error)

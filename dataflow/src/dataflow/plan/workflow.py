@@ -118,6 +118,17 @@ class Workflow:
         gone = [word for name in os.environ if name not in environment for word in ("-u", name)]
         return ["env", *gone, *changed, *words]
 
+    def require_folder(self, here: Path) -> None:
+        """Refuse to run anywhere but in the cycle: the paths of its files are relative to it.
+
+        Raises
+        ------
+        UserError
+            If Snakemake was sent elsewhere.
+        """
+        if not here.samefile(self.folder):
+            raise UserError(f"--directory {here} is not the cycle {self.folder}", hint="leave --directory out")
+
     def require_software(self) -> None:
         """Refuse to start jobs where no software is installed.
 
