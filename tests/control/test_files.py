@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prodenv import numba_cache
-from prodenv.files import aside, swap_in, write_text
+from prodenv.files import aside, remove_stale, swap_in, write_text
 
 
 def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -37,6 +38,24 @@ def test_swapping_in_replaces_the_old_folder(tmp_path: Path) -> None:
         (folder / folder.name).touch()
     swap_in(new, target)
     assert [path.name for path in tmp_path.rglob("*")] == ["t", "n"]
+
+
+def test_a_swap_that_died_half_way_is_put_right(tmp_path: Path) -> None:
+    taken_away = tmp_path / f".old-t-{socket.gethostname()}-999999999"
+    half_made = tmp_path / f".new-t-{socket.gethostname()}-999999999"
+    for folder in (taken_away, half_made):
+        folder.mkdir()
+    (taken_away / "working").touch()
+    remove_stale(tmp_path / "t")
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["t", "working"]
+
+
+def test_what_living_processes_or_other_hosts_build_is_left_alone(tmp_path: Path) -> None:
+    names = [f".new-t-{socket.gethostname()}-{os.getpid()}", ".new-t-elsewhere-999999999", ".new-t2-x-1", ".hidden"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    remove_stale(tmp_path / "t")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
 def test_a_second_process_waits_for_the_lock(tmp_path: Path) -> None:

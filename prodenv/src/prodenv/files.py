@@ -40,17 +40,27 @@ def locked(path: Path, what: str) -> Iterator[None]:
         yield
 
 
-def _aside_name(target: Path, pid: int) -> str:
-    return f".new-{target.name}-{socket.gethostname()}-{pid}"
+def _aside_name(target: Path, pid: int, kind: str = "new") -> str:
+    return f".{kind}-{target.name}-{socket.gethostname()}-{pid}"
 
 
 def remove_stale(target: Path) -> None:
-    """Remove what processes that no longer live left beside `target`, those of this host only."""
-    prefix = _aside_name(target, 0)[:-1]
-    for entry in sorted(target.parent.glob(f".new-{target.name}-*")):
-        pid = entry.name.removeprefix(prefix)
-        if entry.name.startswith(prefix) and pid.isdigit() and not _alive(int(pid)):
+    """Clear up what processes that no longer live left beside `target`, those of this host only.
+
+    A process that died between the two renames of a swap took `target` away: it is put back.
+    """
+    for entry in _left_by_the_dead(target, "old"):
+        if not target.exists():
+            entry.rename(target)
+    for kind in ("old", "new"):
+        for entry in _left_by_the_dead(target, kind):
             shutil.rmtree(entry, ignore_errors=True)
+
+
+def _left_by_the_dead(target: Path, kind: str) -> list[Path]:
+    prefix = _aside_name(target, 0, kind)[:-1]
+    found = [(entry, entry.name.removeprefix(prefix)) for entry in sorted(target.parent.glob(".*"))]
+    return [entry for entry, pid in found if entry.name != pid and pid.isdigit() and not _alive(int(pid))]
 
 
 def _alive(pid: int) -> bool:
@@ -88,7 +98,7 @@ def swap_in(new: Path, target: Path) -> None:
     if not target.exists():
         new.rename(target)
         return
-    old = target.with_name(f".old-{target.name}-{os.getpid()}")
+    old = target.with_name(_aside_name(target, os.getpid(), "old"))
     target.rename(old)
     try:
         new.rename(target)

@@ -22,6 +22,11 @@ def run(command: Command, options: argparse.Namespace) -> int:
     except UserError as slip:
         sys.stderr.write(slip.render() + "\n")
         return slip.exit_code
+    except OSError as slip:
+        if slip.strerror is None:
+            raise
+        sys.stderr.write(f"error: {slip.strerror}{f': {slip.filename}' if slip.filename else ''}\n")
+        return 1
     except Exception as slip:
         if not _of_the_plan(slip):
             raise

@@ -6,6 +6,7 @@ kept with the copies, and copies whose sources differ are left out.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -56,7 +57,8 @@ def warm(site: Path, kept: Path, facts: Mapping[str, object], compile_all: Calla
     with step(f"compiled code: {taken} files from an earlier installation, checked" if taken else SLOW):
         compile_all()
     if len(compiled_files(site)) != taken:
-        keep(site, store)
+        with contextlib.suppress(PermissionError):  # the tools may belong to someone else: only time is lost
+            keep(site, store)
 
 
 def compiled_files(site: Path) -> list[Path]:

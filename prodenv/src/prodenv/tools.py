@@ -175,7 +175,8 @@ def _read(path: Path) -> str:
 def environment(place: Place) -> dict[str, str]:
     """The environment for uv: its cache is shared by all cycles, and nothing outside is taken for a target."""
     environ = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "UV_PYTHON")}
-    environ.setdefault("UV_CACHE_DIR", str(place.tools / "cache" / "uv"))
+    if os.access(place.tools, os.W_OK):  # else the tools belong to someone else, and uv uses a cache of the user's own
+        environ.setdefault("UV_CACHE_DIR", str(place.tools / "cache" / "uv"))
     return environ | {"UV_NO_PROGRESS": "1"}
 
 

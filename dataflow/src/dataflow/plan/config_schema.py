@@ -52,7 +52,7 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "tmp_benchmark": ("{tmp}/benchmark", "time and memory of jobs"),
     "src": ("$_/software/python/src", "checkouts that take the place of released packages"),
     "install": ("$_/software/python/install", "the virtual environment of the cycle"),
-    "cache": ("$_/software/python/cache", "caches of the installation"),
+    "cache": ("$_/software/python/cache", "accepted, no effect: all cycles share $PRODENV/tools/cache"),
 }
 """Every known path: its default (``{name}`` is another path, ``$_`` the folder of the file) and what is there."""
 
