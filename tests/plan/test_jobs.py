@@ -109,6 +109,19 @@ def test_a_job_that_there_is_not_is_refused(tree: Tree, step: str, key: str, mes
     assert message in str(caught.value)
 
 
+def test_a_running_job_does_not_see_files_that_came_in_since_it_was_planned(tree: Tree) -> None:
+    cycle = tree.open()
+    name = cycle.span("par_dsp_pz", cycle.scheme.key(CAL))
+    assert name == f"{CAL}..20230312T005840Z"
+    planned = cycle.job("par_dsp_pz", CAL)
+    tree.daq("l200-p03-r000-cal-20230312T015840Z")
+    assert tree.open().job("par_dsp_pz", name) == planned
+    assert len(tree.open().job("par_dsp_pz", CAL).inputs["raw"]) == 3
+    assert cycle.span("tier_dsp", cycle.scheme.key(CAL)) == CAL
+    with pytest.raises(UserError, match="'now' is no time"):
+        cycle.job("par_dsp_pz", f"{CAL}..now")
+
+
 def test_everything_upstream_of_a_target_is_planned(tree: Tree) -> None:
     tree.write("inputs/dataprod/overrides/dsp/validity.yaml", "- {valid_from: 20230101T000000Z, apply: none.yaml}\n")
     cycle = tree.open()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from .recipe import Recipes, digest
 from .scheme import KeyScheme, scheme_of
 from .stepconfig import StepConfig
 from .steps import BY_NAME, DAQ, STEPS, Step, inputs_of
+from .times import is_time
 from .validity import Folder
 from .words import listing, nearest
 
+SPAN = ".."
 _PARTS = frozenset(step.name for step in STEPS if step.part_of)
 
 
@@ -59,7 +61,7 @@ class Cycle:
         return tuple(sorted((key for key in found if str(key) not in ignored), key=lambda key: key.order))
 
     @cached_property
-    def runs(self) -> Mapping[str, tuple[Key, ...]]:
+    def runs(self) -> dict[str, tuple[Key, ...]]:
         """The keys of each run, sorted by time."""
         runs: dict[str, list[Key]] = {}
         for key in self.keys:
@@ -89,14 +91,16 @@ class Cycle:
         step
             Name of the step.
         key
-            The key of the file; for parameters and run files that of the first file of the run.
+            The key of the file; for parameters and run files that of the first file of the run. ``KEY..TIME`` leaves
+            out files of the run that begin after that time: a running job must not see what came in since it was
+            planned.
 
         Raises
         ------
         UserError
             If there is no such step or file, parameters are missing, or the metadata is wrong.
         """
-        name = key if isinstance(key, Key) else self.scheme.key(key)
+        name = key if isinstance(key, Key) else self._named(key)
         if (step, name) not in self._jobs:
             self._jobs[step, name] = self._job(self._step(step), name)
         return self._jobs[step, name]
@@ -177,6 +181,19 @@ class Cycle:
         if not self.keys:
             raise UserError(f"{step.name} needs data; there is none", hint=f"see {self.setup.path('tier_daq')}")
         return self.keys[0]
+
+    def span(self, step: str, key: Key) -> str:
+        """What a job is called with: its key, and for all files of a run ``KEY..TIME`` with the time of the last."""
+        return f"{key}{SPAN}{self.runs[key.run][-1].timestamp}" if BY_NAME[step].per_run else str(key)
+
+    def _named(self, text: str) -> Key:
+        name, dots, last = text.partition(SPAN)
+        key = self.scheme.key(name)
+        if dots:
+            if not is_time(last):
+                raise UserError(f"{text!r}: {last!r} is no time YYYYmmddTHHMMSSZ")
+            self.runs[key.run] = tuple(each for each in self.runs.get(key.run, ()) if each.timestamp <= last)
+        return key
 
     def _step(self, name: str) -> Step:
         if name not in BY_NAME:

@@ -103,8 +103,8 @@ class Workflow:
         return of
 
     def key(self, step: Step) -> Callable[[Wildcards], str]:
-        """The function that gives a job's key."""
-        return lambda wildcards: str(self._job(step, wildcards).key)
+        """The function that gives a job's key, with the last file of the run where all files are its inputs."""
+        return lambda wildcards: self.cycle.span(step.name, self._job(step, wildcards).key)
 
     def recipe(self, step: Step) -> Callable[[Wildcards], str]:
         """The function that gives a job's recipe."""
