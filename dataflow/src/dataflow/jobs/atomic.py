@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import NoSpace, is_full_disk
+from .lostwrites import no_lost_writes
 
 PART = re.compile(r"\.(?P<stem>.+)\.(?P<host>[^.]+)-(?P<pid>\d+)-part(?P<suffix>\.[^.]+)?")
 
@@ -47,7 +48,8 @@ def whole_files(outputs: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
         for path in outputs.values():
             path.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(path)
-        yield parts
+        with no_lost_writes():
+            yield parts
         for part in parts.values():
             flush(part)
         for role, part in parts.items():

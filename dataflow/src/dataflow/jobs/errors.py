@@ -10,6 +10,9 @@ Exception
 from __future__ import annotations
 
 import errno
+import os
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class WorkFailed(Exception):
@@ -49,8 +52,8 @@ def _again(kind: type[WorkFailed], message: str, hint: str) -> WorkFailed:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether an error says that the disk (or a quota) is full; HDF5 says so only in words."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    """Whether an error says that the disk, a quota or the allowed file size is full; HDF5 says so only in words."""
+    if isinstance(error, OSError) and error.errno in FULL:
         return True
-    text = str(error)
-    return "No space left on device" in text or "errno = 28" in text or "Disk quota exceeded" in text
+    text = str(error).lower()
+    return any(os.strerror(number).lower() in text or f"errno = {number}," in text for number in FULL)

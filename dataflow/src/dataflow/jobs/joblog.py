@@ -11,6 +11,8 @@ from pathlib import Path
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TIME = "%Y%m%dT%H%M%SZ"
+CHATTY = ("daq2lh5", "dspeed", "lh5", "pygama", "numba", "matplotlib", "fontTools", "pypdf")
+"""Libraries that say much at level INFO, or draw progress bars at it; their warnings are logged."""
 
 
 def open_log(path: Path, title: str) -> logging.Handler:
@@ -31,6 +33,8 @@ def open_log(path: Path, title: str) -> logging.Handler:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     now = datetime.now(UTC).strftime(TIME)
     logging.getLogger(__name__).info(

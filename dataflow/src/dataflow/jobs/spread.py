@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from .errors import WorkFailed, is_full_disk
+from .lostwrites import no_lost_writes
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,8 @@ def _result(item: str, future: Future[Outcome[object]]) -> Outcome[T]:
 def _guarded(function: Callable[[str], T], item: str) -> Outcome[T]:
     start = time.monotonic()
     try:
-        value = function(item)
+        with no_lost_writes():
+            value = function(item)
     except Exception as error:  # noqa: BLE001 - a failing channel is a result, recorded with its reason
         if is_full_disk(error):
             return Outcome(item, None, FULL, traceback.format_exc(), time.monotonic() - start)

@@ -46,12 +46,15 @@ class DaqFile:
         Channel numbers (rawids) by the name of the decoder that decodes their waveforms.
     samples
         Length of a trace, 0 if the file does not tell.
+    context
+        Decoders of what is not waveforms but tells how to read them: headers, run records, configurations.
     """
 
     path: Path
     stream: str
     keys: dict[str, tuple[int, ...]]
     samples: int
+    context: tuple[str, ...] = ()
 
 
 def stream_of(path: Path) -> str:
@@ -83,11 +86,17 @@ def open_daq(path: Path) -> DaqFile:
     check_whole(path, stream)
     look = _flashcam_channels if stream == FLASHCAM else _orca_channels
     try:
-        keys, samples = look(path)
+        keys, samples, context = look(path)
     except (OSError, ValueError, RuntimeError, KeyError, EOFError, TypeError, AttributeError) as error:
         raise BadInput(f"the DAQ file {path} cannot be read: {error}", hint=REPLACE) from error
-    return DaqFile(path, stream, keys, samples)
+    return DaqFile(path, stream, keys, samples, context)
 
+
+CONTEXT = ("OrcaHeaderDecoder", "ORRunDecoderForRun", "ORFlashCamListenerConfigDecoder", "ORFCIOConfigDecoder")
+"""ORCA's; without the FlashCam configuration timestamps are wrong. FlashCam's own configuration record is left out:
+legend-daq2lh5 writes it from memory that was never filled."""
+
+Found = tuple[dict[str, tuple[int, ...]], int, tuple[str, ...]]
 
 REPLACE = "copy the file again from where it came, or list its key under unprocessable in ignored_daq_cycles.yaml"
 
@@ -185,17 +194,17 @@ def _orca_records(data: mmap.mmap) -> Iterator[int]:
         yield head
 
 
-def _flashcam_channels(path: Path) -> tuple[dict[str, tuple[int, ...]], int]:
+def _flashcam_channels(path: Path) -> Found:
     from daq2lh5.fc.fc_eventheader_decoder import get_key
     from fcio import fcio_open
 
     with fcio_open(str(path)) as file:
         config = file.config
         keys = tuple(get_key(config.streamid, entry >> 16, entry & 0xFFFF) for entry in config.tracemap)
-        return {"FCEventDecoder": tuple(sorted({int(key) for key in keys}))}, int(config.eventsamples)
+        return {"FCEventDecoder": tuple(sorted({int(key) for key in keys}))}, int(config.eventsamples), ()
 
 
-def _orca_channels(path: Path) -> tuple[dict[str, tuple[int, ...]], int]:
+def _orca_channels(path: Path) -> Found:
     from daq2lh5.orca.orca_streamer import OrcaStreamer
     from daq2lh5.raw_buffer import RawBufferLibrary
 
@@ -208,7 +217,8 @@ def _orca_channels(path: Path) -> tuple[dict[str, tuple[int, ...]], int]:
         samples = [_samples(decoder) for decoder in decoders if found[type(decoder).__name__]]
     finally:
         streamer.close_stream()
-    return {name: keys for name, keys in found.items() if keys}, max(samples, default=0)
+    context = tuple(name for name in CONTEXT if name in found)
+    return {name: keys for name, keys in found.items() if keys}, max(samples, default=0), context
 
 
 def _waveform_keys(decoder: Any) -> tuple[int, ...]:

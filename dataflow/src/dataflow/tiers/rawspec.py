@@ -60,10 +60,11 @@ def output_spec(job: Job, daq: DaqFile, target: Path) -> dict[str, Any]:
 def default_spec(job: Job, daq: DaqFile, channels: Iterable[Channel], target: Path) -> dict[str, Any]:
     """One table for each channel that the file has, decoded as it is."""
     channels = list(channels)
+    context = {name: {name.removesuffix("Decoder"): _group(["*"], target)} for name in daq.context}
     if any(channel.rawid is None for channel in channels):
-        return _single(job, daq, target)
+        return context | _single(job, daq, target)
     wanted = {channel.rawid: job.table("raw", channel) for channel in channels}
-    spec: dict[str, Any] = {}
+    spec: dict[str, Any] = context
     for decoder, keys in daq.keys.items():
         groups = {wanted[key]: _group([key], target) for key in keys if key in wanted}
         if groups:
@@ -128,7 +129,7 @@ def _finished(spec: Mapping[str, Any], target: Path) -> dict[str, Any]:
     }
 
 
-def _group(keys: list[int], target: Path) -> dict[str, Any]:
+def _group(keys: list[int] | list[str], target: Path) -> dict[str, Any]:
     return {"key_list": keys, "out_stream": str(target)}
 
 

@@ -1,0 +1,110 @@
+"""Small cycles around one DAQ or raw file, whose jobs run in this process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dataflow.jobs.runner import run
+from dataflow.plan import open_cycle
+
+START = "20180101T000000Z"
+Channels = Mapping[str, Mapping[str, Any]]
+"""By detector: rawid, and system (geds if it is left out)."""
+
+
+class SmallCycle:
+    """A cycle with one file in it.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    key
+        The file's key.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.key = folder, key
+        self.config = folder / "config.json"
+
+    def run(self, *steps: str, threads: int = 1) -> None:
+        """Run the jobs of some steps, one after the other, as Snakemake would."""
+        for step in steps:
+            run(open_cycle(self.config).job(step, self.key), threads)
+
+    def output(self, step: str, role: str = "tier") -> Path:
+        """Where a step's output stands."""
+        return open_cycle(self.config).job(step, self.key).outputs[role]
+
+    def pars(self, step: str) -> dict[str, Any]:
+        """The parameter file of a step."""
+        return dict(yaml.safe_load(self.output(step, "par").read_text()))
+
+    def configure(self, rule: str, **entry: Any) -> None:
+        """Write the entry of a rule in dataprod/config."""
+        path = self.folder / "inputs/dataprod/config/config.yaml"
+        content = yaml.safe_load(path.read_text()) or {}
+        content.setdefault("snakemake_rules", {})[rule] = entry
+        path.write_text(yaml.safe_dump(content))
+
+    def set(self, **settings: Any) -> None:
+        """Change the setup in config.json."""
+        content = json.loads(self.config.read_text())
+        next(iter(content["setups"].values())).update(settings)
+        self.config.write_text(json.dumps(content))
+
+
+def make_cycle(folder: Path, source: Path, key: str, channels: Channels, tier: str = "daq") -> SmallCycle:
+    """Make a cycle with one DAQ (or raw) file and the metadata that belongs to it."""
+    experiment, period, run_name, datatype, _ = key.split("-")
+    place = folder / "generated/tier" / tier / datatype / period / run_name
+    place.mkdir(parents=True)
+    suffixes = "".join(source.suffixes) if tier == "daq" else "-tier_raw.lh5"
+    shutil.copy(source, place / f"{key}{suffixes[suffixes.rfind('.fcio') if '.fcio' in suffixes else 0 :]}")
+    (folder / "config.json").write_text(json.dumps({"setups": {experiment: {"paths": {"tier": "$_/generated/tier"}}}}))
+    entries = {
+        name: {"name": name, "system": entry.get("system", "geds"), "daq": {"rawid": entry["rawid"]}}
+        for name, entry in channels.items()
+    }
+    status = {name: {"processable": True, "usability": "on"} for name in channels}
+    for place_name, content in (
+        ("hardware/configuration/channelmaps", entries),
+        ("datasets/statuses", status),
+        ("dataprod/config", {}),
+    ):
+        target = folder / "inputs" / place_name
+        target.mkdir(parents=True)
+        (target / "validity.yaml").write_text(yaml.safe_dump([{"valid_from": START, "apply": ["config.yaml"]}]))
+        (target / "config.yaml").write_text(yaml.safe_dump(content))
+    return SmallCycle(folder, key)
+
+
+@pytest.fixture
+def cycle_of(tmp_path: Path) -> Callable[..., SmallCycle]:
+    """Makes a cycle around a file: ``cycle_of(source, key, channels)``."""
+
+    def made(source: Path, key: str, channels: Channels, tier: str = "daq", name: str = "cycle") -> SmallCycle:
+        return make_cycle(tmp_path / name, source, key, channels, tier)
+
+    return made
+
+
+TH228_KEY = "ts1-p01-r000-cal-20180925T093000Z"
+
+
+@pytest.fixture(scope="session")
+def th228_cycle(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallCycle:
+    """The real 228Th file of one detector, processed from DAQ file to events."""
+    folder = tmp_path_factory.mktemp("th228") / "cycle"
+    cycle = make_cycle(folder, shared_data / "fcio/th228.fcio", TH228_KEY, {"V00001A": {"rawid": 0}})
+    cycle.run(
+        "tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp", "tier_dsp", "par_hit_ecal", "par_hit", "tier_hit", "tier_evt"
+    )
+    return cycle

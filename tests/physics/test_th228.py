@@ -1,0 +1,84 @@
+"""The main job on real data: one detector with a 228Th source, a thousand events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lh5
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from tests.physics.conftest import SmallCycle
+
+LINES = {238.632: 115, 583.187: 50, 727.330: 12, 2614.511: 31}
+"""Energy in keV, and counts above background that the file has."""
+
+
+@pytest.fixture(scope="module")
+def fits(th228_cycle: SmallCycle) -> dict[float, Any]:
+    results = th228_cycle.pars("par_hit")["V00001A"]["results"]["ecal"]
+    return dict(results["cuspEmax_ctc_cal"]["pk_fits"])
+
+
+@pytest.mark.parametrize("energy", LINES)
+def test_a_line_comes_out_within_a_kev(fits: dict[float, Any], energy: float) -> None:
+    assert fits[energy]["position"] == pytest.approx(energy, abs=1.0)
+
+
+@pytest.mark.parametrize(("energy", "counts"), LINES.items())
+def test_the_counts_of_a_line_agree_with_what_is_there(fits: dict[float, Any], energy: float, counts: int) -> None:
+    assert abs(fits[energy]["n_sig"] - counts) < 2 * np.sqrt(counts)
+
+
+def test_the_lines_are_as_narrow_as_those_of_a_germanium_detector(fits: dict[float, Any]) -> None:
+    assert all(0.7 < fit["fwhm_in_kev"] < 4.5 for fit in fits.values())
+
+
+def test_hit_has_the_lines_where_they_belong(th228_cycle: SmallCycle) -> None:
+    energies = lh5.read("ch0000000/hit/cuspEmax_ctc_cal", str(th228_cycle.output("tier_hit"))).nda
+    assert len(energies) == 1000
+    for line, counts in LINES.items():
+        inside = np.abs(energies - line) < 4
+        assert inside.sum() > 0.7 * counts
+        assert np.median(energies[inside]) == pytest.approx(line, abs=1.0)
+
+
+def test_events_carry_the_energies_of_hit(th228_cycle: SmallCycle) -> None:
+    events = lh5.read("evt", str(th228_cycle.output("tier_evt"))).view_as("ak")
+    energies = lh5.read("ch0000000/hit/cuspEmax_ctc_cal", str(th228_cycle.output("tier_hit"))).nda
+    assert len(events) == 1000
+    above = energies > 25
+    assert (np.asarray(events.geds.multiplicity) == above).all()
+    assert np.concatenate([np.asarray(row) for row in events.geds.energy]) == pytest.approx(energies[above])
+    assert set(np.asarray(events.trigger.period)) == {1}
+    assert events.trigger.cycle[0] == b"20180925T093000Z"
+
+
+def test_the_decay_constant_is_that_of_the_tails(th228_cycle: SmallCycle) -> None:
+    found = th228_cycle.pars("par_dsp")["V00001A"]["pz"]
+    assert float(found["tau1"].removesuffix("*ns")) == pytest.approx(83_300, rel=0.01)
+    assert found["n_events"] > 100
+
+
+def test_after_the_pole_zero_correction_tails_are_flat(th228_cycle: SmallCycle) -> None:
+    path = str(th228_cycle.output("tier_dsp"))
+    slope, height = (lh5.read(f"ch0000000/dsp/{name}", path).nda for name in ("pz_slope", "trapTmax"))
+    large = height > 5000
+    assert abs(np.median(slope[large] / height[large])) < 1e-5  # 1.1e-3 before the correction
+
+
+def test_a_second_processing_gives_the_same_bytes(th228_cycle: SmallCycle) -> None:
+    for step in ("tier_raw", "tier_tcm", "tier_dsp", "tier_hit"):
+        before = th228_cycle.output(step).read_bytes()
+        th228_cycle.run(step)
+        assert th228_cycle.output(step).read_bytes() == before, step
+
+
+def test_figures_are_drawn_for_the_detector(th228_cycle: SmallCycle) -> None:
+    from pypdf import PdfReader
+
+    for step in ("par_dsp_pz", "par_hit_ecal"):
+        pages = PdfReader(th228_cycle.output(step, "plt")).pages
+        assert len(pages) == 1
+        assert "V00001A" in pages[0].extract_text()
