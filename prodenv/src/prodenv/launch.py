@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional  # noqa: UP035 - see above
 
-from prodenv.parsers import COMMANDS, Command
+from prodenv.parsers import COMMANDS, VARIABLES, Command
 
 OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parents[3]
@@ -79,6 +79,7 @@ def overview() -> str:
     """The help of ``dataprod``."""
     width = max(map(len, COMMANDS))
     lines = [f"  {command.verb:<{width}}  {command.summary}" for command in COMMANDS.values()]
-    return "\n".join(
-        ["usage: dataprod [-h] COMMAND …", "", "commands:", *lines, "", "dataprod COMMAND --help says more"]
-    )
+    names = max(map(len, VARIABLES))
+    variables = [f"  {name:<{names}}  {meaning}" for name, meaning in VARIABLES.items()]
+    head, tail = ["usage: dataprod [-h] COMMAND …", "", "commands:"], ["", "dataprod COMMAND --help says more"]
+    return "\n".join([*head, *lines, "", "environment variables:", *variables, *tail])

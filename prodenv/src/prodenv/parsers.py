@@ -120,6 +120,17 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
 """Every command by its verb."""
 
 
+VARIABLES: Dict[str, str] = {  # noqa: UP006
+    "PRODENV": "the production environment; set by setup.sh",
+    "PRODENV_TOOLS": "its tools; set by setup.sh",
+    "PRODENV_VERSION": "its version; set by setup.sh",
+    "PRODENV_SITE": "site configuration that is laid over site.yaml; set it where new cycles have other sources",
+    "PRODENV_SYSTEM": "name of the execenv that is used, where a configuration has several",
+    "UV_CACHE_DIR": "where downloaded packages are kept (default: $PRODENV/tools/cache/uv)",
+}
+"""Every environment variable that is set or read."""
+
+
 def parsers() -> Dict[str, argparse.ArgumentParser]:  # noqa: UP006
     """All parsers by the name of their command, for the documentation."""
     return {command.name: command.parser() for command in COMMANDS.values()}
