@@ -114,6 +114,15 @@ def test_installing_again_gives_the_same_lock(small: Small) -> None:
     assert small.installed() == small.installed()
 
 
+def test_if_changed_does_nothing_until_something_changes(small: Small) -> None:
+    small.installed("--if-changed")
+    assert small.run("--if-changed").stdout.startswith("up to date")
+    make_wheel(small.index, "tiny", "2.0")
+    small.configure(pkg_versions={"tiny": ">=2"})
+    assert small.run("--if-changed").stdout.startswith("installed")
+    assert small.run("--if-changed").stdout.startswith("up to date")
+
+
 def test_compiled_code_is_there_and_is_taken_over_by_the_next_cycle(small: Small) -> None:
     small.installed()
     compiled = [path.name for path in small.install.rglob("*.nb?")]

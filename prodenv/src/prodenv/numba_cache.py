@@ -23,22 +23,19 @@ COMPILING = frozenset({"numba", "llvmlite", "numpy", "dspeed", "legend_lh5io", "
 COMPILED = ("*.nbi", "*.nbc")
 
 
-def facts_of(site: Path, recipe: Path, environment: Mapping[str, object]) -> dict[str, object]:
+def facts_of(site: Path, environment: Mapping[str, object]) -> dict[str, object]:
     """What compiled code depends on.
 
     Parameters
     ----------
     site
         The ``site-packages`` folder.
-    recipe
-        The script that compiles, which decides what is there.
     environment
         What is known of the interpreter and of the container it runs in.
     """
     found = (path.name.removesuffix(".dist-info").partition("-") for path in site.glob("*.dist-info"))
     versions = {name: version for name, _, version in found if name in COMPILING}
-    text = recipe.read_text(encoding="utf-8") if recipe.is_file() else ""
-    return {"packages": versions, "recipe": text, "environment": dict(environment)}
+    return {"packages": versions, "environment": dict(environment)}
 
 
 def key_of(facts: Mapping[str, object]) -> str:

@@ -100,6 +100,7 @@ def _install_sw(parser: argparse.ArgumentParser) -> None:
     _config_file(parser)
     parser.add_argument("-r", dest="remove", action="store_true", help="remove the software before installing it")
     parser.add_argument("--locked", action="store_true", help="rebuild exactly what the lock of the cycle says")
+    parser.add_argument("--if-changed", action="store_true", help="do nothing where the same is installed already")
     parser.add_argument("--lock", metavar="FILE", default="", help="a lock elsewhere, for --locked")
 
 
@@ -108,12 +109,26 @@ def _load_sw(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("command", nargs="*", help="command to run (default: an interactive shell)")
 
 
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action", choices=["run", "check", "draw"], help="run: everything; check: compare with the truth"
+    )
+    parser.add_argument("cycle", nargs="?", default="cycles/demo", help="the cycle (default: cycles/demo in $PRODENV)")
+    parser.add_argument("-j", dest="jobs", type=int, default=2, metavar="N", help="processes (default: 2)")
+    parser.add_argument("--seed", default="1", help="of the simulated experiment (default: 1)")
+    parser.add_argument("--scale", default="1", help="multiplies the numbers of events (default: 1)")
+    parser.add_argument(
+        "--preset", default="small", choices=["small", "full"], help="of the experiment (default: small)"
+    )
+
+
 COMMANDS: Dict[str, Command] = {  # noqa: UP006
     command.verb: command
     for command in [
         Command("tools", "prodenv.tools", "Install the tools of the production environment", _tools, bare=True),
         Command("init-cycle", "prodenv.cycle", "Initialize a new production cycle", _init_cycle),
         Command("install-sw", "prodenv.software", "Install the software of a production cycle", _install_sw),
+        Command("demo", "prodenv.demo", "Produce a simulated experiment and compare it with its truth", _demo),
         Command("load-sw", "prodenv.load", "Load the software of a production cycle", _load_sw, open_ended=True),
     ]
 }

@@ -72,11 +72,32 @@ def run(options: argparse.Namespace) -> int:
     target = setup.path("install")
     with locked(target.parent / ".install.lock", "dataprod-install-sw"):
         refuse_foreign(target)
+        if options.if_changed and _is_installed(setup):
+            print(f"up to date: {target}")
+            return 0
         if options.remove:
             remove(target)
         _install(setup, wanted)
     print(f"installed in {target}; what it consists of: {lock_of(setup)}")
     return 0
+
+
+def _request(setup: Setup) -> str:
+    """All that decides what is installed, as a hash."""
+    flow = setup.path("dataflow")
+    files = ["locks/software.in", "locks/software.txt", "src/dataflow/jobs/warm.py"]
+    texts = {name: (flow / name).read_text(encoding="utf-8") for name in files if (flow / name).is_file()}
+    checkouts = [checkout.record(setup.directory) for checkout in find_checkouts(setup.path("src"))]
+    env = setup.execenv
+    engine = [env.cmd, env.arg, sorted(env.env.items()), env.bind, str(tools_python().resolve())]
+    return numba_cache.key_of({"t": texts, "c": checkouts, "e": engine, "v": dict(setup.pkg_versions)})
+
+
+def _is_installed(setup: Setup) -> bool:
+    """Whether the environment is there, works at its place, and was made from the same request."""
+    marker = setup.path("install") / MARKER
+    same = marker.is_file() and marker.read_text(encoding="utf-8").strip() == _request(setup)
+    return same and lock_of(setup).is_file() and os.access(setup.path("install") / "bin" / "python", os.X_OK)
 
 
 def lock_of(setup: Setup) -> Path:
@@ -119,7 +140,7 @@ def _install(setup: Setup, wanted: SoftwareLock | None) -> None:
             raise WorkFailed("what was installed is not what the lock says", hint="report this")
         _warm(work, facts)
         write_text(folder / LOCK_NAME, lock.text())
-        write_text(folder / MARKER, "This folder is replaced and removed by dataprod-install-sw.\n")
+        write_text(folder / MARKER, ("" if wanted else _request(setup)) + "\n")
         swap_in(folder, work.target)
     lock.write(lock_of(setup))
 
@@ -233,7 +254,7 @@ def _warm(work: Installation, facts: Mapping[str, str]) -> None:
     script = work.setup.path("dataflow") / "src" / "dataflow" / "jobs" / "warm.py"
     module = ["-m", "dataflow.jobs.warm"] if script.is_file() else ["-c", _PRECOMPILE]
     container = [*work.setup.execenv.cmd, *work.setup.execenv.arg]
-    found = numba_cache.facts_of(work.site, script, {**facts, "container": container})
+    found = numba_cache.facts_of(work.site, {**facts, "container": container})
     numba_cache.warm(
         work.site,
         work.place.compiled,

@@ -248,8 +248,7 @@ def _warm(place: Place, env: Path) -> None:
         return
     python, site = env / "bin" / "python", next((env / "lib").glob("python3.*")) / "site-packages"
     facts = json.loads(call([python, "-c", PYTHON_FACTS], what="asking Python for its version"))
-    recipe = place.root / "dataflow" / "src" / "dataflow" / "jobs" / "warm.py"
-    found = numba_cache.facts_of(site, recipe, {**facts, "container": []})
+    found = numba_cache.facts_of(site, {**facts, "container": []})
     command: list[str | Path] = [python, "-P", "-m", "dataflow.jobs.warm"]
     numba_cache.warm(site, place.compiled, found, lambda: call(command, what="compiling the signal processors"))
     done.touch()
