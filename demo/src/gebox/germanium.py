@@ -120,3 +120,5 @@ class Germanium:
         if hit is not None and hit.kind is Kind.BURST:
             defects.burst(self.state, self.trace)
         trace.digitise(self.state, self.trace, chain, self.banks[detector], height, row)
+        if hit is not None:
+            hit.saturated = bool(row[4:].max() >= chain.ceiling or row[4:].min() == 0)

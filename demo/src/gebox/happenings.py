@@ -37,6 +37,7 @@ class Hit:
     charge: float = 0.0
     drift: float = 0.0
     start: float = 0.0
+    saturated: bool = False
     places: Floats = field(default_factory=lambda: np.zeros((0, 3)))
     energies: Floats = field(default_factory=lambda: np.zeros(0))
 

@@ -13,32 +13,25 @@ from numpy.typing import NDArray
 
 from gebox.experiment.layouts import SAMPLING_NS
 from gebox.experiment.model import Constants
-from gebox.physics import rng
 from gebox.signals import noise
 
 RISE_NS, FLAT_NS = 8000.0, 3000.0
 
 
-def trapezoid(trace: NDArray[np.float64], rise: int, flat: int) -> NDArray[np.float64]:
-    """Difference of two moving averages of `rise` samples, `flat` samples apart; NaN-free part only."""
-    sums = np.concatenate([[0.0], np.cumsum(trace)])
-    last = len(trace) - 2 * rise - flat + 1
-    start = np.arange(last)
-    late = sums[start + 2 * rise + flat] - sums[start + rise + flat]
-    early = sums[start + rise] - sums[start]
-    return np.asarray((late - early) / rise)
-
-
-def pole_zero(trace: NDArray[np.float64], tau: float) -> NDArray[np.float64]:
-    """Undo an exponential decay: each sample plus what has decayed away before it."""
-    keep = math.exp(-SAMPLING_NS / tau)
-    before = np.concatenate([[0.0], np.cumsum(trace)[:-1]])
-    return np.asarray(trace + (1.0 - keep) * before)
-
-
-def noise_fwhm(constants: Constants, seed: int) -> float:
-    """FWHM in keV of the electronic noise behind the reference filter."""
-    trace = np.sqrt(2.0) * noise.bank(rng.seeded(seed), constants.white, constants.pink).astype(np.float64)
+def response(tau: float) -> NDArray[np.float64]:
+    """Impulse response of pole-zero correction and trapezoid, in samples."""
     rise, flat = round(RISE_NS / SAMPLING_NS), round(FLAT_NS / SAMPLING_NS)
-    filtered = trapezoid(pole_zero(trace, constants.tau), rise, flat)
-    return float(np.std(filtered)) * constants.gain * math.sqrt(8.0 * math.log(2.0))
+    trapezoid = np.concatenate([np.full(rise, 1.0), np.zeros(flat), np.full(rise, -1.0)]) / rise
+    # the correction adds to each sample what has decayed of all before it
+    restored = (1.0 - math.exp(-SAMPLING_NS / tau)) * (np.cumsum(trapezoid) - trapezoid)
+    return np.asarray(trapezoid + restored)
+
+
+def noise_fwhm(constants: Constants) -> float:
+    """FWHM in keV of the electronic noise behind the reference filter."""
+    power = noise.power(constants.white, constants.pink)
+    transfer = np.abs(np.fft.rfft(response(constants.tau), noise.BANK)) ** 2
+    both = np.full(power.size, 2.0)
+    both[[0, -1]] = 1.0
+    variance = float(both @ (power * transfer))
+    return math.sqrt(8.0 * math.log(2.0) * variance) * constants.gain

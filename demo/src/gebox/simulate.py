@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gebox.acquisition import SINKS, record
-from gebox.drawn import number
 from gebox.errors import UserError
 from gebox.experiment import Experiment
 from gebox.experiment.build import RECORD, REMARK, recorded
@@ -125,10 +124,7 @@ def _write_runs(experiment: Experiment, truth: Path, files: list[DaqFile], *, ma
         if run_path(truth, *run).is_file() and run not in changed:
             continue
         first = experiment.runs()[run][0]
-        noise = {}
-        for detector in experiment.layout.detectors:
-            seed = number(experiment.seed, f"resolution/{detector.name}/{run}")
-            noise[detector.name] = noise_fwhm(experiment.constants(detector, first), seed)
+        noise = {d.name: noise_fwhm(experiment.constants(d, first)) for d in experiment.layout.detectors}
         counts = summarise(experiment, truth, experiment.runs()[run])
         write_run(experiment, truth, run, noise, counts)
 

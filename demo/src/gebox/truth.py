@@ -38,8 +38,7 @@ class Kind(IntEnum):
     PRE_TRIGGER = 9
     MUON = 10
     ALPHA = 11
-    SATURATED = 12
-    LIGHT = 13
+    LIGHT = 12
 
 
 class Record:
@@ -87,7 +86,17 @@ UNITS = {
     "site_z": "mm",
 }
 
-_WHOLE = {"eventnumber", "source", "hit_rawid", "hit_kind", "site_rawid", "photoelectrons", "photoelectrons_rawid"}
+_WHOLE = {"eventnumber", "source", "photoelectrons", "photoelectrons_rawid", "site_rawid"}
+_WHOLE |= {"hit_rawid", "hit_kind", "hit_saturated"}
+    "eventnumber",
+    "source",
+    "hit_rawid",
+    "hit_kind",
+    "hit_saturated",
+    "site_rawid",
+    "photoelectrons",
+    "photoelectrons_rawid",
+}
 
 
 def _type(name: str) -> type[np.generic]:

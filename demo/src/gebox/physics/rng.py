@@ -88,13 +88,9 @@ def poisson(state: State, mean: float) -> int:
 
 
 @compiled
-def normals(state: State, number: int) -> NDArray[np.float64]:
-    """An array of standard normal values (both of each Box-Muller pair)."""
+def uniforms(state: State, number: int) -> NDArray[np.float64]:
+    """An array of values uniform in (0, 1)."""
     values = np.empty(number)
-    for index in range(0, number, 2):
-        radius = math.sqrt(-2.0 * math.log(uniform(state)))
-        angle = 2.0 * math.pi * uniform(state)
-        values[index] = radius * math.cos(angle)
-        if index + 1 < number:
-            values[index + 1] = radius * math.sin(angle)
+    for index in range(number):
+        values[index] = uniform(state)
     return values

@@ -18,19 +18,34 @@ _KNEE = 1.0 / 65536
 """The 1/f spectrum is flat below this frequency (1 / samples): longer periods look like a baseline in any trace."""
 
 
+def power(white: float, pink: float) -> Floats:
+    """Variance of the noise in each frequency of a bank, shape (BANK // 2 + 1,), to be summed over both signs.
+
+    Parameters
+    ----------
+    white, pink
+        Standard deviations of the white and of the 1/f part in counts.
+    """
+    frequency = np.fft.rfftfreq(BANK)
+    falling = 1.0 / np.maximum(frequency, _KNEE)
+    falling[0] = 0.0
+    flat = np.ones_like(falling)
+    flat[0] = 0.0
+    both = np.full(falling.size, 2.0)
+    both[[0, -1]] = 1.0
+    density = white**2 * flat / (both @ flat) + pink**2 * falling / (both @ falling)
+    return np.asarray(density)
+
+
 def bank(state: rng.State, white: float, pink: float) -> Bank:
     """Noise with the given standard deviations in ADC counts, shape (BANK,).
 
-    The spectrum is shaped in Fourier space; two windows are added for a trace, hence the factor sqrt(1/2).
+    Every frequency has its exact power and a random phase, so that no file is noisier than another by chance. Two
+    windows are added for a trace, hence the factor sqrt(1/2).
     """
-    spectrum = np.fft.rfft(rng.normals(state, BANK))
-    frequency = np.fft.rfftfreq(BANK)
-    shape = 1.0 / np.sqrt(np.maximum(frequency, _KNEE))
-    shape[0] = 0.0
-    power = (2.0 * np.sum(shape[1:-1] ** 2) + shape[-1] ** 2) / BANK
-    spectrum *= np.sqrt(white**2 + pink**2 * shape**2 / power)
-    spectrum[0] = 0.0
-    return np.asarray(np.sqrt(0.5) * np.fft.irfft(spectrum, BANK), np.float32)
+    amplitude = BANK * np.sqrt(power(white, pink))
+    angle = 2.0 * np.pi * rng.uniforms(state, amplitude.size)
+    return np.asarray(np.sqrt(0.5) * np.fft.irfft(amplitude * np.exp(1j * angle), BANK), np.float32)
 
 
 @compiled

@@ -1,0 +1,113 @@
+"""The comparison with the truth: agreement, deviation, and what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gebox.check import check, nanoseconds
+from gebox.cli import main
+
+STAMP = "20240301T080000Z"
+
+
+def parameters(true: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a perfect production would find: entries of par_dsp and par_hit."""
+    pz = {"pz": {"tau1": f"{true['tau']:.1f}*ns", "tau1_err": "50.0*ns"}}
+    fits = {}
+    for line in (583.187, 2614.511):
+        known = true["calibration"][f"line_{int(line)}"]
+        width = (true["resolution"]["a"] + (known["charge_fwhm"] or 1.0) ** 2) ** 0.5
+        fits[line] = {
+            "position": line,
+            "position_uncertainty": 0.02,
+            "fwhm_in_kev": width,
+            "fwhm_err_in_kev": 0.1,
+            "n_sig": float(known["counts"]),
+            "n_sig_err": max(known["counts"], 1) ** 0.5,
+        }
+    return pz, {"results": {"ecal": {"trapEmax_ctc_cal": {"pk_fits": fits}}}}
+
+
+@pytest.fixture
+def cycle(simulated: Path, tmp_path: Path) -> Path:
+    """A cycle whose parameters of one run are perfect."""
+    truth = yaml.safe_load((simulated / "truth" / "l200-p03-r000-truth.yaml").read_text())
+    found = {name: parameters(true) for name, true in truth["detectors"].items()}
+    for index, tier in enumerate(("dsp", "hit")):
+        folder = tmp_path / "cycle" / "generated" / "par" / tier / "cal" / "p03" / "r000"
+        folder.mkdir(parents=True)
+        content = {name: entry[index] for name, entry in found.items()}
+        (folder / f"l200-p03-r000-cal-{STAMP}-par_{tier}.yaml").write_text(yaml.safe_dump(content))
+    inputs = tmp_path / "cycle" / "inputs"
+    inputs.mkdir()
+    record = {"seed": 7, "scale": 0.02, "preset": "small", "truth": str(simulated / "truth")}
+    (inputs / "experiment.yaml").write_text(yaml.safe_dump(record))
+    return tmp_path / "cycle"
+
+
+def edit(cycle: Path, tier: str, change: Any) -> None:
+    path = next((cycle / "generated" / "par" / tier).rglob("*.yaml"))
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content))
+
+
+def test_perfect_parameters_agree(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(cycle)]) == 0
+    shown = capsys.readouterr().out
+    assert "all 28 quantities agree with the truth within 5 sigma" in shown
+    for name in ("B02001A", "P03001A", "V01001A", "V01002B"):
+        assert name in shown
+
+
+def test_residuals_have_pulls(cycle: Path) -> None:
+    found = check(cycle)
+    assert len(found) == 4 * 7
+    assert max(abs(residual.pull) for residual in found) < 0.05
+
+
+def test_a_wrong_position_is_beyond_the_limit(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def shift(content: dict[str, Any]) -> None:
+        content["V01001A"]["results"]["ecal"]["trapEmax_ctc_cal"]["pk_fits"][2614.511]["position"] += 1.0
+
+    edit(cycle, "hit", shift)
+    assert main(["check", str(cycle)]) == 1
+    assert "V01001A in p03 r000: position 2614 is 2615.511" in capsys.readouterr().out
+    assert main(["check", str(cycle), "--limit", "20"]) == 0
+
+
+def test_a_failed_detector_is_told_with_its_reason(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(content: dict[str, Any]) -> None:
+        content["P03001A"] = {"status": {"state": "failed", "step": "par_hit_ecal", "reason": "no line found"}}
+
+    edit(cycle, "hit", fail)
+    assert main(["check", str(cycle)]) == 1
+    assert "P03001A in p03 r000 has no result: par_hit_ecal: no line found" in capsys.readouterr().out
+
+
+def test_a_missing_detector_is_told(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(cycle, "hit", lambda content: content.pop("B02001A"))
+    assert main(["check", str(cycle)]) == 1
+    assert "B02001A in p03 r000 has no result: not in the parameter file" in capsys.readouterr().out
+
+
+def test_a_cycle_without_parameters_is_a_slip(
+    tmp_path: Path, simulated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(tmp_path), "--truth", str(simulated / "truth")]) == 2
+    assert "has no parameter files" in capsys.readouterr().err
+
+
+def test_truth_that_cannot_be_found_is_a_slip(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cycle / "inputs" / "experiment.yaml").unlink()
+    assert main(["check", str(cycle)]) == 2
+    assert "no truth found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "value"), [("173000.0*ns", 173e3), ("173*us", 173e3), (5.0, 5.0), ("12 ns", 12.0)])
+def test_times_are_read_with_their_unit(text: Any, value: float) -> None:
+    assert nanoseconds(text) == pytest.approx(value)
