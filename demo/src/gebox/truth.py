@@ -88,15 +88,6 @@ UNITS = {
 
 _WHOLE = {"eventnumber", "source", "photoelectrons", "photoelectrons_rawid", "site_rawid"}
 _WHOLE |= {"hit_rawid", "hit_kind", "hit_saturated"}
-    "eventnumber",
-    "source",
-    "hit_rawid",
-    "hit_kind",
-    "hit_saturated",
-    "site_rawid",
-    "photoelectrons",
-    "photoelectrons_rawid",
-}
 
 
 def _type(name: str) -> type[np.generic]:
