@@ -1,0 +1,37 @@
+# make demo    everything set up, a simulated experiment produced and compared with its truth
+# make test    everything set up, the tests, among them whole productions
+# make bench   slow measurements: speed against what users have, scale     (minutes to hours)
+# make torture slow campaigns: kills, full disks, broken input             (hours)
+# make docs    the generated parts of docs/
+
+SHELL := /bin/sh
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+DEV := tools/dev/bin/python
+
+.PHONY: demo test lint bench torture docs tools dev
+
+demo: tools
+	@. ./setup.sh && dataprod demo run -j $(CORES)
+
+tools:
+	@. ./setup.sh && prodenv-tools
+
+dev:
+	@. ./setup.sh && prodenv-tools --dev
+
+test: dev lint
+	@. ./setup.sh && $(DEV) -m pytest
+
+lint: dev
+	@$(DEV) -m ruff check .
+	@$(DEV) -m ruff format --check .
+	@$(DEV) -m mypy prodenv/src/prodenv dataflow/src/dataflow demo/src/gebox
+
+docs: dev
+	@. ./setup.sh && $(DEV) docs/generate.py
+
+bench: dev
+	@. ./setup.sh && for bench in benchmarks/*.py; do echo "== $$bench"; $(DEV) $$bench || exit 1; done
+
+torture: dev
+	@. ./setup.sh && $(DEV) -m pytest torture -p no:cacheprovider

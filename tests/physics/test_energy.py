@@ -1,0 +1,150 @@
+"""Scale, line fits and curves on spectra of which the truth is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dataflow.jobs.errors import WorkFailed
+from dataflow.pars import curves
+from dataflow.pars.ecal import Settings, calibrate_one
+from dataflow.pars.linefit import FWHM, fit_line
+from dataflow.pars.lines import TH228, TL208, Line
+from dataflow.pars.scale import find_scale
+
+Floats = NDArray[np.floating[Any]]
+
+STRENGTH = {
+    238.632: 4000,
+    583.187: 1500,
+    727.330: 300,
+    860.557: 180,
+    1592.511: 60,
+    1620.50: 40,
+    2103.511: 80,
+    TL208: 900,
+}
+"""Relative counts of the lines in a source spectrum."""
+
+
+def sigma_at(energy: float) -> float:
+    """0.8 keV FWHM of noise and 2.6 keV FWHM at 2.6 MeV."""
+    return float(np.sqrt(0.8**2 + energy * (2.6**2 - 0.8**2) / TL208)) / FWHM
+
+
+def spectrum(random: np.random.Generator, scale: float = 1.0) -> Floats:
+    """Lines on a falling continuum, energies in keV."""
+    parts = [random.normal(e, sigma_at(e), random.poisson(n * scale)) for e, n in STRENGTH.items()]
+    continuum = random.exponential(700, random.poisson(12_000 * scale))
+    return np.concatenate([*parts, continuum[continuum < 2700]])
+
+
+@pytest.mark.parametrize("gain", [0.003, 0.065, 1.0, 40.0])
+@pytest.mark.parametrize("scale", [0.03, 1.0])
+def test_the_scale_is_found_whatever_the_gain(gain: float, scale: float) -> None:
+    energies = spectrum(np.random.default_rng(11), scale)
+    assert find_scale(energies / gain, TH228) == pytest.approx(gain, rel=1.5e-3)
+
+
+def test_a_spectrum_without_lines_has_no_scale() -> None:
+    energies = np.random.default_rng(3).exponential(700, 5000)
+    with pytest.raises(WorkFailed, match="do not stand out"):
+        find_scale(energies, TH228)
+
+
+def test_a_handful_of_events_has_no_scale() -> None:
+    with pytest.raises(WorkFailed, match="too few"):
+        find_scale(np.array([1.0, 2.0, 3.0]), TH228)
+
+
+@pytest.mark.parametrize("counts", [12, 60, 600, 5_000])
+def test_errors_of_a_fit_are_the_scatter_of_its_results(counts: int) -> None:
+    """Pulls of position, width and counts over many peaks have mean 0 and width 1.
+
+    With few counts the likelihood underestimates widths (by 3/4n, and the error with it); a tail that is free but not
+    there makes the error of the width too large by a factor below two. Both are in the limits.
+    """
+    line = Line(727.330, 25, 25)
+    pulls = []
+    for seed in range(50 if counts < 1000 else 20):
+        random = np.random.default_rng(seed)
+        peak = random.normal(line.energy + 0.2, 0.7, random.poisson(counts))
+        flat = random.uniform(690, 765, random.poisson(max(counts // 4, 8)))
+        fit = fit_line(np.concatenate([peak, flat]), line)
+        if fit is None:  # twelve expected may be five
+            continue
+        pulls.append(
+            [
+                (fit.position - line.energy - 0.2) / fit.position_error,
+                (fit.fwhm - 0.7 * FWHM) / fit.fwhm_error,
+                (fit.counts - counts) / fit.counts_error,
+            ]
+        )
+    assert len(pulls) >= (45 if counts < 50 else 20)
+    mean, spread = np.mean(pulls, axis=0), np.std(pulls, axis=0)
+    assert (np.abs(mean) < (0.75 if counts < 100 else 0.5)).all(), mean
+    assert ((spread > 0.5) & (spread < 1.9)).all(), spread
+
+
+def test_a_tail_is_found_where_there_is_one() -> None:
+    random = np.random.default_rng(5)
+    centre = random.normal(TL208, 1.1, 8000)
+    centre[:1600] -= random.exponential(3.0, 1600)
+    data = np.concatenate([centre, random.uniform(TL208 - 40, TL208 + 40, 800)])
+    fit = fit_line(data, Line(TL208, 35, 35))
+    assert fit is not None
+    assert fit.function == "hpge_peak"
+    assert fit.parameters["htail"] == pytest.approx(0.2, abs=0.05)
+    assert fit.counts == pytest.approx(8000, abs=4 * 90)
+    assert 1.1 * FWHM < fit.fwhm < 1.4 * FWHM
+
+
+def test_no_line_is_found_in_a_flat_spectrum() -> None:
+    found = [
+        fit_line(np.random.default_rng(seed).uniform(690, 765, 60), Line(727.330, 25, 25)) is not None
+        for seed in range(40)
+    ]
+    assert sum(found) <= 6
+
+
+def test_the_whole_calibration_finds_gain_offset_and_resolution() -> None:
+    gain, offset = 0.0653, 0.8
+    energies = spectrum(np.random.default_rng(21), 3.0)
+    result = calibrate_one((energies - offset) / gain, "cuspEmax", Settings(("cuspEmax",)))
+    assert result.curve.parameters["b"] == pytest.approx(gain, abs=5 * result.curve.errors["b"])
+    assert result.curve.parameters["a"] == pytest.approx(offset, abs=5 * result.curve.errors["a"])
+    assert len(result.fits) == len(TH228)
+    assert result.resolution is not None
+    width, error = curves.width_at(result.resolution, curves.QBB)
+    assert width == pytest.approx(sigma_at(curves.QBB) * FWHM, abs=4 * error)
+    assert error < 0.1
+
+
+def test_one_line_gives_a_factor_without_offset() -> None:
+    curve = curves.calibration(np.array([40_000.0]), np.array([2.0]), np.array([TL208]), 1)
+    assert curve.parameters == {"a": 0.0, "b": pytest.approx(TL208 / 40_000)}
+
+
+def test_no_line_is_no_calibration() -> None:
+    with pytest.raises(WorkFailed, match="no line"):
+        curves.calibration(np.empty(0), np.empty(0), np.empty(0), 1)
+
+
+def test_a_parabola_is_found() -> None:
+    positions = np.linspace(2000, 40_000, 8)
+    energies = 1.5 + 0.065 * positions + 2e-9 * positions**2
+    curve = curves.calibration(positions, np.full(8, 0.5), energies, 2)
+    assert curve.parameters["c"] == pytest.approx(2e-9, rel=1e-3)
+    assert curve.expression == "a + b * x + c * x**2"
+    np.testing.assert_allclose(curves.apply(curve, positions), energies)
+
+
+def test_the_error_of_a_width_follows_from_the_covariance() -> None:
+    covariance = np.array([[0.04, -1e-5], [-1e-5, 4e-9]])
+    curve = curves.Curve("(a+b*x)**(0.5)", {"a": 0.6, "b": 0.002}, {"a": 0.2, "b": 6e-5}, covariance, 0.0, 1)
+    random = np.random.default_rng(1).multivariate_normal([0.6, 0.002], covariance, 20_000)
+    _, error = curves.width_at(curve, 2039.0)
+    assert error == pytest.approx(np.std(np.sqrt(random @ [1, 2039.0])), rel=0.03)

@@ -1,0 +1,130 @@
+"""The demo: two calibration runs and physics runs of a simulated experiment, from nothing to events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from tests.production.conftest import Environment, Run
+
+pytestmark = pytest.mark.production
+
+
+@pytest.fixture(scope="module")
+def demo(environment: Environment, places: Path) -> tuple[Path, Run]:
+    """The finished cycle, and what was printed."""
+    cycle = places / "demo"
+    done = environment.run("dataprod", "demo", "run", cycle.relative_to(environment.root), "-j", 2, "--scale", 0.5)
+    return cycle, done
+
+
+def outputs(cycle: Path) -> dict[str, int]:
+    """The files that jobs made, with their times."""
+    folders = [cycle / "generated" / name for name in ("tier", "par", "plt")]
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(cycle)): path.stat().st_mtime_ns for path in files}
+
+
+def test_every_tier_of_every_file_is_there(demo: tuple[Path, Run]) -> None:
+    cycle, _ = demo
+    daq = sorted(path.stem for path in (cycle / "generated/tier/daq").rglob("*.fcio"))
+    assert len(daq) >= 3
+    ignored = yaml.safe_load((cycle / "inputs/datasets/ignored_daq_cycles.yaml").read_text())
+    left_out = {key for keys in ignored.values() for key in keys or ()}
+    for tier in ("raw", "tcm", "dsp", "hit", "evt"):
+        made = {
+            path.name.removesuffix(f"-tier_{tier}.lh5") for path in (cycle / f"generated/tier/{tier}").rglob("*.lh5")
+        }
+        assert made == set(daq) - left_out, tier
+
+
+def test_the_table_shows_calibration_beside_truth(demo: tuple[Path, Run]) -> None:
+    _, done = demo
+    assert "agree with the truth" in done.stdout
+    assert "2614" in done.stdout
+    assert "generated/plt/hit" in done.stdout
+
+
+def test_no_hidden_or_temporary_file_is_left(demo: tuple[Path, Run]) -> None:
+    cycle, _ = demo
+    assert [path for path in (cycle / "generated/tier").rglob(".*")] == []
+    assert [path for path in (cycle / "generated/par").rglob(".*")] == []
+
+
+def test_a_second_time_makes_nothing(demo: tuple[Path, Run], environment: Environment) -> None:
+    cycle, _ = demo
+    before = outputs(cycle)
+    config = cycle / "config.json"
+    done = environment.run("snakemake", "--configfile", config, "-j", 2, "all-l200-*-*-*-evt.gen", cwd=Path("/"))
+    assert "Nothing to be done" in done.stdout + done.stderr
+    assert outputs(cycle) == before
+
+
+def test_plain_snakemake_inside_the_cycle_takes_paths(demo: tuple[Path, Run], environment: Environment) -> None:
+    cycle, _ = demo
+    hit = next((cycle / "generated/tier/hit/cal").rglob("*.lh5"))
+    done = environment.run("snakemake", "-j", 1, str(hit.relative_to(cycle)), cwd=cycle)
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_lost_file_is_made_again_alone(demo: tuple[Path, Run], environment: Environment) -> None:
+    cycle, _ = demo
+    before = outputs(cycle)
+    evt = next((cycle / "generated/tier/evt/phy").rglob("*.lh5"))
+    content = evt.read_bytes()
+    evt.unlink()
+    environment.run("snakemake", "--configfile", cycle / "config.json", "-j", 2, "all-l200-*-*-phy-evt.gen")
+    assert evt.read_bytes() == content
+    changed = {name for name, time in outputs(cycle).items() if before[name] != time}
+    assert changed == {str(evt.relative_to(cycle))}
+
+
+def test_a_target_without_data_names_what_there_is(demo: tuple[Path, Run], environment: Environment) -> None:
+    cycle, _ = demo
+    done = environment.run(
+        "snakemake", "--configfile", cycle / "config.json", "-j", 1, "all-l200-p99-r000-cal-hit.gen", code=None
+    )
+    assert done.returncode != 0
+    assert "p03" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_collaborations_readers_take_what_was_written(demo: tuple[Path, Run], environment: Environment) -> None:
+    cycle, _ = demo
+    code = """
+import sys, json, lh5
+from dbetto import TextDB
+cycle = sys.argv[1]
+pars = TextDB(f"{cycle}/generated/par/hit").on(sys.argv[2])
+detector = sorted(pars)[0]
+print(json.dumps({"detectors": sorted(pars), "operations": sorted(pars[detector].pars.operations)}))
+"""
+    hit = next((cycle / "generated/tier/hit/phy").rglob("*.lh5"))
+    stamp = hit.name.split("-")[4]
+    done = environment.run("dataprod-load-sw", cycle / "config.json", "python", "-c", code, cycle, stamp)
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert len(found["detectors"]) >= 3
+    assert "cuspEmax_ctc_cal" in found["operations"]
+
+
+def test_pulser_events_are_marked_and_muons_are_not_lost(demo: tuple[Path, Run]) -> None:
+    cycle, _ = demo
+    evt = next((cycle / "generated/tier/evt/phy").rglob("*.lh5"))
+    with h5py.File(evt) as file:
+        pulser = file["evt/coincident/puls"][:]
+        assert 0 < pulser.sum() < len(pulser)
+
+
+def test_the_physics_run_is_skimmed(demo: tuple[Path, Run]) -> None:
+    cycle, _ = demo
+    skims = sorted((cycle / "generated/tier/skm/phy").glob("*.lh5"))
+    assert skims
+    with h5py.File(skims[0]) as file:
+        assert (file["skm/geds_multiplicity"][:] == 1).all()
+        assert not file["skm/coincident_puls"][:].any()
