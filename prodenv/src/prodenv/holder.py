@@ -1,0 +1,152 @@
+"""Who works on a cycle: written down with host and process, so that a dead one's lock is no riddle.
+
+Snakemake locks the files of a run below ``.snakemake/locks`` and says nothing about who did it. The record beside them
+does; :func:`holder_of` also finds a Snakemake that was started by hand in the cycle on this host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from prodenv.errors import WorkFailed
+from prodenv.files import write_text
+
+RECORD = Path(".snakemake") / "holder.json"
+LOCKS = Path(".snakemake") / "locks"
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that works on a cycle.
+
+    Parameters
+    ----------
+    host, boot
+        The machine, and which of its starts (process numbers begin again with each).
+    pid, began
+        The process, and when it began in clock ticks since the machine's start (numbers are used again).
+    since
+        When it took the cycle, UTC.
+    """
+
+    host: str
+    boot: str
+    pid: int
+    began: int
+    since: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this machine."""
+        return self.host == socket.gethostname()
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still runs; a process of another machine is believed to."""
+        if not self.is_here:
+            return True
+        return self.boot == boot_id() and _began(self.pid) == self.began
+
+
+def boot_id() -> str:
+    """What names this start of the machine; empty where the system does not tell."""
+    try:
+        return (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _began(pid: int) -> int:
+    """When a process began, in clock ticks; 0 if it is gone or a zombie."""
+    try:
+        fields = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[19])
+
+
+def record(cycle: Path, pid: int) -> None:
+    """Write down that a process works on the cycle."""
+    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    who = Holder(socket.gethostname(), boot_id(), pid, _began(pid), now)
+    write_text(cycle / RECORD, json.dumps(asdict(who)) + "\n")
+
+
+def forget(cycle: Path, pid: int) -> None:
+    """Take the record of a process back, if it is still its own."""
+    who = recorded(cycle)
+    if who and who.pid == pid:
+        (cycle / RECORD).unlink(missing_ok=True)
+
+
+def recorded(cycle: Path) -> Holder | None:
+    """The process that is written down, None if there is none or the record is damaged."""
+    try:
+        return Holder(**json.loads((cycle / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def holder_of(cycle: Path) -> Holder | None:
+    """The living process that works on a cycle."""
+    who = recorded(cycle)
+    return who if who and who.lives else _unrecorded(cycle)
+
+
+def refuse_living(cycle: Path) -> None:
+    """Refuse to work on a cycle that somebody works on.
+
+    Raises
+    ------
+    WorkFailed
+        It names the process.
+    """
+    who = holder_of(cycle)
+    if who is None:
+        return
+    since = f" since {who.since}" if who.since else ""
+    where = "" if who.is_here else f"; if that one is dead, delete {cycle / RECORD}"
+    raise WorkFailed(
+        f"process {who.pid} on {who.host} works on {cycle}{since}", hint=f"wait until it is done, or stop it{where}"
+    )
+
+
+def repair(cycle: Path) -> None:
+    """Take away the lock that a dead holder left behind; call :func:`refuse_living` before."""
+    (cycle / RECORD).unlink(missing_ok=True)
+    if is_locked(cycle):
+        shutil.rmtree(cycle / LOCKS)
+
+
+def is_locked(cycle: Path) -> bool:
+    """Whether Snakemake would refuse to run."""
+    try:
+        return any(entry.name.endswith(".lock") for entry in os.scandir(cycle / LOCKS))
+    except FileNotFoundError:
+        return False
+
+
+def _unrecorded(cycle: Path) -> Holder | None:
+    """A Snakemake of this host that was started by hand: it stands in the folder of the cycle."""
+    if not PROC.is_dir() or not is_locked(cycle):
+        return None
+    here = os.path.realpath(cycle)
+    for entry in sorted(PROC.iterdir()):
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and _is_snakemake_in(entry, here):
+            return Holder(socket.gethostname(), boot_id(), int(entry.name), _began(int(entry.name)))
+    return None
+
+
+def _is_snakemake_in(process: Path, folder: str) -> bool:
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        return any(b"snakemake" in word for word in words[:4]) and str((process / "cwd").readlink()) == folder
+    except OSError:
+        return False

@@ -1,0 +1,116 @@
+"""Running a production: Snakemake as a child, its progress drawn, the first real error at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from prodenv import holder
+from prodenv.display import display
+from prodenv.errors import WorkFailed
+from prodenv.progress import Progress
+
+INTERRUPTED = 130
+AFTER_END = 2.0
+"""Seconds in which the end of the output is awaited once Snakemake is gone; jobs that outlive it hold the pipe."""
+
+
+def produce(config: Path, targets: list[str], jobs: int, *, extra: Sequence[str] = ()) -> int:
+    """Make targets of a cycle.
+
+    Parameters
+    ----------
+    config
+        Configuration file of the cycle.
+    targets
+        Words of the target grammar, or output files.
+    jobs
+        Cores to use.
+    extra
+        More options for Snakemake, for example ``--workflow-profile``.
+
+    Returns
+    -------
+    int
+        0 done or nothing to do, 1 a job failed, 2 something is wrong with the targets or the configuration,
+        130 interrupted.
+
+    Raises
+    ------
+    WorkFailed
+        If the cycle is being worked on by a process that lives.
+    """
+    config = Path(os.path.abspath(config))  # noqa: PTH100 - links stay: a cycle has the name it was given
+    cycle = config.parent
+    holder.refuse_living(cycle)
+    words = command(config, targets, jobs, extra)
+    for _ in range(2):
+        holder.repair(cycle)
+        code, progress = _watched(words, cycle)
+        if not progress.is_locked:
+            break
+    if progress.is_locked:
+        raise WorkFailed(
+            f"{cycle} stays locked", hint="see whether another host works on it; then delete .snakemake/locks"
+        )
+    for line in progress.last_words(cycle, code):
+        sys.stderr.write(line + "\n")
+    return code
+
+
+def command(config: Path, targets: Sequence[str], jobs: int, extra: Sequence[str] = ()) -> list[str]:
+    """The command line of Snakemake for some targets of a cycle."""
+    snakefile = config.parent / "dataflow" / "Snakefile"
+    words = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(config)]
+    return [*words, f"--cores={jobs}", *extra, "--", *targets]
+
+
+def _watched(words: Sequence[str], cycle: Path) -> tuple[int, Progress]:
+    """Run Snakemake to its end, whatever comes."""
+    progress = Progress()
+    with display(progress) as draw, _child(words, cycle) as child:
+        reading = threading.Thread(target=_read, args=(child, progress, draw), daemon=True)
+        reading.start()
+        code = child.wait()
+        reading.join(AFTER_END)
+    if code == -signal.SIGINT or progress.interrupted:
+        return INTERRUPTED, progress
+    return (1 if code < 0 else code), progress
+
+
+def _read(child: subprocess.Popen[str], progress: Progress, draw: Callable[[], None]) -> None:
+    assert child.stdout is not None  # noqa: S101 - it is a pipe
+    for line in child.stdout:
+        progress.feed(line.rstrip("\n"))
+        draw()
+
+
+@contextlib.contextmanager
+def _child(words: Sequence[str], cycle: Path) -> Iterator[subprocess.Popen[str]]:
+    """Snakemake in a session of its own, so that it alone decides what a Ctrl-C means; it is told of signals."""
+    child = subprocess.Popen(
+        words, cwd=cycle, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace", start_new_session=True,
+    )  # fmt: skip
+    holder.record(cycle, child.pid)
+
+    def tell(_signal: int, _frame: FrameType | None) -> None:
+        os.killpg(child.pid, signal.SIGINT)
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield child
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGINT)
+            child.wait()
+        holder.forget(cycle, child.pid)
