@@ -12,12 +12,14 @@ from dataflow.jobs import dspeed_ufuncs
 
 ORIGINAL = """
 import sys
-from dspeed.processors.unit_conversion import convert, convert_round, convert_floor, convert_ceil, convert_trunc, convert_int
+from dspeed.processors.unit_conversion import convert, convert_round, convert_floor, convert_ceil
+from dspeed.processors.unit_conversion import convert_trunc, convert_int
 from dspeed.processors.round_to_nearest import round_to_nearest, floor_to_nearest, ceil_to_nearest, trunc_to_nearest
 import numpy as np
 values = np.random.default_rng(5).uniform(-1e5, 1e5, 5000).astype(sys.argv[2])
 results = [f(values, 3.5, 0.25, 6.0) for f in (convert, convert_round, convert_floor, convert_ceil, convert_trunc)]
-results += [f(values, values.dtype.type(96)) for f in (round_to_nearest, floor_to_nearest, ceil_to_nearest, trunc_to_nearest)]
+multiples = (round_to_nearest, floor_to_nearest, ceil_to_nearest, trunc_to_nearest)
+results += [f(values, values.dtype.type(96)) for f in multiples]
 whole = np.arange(-50, 50, dtype="i4")
 results.append(convert_int(whole, 2.0, 1.0, 6.0).astype(sys.argv[2]))
 np.savez(sys.argv[1], *results)

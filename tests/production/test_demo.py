@@ -53,8 +53,8 @@ def test_the_table_shows_calibration_beside_truth(demo: tuple[Path, Run]) -> Non
 
 def test_no_hidden_or_temporary_file_is_left(demo: tuple[Path, Run]) -> None:
     cycle, _ = demo
-    assert [path for path in (cycle / "generated/tier").rglob(".*")] == []
-    assert [path for path in (cycle / "generated/par").rglob(".*")] == []
+    assert list((cycle / "generated/tier").rglob(".*")) == []
+    assert list((cycle / "generated/par").rglob(".*")) == []
 
 
 def test_a_second_time_makes_nothing(demo: tuple[Path, Run], environment: Environment) -> None:

@@ -11,7 +11,7 @@ from .runner import main
 
 
 def log_unraisable(event: sys.UnraisableHookArgs) -> None:
-    """Log what an object says while it is thrown away: after a full disk, each open HDF5 object tries to write again."""
+    """Log what an object says while it is thrown away: on a full disk, each open HDF5 object tries to write again."""
     logging.getLogger(__name__).debug("ignored in %r: %s", event.object, event.exc_value)
 
 
