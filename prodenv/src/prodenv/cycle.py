@@ -22,7 +22,7 @@ from prodenv.template import config_text
 GENERATED = ("log", "par", "plt", "tier", "tmp")
 ORIGIN = ".origin.json"
 METADATA = Path(__file__).parent / "templates" / "metadata"
-_OURS = frozenset(
+OWN_FOLDERS = frozenset(
     {"bin", "prodenv", "dataflow", "demo", "docs", "tests", "benchmarks", "tools", ".git", ".ci", "build"}
 )
 """Folders of the production environment itself, in which no cycle may lie."""
@@ -99,7 +99,7 @@ def target_of(rpath: str, root: Path) -> Path:
     if not real.is_relative_to(root) or real == root:
         raise UserError(f"{rpath!r} is not inside the production environment", hint=hint)
     inside = real.relative_to(root)
-    if inside.parts[0] in _OURS or inside.parts[0].startswith("."):
+    if inside.parts[0] in OWN_FOLDERS or inside.parts[0].startswith("."):
         raise UserError(f"{rpath!r} is in {inside.parts[0]}/, a folder of the production environment itself", hint=hint)
     if os.path.lexists(wanted) or real.exists():
         raise UserError(f"{rpath!r} exists already", hint="give another name; an existing cycle is never touched")

@@ -10,6 +10,8 @@ import argparse
 import sys
 from typing import Callable, Dict, List, NamedTuple, NoReturn  # noqa: UP035 - evaluated below, also by old Pythons
 
+from prodenv import verb_options
+
 SOURCE_HELP = "builtin, a git address with optional @revision, or a local path"
 
 
@@ -130,6 +132,8 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         Command("install-sw", "prodenv.software", "Install the software of a production cycle", _install_sw),
         Command("demo", "prodenv.demo", "Produce a simulated experiment and compare it with its truth", _demo),
         Command("load-sw", "prodenv.load", "Load the software of a production cycle", _load_sw, open_ended=True),
+        Command("list", "prodenv.verbs.list", "The cycles of the environment", verb_options.list_),
+        Command("show", "prodenv.verbs.show", "One cycle in full", verb_options.show),
     ]
 }
 """Every command by its verb."""

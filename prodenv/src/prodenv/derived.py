@@ -1,0 +1,67 @@
+"""Which cycles use files of which: recorded in the cycle that uses them, so that the other is never written."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from dataflow.plan.config import Setup
+from dataflow.plan.errors import UserError as PlanError
+from prodenv.cycles import DERIVED, CycleFolder, all_cycles, cycle_at
+from prodenv.outputs import contents_of
+
+SHARED = ("tier", "par", "inputs", "config", "chan_map", "detector_status", "par_overwrite", "dataflow", "install")
+"""Paths of the configuration (and those that begin so) by which a cycle can use another one."""
+
+
+def record_of(cycle: CycleFolder) -> dict[str, Any]:
+    """What `dataprod new --from` wrote down when it made the cycle; empty for others."""
+    try:
+        found = json.loads((cycle.root / DERIVED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def parent_of(cycle: CycleFolder) -> CycleFolder | None:
+    """The cycle that this one was derived from, if it is still there."""
+    text = record_of(cycle).get("parent")
+    if not isinstance(text, str):
+        return None
+    return cycle_at(Path(os.path.normpath(cycle.root / text)))
+
+
+def parents_of(cycle: CycleFolder, setup: Setup) -> list[str]:
+    """Names of the cycles whose files this one uses: what it was derived from, and where its paths point."""
+    names = set()
+    derived = parent_of(cycle)
+    if derived:
+        names.add(derived.name)
+    for name, path in setup.paths.items():
+        if name.startswith(SHARED) and not path.is_relative_to(cycle.root):
+            owner = owner_of(path)
+            if owner and owner.root != cycle.root:
+                names.add(owner.name)
+    return sorted(names)
+
+
+def owner_of(path: Path) -> CycleFolder | None:
+    """The cycle that a path lies in."""
+    return next((found for folder in (path, *path.parents) if (found := cycle_at(folder))), None)
+
+
+def users_of(cycle: CycleFolder) -> list[CycleFolder]:
+    """The cycles of the environment that use files of this one."""
+    users = []
+    for other in all_cycles():
+        if other.root == cycle.root:
+            continue
+        try:
+            setup = contents_of(other).setup
+        except PlanError:
+            continue
+        if cycle.name in parents_of(other, setup):
+            users.append(other)
+    return users

@@ -1,0 +1,77 @@
+"""``dataprod list``: the cycles of the production environment."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from dataflow.plan.errors import UserError as PlanError
+from prodenv.cycles import CycleFolder, all_cycles
+from prodenv.derived import parents_of
+from prodenv.launch import ROOT
+from prodenv.outputs import contents_of
+from prodenv.render import coloured, print_json, print_table, size_text
+from prodenv.sizes import size_of
+
+_COLOURS = {"running": "green", "frozen": "cyan", "broken": "red", "no software": "yellow"}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every cycle with its size, its state, and what it is based on."""
+    found = [summary(cycle) for cycle in all_cycles()]
+    if options.json:
+        print_json({"environment": str(ROOT), "cycles": found})
+    elif not found:
+        print(f"no cycles in {ROOT}; make one: dataprod init-cycle cycles/v01")
+    else:
+        _print(found)
+    return 0
+
+
+def summary(cycle: CycleFolder) -> dict[str, Any]:
+    """A cycle in a line. One that cannot be read is `broken`, with the reason."""
+    size = size_of(cycle.root)
+    line: dict[str, Any] = {"name": cycle.name, "path": str(cycle.root), "size": size.size, "files": size.files}
+    line |= {"experiment": "", "scheme": "", "based_on": [], "problem": ""}
+    try:
+        line |= _read(cycle)
+    except (PlanError, OSError) as slip:
+        line |= {"state": "broken", "problem": str(slip)}
+    return line
+
+
+def _read(cycle: CycleFolder) -> dict[str, Any]:
+    contents = contents_of(cycle)
+    return {
+        "experiment": contents.setup.experiment,
+        "scheme": contents.scheme.name,
+        "state": state(cycle, (contents.setup.path("install") / "bin" / "python").exists()),
+        "based_on": parents_of(cycle, contents.setup),
+    }
+
+
+def state(cycle: CycleFolder, has_software: bool) -> str:
+    """``frozen``, ``running`` (Snakemake holds its lock), ``no software``, ``ready``."""
+    if cycle.frozen:
+        return "frozen"
+    if cycle.locked:
+        return "running"
+    return "ready" if has_software else "no software"
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            line["name"],
+            line["experiment"],
+            coloured(line["state"], _COLOURS.get(line["state"], "")),
+            size_text(line["size"]),
+            line["files"],
+            ", ".join(line["based_on"]) or "-",
+        )
+        for line in found
+    ]
+    print_table(("cycle", "setup", "state", "size", "files", "based on"), rows, right="size files")
+    for line in found:
+        if line["problem"]:
+            print(f"{line['name']}: {line['problem']}")
