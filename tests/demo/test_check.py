@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gebox.check import check, nanoseconds
+from gebox.check import check, expected_width, nanoseconds
 from gebox.cli import main
 
 STAMP = "20240301T080000Z"
@@ -20,11 +20,10 @@ def parameters(true: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     fits = {}
     for line in (583.187, 2614.511):
         known = true["calibration"][f"line_{int(line)}"]
-        width = (true["resolution"]["a"] + (known["charge_fwhm"] or 1.0) ** 2) ** 0.5
         fits[line] = {
             "position": line,
             "position_uncertainty": 0.02,
-            "fwhm_in_kev": width,
+            "fwhm_in_kev": expected_width(true, line),
             "fwhm_err_in_kev": 0.1,
             "n_sig": float(known["counts"]),
             "n_sig_err": max(known["counts"], 1) ** 0.5,

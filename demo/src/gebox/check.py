@@ -135,12 +135,17 @@ def truth_folder(cycle: Path, given: Path | None) -> Path:
         text = str(recorded["truth"]).replace("$_", str(record.parent.resolve()))
         places.append(record.parent / text)
     if not given:
-        places += [cycle / "inputs" / "truth", cycle / "generated" / "truth", cycle / "truth", cycle.parent / "truth"]
+        places += usual_places(cycle)
     for place in places:
         if any(place.glob("*-truth.yaml")):
             return place
     looked = ", ".join(str(place) for place in places)
     raise UserError(f"no truth found (looked in {looked})", hint="say where it is with --truth DIR")
+
+
+def usual_places(cycle: Path) -> list[Path]:
+    """Where the truth of a cycle is if nothing else is said."""
+    return [cycle / "generated" / "truth", cycle / "inputs" / "truth", cycle / "truth", cycle.parent / "truth"]
 
 
 def _parameters(cycle: Path, tier: str, period: str, run: str) -> dict[str, Any] | None:

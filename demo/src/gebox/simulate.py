@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gebox.acquisition import SINKS, record
+from gebox.check import usual_places
 from gebox.errors import UserError
 from gebox.experiment import Experiment
 from gebox.experiment.build import RECORD, REMARK, recorded
@@ -65,10 +67,11 @@ def simulate(
 
 
 def remember_truth(metadata: Path, truth: Path) -> None:
-    """Note beside the metadata where the truth is, so that ``gebox check`` finds it."""
-    stored, place = recorded(metadata), str(truth.resolve())
-    if stored.get("truth") != place:
-        write_yaml(metadata / RECORD, {**stored, "truth": place}, comment=REMARK)
+    """Note beside the metadata where the truth is, unless it is where ``gebox check`` looks anyway."""
+    place, stored = truth.resolve(), recorded(metadata)
+    usual = {folder.resolve() for folder in usual_places(metadata.resolve().parent)}
+    if place not in usual and stored.get("truth") != str(place):
+        write_yaml(metadata / RECORD, {**stored, "truth": str(place)}, comment=REMARK)
 
 
 def _weight(file: DaqFile) -> int:
@@ -137,6 +140,6 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     except ImportError:
         yield lambda amount: None
         return
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task("simulating", total=total)
         yield lambda amount: bar.advance(task, amount)
