@@ -53,7 +53,7 @@ def calibrate(source: Path, table: str, config: Mapping[str, Any], target: Path,
     from pygama.hit import build_hit
 
     build_hit(str(source), str(target), lh5_tables_config={table: dict(config)}, wo_mode="of", buffer_len=BUFFER)
-    written = table.replace("dsp", "hit")
+    written = table.replace("/dsp", "/hit")  # as build_hit names it: a table without a channel keeps its name
     if written != name:
         _rename(target, written, name)
 
