@@ -45,7 +45,7 @@ class CycleFolder:
     @property
     def frozen(self) -> bool:
         """Whether ``dataprod freeze`` has closed it."""
-        return (self.root / FROZEN / "manifest.sha256").is_file()
+        return (self.root / FROZEN / "frozen.json").is_file()
 
     @property
     def locked(self) -> bool:

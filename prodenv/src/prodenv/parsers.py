@@ -134,6 +134,8 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         Command("load-sw", "prodenv.load", "Load the software of a production cycle", _load_sw, open_ended=True),
         Command("list", "prodenv.verbs.list", "The cycles of the environment", verb_options.list_),
         Command("show", "prodenv.verbs.show", "One cycle in full", verb_options.show),
+        Command("verify", "prodenv.verbs.verify", "Whether the files of a cycle can be read and fit together", verb_options.verify),
+        Command("freeze", "prodenv.verbs.freeze", "Make a cycle read-only, with a manifest", verb_options.freeze),
     ]
 }
 """Every command by its verb."""

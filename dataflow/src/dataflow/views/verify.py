@@ -1,0 +1,139 @@
+"""``python -m dataflow.views.verify``: whether the LH5 files of a cycle can be read and fit together.
+
+Each file is read from end to end; within a key, every tier must have the rows of the tier that it was made from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from dataflow.plan import open_cycle
+from dataflow.plan.errors import UserError
+from dataflow.plan.inventory import files_below
+from dataflow.plan.paths import template_pattern
+from dataflow.plan.steps import STEPS
+
+from .lh5check import FileCheck, check_file, fit_together
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with a file.
+
+    Parameters
+    ----------
+    file
+        Path relative to the cycle.
+    problem
+        One sentence without the name of the file.
+    """
+
+    file: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was looked at, and what is wrong."""
+
+    files: int
+    bytes: int
+    findings: tuple[Finding, ...]
+
+
+Group = Mapping[str, str]
+"""The files of a key, relative to the cycle, by tier."""
+
+
+def groups_of(config: Path, experiment: str | None = None) -> tuple[Path, dict[str, Group]]:
+    """The folder of a cycle, and its LH5 files by key (or run) and tier."""
+    cycle = open_cycle(config, experiment)
+    found: dict[str, dict[str, str]] = {}
+    for step in STEPS:
+        if step.kind != "tier" or step.tier not in cycle.scheme.tiers or not cycle.makes(step):
+            continue
+        pattern = template_pattern(cycle.paths.tier(step.tier), cycle.scheme.fields)
+        for path in files_below(cycle.setup.path(step.name)):
+            name = cycle.paths.relative(Path(path))
+            match = pattern.fullmatch(name)
+            if match:
+                found.setdefault("-".join(match.groupdict().values()), {})[step.tier] = name
+    return cycle.setup.directory, dict(sorted(found.items()))
+
+
+def check_group(root: Path, group: Group, quick: bool) -> Report:
+    """Check the files of one key."""
+    checks: dict[str, FileCheck] = {}
+    findings, size = [], 0
+    for tier, name in group.items():
+        checks[tier] = check_file(root / name, tier, quick=quick)
+        size += checks[tier].size
+        findings += [Finding(name, problem) for problem in checks[tier].problems]
+    readable = {tier: check for tier, check in checks.items() if check.readable}
+    findings += [Finding(group[tier], problem) for tier, problem in fit_together(readable)]
+    return Report(len(group), size, tuple(findings))
+
+
+def check_all(root: Path, groups: Mapping[str, Group], *, jobs: int, quick: bool) -> Iterator[Report]:
+    """Check many keys in `jobs` processes. A file that kills the process that reads it is a finding."""
+    waiting = dict(groups)
+    try:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            running: dict[Future[Report], str] = {
+                pool.submit(check_group, root, group, quick): key for key, group in groups.items()
+            }
+            for future in as_completed(running):
+                report = future.result()
+                del waiting[running[future]]
+                yield report
+    except BrokenProcessPool:
+        yield from (_alone(root, group, quick) for group in waiting.values())
+
+
+def _alone(root: Path, group: Group, quick: bool) -> Report:
+    """Check each file of a key in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(check_group, root, group, quick).result()
+        except BrokenProcessPool:
+            name = next(iter(group.values()))
+            return Report(
+                len(group), 0, (Finding(name, "this or another file of the key kills the process that reads it"),)
+            )
+
+
+def joined(reports: Iterable[Report]) -> Report:
+    """One report of many, its findings sorted."""
+    all_ = list(reports)
+    findings = sorted((finding for report in all_ for finding in report.findings), key=lambda f: (f.file, f.problem))
+    return Report(sum(report.files for report in all_), sum(report.bytes for report in all_), tuple(findings))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the report as JSON; returns 1 if something is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m dataflow.views.verify", description="Check LH5 files of a cycle.")
+    parser.add_argument("--config", type=Path, required=True, help="config file of the cycle")
+    parser.add_argument("--setup", default=None, help="which setup of the file")
+    parser.add_argument("--jobs", type=int, default=1, help="number of processes (default: 1)")
+    parser.add_argument("--quick", action="store_true", help="structure and row counts only")
+    options = parser.parse_args(arguments)
+    try:
+        root, groups = groups_of(options.config, options.setup)
+    except UserError as error:
+        print(error.render(), file=sys.stderr)
+        return 2
+    report = joined(check_all(root, groups, jobs=max(1, options.jobs), quick=options.quick))
+    json.dump(asdict(report), sys.stdout)
+    return 1 if report.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""``dataprod verify CYCLE``: whether the files are what they were, can be read, and fit together."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dataflow.plan.config import Setup
+from dataflow.plan.errors import UserError as PlanError
+from dataflow.plan.execenv import wrap
+from dataflow.plan.textfile import read as read_text_file
+from prodenv import manifest
+from prodenv.cycles import FROZEN, CycleFolder, find_cycle
+from prodenv.errors import WorkFailed
+from prodenv.manifest import entries_of
+from prodenv.outputs import contents_of
+from prodenv.render import print_json, print_table, size_text
+from prodenv.verbs.freeze import links_of, software_of
+
+_AGAIN = "remove it and run again: it is made again from its inputs"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file with which something is wrong, and what to do about it."""
+
+    file: str
+    problem: str
+    mend: str = _AGAIN
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One kind of check: how much was looked at, and in what time."""
+
+    what: str
+    files: int
+    bytes: int
+    seconds: float
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check a cycle; returns 1 if something is wrong."""
+    cycle = find_cycle(options.cycle)
+    setup = contents_of(cycle, options.setup).setup
+    jobs = options.jobs or os.cpu_count() or 1
+    problems: list[Problem] = []
+    done: list[Checked] = []
+    if cycle.frozen and not options.no_manifest:
+        done.append(_manifest(cycle, setup, jobs, problems))
+    done.append(_parameters(cycle, options.setup, problems))
+    done.append(_lh5(cycle, options, jobs, setup, problems))
+    problems.sort(key=lambda problem: (problem.file, problem.problem))
+    if options.json:
+        checks = [asdict(check) for check in done]
+        print_json({"cycle": cycle.name, "checks": checks, "problems": [asdict(problem) for problem in problems]})
+    else:
+        _print(cycle, done, problems)
+    return 1 if problems else 0
+
+
+def _manifest(cycle: CycleFolder, setup: Setup, jobs: int, problems: list[Problem]) -> Checked:
+    """Compare the files with the manifest of the frozen cycle."""
+    begin = time.monotonic()
+    wanted = manifest.read(cycle.root / FROZEN / manifest.NAME)
+    entries = list(entries_of(cycle.root, software_of(setup)))
+    files = {entry.name: entry.path for entry in entries if entry.hashed}
+    links = {entry.name: entry.link for entry in entries if entry.link}
+    common = {name: files[name] for name in sorted(wanted.keys() & files.keys())}
+    found = manifest.hash_all(common, jobs)
+    restore = "the cycle is frozen: bring the file back from a copy"
+    problems += [
+        Problem(name, "is not what it was when the cycle was frozen", restore)
+        for name in common
+        if found[name] != wanted[name]
+    ]
+    problems += [
+        Problem(name, "is gone since the cycle was frozen", restore) for name in sorted(wanted.keys() - files.keys())
+    ]
+    problems += [
+        Problem(name, "is new since the cycle was frozen", "move it away")
+        for name in sorted(files.keys() - wanted.keys())
+    ]
+    problems += [
+        Problem(name, f"led to {target!r} when the cycle was frozen, not to {links.get(name, 'anything')!r}", restore)
+        for name, target in sorted(links_of(cycle).items())
+        if links.get(name) != target
+    ]
+    size = sum(Path(path).stat().st_size for path in common.values())
+    return Checked("manifest", len(common), size, time.monotonic() - begin)
+
+
+def _parameters(cycle: CycleFolder, experiment: str | None, problems: list[Problem]) -> Checked:
+    """Read the parameter files."""
+    begin = time.monotonic()
+    outputs = [
+        output for output in contents_of(cycle, experiment).outputs() if output.path.endswith((".yaml", ".json"))
+    ]
+    size = 0
+    for output in outputs:
+        path = cycle.root / output.path
+        try:
+            size += path.stat().st_size
+            read_text_file(path)
+        except OSError as slip:
+            problems.append(Problem(output.path, f"it cannot be read: {slip.strerror}"))
+        except PlanError as slip:
+            problems.append(Problem(output.path, slip.message.removeprefix(str(path)).lstrip(": ")))
+    return Checked("parameters", len(outputs), size, time.monotonic() - begin)
+
+
+def _lh5(cycle: CycleFolder, options: argparse.Namespace, jobs: int, setup: Setup, problems: list[Problem]) -> Checked:
+    """Read the LH5 files with the software of the cycle."""
+    begin = time.monotonic()
+    words = ["--config", str(cycle.config), "--jobs", str(jobs)]
+    words += ["--setup", options.setup] if options.setup else []
+    words += ["--quick"] if options.quick else []
+    report = ask(setup, "dataflow.views.verify", words)
+    problems += [Problem(finding["file"], finding["problem"]) for finding in report["findings"]]
+    return Checked("LH5 files", report["files"], report["bytes"], time.monotonic() - begin)
+
+
+def ask(setup: Setup, module: str, words: list[str]) -> Any:
+    """The JSON document that a module of the dataflow prints when it is run with the software of the cycle.
+
+    Raises
+    ------
+    WorkFailed
+        If there is no software, or the module fails.
+    """
+    python = setup.path("install") / "bin" / "python"
+    if not os.path.lexists(python):
+        raise WorkFailed(
+            f"no software is installed in {setup.path('install')}", hint=f"run dataprod-install-sw {setup.file}"
+        )
+    argv, environ = wrap(setup, [str(python), "-P", "-m", module, *words], os.environ)
+    try:
+        done = subprocess.run(argv, env=environ, cwd=setup.directory, capture_output=True, text=True, errors="replace")
+        return json.loads(done.stdout)
+    except OSError as slip:
+        raise WorkFailed(f"cannot run {argv[0]}: {slip.strerror}") from None
+    except ValueError:
+        lines = "\n  ".join(done.stderr.strip().splitlines()[-10:])
+        raise WorkFailed(f"{module} failed (exit code {done.returncode})\n  {lines}") from None
+
+
+def _print(cycle: CycleFolder, done: list[Checked], problems: list[Problem]) -> None:
+    print_table(("checked", "files", "size", "speed"), _lines(done), right="files size speed")
+    if problems:
+        for mend in sorted({problem.mend for problem in problems}):
+            print("\n".join(f"{each.file}: {each.problem}" for each in problems if each.mend == mend))
+            print(f"  → {mend}")
+        print(f"{cycle.name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
+    else:
+        print(
+            f"{cycle.name}: all is well"
+            + ("" if cycle.frozen else "; it is not frozen, so there is no manifest to compare with")
+        )
+
+
+def _lines(done: list[Checked]) -> Iterator[tuple[object, ...]]:
+    for check in done:
+        yield check.what, check.files, size_text(check.bytes), f"{size_text(check.bytes / max(check.seconds, 1e-3))}/s"

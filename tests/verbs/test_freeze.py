@@ -1,0 +1,127 @@
+"""``dataprod freeze``: read-only, with a manifest that anybody can check."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from prodenv import manifest
+
+from .conftest import Box, Snapshot
+
+
+def frozen(box: Box) -> Path:
+    root = box.cycle().root
+    box.ok("freeze", "cycles/v01")
+    return root
+
+
+def test_nothing_of_a_frozen_cycle_may_be_written(box: Box) -> None:
+    root = frozen(box)
+    paths = [root, *(root / name for name in ("config.json", "inputs", "generated/tier/raw/cal"))]
+    paths += (root / "generated").rglob("*.lh5")
+    assert [path for path in paths if path.stat().st_mode & 0o222] == []
+
+
+def test_the_manifest_is_one_of_sha256sum(box: Box) -> None:
+    root = frozen(box)
+    done = subprocess.run(["sha256sum", "--check", "--strict", "frozen/manifest.sha256"], cwd=root, capture_output=True)
+    assert done.returncode == 0
+    files = manifest.read(root / "frozen/manifest.sha256")
+    assert {"config.json", "inputs/datasets/statuses/always.yaml"} <= files.keys()
+    assert len([name for name in files if name.endswith(".lh5")]) == 15
+    assert not any(name.startswith("software/python/install") for name in files)
+
+
+def test_the_citation_says_what_it_is(box: Box) -> None:
+    text = (frozen(box) / "frozen/CITATION.txt").read_text()
+    for part in ("cycles/v01", "l200", "3 files of 3 runs", "Workflow:", "Metadata:", "Software:", "Manifest:"):
+        assert part in text
+
+
+def test_thawing_gives_back_exactly_the_permissions_there_were(box: Box, snapshot: Snapshot) -> None:
+    root = box.cycle().root
+    (root / "inputs/shared.yaml").write_text("{}")
+    (root / "inputs/shared.yaml").chmod(0o664)
+    before = snapshot(root)
+    box.ok("freeze", "cycles/v01")
+    assert snapshot(root) != before
+    box.ok("freeze", "cycles/v01", "--thaw")
+    assert snapshot(root) == before
+
+
+def test_a_dry_run_changes_nothing(box: Box, snapshot: Snapshot) -> None:
+    root = box.cycle().root
+    before = snapshot(root)
+    assert "would" in box.ok("freeze", "cycles/v01", "--dry-run")
+    assert snapshot(root) == before
+
+
+def test_a_freeze_that_was_killed_is_finished_by_the_next_with_the_first_permissions(box: Box) -> None:
+    root = frozen(box)
+    first = json.loads((root / "frozen/frozen.json").read_text())["modes"]
+    (root / "frozen/manifest.sha256").unlink()  # as if it had been killed while it was hashing
+    box.ok("freeze", "cycles/v01")
+    assert json.loads((root / "frozen/frozen.json").read_text())["modes"] == first
+
+
+def test_freezing_twice_and_thawing_what_is_not_frozen_are_refused(box: Box) -> None:
+    frozen(box)
+    done = box.dataprod("freeze", "cycles/v01")
+    assert (done.returncode, "frozen already" in done.stderr) == (2, True)
+    box.ok("freeze", "cycles/v01", "--thaw")
+    done = box.dataprod("freeze", "cycles/v01", "--thaw")
+    assert (done.returncode, done.stderr) == (2, "error: cycles/v01 is not frozen\n")
+
+
+def test_what_links_lead_to_keeps_its_permissions(box: Box, tmp_path: Path) -> None:
+    root = box.cycle().root
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("mine")
+    (root / "inputs/folder").symlink_to(outside)
+    (root / "inputs/file").symlink_to(outside / "file")
+    modes = [path.stat().st_mode for path in (outside, outside / "file")]
+    box.ok("freeze", "cycles/v01")
+    box.ok("freeze", "cycles/v01", "--thaw")
+    assert [path.stat().st_mode for path in (outside, outside / "file")] == modes
+
+
+def test_thawing_does_not_follow_a_link_that_took_the_place_of_a_folder(box: Box, tmp_path: Path) -> None:
+    root = frozen(box)
+    outside = tmp_path / "outside"
+    shutil.copytree(root / "inputs/datasets", outside)
+    (outside / "statuses").chmod(0o500)
+    root.chmod(0o755)
+    (root / "inputs").chmod(0o755)
+    shutil.rmtree(root / "inputs/datasets")
+    (root / "inputs/datasets").symlink_to(outside)
+    box.ok("freeze", "cycles/v01", "--thaw")
+    assert (outside / "statuses").stat().st_mode & 0o777 == 0o500
+
+
+def test_a_running_cycle_is_not_frozen(box: Box) -> None:
+    (box.cycle().root / ".snakemake/locks").mkdir(parents=True)
+    (box.env.root / "cycles/v01/.snakemake/locks/0.input.lock").touch()
+    done = box.dataprod("freeze", "cycles/v01")
+    assert (done.returncode, "Snakemake is working" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "with space", "line\nbreak", "back\\slash", "\\n", "a\\\nb\r", "trap  gap", "ü"]
+)
+def test_every_name_survives_the_manifest(name: str) -> None:
+    text = manifest.text_of({name: "0" * 64, "other": "1" * 64})
+    assert manifest.parsed(text) == {name: "0" * 64, "other": "1" * 64}
+
+
+def test_names_that_are_no_text_survive_too(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.dat")
+    (tmp_path / name).write_bytes(b"x")
+    (entry,) = manifest.entries_of(tmp_path)
+    assert manifest.parsed(manifest.text_of(manifest.hash_all({entry.name: entry.path}))).keys() == {name}
