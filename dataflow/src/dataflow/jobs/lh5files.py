@@ -112,6 +112,7 @@ def join_shards(shards: Sequence[Path], target: Path) -> None:
                     out.attrs[name] = value
                 for name in source:
                     _copy(source, name, out)
+        _name_members(out)
 
 
 LIBVER = ("earliest", "v110")
@@ -124,6 +125,13 @@ def _copy(source: h5py.File, name: str, out: h5py.File) -> None:
         return
     for child in source[name]:
         source.copy(f"{name}/{child}", out[name])
+    _name_members(out[name])
+
+
+def _name_members(group: h5py.Group) -> None:
+    """Let the datatype of a struct name all its members: the shards know only their own."""
+    if str(group.attrs.get("datatype", "")).startswith("struct"):
+        group.attrs["datatype"] = f"struct{{{','.join(group)}}}"
 
 
 def annotate(path: Path, table: str = "/", **attributes: str) -> None:
