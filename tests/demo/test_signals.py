@@ -99,8 +99,10 @@ def survival(table: np.ndarray, detector: int, line: float, cut: float) -> tuple
 
 
 def test_pulse_shapes_separate_single_from_multi_site_events(high: tuple[Experiment, np.ndarray]) -> None:
-    """A/E at 90 % of the double escape peak: LEGEND-200's p03 r000 in legend-testdata gives 10.6 % (single escape) and
-    12.9 % (full energy); Agostini et al., Eur. Phys. J. C 73 (2013) 2583 give 5 to 15 % for GERDA's BEGe detectors."""
+    """Cut at 90 % of the double escape peak.
+
+    LEGEND-200's p03 r000 in legend-testdata keeps 10.6 % of the single escape peak and 12.9 % of the full energy peak.
+    """
     experiment, table = high
     left = {1592.513: [0, 0], 1620.50: [0, 0], 2103.512: [0, 0], 2614.511: [0, 0]}
     for index, detector in enumerate(experiment.layout.detectors):
