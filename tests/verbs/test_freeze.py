@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from prodenv import manifest
+from prodenv.holder import forget, record
 
 from .conftest import Box, Snapshot
 
@@ -105,11 +106,16 @@ def test_thawing_does_not_follow_a_link_that_took_the_place_of_a_folder(box: Box
     assert (outside / "statuses").stat().st_mode & 0o777 == 0o500
 
 
-def test_a_running_cycle_is_not_frozen(box: Box) -> None:
-    (box.cycle().root / ".snakemake/locks").mkdir(parents=True)
-    (box.env.root / "cycles/v01/.snakemake/locks/0.input.lock").touch()
+def test_a_cycle_that_somebody_works_on_is_not_frozen(box: Box) -> None:
+    root = box.cycle().root
+    record(root, os.getpid())
     done = box.dataprod("freeze", "cycles/v01")
-    assert (done.returncode, "Snakemake is working" in done.stderr) == (2, True)
+    assert (done.returncode, f"process {os.getpid()} on" in done.stderr) == (1, True)
+    forget(root, os.getpid())
+    (root / ".snakemake/locks").mkdir(parents=True)
+    (root / ".snakemake/locks/0.input.lock").touch()
+    done = box.dataprod("freeze", "cycles/v01")
+    assert (done.returncode, "was interrupted" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,18 @@ class CycleFolder:
         return (self.root / FROZEN / "frozen.json").is_file()
 
     @property
-    def locked(self) -> bool:
-        """Whether Snakemake holds its lock, or died with it."""
-        folder = self.root / ".snakemake" / "locks"
-        return folder.is_dir() and any(folder.iterdir())
+    def running(self) -> bool:
+        """Whether a living process works on it."""
+        from prodenv.holder import holder_of
+
+        return holder_of(self.root) is not None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Snakemake's lock is there and the one who took it is not."""
+        from prodenv.holder import is_locked
+
+        return is_locked(self.root) and not self.running
 
     def refuse_frozen(self, what: str) -> None:
         """Refuse to change a frozen cycle.
@@ -66,17 +74,25 @@ class CycleFolder:
                 f"{self.name} is frozen: no {what}", hint=f"to open it again: {command('freeze', self)} --thaw"
             )
 
-    def refuse_running(self) -> None:
-        """Refuse to work on a cycle while Snakemake does.
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Work on the cycle while nobody else does.
 
         Raises
         ------
-        UserError
-            If Snakemake's lock is there.
+        WorkFailed
+            If somebody does; the sentence names the process.
         """
-        if self.locked:
-            hint = "wait for it to finish; if none is running any more, `snakemake --unlock` removes the lock"
-            raise UserError(f"Snakemake is working in {self.name}", hint=hint)
+        from prodenv.holder import RECORD, forget, record, refuse_living
+
+        refuse_living(self.root)
+        record(self.root, os.getpid())
+        try:
+            yield
+        finally:
+            forget(self.root, os.getpid())
+            with contextlib.suppress(OSError):
+                (self.root / RECORD).parent.rmdir()  # if it was made for the record only
 
 
 def command(verb: str, cycle: CycleFolder) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,22 @@ def users_of(cycle: CycleFolder) -> list[CycleFolder]:
         if cycle.name in parents_of(other, setup):
             users.append(other)
     return users
+
+
+def files_used(cycle: CycleFolder) -> Callable[[str], str]:
+    """A function that tells which cycle uses a file of this one (a real path): its name, or an empty text."""
+    links: dict[str, str] = {}
+    folders: list[tuple[str, str]] = []
+    for user in users_of(cycle):
+        contents = contents_of(user)
+        for output in contents.outputs():
+            if output.link:
+                links[os.path.realpath(user.root / output.path)] = user.name
+        for name, path in contents.setup.paths.items():
+            if name.startswith(SHARED) and not path.is_relative_to(user.root):
+                folders.append((os.path.realpath(path) + os.sep, user.name))
+
+    def user_of(path: str) -> str:
+        return links.get(path) or next((name for folder, name in folders if path.startswith(folder)), "")
+
+    return user_of

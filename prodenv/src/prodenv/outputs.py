@@ -101,7 +101,9 @@ class Contents:
             for step, kind, pattern in forms:
                 match = pattern.fullmatch(name)
                 if match:
-                    yield _output(entry, name, step, kind, match.groupdict())
+                    found = match.groupdict()
+                    fields = {field: found[field] for field in self.scheme.names if field in found}
+                    yield _output(entry, name, step, kind, fields)
                     break
 
 

@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         _announce(cycle, entries)
         return 0
-    freeze(cycle, contents, entries, options.jobs)
+    with cycle.held():
+        freeze(cycle, contents, entries, options.jobs)
     print((cycle.root / FROZEN / CITATION).read_text(encoding="utf-8"), end="")
     print(f"frozen: {cycle.name}; to check it: {command('verify', cycle)}")
     return 0
@@ -55,7 +56,8 @@ def software_of(setup: Setup) -> tuple[Path, Path]:
 def _refuse(cycle: CycleFolder) -> None:
     if cycle.frozen and (cycle.root / FROZEN / manifest.NAME).is_file():
         raise UserError(f"{cycle.name} is frozen already", hint=f"to check it: {command('verify', cycle)}")
-    cycle.refuse_running()
+    if cycle.interrupted:
+        raise UserError(f"{cycle.name} was interrupted while it was running", hint="run it to its end before")
 
 
 def _announce(cycle: CycleFolder, entries: list[Entry]) -> None:

@@ -13,7 +13,7 @@ from prodenv.outputs import contents_of
 from prodenv.render import coloured, print_json, print_table, size_text
 from prodenv.sizes import size_of
 
-_COLOURS = {"running": "green", "frozen": "cyan", "broken": "red", "no software": "yellow"}
+_COLOURS = {"running": "green", "interrupted": "yellow", "frozen": "cyan", "broken": "red", "no software": "yellow"}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,11 +51,13 @@ def _read(cycle: CycleFolder) -> dict[str, Any]:
 
 
 def state(cycle: CycleFolder, has_software: bool) -> str:
-    """``frozen``, ``running`` (Snakemake holds its lock), ``no software``, ``ready``."""
+    """``frozen``, ``running``, ``interrupted`` (a dead Snakemake's lock is there), ``no software`` or ``ready``."""
     if cycle.frozen:
         return "frozen"
-    if cycle.locked:
+    if cycle.running:
         return "running"
+    if cycle.interrupted:
+        return "interrupted"
     return "ready" if has_software else "no software"
 
 
