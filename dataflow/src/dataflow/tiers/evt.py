@@ -208,9 +208,9 @@ def _operation(name: str, value: Mapping[str, Any], lists: Mapping[str, list[str
 
 
 def buffer_of(job: Job) -> int:
-    """Events in memory: the metadata's or the site's number, else the default."""
+    """Events in memory: the site's or the metadata's number, else the default."""
     own = (job.setup.settings.get("tier_evt") or {}).get("buffer_len")
-    return int(own or job.config.options.get("buffer_len") or BUFFER)
+    return int(own or job.config.options.get("buffer_len") or job.setup.options.get("evt_buffer_len") or BUFFER)
 
 
 def add_key(job: Job, path: Path, group: str) -> None:
