@@ -63,6 +63,11 @@ def test_perfect_parameters_agree(cycle: Path, capsys: pytest.CaptureFixture[str
         assert name in shown
 
 
+def test_pulls_are_drawn_on_demand(cycle: Path, tmp_path: Path) -> None:
+    assert main(["check", str(cycle), "--draw", str(tmp_path / "pulls.png")]) == 0
+    assert (tmp_path / "pulls.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_residuals_have_pulls(cycle: Path) -> None:
     found = check(cycle)
     assert len(found) == 4 * 7

@@ -80,6 +80,7 @@ def test_what_the_experiment_must_have_is_there(full: Experiment) -> None:
     assert set(ignored["unprocessable"] + ignored["removed"]) <= {file.key for file in full.files}
     assert len(found["datasets/cal_groupings.yaml"]) == 2
     assert found["datasets/run_override.yaml"]
+    assert len(found["dataprod/overrides/dsp/validity.yaml"]) == 3
     kinds = {detector.kind for detector in full.layout.detectors}
     assert kinds == {"icpc", "bege", "ppc", "coax"}
     assert sum(a.system == "spms" for a in full.layout.auxiliaries) == 4

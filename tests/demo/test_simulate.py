@@ -14,6 +14,7 @@ import yaml
 from gebox.acquisition import record
 from gebox.cli import main
 from gebox.experiment import Experiment, build
+from gebox.metadata.datasets import ignored
 from gebox.readout import events
 from gebox.simulate import simulate
 from gebox.truth import TABLE, Kind, file_path
@@ -93,6 +94,33 @@ def test_energy_of_sites_adds_up_to_that_of_hits(small: Experiment, simulated: P
         hits = table["hit_energy"]["flattened_data"][:][table["hit_kind"]["flattened_data"][:] != Kind.PULSER]
         sites = table["site_energy"]["flattened_data"][:]
     assert hits.sum() == pytest.approx(sites.sum(), rel=1e-5)
+
+
+def test_the_truth_of_a_pile_up_has_both_pulses() -> None:
+    experiment = build(seed=2)
+    first = next(file for file in experiment.files if file.datatype == "cal")
+    seen = 0
+    for triggered in events(experiment, replace(first, events=3000)):
+        for hit in triggered.happening.hits:
+            if hit.kind is Kind.PILE_UP:
+                seen += 1
+                assert hit.second_charge > 0
+                assert hit.second_start > hit.start + 1000
+    assert seen > 3
+
+
+def test_ignored_files_do_not_count(tmp_path: Path) -> None:
+    experiment = build(seed=2, preset="full", scale=0.01)
+    simulate(experiment, tmp_path / "daq", tmp_path / "truth", only="r001-cal")
+    truth = yaml.safe_load((tmp_path / "truth" / "l200-p03-r001-truth.yaml").read_text())
+    first, second = (
+        file for file in experiment.files if (file.period, file.run, file.datatype) == ("p03", "r001", "cal")
+    )
+    assert second.key in ignored(experiment)["unprocessable"]
+    with h5py.File(file_path(tmp_path / "truth", first)) as table:
+        rawids = table[TABLE]["hit_rawid"]["flattened_data"][:]
+    counted = {name: entry["calibration"]["traces"] for name, entry in truth["detectors"].items()}
+    assert counted["V01001A"] == int((rawids == 1104000).sum())
 
 
 def test_every_class_of_event_occurs() -> None:

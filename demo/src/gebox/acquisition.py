@@ -117,6 +117,8 @@ def note(truth: Record, triggered: Triggered, header: fcio.Event, read: set[int]
         hit_drift_time=[hit.drift for hit in hits],
         hit_start=[hit.start for hit in hits],
         hit_saturated=[int(hit.saturated) for hit in hits],
+        hit_second_charge=[hit.second_charge for hit in hits],
+        hit_second_start=[hit.second_start for hit in hits],
         site_rawid=[site[0] for site in sites],
         site_x=[site[1] for site in sites],
         site_y=[site[2] for site in sites],

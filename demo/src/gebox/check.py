@@ -23,6 +23,8 @@ POSITION_TOLERANCE = 0.1
 WIDTH_TOLERANCE = 0.06
 """Relative: a line's width depends on the filter and on how a tail is treated."""
 TAU_TOLERANCE = 0.005
+TWO_POLES_TOLERANCE = 0.1
+"""Relative: what one decay constant means where there are two."""
 COUNT_TOLERANCE = 0.05
 """Relative: hits in a shoulder of the line are signal or background, as the fit likes."""
 
@@ -211,8 +213,9 @@ def residuals(result: Result) -> list[Residual]:
     true, place = result.true, (result.period, result.run, result.detector)
     pz = result.dsp.get("pz") or {}
     tau = true["tau"]
+    loose = TWO_POLES_TOLERANCE if true.get("tau_fraction") else TAU_TOLERANCE
     found = [Residual(*place, "tau", nanoseconds(pz.get("tau1")) / 1e3, _error(nanoseconds(pz.get("tau1_err"))) / 1e3,
-                      tau / 1e3, TAU_TOLERANCE * tau / 1e3, "us", result.failure)]  # fmt: skip
+                      tau / 1e3, loose * tau / 1e3, "us", result.failure)]  # fmt: skip
     _, ecal = energy_results(result.hit)
     for line in LINES:
         fit, name = line_result(ecal, line), int(line)

@@ -52,6 +52,7 @@ def _check(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("cycle", type=Path, metavar="CYCLE", help="the folder of a production cycle")
     sub.add_argument("--truth", type=Path, metavar="DIR", help="the truth (default: as recorded in the metadata)")
     sub.add_argument("--limit", type=float, default=5.0, help="standard deviations that are too many (default: 5)")
+    sub.add_argument("--draw", type=Path, metavar="FILE", help="also draw all pulls into a PNG file")
     sub.set_defaults(run=run_check)
 
 
@@ -118,6 +119,10 @@ def run_check(arguments: argparse.Namespace) -> int:
 
     found = results(arguments.cycle, truth=arguments.truth)
     compared = [residual for result in found for residual in residuals(result)]
+    if arguments.draw:
+        from gebox.draw import draw_pulls
+
+        draw_pulls(compared, arguments.draw)
     return report(compared, counts(found), limit=arguments.limit)
 
 

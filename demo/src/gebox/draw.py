@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gebox import shape
+from gebox.check import Residual
 from gebox.experiment import Experiment
 from gebox.experiment.layouts import SAMPLING_NS
 from gebox.files import fcio
@@ -56,6 +57,23 @@ def draw(experiment: Experiment, out: Path, *, events: int = 4000, real: Path | 
     if real is not None:
         pictures["beside.png"] = beside(cal, phy, real)
     return [_save(figure, out / name) for name, figure in pictures.items()]
+
+
+def draw_pulls(residuals: list[Residual], path: Path) -> Path:
+    """Draw every pull by quantity, one symbol a run."""
+    quantities = list(dict.fromkeys(residual.quantity for residual in residuals))
+    runs = list(dict.fromkeys((residual.period, residual.run) for residual in residuals))
+    figure, axes = _figure(1, 1, (10, 5))
+    axis = axes[0, 0]
+    for number, run in enumerate(runs):
+        mine = [r for r in residuals if (r.period, r.run) == run]
+        places = [quantities.index(r.quantity) + 0.6 * number / len(runs) - 0.3 for r in mine]
+        axis.plot(places, [r.pull for r in mine], "o", ms=4, label=" ".join(run))
+    axis.set_xticks(range(len(quantities)), quantities, rotation=20)
+    axis.set_ylabel("pull")
+    axis.axhspan(-1, 1, alpha=0.15)
+    axis.legend()
+    return _save(figure, path)
 
 
 def sampled(experiment: Experiment, datatype: str, number: int) -> Sample:

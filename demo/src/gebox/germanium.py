@@ -106,6 +106,7 @@ class Germanium:
             # most early pulses that matter are within the trace
             low = low if after or rng.uniform(self.state) < 0.3 else -26_000.0
             self._pulse(other, hit.start + low + (high - low) * rng.uniform(self.state))
+            hit.second_charge, hit.second_start = other.charge, other.start
         if kind is Kind.NEGATIVE:
             self.steps[hit.detector] *= -1.0
         hit.kind = kind

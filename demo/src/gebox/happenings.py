@@ -28,7 +28,8 @@ MULTI_SITE_MM = 1.5
 class Hit:
     """One germanium detector in one event.
 
-    energy and places are what was deposited; charge, drift and start are filled in by the read-out.
+    energy and places are what was deposited; charge, drift and start are filled in by the read-out;
+    the second ones belong to a pile-up or a pulse before the trigger.
     """
 
     detector: int
@@ -38,6 +39,8 @@ class Hit:
     drift: float = 0.0
     start: float = 0.0
     saturated: bool = False
+    second_charge: float = 0.0
+    second_start: float = 0.0
     places: Floats = field(default_factory=lambda: np.zeros((0, 3)))
     energies: Floats = field(default_factory=lambda: np.zeros(0))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gebox.experiment import Experiment
 from gebox.experiment.model import DaqFile, Detector
+from gebox.metadata.datasets import ignored
 from gebox.truth import TABLE, Kind, file_path
 
 LINES = (583.187, 2614.511)
@@ -30,8 +31,9 @@ def lengths(table: h5py.Group, name: str) -> NDArray[np.int64]:
 
 
 def summarise(experiment: Experiment, truth: Path, files: list[DaqFile]) -> dict[str, Any]:
-    """Counts and widths by detector over the calibration files of a run that have been written."""
-    paths = [file_path(truth, file) for file in files if file.datatype == "cal"]
+    """Counts and widths by detector over the calibration files of a run that have been written and are not ignored."""
+    left_out = {key for keys in ignored(experiment).values() for key in keys}
+    paths = [file_path(truth, file) for file in files if file.datatype == "cal" and file.key not in left_out]
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("rawid", "kind", "energy", "charge")}
     for path in paths:
         if path.is_file():

@@ -80,6 +80,8 @@ UNITS = {
     "hit_charge": "keV",
     "hit_drift_time": "ns",
     "hit_start": "ns",
+    "hit_second_charge": "keV",
+    "hit_second_start": "ns",
     "site_energy": "keV",
     "site_x": "mm",
     "site_y": "mm",

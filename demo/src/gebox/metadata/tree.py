@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gebox.experiment import Experiment, save
+from gebox.experiment.constants import TWO_POLES
 from gebox.metadata import datasets, hardware
 from gebox.writing import write_yaml
 
@@ -75,4 +76,26 @@ def _dataprod(experiment: Experiment) -> dict[str, Any]:
     found[f"dataprod/config/{name}"] = {}
     for tier in OVERRIDDEN_TIERS:
         found[f"dataprod/overrides/{tier}/validity.yaml"] = [{**entry, "apply": []}]
+    if experiment.preset == "full":
+        found |= _override(experiment, found["dataprod/overrides/dsp/validity.yaml"])
     return found
+
+
+def _override(experiment: Experiment, validity: list[dict[str, Any]]) -> dict[str, Any]:
+    """Both decay constants of the detector with two of them, set by hand for one run."""
+    runs = {run: files[0] for run, files in experiment.runs().items()}
+    file, following = runs["p03", "r001"], runs["p03", "r002"]
+    detector = next(d for d in experiment.layout.detectors if d.name == TWO_POLES)
+    true = experiment.constants(detector, file)
+    name = f"cal/{file.period}/{file.run}/{file.key}-par_dsp-overwrite.yaml"
+    taus = {"tau1": f"{true.tau:.0f}*ns", "tau2": f"{true.tau_second:.0f}*ns", "frac": true.tau_fraction}
+    entry = {"category": "all", "mode": "reset"}
+    timeline = [
+        *validity,
+        {"valid_from": datasets.stamp(file), **entry, "apply": [name]},
+        {"valid_from": datasets.stamp(following), **entry, "apply": []},
+    ]
+    return {
+        "dataprod/overrides/dsp/validity.yaml": timeline,
+        f"dataprod/overrides/dsp/{name}": {detector.name: {"pz": taus}},
+    }
