@@ -137,6 +137,7 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         Command("verify", "prodenv.verbs.verify", "Whether the files of a cycle can be read and fit together", verb_options.verify),
         Command("freeze", "prodenv.verbs.freeze", "Make a cycle read-only, with a manifest", verb_options.freeze),
         Command("clean", "prodenv.verbs.clean", "Put files of a cycle aside, to have them made again", verb_options.clean),
+        Command("doctor", "prodenv.verbs.doctor", "What is wrong with the environment or a cycle, and what mends it", verb_options.doctor),
     ]
 }
 """Every command by its verb."""

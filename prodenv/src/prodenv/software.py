@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     target = setup.path("install")
     with locked(target.parent / ".install.lock", "dataprod-install-sw"):
         refuse_foreign(target)
-        if options.if_changed and _is_installed(setup):
+        if options.if_changed and is_installed(setup):
             print(f"up to date: {target}")
             return 0
         if options.remove:
@@ -93,7 +93,7 @@ def _request(setup: Setup) -> str:
     return numba_cache.key_of({"t": texts, "c": checkouts, "e": engine, "v": dict(setup.pkg_versions)})
 
 
-def _is_installed(setup: Setup) -> bool:
+def is_installed(setup: Setup) -> bool:
     """Whether the environment is there, works at its place, and was made from the same request."""
     marker = setup.path("install") / MARKER
     same = marker.is_file() and marker.read_text(encoding="utf-8").strip() == _request(setup)

@@ -1,0 +1,156 @@
+"""What may be wrong with a cycle, and the command that mends it. Nothing is changed here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from dataflow.plan.config import Setup, read_config
+from dataflow.plan.cycle import Cycle
+from dataflow.plan.errors import UserError as PlanError
+from dataflow.plan.execenv import wrap
+from prodenv.cycles import CycleFolder, command
+from prodenv.derived import parent_of, record_of
+from prodenv.errors import UserError
+from prodenv.health import BAD, OK, WARNING, Finding, disk
+from prodenv.manifest import NAME, entries_of
+from prodenv.software import is_installed, lock_of
+from prodenv.sources import state
+
+MOST = 10
+"""As many findings of a kind are shown."""
+_PART = "-part"
+
+
+def examine(cycle: CycleFolder, experiment: str | None = None) -> Iterator[Finding]:
+    """Look at a cycle. If its configuration cannot be read, at nothing else."""
+    try:
+        setup = read_config(cycle.config, experiment)
+    except PlanError as slip:
+        yield Finding("configuration", BAD, slip.message, slip.hint)
+        return
+    yield Finding("configuration", OK, f"{cycle.config} is the setup {setup.experiment}")
+    yield from _sources(setup)
+    yield from _software(setup)
+    yield from _metadata(setup)
+    yield from _state(cycle)
+    yield from _files(cycle, setup)
+    yield disk(cycle.root)
+
+
+def _sources(setup: Setup) -> Iterator[Finding]:
+    for name, file in (("dataflow", "Snakefile"), ("inputs", "")):
+        folder = setup.path(name)
+        if not (folder / file).exists():
+            mend = f"bring it back, or change paths.{name} in {setup.file}"
+            yield Finding("configuration", BAD, f"there is no {folder / file}", mend)
+        else:
+            found = state(folder)
+            revision = found.get("revision", "")[:12] or "not under version control"
+            yield Finding("configuration", OK, f"{name}: {revision}{' with changes' if found.get('dirty') else ''}")
+
+
+def _software(setup: Setup) -> Iterator[Finding]:
+    install = setup.path("install")
+    mend = f"dataprod-install-sw {shlex.quote(str(setup.file))}"
+    if not os.path.lexists(install / "bin" / "python"):
+        yield Finding("software", BAD, f"nothing is installed in {install}", mend)
+        return
+    said = _try(setup, install / "bin" / "python")
+    if said:
+        yield Finding("software", BAD, f"the installed software does not work: {said}", mend)
+    if not lock_of(setup).is_file():
+        yield Finding("software", WARNING, f"there is no {lock_of(setup)}: nobody knows what is installed", mend)
+        return
+    try:
+        current = is_installed(setup)
+    except (UserError, OSError) as slip:
+        yield Finding("software", BAD, str(slip), mend)
+        return
+    what = "the software is what the configuration asks for"
+    other = "the configuration, the lock or a checkout has changed since the software was installed"
+    yield Finding("software", OK, what) if current else Finding("software", WARNING, other, mend)
+
+
+def _try(setup: Setup, python: Path) -> str:
+    """What the installed interpreter complains about, or an empty text."""
+    try:
+        argv, environ = wrap(setup, [str(python), "-P", "-c", "import dataflow, h5py, lgdo"], os.environ)
+        done = subprocess.run(argv, env=environ, cwd=setup.directory, capture_output=True, text=True, errors="replace")
+    except OSError as slip:
+        return f"cannot run {slip.filename}: {slip.strerror}"
+    except PlanError as slip:
+        return slip.message
+    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    return lines[-1] if done.returncode else ""
+
+
+def _metadata(setup: Setup) -> Iterator[Finding]:
+    """Plan one file of each run, which reads all metadata that matters."""
+    try:
+        cycle = Cycle(setup)
+        runs = cycle.runs
+    except PlanError as slip:
+        yield Finding("metadata", BAD, slip.message, slip.hint)
+        return
+    problems: dict[str, str] = {}
+    for keys in runs.values():
+        for step in cycle.steps:
+            if step.kind == "tier":
+                try:
+                    cycle.job(step.name, keys[0])
+                except PlanError as slip:
+                    problems.setdefault(slip.message, slip.hint)
+    for message, hint in list(problems.items())[:MOST]:
+        yield Finding("metadata", BAD, message, hint)
+    if not runs:
+        yield Finding(
+            "metadata",
+            WARNING,
+            f"there are no data in {setup.path('tier_daq')}",
+            "put DAQ files there, or change paths.tier_daq",
+        )
+    elif not problems:
+        yield Finding("metadata", OK, f"all {len(runs)} runs can be planned")
+
+
+def _state(cycle: CycleFolder) -> Iterator[Finding]:
+    if cycle.interrupted:
+        mend = f"{command('run', cycle)} TARGET goes on where it stopped"
+        yield Finding("state", WARNING, "a run was interrupted: the lock of a dead Snakemake is there", mend)
+    if cycle.frozen and not (cycle.root / "frozen" / NAME).is_file():
+        yield Finding("state", BAD, "the cycle was not frozen to the end: it has no manifest", command("freeze", cycle))
+    if record_of(cycle) and parent_of(cycle) is None:
+        yield Finding(
+            "state", BAD, f"the cycle that it uses is gone: {record_of(cycle).get('parent')}", "bring it back"
+        )
+
+
+def _files(cycle: CycleFolder, setup: Setup) -> Iterator[Finding]:
+    """Permissions, broken links, and what killed jobs left."""
+    unwritable, broken, parts = [], [], []
+    for entry in entries_of(cycle.root, (setup.path("install"), setup.path("cache"), setup.path("src"))):
+        if entry.link and not Path(entry.path).exists():
+            broken.append(entry.name)
+        elif entry.folder and not os.access(entry.path, os.W_OK | os.X_OK) and not cycle.frozen:
+            unwritable.append(entry.name)
+        elif Path(entry.name).name.startswith(".") and Path(entry.name).stem.endswith(_PART):
+            parts.append(entry.name)
+    quoted = shlex.quote(str(cycle.root))
+    yield from _listed(
+        "permissions", BAD, "you may not write in", unwritable, f"chmod -R u+rwX {quoted} (as their owner)"
+    )
+    yield from _listed("files", BAD, "a link that leads nowhere:", broken, "bring back what it leads to, or remove it")
+    yield from _listed("files", WARNING, "left behind by a killed job:", parts, f"{command('clean', cycle)} --failed")
+    if not (unwritable or broken or parts):
+        yield Finding("files", OK, "permissions and links are right, and nothing was left behind")
+
+
+def _listed(area: str, state: str, sentence: str, names: list[str], mend: str) -> Iterator[Finding]:
+    for name in names[:MOST]:
+        yield Finding(area, state, f"{sentence} {name}", mend)
+    if len(names) > MOST:
+        yield Finding(area, state, f"{sentence} {len(names) - MOST} more", mend)

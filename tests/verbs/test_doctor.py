@@ -1,0 +1,136 @@
+"""``dataprod doctor``: each ailment is named with the command that mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ..plan.conftest import Tree
+from .conftest import Box, Snapshot
+
+Ailment = Callable[[Tree], object]
+
+
+def findings(box: Box, *words: str) -> dict[str, tuple[str, str]]:
+    """State and mending command by sentence."""
+    done = box.dataprod("doctor", *words, "--json")
+    found = {each["what"]: (each["state"], each["mend"]) for each in json.loads(done.stdout)["findings"]}
+    assert done.returncode == any(state == "bad" for state, _ in found.values())
+    return found
+
+
+def finding(box: Box, text: str, *words: str) -> tuple[str, str]:
+    """State and mending command of the first sentence that holds the text."""
+    found = {what: rest for what, rest in findings(box, *words).items() if text in what}
+    assert found
+    return next(iter(found.values()))
+
+
+def test_a_missing_variable_is_named_with_the_command(box: Box) -> None:
+    assert finding(box, "PRODENV is not set") == ("warning", f"source '{box.env.root}/setup.sh'")
+
+
+def test_a_variable_that_misleads_is_named(box: Box) -> None:
+    done = box.env.run("dataprod", "doctor", "--json", environ={"NUMBA_CACHE_DIR": "/elsewhere"})
+    assert "unset NUMBA_CACHE_DIR" in done.stdout
+
+
+def test_missing_tools_are_named(box: Box) -> None:
+    assert finding(box, "snakemake is not in the tools") == ("bad", "prodenv-tools")
+
+
+def test_a_site_configuration_with_a_slip_is_named(box: Box) -> None:
+    (box.env.root / "site.yaml").write_text("sources: {metdata: x}")
+    assert finding(box, "metdata")[0] == "bad"
+
+
+def test_nothing_is_changed(box: Box, snapshot: Snapshot) -> None:
+    tree = box.cycle()
+    before = snapshot(tree.root)
+    findings(box, "cycles/v01")
+    assert snapshot(tree.root) == before
+
+
+def interrupted(tree: Tree) -> None:
+    tree.write(".snakemake/locks/0.input.lock")
+
+
+def left_behind(tree: Tree) -> None:
+    tree.write("generated/tier/dsp/.x-tier_dsp.host-4242-part.lh5")
+
+
+def broken_link(tree: Tree) -> None:
+    (tree.root / "generated/tier/dsp/gone.lh5").symlink_to("nowhere.lh5")
+
+
+def wrong_config(tree: Tree) -> None:
+    tree.write("config.json", '{"pahts": {}}')
+
+
+def no_software(tree: Tree) -> None:
+    (tree.root / "software/python/install/bin/python").unlink()
+
+
+def broken_software(tree: Tree) -> None:
+    tree.write("software/python/install/bin/python", "#!/bin/sh\necho ImportError: no h5py >&2\nexit 1\n")
+
+
+def no_map(tree: Tree) -> None:
+    tree.validity("hardware/configuration/channelmaps", {"valid_from": "20300101T000000Z", "apply": ["always.yaml"]})
+
+
+def no_data(tree: Tree) -> None:
+    for path in (tree.root / "generated").rglob("*.*"):
+        if path.is_file():
+            path.unlink()
+
+
+def nameless_data(tree: Tree) -> None:
+    tree.write("generated/tier/daq/run5.fcio")
+
+
+def half_frozen(tree: Tree) -> None:
+    tree.write("frozen/frozen.json", '{"modes": {}}')
+
+
+def no_parent(tree: Tree) -> None:
+    tree.write(".derived.json", '{"parent": "../gone"}')
+
+
+@pytest.mark.parametrize(
+    ("ailment", "text", "state", "mend"),
+    [
+        (interrupted, "a run was interrupted", "warning", "dataprod run cycles/v01 TARGET"),
+        (left_behind, "left behind by a killed job", "warning", "dataprod clean cycles/v01 --failed"),
+        (broken_link, "a link that leads nowhere: generated/tier/dsp/gone.lh5", "bad", "bring back"),
+        (wrong_config, "unknown key 'pahts'", "bad", "did you mean 'paths'"),
+        (no_software, "nothing is installed in", "bad", "dataprod-install-sw"),
+        (broken_software, "does not work: ImportError: no h5py", "bad", "dataprod-install-sw"),
+        (no_map, "nothing is valid at", "bad", "valid from 20300101T000000Z"),
+        (no_data, "there are no data in", "warning", "put DAQ files there"),
+        (nameless_data, "run5.fcio names no key", "bad", "a DAQ file is named"),
+        (half_frozen, "not frozen to the end", "bad", "dataprod freeze cycles/v01"),
+        (no_parent, "the cycle that it uses is gone: ../gone", "bad", "bring it back"),
+    ],
+)
+def test_ailments_of_a_cycle_are_named(box: Box, ailment: Ailment, text: str, state: str, mend: str) -> None:
+    ailment(box.cycle())
+    found = finding(box, text, "cycles/v01")
+    assert found[0] == state
+    assert mend in found[1]
+
+
+def test_a_healthy_cycle_has_no_bad_findings(box: Box) -> None:
+    box.cycle()
+    before = findings(box)
+    bad = {what for what, (state, _) in findings(box, "cycles/v01").items() if state == "bad" and what not in before}
+    assert bad == set()
+    assert "all 3 runs can be planned" in findings(box, "cycles/v01")
+
+
+def test_people_see_the_mending_command_too(box: Box, tmp_path: Path) -> None:
+    no_software(box.cycle())
+    assert "→ dataprod-install-sw" in box.dataprod("doctor", "cycles/v01").stdout
