@@ -1,10 +1,10 @@
 """How work fails.
 
-Exception
-├── UserError          (dataflow.plan.errors) a slip of the person: exit code 2
-└── WorkFailed         the data or the machine does not allow it: exit code 1
-    ├── BadInput       an input cannot be read, or does not hold what it must
-    └── NoSpace        the disk is full
+SentenceError            (dataflow.plan.errors)
+├── UserError            (dataflow.plan.errors) a slip of the person: exit code 2
+└── WorkFailed           the data or the machine does not allow it: exit code 1
+    ├── BadInput         an input cannot be read, or does not hold what it must
+    └── NoSpace          the disk is full
 """
 
 from __future__ import annotations
@@ -12,31 +12,13 @@ from __future__ import annotations
 import errno
 import os
 
+from dataflow.plan.errors import SentenceError
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class WorkFailed(Exception):
-    """The job cannot be done; one sentence says why.
-
-    Parameters
-    ----------
-    message
-        One sentence with the file or value concerned.
-    hint
-        The next thing to do, or an empty string.
-    """
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _again, (type(self), self.message, self.hint)
-
-    def render(self) -> str:
-        """The lines for the terminal: ``error: …`` and, where there is one, ``hint: …``."""
-        return f"error: {self.message}" + (f"\nhint: {self.hint}" if self.hint else "")
+class WorkFailed(SentenceError):
+    """The job cannot be done; one sentence says why."""
 
 
 class BadInput(WorkFailed):
@@ -45,10 +27,6 @@ class BadInput(WorkFailed):
 
 class NoSpace(WorkFailed):
     """The disk is full."""
-
-
-def _again(kind: type[WorkFailed], message: str, hint: str) -> WorkFailed:
-    return kind(message, hint=hint)
 
 
 def is_full_disk(error: BaseException) -> bool:

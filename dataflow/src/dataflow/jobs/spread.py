@@ -12,6 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from dataflow.plan.errors import SentenceError
+
 from .errors import WorkFailed, is_full_disk
 from .lostwrites import no_lost_writes
 
@@ -131,4 +133,4 @@ def _checked(outcome: Outcome[T]) -> Outcome[T]:
 def reason_of(error: BaseException) -> str:
     """One line that says what went wrong."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if isinstance(error, WorkFailed) else f"{type(error).__name__}: {text}"
+    return error.message if isinstance(error, SentenceError) else f"{type(error).__name__}: {text}"

@@ -1,14 +1,16 @@
 """What can go wrong through no fault of ours.
 
 Exception
-└── UserError          a slip of the person: printed as a sentence, exit code 2
+└── SentenceError        one sentence, and what to do next
+    ├── UserError        a slip of the person: exit code 2
+    └── WorkFailed       (dataflow.jobs.errors) the data or the machine does not allow it: exit code 1
 """
 
 from __future__ import annotations
 
 
-class UserError(Exception):
-    """Something that the user can put right: a wrong value, a missing file, an unknown name.
+class SentenceError(Exception):
+    """Something that a person shall read, without a traceback.
 
     Parameters
     ----------
@@ -26,6 +28,17 @@ class UserError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), self.message, self.hint)
+
     def render(self) -> str:
         """The lines for the terminal: ``error: …`` and, where there is one, ``hint: …``."""
         return f"error: {self.message}" + (f"\nhint: {self.hint}" if self.hint else "")
+
+
+class UserError(SentenceError):
+    """Something that the user can put right: a wrong value, a missing file, an unknown name."""
+
+
+def _again(kind: type[SentenceError], message: str, hint: str) -> SentenceError:
+    return kind(message, hint=hint)
