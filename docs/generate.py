@@ -31,7 +31,7 @@ from dataflow.plan.paths import Paths  # noqa: E402
 from dataflow.plan.scheme import BUILTIN, KeyScheme  # noqa: E402
 from dataflow.plan.stepconfig import DEFAULTS, OTHER_RULES, known_rules  # noqa: E402
 from dataflow.plan.steps import IF_CONFIGURED, STEPS, WITH_CHAINS, Step, calibrated_tiers, inputs_of  # noqa: E402
-from prodenv.parsers import COMMANDS, VARIABLES  # noqa: E402
+from prodenv.parsers import COMMANDS, VARIABLES, Command  # noqa: E402
 
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 OUT_OF_DATE = 3
@@ -67,7 +67,12 @@ def codes(values: Iterable[object]) -> str:
 
 def commands() -> str:
     """Every command of the production environment with its options."""
-    return "\n".join(_command(command.name, command.parser()) for command in COMMANDS.values())
+    return "\n".join(_command(name_of(command), command.parser()) for command in COMMANDS.values())
+
+
+def name_of(command: Command) -> str:
+    """How a command is called: by a file of its own in ``bin/``, or as a verb of ``dataprod``."""
+    return command.name if (ROOT / "bin" / command.name).is_file() else f"dataprod {command.verb}"
 
 
 def simulator() -> str:

@@ -68,9 +68,9 @@ def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("verb", list(COMMANDS))
-def test_a_command_and_its_options_are_documented(verb: str) -> None:
+def test_a_command_and_its_options_are_documented(verb: str, generate: ModuleType) -> None:
     command = COMMANDS[verb]
-    section = TEXTS["commands.md"].partition(f"### {command.name}\n")[2].partition("\n### ")[0]
+    section = TEXTS["commands.md"].partition(f"### {generate.name_of(command)}\n")[2].partition("\n### ")[0]
     assert section
     missing = [name for name in options_of(command.parser()) if f"`{name}" not in section]
     assert not missing
