@@ -210,57 +210,43 @@ def _value(content: dict[str, Any], *names: str) -> float:
 
 def residuals(result: Result) -> list[Residual]:
     """All quantities of one detector and run."""
-    true, place = result.true, (result.period, result.run, result.detector)
-    pz = result.dsp.get("pz") or {}
-    tau = true["tau"]
-    loose = TWO_POLES_TOLERANCE if true.get("tau_fraction") else TAU_TOLERANCE
-    found = [Residual(*place, "tau", nanoseconds(pz.get("tau1")) / 1e3, _error(nanoseconds(pz.get("tau1_err"))) / 1e3,
-                      tau / 1e3, loose * tau / 1e3, "us", result.failure)]  # fmt: skip
     _, ecal = energy_results(result.hit)
+    found = [_tau(result)]
     for line in LINES:
-        fit, name = line_result(ecal, line), int(line)
-        error = _error(_value(fit, "position_uncertainty"))
-        found.append(
-            Residual(
-                *place,
-                f"position {name}",
-                _value(fit, "position"),
-                error,
-                line,
-                POSITION_TOLERANCE,
-                "keV",
-                result.failure,
-            )
-        )
-        width = expected_width(true, line)
-        error = _error(_value(fit, "fwhm_err_in_kev"))
-        found.append(
-            Residual(
-                *place,
-                f"FWHM {name}",
-                _value(fit, "fwhm_in_kev"),
-                error,
-                width,
-                WIDTH_TOLERANCE * width,
-                "keV",
-                result.failure,
-            )
-        )
-        counts = float(true.get("calibration", {}).get(f"line_{name}", {}).get("counts", math.nan))
-        error = _error(_value(fit, "n_sig_err"))
-        found.append(
-            Residual(
-                *place,
-                f"counts {name}",
-                _value(fit, "n_sig"),
-                error,
-                counts,
-                COUNT_TOLERANCE * counts,
-                "",
-                result.failure,
-            )
-        )
+        found += _line(result, line, line_result(ecal, line))
     return found
+
+
+def _tau(result: Result) -> Residual:
+    """The decay constant in microseconds."""
+    pz, true = result.dsp.get("pz") or {}, result.true["tau"] * 1e-3
+    value, error = (nanoseconds(pz.get(name)) * 1e-3 for name in ("tau1", "tau1_err"))
+    loose = TWO_POLES_TOLERANCE if result.true.get("tau_fraction") else TAU_TOLERANCE
+    return _residual(result, "tau", (value, error), (true, loose * true), "us")
+
+
+def _line(result: Result, line: float, fit: dict[str, Any]) -> list[Residual]:
+    """Position, width and counts of a line."""
+    name = int(line)
+    position = _value(fit, "position"), _value(fit, "position_uncertainty")
+    width = _value(fit, "fwhm_in_kev"), _value(fit, "fwhm_err_in_kev")
+    counts = _value(fit, "n_sig"), _value(fit, "n_sig_err")
+    expected = expected_width(result.true, line)
+    number = float(result.true.get("calibration", {}).get(f"line_{name}", {}).get("counts", math.nan))
+    return [
+        _residual(result, f"position {name}", position, (line, POSITION_TOLERANCE), "keV"),
+        _residual(result, f"FWHM {name}", width, (expected, WIDTH_TOLERANCE * expected), "keV"),
+        _residual(result, f"counts {name}", counts, (number, COUNT_TOLERANCE * number), ""),
+    ]
+
+
+def _residual(
+    result: Result, quantity: str, found: tuple[float, float], true: tuple[float, float], unit: str
+) -> Residual:
+    """Put value and error beside truth and tolerance."""
+    place = (result.period, result.run, result.detector)
+    value, error = found
+    return Residual(*place, quantity, value, _error(error), *true, unit, result.failure)
 
 
 def _error(value: float) -> float:

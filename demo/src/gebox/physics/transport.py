@@ -155,6 +155,36 @@ def _index(energy: float) -> int:
 
 
 @compiled
+def _interact(
+    state: rng.State, tables: Materials, index: int, where: int, energy: float, direction: Floats
+) -> tuple[float, float, bool]:
+    """What a photon does in germanium (`where` not negative) or argon: energy left, energy kept, whether a pair."""
+    photo = tables.ge_photo[index] if where >= 0 else tables.ar_photo[index]
+    compton = tables.ge_compton[index] if where >= 0 else tables.ar_compton[index]
+    choice = rng.uniform(state)
+    if energy < CUT or choice < photo:
+        return energy, 0.0, False
+    if choice < photo + compton or energy < 2.0 * ELECTRON_MASS:
+        kept, cosine = scattered(state, energy)
+        turned(direction, cosine, 2.0 * math.pi * rng.uniform(state))
+        return energy - kept, kept, False
+    return energy - 2.0 * ELECTRON_MASS, 0.0, True
+
+
+@compiled
+def _annihilate(state: rng.State, place: Floats, direction: Floats, waiting: Floats, queue: int) -> int:
+    """Queue two 511 keV photons back to back; returns the length of the queue."""
+    isotropic(state, direction)
+    for sign in range(2):
+        if queue < waiting.shape[0]:
+            waiting[queue, :3] = place
+            waiting[queue, 3:6] = direction * (1.0 - 2.0 * sign)
+            waiting[queue, 6] = ELECTRON_MASS
+            queue += 1
+    return queue
+
+
+@compiled
 def fly(
     state: rng.State,
     world: Array,
@@ -195,26 +225,9 @@ def fly(
             where = locate(world.crystals, place)
             if where < 0 and rng.uniform(state) > tables.argon[index]:
                 continue
-            photo = tables.ge_photo[index] if where >= 0 else tables.ar_photo[index]
-            compton = tables.ge_compton[index] if where >= 0 else tables.ar_compton[index]
-            choice = rng.uniform(state)
-            left = energy
-            if energy < CUT or choice < photo:
-                energy = 0.0
-            elif choice < photo + compton or energy < 2.0 * ELECTRON_MASS:
-                energy, cosine = scattered(state, energy)
-                turned(direction, cosine, 2.0 * math.pi * rng.uniform(state))
-                left -= energy
-            else:
-                left -= 2.0 * ELECTRON_MASS
-                energy = 0.0
-                isotropic(state, direction)
-                for sign in range(2):
-                    if queue < 8:
-                        waiting[queue, :3] = place
-                        waiting[queue, 3:6] = direction * (1.0 - 2.0 * sign)
-                        waiting[queue, 6] = ELECTRON_MASS
-                        queue += 1
+            left, energy, pair = _interact(state, tables, index, where, energy, direction)
+            if pair:
+                queue = _annihilate(state, place, direction, waiting, queue)
             if where >= 0:
                 number = _deposit(found, number, world.crystals, where, place, left)
             else:
