@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,13 @@ STAND_IN = """\
 #!{python}
 import os, sys, time
 sys.path.insert(0, {source!r})
+from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.record import recorded
 from dataflow.plan import open_cycle
 assert sys.argv[1:3] == ["-m", "dataflow.jobs"], sys.argv
 step, options = sys.argv[3], dict(zip(sys.argv[4::2], sys.argv[5::2]))
-job = open_cycle(options["--config"]).job(step, options["--key"])
+cycle = open_cycle(options["--config"])
+job = cycle.job(step, options["--key"])
 for paths in job.inputs.values():
     for path in paths:
         assert path.is_file(), path
@@ -26,9 +30,13 @@ with open(job.setup.directory / "jobs.txt", "a") as stream:
     print(step, job.key, options["--threads"], os.environ.get("FLAVOUR", ""), file=stream)
 if f"{{step}} {{job.key}}" == os.environ.get("FAILING"):
     sys.exit("error: made to fail")
-for path in job.outputs.values():
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{{step}} {{job.key}}\\n")
+def work():
+    if f"{{step}} {{job.key}}" == os.environ.get("BROKEN"):
+        raise WorkFailed("made to break")
+    for path in job.outputs.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{{step}} {{job.key}}\\n")
+recorded(cycle, job, int(options["--threads"]), work)
 """
 
 
@@ -45,7 +53,7 @@ class Production:
 
     def __init__(self, tree: Tree, repository: Path) -> None:
         self.tree, self.root = tree, tree.root
-        (self.root / "dataflow").symlink_to(repository / "dataflow")
+        shutil.copytree(repository / "dataflow", self.root / "dataflow", ignore=shutil.ignore_patterns("__pycache__"))
         source = str(repository / "dataflow/src")
         python = tree.write("software/python/install/bin/python", STAND_IN.format(python=sys.executable, source=source))
         python.chmod(0o755)

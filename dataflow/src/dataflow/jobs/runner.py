@@ -15,11 +15,11 @@ from types import FrameType
 from typing import Protocol
 
 from dataflow.plan import open_cycle
-from dataflow.plan.errors import UserError
+from dataflow.plan.errors import SentenceError, UserError
 from dataflow.plan.model import Job
 
-from .errors import WorkFailed
 from .joblog import open_log
+from .record import recorded
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ[name] = "1"
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        job = open_cycle(options.config).job(options.step, options.key)
+        cycle = open_cycle(options.config)
+        job = cycle.job(options.step, options.key)
     except UserError as error:
         print(error.render(), file=sys.stderr)
         return 2
     handler = open_log(job.log, f"{options.step} {options.key}")
     try:
-        return _report(lambda: run(job, options.threads), job)
+        return _report(lambda: recorded(cycle, job, options.threads, lambda: run(job, options.threads)), job)
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
@@ -91,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
 def _report(work: Callable[[], None], job: Job) -> int:
     try:
         work()
-    except (UserError, WorkFailed) as error:
+    except SentenceError as error:
         log.error("%s", error.render(), exc_info=log.isEnabledFor(logging.DEBUG))
         print(f"{error.render()}\nlog: {job.log}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1

@@ -12,11 +12,12 @@ from . import parcatalog
 from .config import Setup, read_config
 from .errors import UserError
 from .inventory import Inventory, daq_format, scan
+from .lineage import Lineages
 from .metadata import Metadata
 from .model import Channel, Job, Key
 from .parcatalog import ParCatalog
 from .paths import Paths
-from .recipe import Recipes, digest
+from .recipe import digest
 from .scheme import KeyScheme, scheme_of
 from .stepconfig import StepConfig
 from .steps import BY_NAME, DAQ, STEPS, Step, inputs_of
@@ -44,7 +45,7 @@ class Cycle:
         self.paths = Paths(setup, self.scheme)
         self._jobs: dict[tuple[str, Key], Job] = {}
         self._par_folders: dict[str, Folder] = {}
-        self._recipes = Recipes(str(setup.directory))
+        self.lineages = Lineages(self)
         self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
 
     @cached_property
@@ -107,17 +108,16 @@ class Cycle:
 
     def recipe(self, step: str, key: str | Key) -> str:
         """The hash of everything that decides what a job makes, but for its inputs."""
-        job = self.job(step, key)
-        if BY_NAME[step].kind == "validity":
-            return digest(self.validity(BY_NAME[step].tier))
-        tiers = {role: role.removeprefix("par_") for role in job.overrides_of}
-        contents = {role: self.metadata.override_content(tier, job.key) for role, tier in tiers.items()}
-        return self._recipes.of(job, contents)
+        return digest(self.lineages.recipe(self.job(step, key)).own)
+
+    def lineage(self, step: str, key: Key) -> str:
+        """The hash of everything that decides what a job makes: its recipe and the lineages of its inputs."""
+        return self.lineages.wanted(step, key)
 
     def needs(self, step: str, key: Key) -> tuple[tuple[str, Key], ...]:
         """The jobs whose outputs are the inputs of a job, also those that another cycle has done."""
         kind = BY_NAME[step]
-        return tuple(origin for role in self.roles(kind) for origin in self._origins(kind, role, key))
+        return tuple(origin for role in self.roles(kind) for origin in self.origins(kind, role, key))
 
     def upstream(self, steps: Iterable[str]) -> frozenset[str]:
         """The names of steps and of all steps whose outputs they need, directly or not."""
@@ -251,10 +251,10 @@ class Cycle:
                 return self._foreign_pars(tier, key)
             if self.catalog.at(key) is None:
                 return self._no_pars(tier, key, self.catalog.first(key))
-        return tuple(self.output(name, each) for name, each in self._origins(step, role, key))
+        return tuple(self.output(name, each) for name, each in self.origins(step, role, key))
 
-    def _origins(self, step: Step, role: str, key: Key) -> list[tuple[str, Key]]:
-        """The steps and keys whose outputs an input role consists of."""
+    def origins(self, step: Step, role: str, key: Key) -> list[tuple[str, Key]]:
+        """The steps and keys whose outputs an input role consists of; none for what is no output of a step."""
         if role == DAQ:
             return []
         if role in _PARTS:

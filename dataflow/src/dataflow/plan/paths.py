@@ -42,6 +42,7 @@ class Paths:
     def __init__(self, setup: Setup, scheme: KeyScheme) -> None:
         self._setup, self._scheme = setup, scheme
         self._folders: dict[str, str] = {}
+        self._inside: dict[str, bool] = {}
 
     def folder(self, name: str) -> str:
         """The path called `name` in the configuration, with braces doubled so that it can stand in a template."""
@@ -57,7 +58,9 @@ class Paths:
 
     def inside(self, name: str) -> bool:
         """Whether the path called `name` lies in the cycle, so that the cycle makes its files."""
-        return self._setup.path(name).is_relative_to(self._setup.directory)
+        if name not in self._inside:
+            self._inside[name] = self._setup.path(name).is_relative_to(self._setup.directory)
+        return self._inside[name]
 
     def absolute(self, text: str) -> Path:
         """The path that a workflow file spells."""

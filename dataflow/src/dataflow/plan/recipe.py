@@ -1,7 +1,7 @@
-"""The recipe of an output as one hash: the resolved configuration of exactly the channels concerned.
+"""The recipe of an output, but for its inputs: the resolved configuration of exactly the channels concerned.
 
-Snakemake gets it as a rule parameter and re-makes an output whose recipe has changed. It holds contents only, no paths
-of the cycle, so that a cycle that was moved is still up to date.
+It holds contents only, no paths of the cycle, so that a cycle that was moved is still up to date. Parts that many jobs
+share, and all large ones, stand in a recipe as their hash; :meth:`Recipes.text` gives what is behind it.
 """
 
 from __future__ import annotations
@@ -9,33 +9,68 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from .code import Code
 from .model import Channel, Job
+from .packages import Software
+from .records import LENGTH
 from .stepconfig import NESTED
 from .steps import BY_NAME, Step
 
-UNIMPORTANT = frozenset({"logging"})
+UNIMPORTANT = frozenset({"logging", "buffer_len", "buffer_size", "block_width"})
 """Options that change nothing about the result."""
+PLOTTING = frozenset({"plot", "plots", "plot_options", "common_plots"})
+"""Settings of figures; they reach no parameter."""
+
+
+def normal_text(value: object, cycle: str = "") -> str:
+    """A nested value as text; the order of mappings and the cycle's folder in texts do not matter."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return text.replace(json.dumps(cycle, ensure_ascii=False)[1:-1], "$CYCLE") if cycle else text
 
 
 def digest(value: object, cycle: str = "") -> str:
-    """A hash of a nested value; the order of mappings and the cycle's folder in texts do not matter."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    if cycle:
-        text = text.replace(json.dumps(cycle, ensure_ascii=False)[1:-1], "$CYCLE")
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    """The hash of a nested value: the first 128 bits of the sha256 of its :func:`normal_text`."""
+    text = normal_text(value, cycle)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:LENGTH]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides about an output, but for its inputs.
+
+    Attributes
+    ----------
+    own
+        The recipe; large parts as their hashes.
+    parts
+        Those parts by hash.
+    """
+
+    own: Mapping[str, Any]
+    parts: Mapping[str, object]
 
 
 class Recipes:
-    """Computes recipes; what many jobs share is hashed once."""
+    """Computes recipes; what many jobs share is hashed once.
 
-    def __init__(self, cycle: str) -> None:
-        self._cycle = cycle
-        self._shared: dict[tuple[str, int, int], tuple[str, object]] = {}
-        self._pars: dict[int, tuple[str, object]] = {}
+    Parameters
+    ----------
+    cycle
+        Folder of the cycle.
+    code, software
+        What the steps are made of.
+    """
 
-    def of(self, job: Job, overrides: Mapping[str, Mapping[str, Any]]) -> str:
+    def __init__(self, cycle: str, code: Code, software: Software) -> None:
+        self._cycle, self._code, self._software = cycle, code, software
+        self._shared: dict[tuple[str, int, int], tuple[str, object, object]] = {}
+        self._pars: dict[tuple[int, int], tuple[str, object, object]] = {}
+        self._made: dict[str, Mapping[str, object]] = {}
+
+    def of(self, job: Job, overrides: Mapping[str, Mapping[str, Any]], content: object = None) -> Recipe:
         """The recipe of a job.
 
         Parameters
@@ -44,50 +79,94 @@ class Recipes:
             The job.
         overrides
             The merged content of its hand-made parameters by input role.
+        content
+            The content of the output where the plan itself decides it.
         """
         step = BY_NAME[job.step]
-        parts = {
-            "step": job.step,
-            "shared": self._shared_part(step, job),
-            "overrides": {role: self._override_part(content) for role, content in overrides.items() if content},
-        }
-        return digest(parts)
+        shared, parts = self._shared_part(step, job)
+        own: dict[str, Any] = {"step": job.step, "shared": shared}
+        contents = {shared: parts}
+        if step.kind == "validity":
+            own["content"] = digest(content)
+            return Recipe(own, contents | {own["content"]: {"entries": content}})
+        own |= {"key": str(job.key), "overrides": {}}
+        for role, values in overrides.items():
+            found, kept = self._override_part(job, values)
+            if kept:
+                own["overrides"][role] = found
+                contents[found] = kept
+        return Recipe(own, contents)
 
-    def _shared_part(self, step: Step, job: Job) -> str:
+    def text(self, part: object) -> str:
+        """A part of a recipe as the text that was hashed."""
+        return normal_text(part, self._cycle)
+
+    def _shared_part(self, step: Step, job: Job) -> tuple[str, object]:
         place = (step.name, id(job.config), id(job.channels))
         if place not in self._shared:
-            content = {
-                "config": _configured(step, job),
-                "channels": [_channel(step, job, channel) for channel in job.channels],
-                "pulsers": [channel.rawid for channel in job.pulsers] if step.per_run else [],
-                "tables": dict(job.setup.table_format),
-                "settings": job.setup.settings.get(step.name),
-            }
+            content = self._made_of(step) | _settings(step, job)
             # the objects are kept with the hash, or their ids could come to mean others
-            self._shared[place] = digest(content, self._cycle), (job.config, job.channels)
-        return self._shared[place][0]
+            self._shared[place] = digest(content, self._cycle), content, (job.config, job.channels)
+        return self._shared[place][:2]
 
-    def _override_part(self, content: Mapping[str, Any]) -> str:
-        if id(content) not in self._pars:
-            self._pars[id(content)] = digest(content, self._cycle), content
-        return self._pars[id(content)][0]
+    def _made_of(self, step: Step) -> dict[str, object]:
+        """The code and the packages that implement a step."""
+        if step.name not in self._made:
+            versions = self._software.versions(self._code.imports(step.module))
+            self._made[step.name] = {"code": dict(self._code.digests(step.module)), "packages": versions}
+        return dict(self._made[step.name])
+
+    def _override_part(self, job: Job, content: Mapping[str, Any]) -> tuple[str, object]:
+        """Overrides without those of detectors that the job leaves alone."""
+        place = (id(content), id(job.channels))
+        if place not in self._pars:
+            idle = {channel.name for channel in job.all_channels} - {channel.name for channel in job.channels}
+            kept = {name: value for name, value in content.items() if name not in idle}
+            self._pars[place] = digest(kept, self._cycle), kept, (content, job.channels)
+        return self._pars[place][:2]
+
+
+def _settings(step: Step, job: Job) -> dict[str, object]:
+    """How a step works for a job: what the metadata and the cycle's configuration say, by channel where it differs."""
+    configs: dict[str, object] = {}
+    channels = {channel.name: _channel(step, job, channel, configs) for channel in job.channels}
+    tiers = {role.removeprefix("par_") for role in (*job.inputs, step.tier)}
+    return {
+        "config": _configured(step, job),
+        "configs": configs,
+        "channels": channels,
+        "pulsers": sorted(channel.rawid or 0 for channel in job.pulsers) if step.per_run else [],
+        "tables": {tier: form for tier, form in job.setup.table_format.items() if tier in tiers},
+        "settings": _important(step, job.setup.settings.get(step.name) or {}),
+    }
 
 
 def _configured(step: Step, job: Job) -> dict[str, Any]:
-    options = {name: value for name, value in job.config.options.items() if name not in UNIMPORTANT}
-    common = {name: job.config.everything(name) for name in step.configs if name in NESTED or not step.systems}
-    return {"rule": job.config.rule, "options": options, "inputs": common}
-
-
-def _channel(step: Step, job: Job, channel: Channel) -> dict[str, Any]:
-    own = (
-        {name: job.config.shared(name, channel) for name in step.configs if name not in NESTED} if step.systems else {}
-    )
-    status = [channel.processable, channel.usability, channel.psd] if step.systems else []
-    return {
-        "name": channel.name,
-        "system": channel.system,
-        "numbers": [channel.rawid, channel.fcid],
-        "status": status,
-        "config": own,
+    common = {
+        name: _important(step, job.config.everything(name))
+        for name in step.configs
+        if name in NESTED or not step.systems
     }
+    return {"rule": job.config.rule, "options": _important(step, job.config.options), "inputs": common}
+
+
+def _channel(step: Step, job: Job, channel: Channel, configs: dict[str, object]) -> dict[str, Any]:
+    """What concerns a channel; its configuration as the hash of an entry of `configs`, as most channels share one."""
+    found: dict[str, Any] = {"system": channel.system, "numbers": [channel.rawid, channel.fcid]}
+    if step.systems:
+        found["status"] = {"processable": channel.processable, "usability": channel.usability, "psd": channel.psd}
+        own = {name: _important(step, job.config.shared(name, channel)) for name in step.configs if name not in NESTED}
+        if any(value is not None for value in own.values()):
+            found["config"] = digest(own, str(job.setup.directory))
+            configs[found["config"]] = own
+    return found
+
+
+def _important(step: Step, value: object) -> object:
+    """A configuration without what changes nothing about the result."""
+    if not isinstance(value, Mapping):
+        return value
+    without = UNIMPORTANT | (PLOTTING if step.kind == "par" else frozenset())
+    inner = {name: item for name, item in value.items() if name not in without}
+    settings = inner.get("settings")
+    return inner | {"settings": _important(step, settings)} if isinstance(settings, Mapping) else inner

@@ -71,6 +71,14 @@ class Step:
         """The tier that it makes, or whose parameters it makes."""
         return self.part_of or self.name.partition("_")[2]
 
+    @cached_property
+    def module(self) -> str:
+        """The module of the dataflow that does it: ``tiers.dsp``, ``pars.pz``, ``pars.merge``, ``jobs.validity``."""
+        if self.kind == "validity":
+            return "jobs.validity"
+        rest = self.name.partition("_")[2]
+        return f"tiers.{rest}" if self.kind == "tier" else f"pars.{rest.partition('_')[2] or 'merge'}"
+
     @property
     def is_merge(self) -> bool:
         """Whether it joins the results of a calibration's steps into the parameter file."""

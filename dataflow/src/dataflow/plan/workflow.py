@@ -19,6 +19,8 @@ from .steps import Step, calibrated_tiers
 from .targets import Target, form, is_target, resolve
 
 USAGE = 2
+ALWAYS_NEW = "/proc/self/status"
+"""A file that the system makes when it is looked at."""
 Wildcards = Any
 """Snakemake's wildcards: the fields of a key as attributes."""
 
@@ -106,9 +108,22 @@ class Workflow:
         """The function that gives a job's key, with the last file of the run where all files are its inputs."""
         return lambda wildcards: self.cycle.span(step.name, self._job(step, wildcards).key)
 
-    def recipe(self, step: Step) -> Callable[[Wildcards], str]:
-        """The function that gives a job's recipe."""
-        return lambda wildcards: self.cycle.recipe(step.name, self._job(step, wildcards).key)
+    def lineage(self, step: Step) -> Callable[[Wildcards], str]:
+        """The function that gives a job's lineage."""
+        return lambda wildcards: self.cycle.lineage(step.name, self._job(step, wildcards).key)
+
+    def is_current(self, step: Step, wildcards: Wildcards) -> bool:
+        """Whether the outputs of a job are there and as they would be made now."""
+        return bool(self._state(step, wildcards))
+
+    def always_new(self, step: Step, wildcards: Wildcards) -> dict[str, list[str]]:
+        """An input newer than any file, for a job whose outputs are there and would be made otherwise now."""
+        return {"lineage": [ALWAYS_NEW]} if self._state(step, wildcards) is False and Path(ALWAYS_NEW).exists() else {}
+
+    def _state(self, step: Step, wildcards: Wildcards) -> bool | None:
+        if self._gone(step, wildcards):
+            return True
+        return self.cycle.lineages.is_current(step.name, self._job(step, wildcards).key)
 
     def command(self) -> list[str]:
         """The beginning of a job's command line, up to the name of the step."""

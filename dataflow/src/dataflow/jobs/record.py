@@ -1,0 +1,149 @@
+"""What a job leaves behind about itself: beside each output, how it was made; see :mod:`dataflow.plan.records`."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from dataflow.plan import Cycle
+from dataflow.plan.errors import SentenceError
+from dataflow.plan.lineage import Lineage
+from dataflow.plan.model import Job
+from dataflow.plan.packages import DISTRIBUTIONS
+from dataflow.plan.records import FAILED, FOLDER, recipe_file, record_file
+from dataflow.plan.steps import DAQ
+
+from .atomic import write_text
+from .errors import WorkFailed
+
+FORM = 1
+TIME = "%Y%m%dT%H%M%SZ"
+
+
+def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], None]) -> None:
+    """Do the work of a job, and write down how it went.
+
+    What was recorded about its outputs is taken away first: if this process is killed, they are not taken for good.
+    """
+    lineage = cycle.lineages.of_job(job)
+    mtime_ns = _daq_time(cycle, job)
+    for output in job.outputs.values():
+        forget(output)
+    began = datetime.now(UTC), time.monotonic()
+    try:
+        work()
+    except Exception as error:
+        _record_failure(job, lineage, error)
+        raise
+    facts = _facts(job, lineage, threads, *began) | ({"daq_mtime_ns": mtime_ns} if mtime_ns else {})
+    for role, output in job.outputs.items():
+        _write(cycle, output, lineage, facts | {"role": role, "size": output.stat().st_size})
+    _remember(cycle)
+
+
+def forget(output: Path) -> None:
+    """Take away what is recorded about an output; parts of recipes stay, others may share them."""
+    with suppress(FileNotFoundError):
+        for entry in sorted(os.scandir(output.parent / FOLDER), key=lambda entry: entry.name):
+            if entry.name.startswith(f"{output.name}.") and entry.name.endswith(".json"):
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _facts(job: Job, lineage: Lineage, threads: int, began: datetime, start: float) -> dict[str, Any]:
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = time.monotonic() - start
+    return {
+        "form": FORM,
+        "lineage": lineage.hash,
+        "step": job.step,
+        "key": str(job.key),
+        "recipe": dict(lineage.recipe.own),
+        "inputs": {role: dict(found) for role, found in lineage.inputs.items()},
+        "command": [sys.executable, *sys.orig_argv[1:]],
+        "host": socket.gethostname(),
+        "user": _user(),
+        "began": began.strftime(TIME),
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 3),
+        "peak_memory_mb": round(max(_own_peak() or own.ru_maxrss, children.ru_maxrss) / 1024),
+        "threads": threads,
+        "python": platform.python_version(),
+        "software": libraries(),
+    }
+
+
+def _own_peak() -> int:
+    """Peak memory of this process in kB; ``ru_maxrss`` also counts what the process was before it became a job."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0
+
+
+def libraries() -> dict[str, str]:
+    """The versions of the installed packages that this process has loaded."""
+    loaded = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names
+    found: dict[str, str] = {}
+    for name in sorted({DISTRIBUTIONS.get(name, name) for name in loaded if not name.startswith("_")}):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _write(cycle: Cycle, output: Path, lineage: Lineage, facts: Mapping[str, Any]) -> None:
+    for digest, part in lineage.recipe.parts.items():
+        file = recipe_file(output, digest)
+        if not file.is_file():
+            write_text(file, cycle.lineages.recipes.text(part) + "\n")
+    write_text(record_file(output, lineage.hash), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+
+
+def _record_failure(job: Job, lineage: Lineage, error: Exception) -> None:
+    """Write down a failure; where even that fails, the failure itself is what the user must hear of."""
+    sentence = error.render() if isinstance(error, SentenceError) else f"{type(error).__name__}: {error}"
+    now = datetime.now(UTC).strftime(TIME)
+    facts = {"lineage": lineage.hash, "step": job.step, "key": str(job.key), "time": now, "error": sentence}
+    log = os.path.relpath(job.log, job.setup.directory)
+    for output in job.outputs.values():
+        with suppress(OSError, WorkFailed):
+            write_text(record_file(output, FAILED), json.dumps(facts | {"log": log}, indent=1) + "\n")
+
+
+def _daq_time(cycle: Cycle, job: Job) -> int:
+    paths = job.inputs.get(DAQ, ())
+    return cycle.lineages.identities.mtime_ns(paths[0]) if paths else 0
+
+
+def _remember(cycle: Cycle) -> None:
+    """Add the identities that were learned to the list, in one write, so that jobs do not mix their lines."""
+    identities = cycle.lineages.identities
+    lines = identities.lines()
+    if not lines:
+        return
+    with suppress(OSError):  # only a memory: without it the file is read again
+        identities.file.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(identities.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, lines.encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(handle)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -1,0 +1,146 @@
+"""The lineage of an output: its recipe and the lineages of its inputs as one hash.
+
+:meth:`Lineages.wanted` is what an output would be made by now, from recipes alone; :meth:`Lineages.of_job` is what a
+running job makes its output by: its recipe and the recorded lineages of the files that it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .code import code_of
+from .identity import LIST, Identities
+from .model import Job, Key
+from .packages import Software
+from .recipe import Recipe, Recipes, digest
+from .records import Records
+from .steps import BY_NAME, DAQ
+
+if TYPE_CHECKING:
+    from .cycle import Cycle
+
+UNREAD = "not read yet"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where an output comes from.
+
+    Attributes
+    ----------
+    hash
+        The lineage itself.
+    recipe
+        How it is made from its inputs.
+    inputs
+        The lineage of each input, by role and path (relative to the cycle where it lies in it).
+    """
+
+    hash: str
+    recipe: Recipe
+    inputs: Mapping[str, Mapping[str, str]]
+
+
+class Lineages:
+    """The lineages of a cycle's files; nothing is computed twice, and nothing is written.
+
+    Parameters
+    ----------
+    cycle
+        The cycle.
+    """
+
+    def __init__(self, cycle: Cycle) -> None:
+        setup = cycle.setup
+        self._cycle = cycle
+        self.records = Records()
+        self.identities = Identities(setup.directory, setup.path("tmp") / LIST)
+        self.recipes = Recipes(str(setup.directory), code_of(setup.path("dataflow")), Software(setup))
+        self.read_unknown = True
+        """Whether DAQ files that no output was made from yet are read for their identity."""
+        self._wanted: dict[tuple[str, Key], str] = {}
+        self._found: dict[Path, str] = {}
+        self._current: dict[tuple[str, Key], bool | None] = {}
+
+    def wanted(self, step: str, key: Key) -> str:
+        """The lineage that the output of a step would be made by now; of what is not made here, that which it has."""
+        place = (step, key)
+        if place not in self._wanted:
+            self._wanted[place] = self._of(step, key)
+        return self._wanted[place]
+
+    def explained(self, step: str, key: Key) -> Lineage:
+        """The wanted lineage with all that it is made of."""
+        job = self._cycle.job(step, key)
+        return _joined(self.recipe(job), {role: self._names(job, role) for role in job.inputs if role != DAQ})
+
+    def of_job(self, job: Job) -> Lineage:
+        """The lineage that a running job makes its outputs by: that of the files as they are there."""
+        inputs = {
+            role: {self._cycle.paths.relative(path): self.found(path) for path in paths}
+            for role, paths in job.inputs.items()
+            if role != DAQ
+        }
+        return _joined(self.recipe(job), inputs)
+
+    def recipe(self, job: Job) -> Recipe:
+        """The recipe of a job, with the identity of its DAQ file."""
+        if BY_NAME[job.step].kind == "validity":
+            return self.recipes.of(job, {}, self._cycle.validity(BY_NAME[job.step].tier))
+        metadata = self._cycle.metadata
+        overrides = {role: metadata.override_content(role.removeprefix("par_"), job.key) for role in job.overrides_of}
+        recipe = self.recipes.of(job, overrides)
+        if DAQ not in job.inputs:
+            return recipe
+        return Recipe(dict(recipe.own) | {DAQ: dict(self._identity(job))}, recipe.parts)
+
+    def found(self, path: Path) -> str:
+        """The lineage of a file as it is there; of one without record, its identity."""
+        if path not in self._found:
+            self._found[path] = self.records.lineage(path) or digest({"file": dict(self.identities.of(path))})
+        return self._found[path]
+
+    def is_current(self, step: str, key: Key) -> bool | None:
+        """Whether the outputs of a job are as they would be made now, None if one is missing."""
+        place = (step, key)
+        if place not in self._current:
+            outputs = self._cycle.job(step, key).outputs.values()
+            there = all(output.is_file() for output in outputs)
+            wanted = self.wanted(step, key) if there else ""
+            self._current[place] = all(self.records.lineage(each) == wanted for each in outputs) if there else None
+        return self._current[place]
+
+    def _of(self, step: str, key: Key) -> str:
+        if not self._cycle.is_made(step, key):
+            return self.found(self._cycle.output(step, key))
+        job = self._cycle.job(step, key)
+        inputs = {role: sorted(self._lineages(job, role)) for role in job.inputs if role != DAQ}
+        return digest({"recipe": self.recipe(job).own, "inputs": inputs})
+
+    def _lineages(self, job: Job, role: str) -> list[str]:
+        origins = self._cycle.origins(BY_NAME[job.step], role, job.key)
+        if origins:
+            return [self.wanted(step, key) for step, key in origins]
+        return [self.found(path) for path in job.inputs[role]]
+
+    def _names(self, job: Job, role: str) -> dict[str, str]:
+        names = [self._cycle.paths.relative(path) for path in job.inputs[role]]
+        return dict(zip(names, self._lineages(job, role), strict=True))
+
+    def _identity(self, job: Job) -> Mapping[str, Any]:
+        (path,) = job.inputs[DAQ]
+        if not self.identities.is_known(path):
+            record = self.records.read(job.outputs["tier"])
+            if record and self.identities.recall(path, record.get("recipe", {}).get(DAQ), record.get("daq_mtime_ns")):
+                return self.identities.of(path)
+            if record is None and not self.read_unknown:
+                return {"sha256": UNREAD}
+        return self.identities.of(path)
+
+
+def _joined(recipe: Recipe, inputs: Mapping[str, Mapping[str, str]]) -> Lineage:
+    lineages = {role: sorted(found.values()) for role, found in inputs.items()}
+    return Lineage(digest({"recipe": recipe.own, "inputs": lineages}), recipe, inputs)

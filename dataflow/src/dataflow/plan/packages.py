@@ -1,0 +1,118 @@
+"""Which versions of which packages a step uses: its imports, looked up in the lock of the cycle's software.
+
+A checkout counts by its revision and by a hash of what differs from it, as they are now: it is installed editable, so
+what is changed in it acts at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .config import Setup
+from .errors import UserError
+
+LOCK = "software-lock.json"
+DISTRIBUTIONS: Mapping[str, str] = {
+    "daq2lh5": "legend-daq2lh5",
+    "lgdo": "legend-pydataobj",
+    "lh5": "legend-lh5io",
+    "legendmeta": "pylegendmeta",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""Packages whose name differs from what is imported."""
+UNDERNEATH: Mapping[str, tuple[str, ...]] = {
+    "dspeed": ("numba",),
+    "pygama": ("numba",),
+    "legend-daq2lh5": ("fcio", "legend-pydataobj"),
+}
+"""Packages that do a part of another's work, and change its results without a change of its own."""
+_NAME = re.compile(r"[-_.]+")
+
+
+class Software:
+    """The installed software of a cycle, as its lock tells.
+
+    Parameters
+    ----------
+    setup
+        The configuration of the cycle.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._checkout_states: dict[str, str] = {}
+
+    def versions(self, imports: Iterable[str]) -> dict[str, str]:
+        """The version of each package that some imports come from; the standard library is left out."""
+        names = {DISTRIBUTIONS.get(name, _normal(name)) for name in imports}
+        names |= {inner for name in names for inner in UNDERNEATH.get(name, ())}
+        return {name: self._version(name) for name in sorted(names) if name in self._checkouts or name in self._locked}
+
+    def _version(self, name: str) -> str:
+        return self._state(name) if name in self._checkouts else self._locked[name]
+
+    @cached_property
+    def _lock(self) -> Mapping[str, Any]:
+        places = (self._setup.path("install"), self._setup.directory / "software" / "python")
+        for file in (place / LOCK for place in places):
+            try:
+                return dict(json.loads(file.read_text(encoding="utf-8")))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as slip:
+                raise UserError(
+                    f"{file} is no lock of an installation: {slip}", hint="install the software again"
+                ) from None
+        return {}
+
+    @cached_property
+    def _locked(self) -> Mapping[str, str]:
+        entries = self._lock.get("packages", ())
+        return {_normal(str(e.get("name"))): str(e.get("version") or e.get("address", "")) for e in entries}
+
+    @cached_property
+    def _checkouts(self) -> Mapping[str, Mapping[str, Any]]:
+        return {_normal(str(entry.get("name"))): entry for entry in self._lock.get("checkouts", ())}
+
+    def _state(self, name: str) -> str:
+        if name not in self._checkout_states:
+            entry = self._checkouts[name]
+            folder = self._setup.directory / str(entry.get("path", ""))
+            found = checkout_state(folder) or f"{entry.get('revision', '')}+{entry.get('changes', '')}"
+            self._checkout_states[name] = found
+        return self._checkout_states[name]
+
+
+def checkout_state(folder: Path) -> str:
+    """Revision of a checkout and a hash of what is not committed; empty if it is under no version control."""
+    revision = _git(folder, "rev-parse", "HEAD")
+    if revision is None:
+        return ""
+    changed = hashlib.sha256(_git(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-color") or b"")
+    new = _git(folder, "ls-files", "-z", "--others", "--exclude-standard") or b""
+    for name in sorted(new.decode("utf-8", "surrogateescape").split("\0")):
+        file = folder / name
+        if name and file.is_file() and "__pycache__" not in file.parts:
+            changed.update(name.encode("utf-8", "surrogateescape") + b"\0" + file.read_bytes())
+    clean = changed.digest() == hashlib.sha256().digest()
+    return revision.decode().strip() + ("" if clean else f"+{changed.hexdigest()[:16]}")
+
+
+def _git(folder: Path, *words: str) -> bytes | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
+    except OSError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _normal(name: str) -> str:
+    return _NAME.sub("-", name).lower()

@@ -1,0 +1,104 @@
+"""The records beside the outputs: what each file was made by.
+
+In every folder with outputs there is a hidden folder ``.lineage``, which goes with it when the folder is moved or
+copied, and which the readers of tiers and parameters do not look into. For an output ``NAME`` it holds
+
+``NAME.<lineage>.json``
+    how the file was made; the lineage is in the name so that a listing of the folder tells what is up to date.
+``NAME.failed.json``
+    how the last attempt failed.
+``<digest>.recipe.json``
+    parts of recipes, by their hash; many outputs share one.
+
+A record is removed before its output is made anew and written after it is whole: an output without a record is not
+taken for good.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FOLDER = ".lineage"
+FAILED = "failed"
+RECIPE = ".recipe.json"
+LENGTH = 32
+_RECORD = re.compile(rf"(?P<name>.+)\.(?P<lineage>[0-9a-f]{{{LENGTH}}}|{FAILED})\.json")
+
+
+def record_file(output: Path, lineage: str) -> Path:
+    """Where the record of an output is that was made by this lineage (or ``failed``)."""
+    return output.parent / FOLDER / f"{output.name}.{lineage}.json"
+
+
+def recipe_file(output: Path, digest: str) -> Path:
+    """Where a part of the recipe of an output is."""
+    return output.parent / FOLDER / f"{digest}{RECIPE}"
+
+
+class Records:
+    """Reads records; each folder is listed once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, Mapping[str, tuple[str, ...]]] = {}
+
+    def lineage(self, output: Path) -> str | None:
+        """The lineage that an output was made by, None if there is no record or more than one."""
+        found = [lineage for lineage in self._marks(output) if lineage != FAILED]
+        return found[0] if len(found) == 1 else None
+
+    def has_failed(self, output: Path) -> bool:
+        """Whether the last attempt to make an output failed."""
+        return FAILED in self._marks(output)
+
+    def read(self, output: Path) -> Mapping[str, Any] | None:
+        """The record of an output, with the parts of its recipe in place; None if there is none."""
+        lineage = self.lineage(output)
+        record = _read(record_file(output, lineage)) if lineage else None
+        if record is None:
+            return None
+        parts = {name: self.part(output, value) for name, value in dict(record.get("recipe", {})).items()}
+        return dict(record) | {"recipe": parts}
+
+    def failure(self, output: Path) -> Mapping[str, Any] | None:
+        """How the last attempt failed, None if it did not."""
+        return _read(record_file(output, FAILED)) if self.has_failed(output) else None
+
+    def part(self, output: Path, value: object) -> object:
+        """A part of a recipe: the content of its file where there is one, else the value itself."""
+        if isinstance(value, Mapping):
+            return {name: self.part(output, item) for name, item in value.items()}
+        if isinstance(value, str) and re.fullmatch(rf"[0-9a-f]{{{LENGTH}}}", value):
+            return _read(recipe_file(output, value)) or value
+        return value
+
+    def _marks(self, output: Path) -> tuple[str, ...]:
+        folder, name = os.path.split(output)
+        if folder not in self._folders:
+            self._folders[folder] = _listing(folder)
+        return self._folders[folder].get(name, ())
+
+
+def _listing(folder: str) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    try:
+        names = sorted(os.listdir(f"{folder}/{FOLDER}"))  # noqa: PTH208 - names only, and many of them
+    except OSError:
+        return found
+    for name in names:
+        match = _RECORD.fullmatch(name)
+        if match and not name.endswith(RECIPE):
+            found[match["name"]] = (*found.get(match["name"], ()), match["lineage"])
+    return found
+
+
+def _read(file: Path) -> Mapping[str, Any] | None:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,171 @@
+"""What changes the lineage of which files, and what does not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dataflow.plan import UserError, open_cycle
+
+from ..plan.conftest import KEYS, MAP, STATUSES
+from .conftest import Origin, changed, everything, of
+
+CAL0A, CAL0B, PHY0A, PHY0B, CAL1, PHY1, CAL4, PHY4 = KEYS
+ABOVE_HIT = ("tier_hit",)
+DSP_AND_ABOVE = ("tier_dsp", "tier_hit", "par_hit", "par_hit_ecal", "par_dsp", "par_dsp_pz", "tier_evt")
+
+
+def steps(names: list[str]) -> set[str]:
+    return {name.split()[0] for name in names}
+
+
+def test_a_lineage_is_the_same_each_time(origin: Origin) -> None:
+    assert origin.lineages() == origin.lineages()
+
+
+def test_an_override_reaches_the_pars_of_its_run_and_the_tiers_under_it_only(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.override("dsp", "V02160A: {pz: {tau1: 1}}\n", "20230317T000000Z", "20230501T000000Z")
+    reached = of(("par_hit", "par_hit_ecal"), CAL1) + of(("tier_dsp", "tier_hit"), CAL1, PHY1) + of(("tier_evt",), PHY1)
+    assert changed(before, origin.lineages()) == sorted(reached)
+
+
+def test_an_override_of_hit_does_not_reach_dsp(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.override("hit", "V02160A: {pars: {operations: {}}}\n", "20230317T000000Z", "20230501T000000Z")
+    assert changed(before, origin.lineages()) == sorted([*of(("tier_hit",), CAL1, PHY1), f"tier_evt {PHY1}"])
+
+
+def test_an_override_of_a_detector_that_is_not_processed_reaches_nothing(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.override("dsp", "B00000C: {pz: {tau1: 1}}\n", "20230317T000000Z", "20230501T000000Z")
+    assert changed(before, origin.lineages()) == []
+
+
+def test_comments_in_metadata_and_code_reach_nothing(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.write("inputs/datasets/statuses/always.yaml", f"# a comment\n{STATUSES}")
+    file = origin.code("tiers/dsp.py")
+    file.write_text(f"# a comment\n{file.read_text()}".replace('"""dsp: ', '"""Digital signal processing: ', 1))
+    assert "Digital" in file.read_text()
+    assert changed(before, origin.lineages()) == []
+
+
+def test_code_reaches_what_it_implements(origin: Origin) -> None:
+    before = origin.lineages()
+    file = origin.code("tiers/hit.py")
+    file.write_text(file.read_text() + "\nANOTHER = 1\n")
+    assert steps(changed(before, origin.lineages())) == {"tier_hit", "tier_evt"}
+
+
+def test_code_that_several_steps_import_reaches_them_all(origin: Origin) -> None:
+    before = origin.lineages()
+    file = origin.code("pars/lines.py")
+    file.write_text(file.read_text() + "\nANOTHER = 1\n")
+    assert steps(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
+
+
+def test_drawing_reaches_nothing(origin: Origin) -> None:
+    origin.configure("pars_hit_ecal", ecal_config={"__default__": "$_/ecal.yaml"})
+    origin.write("inputs/dataprod/config/ecal.yaml", "energy_params: [cuspEmax]\nplot_options: {bins: 10}\n")
+    before = origin.lineages()
+    origin.write("inputs/dataprod/config/ecal.yaml", "energy_params: [cuspEmax]\nplot_options: {bins: 20}\n")
+    file = origin.code("views/ecal.py")
+    file.write_text(file.read_text() + "\nANOTHER = 1\n")
+    assert changed(before, origin.lineages()) == []
+    origin.write("inputs/dataprod/config/ecal.yaml", "energy_params: [trapEmax]\nplot_options: {bins: 20}\n")
+    assert steps(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
+
+
+def test_a_new_run_reaches_the_validity_list_only(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.daq("l200-p05-r000-cal-20231001T000000Z")
+    assert changed(before, origin.lineages()) == [f"validity_{tier} {CAL0A}" for tier in ("dsp", "hit")]
+
+
+def test_a_new_file_of_a_calibration_run_reaches_what_the_run_calibrates(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.daq("l200-p03-r001-cal-20230317T221819Z")
+    after = changed(before, origin.lineages())
+    assert f"tier_hit {PHY1}" in after and f"tier_raw {CAL1}" not in after
+    assert {name.split()[1] for name in after} == {CAL1, PHY1}
+
+
+def test_a_version_of_dspeed_reaches_dsp_and_above_and_not_raw(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.software(dspeed="2.5.0")
+    after = changed(before, origin.lineages())
+    assert steps(after) == set(DSP_AND_ABOVE)
+    assert len([name for name in after if name.startswith("tier_dsp")]) == len(KEYS)
+
+
+def test_a_version_of_what_no_step_imports_reaches_nothing(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.software(matplotlib="99", snakemake="99")
+    assert changed(before, origin.lineages()) == []
+
+
+def test_touched_files_reach_nothing_and_changed_bytes_do(origin: Origin) -> None:
+    daq = origin.root / f"generated/tier/daq/phy/p03/r001/{PHY1}.fcio"
+    daq.write_bytes(b"0" * 5_000_000)
+    before = origin.lineages()
+    os.utime(daq)
+    assert changed(before, origin.lineages()) == []
+    content = bytearray(daq.read_bytes())
+    content[2_500_000] ^= 1
+    daq.write_bytes(content)
+    reached = of(("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt"), PHY1)
+    present = {name for name in reached if name in before}
+    assert changed(before, origin.lineages()) == sorted(present)
+
+
+def test_buffers_threads_and_places_reach_nothing(origin: Origin, tmp_path: Path) -> None:
+    before = origin.lineages()
+    origin.config["settings"] = {"tier_dsp": {"buffer_len": 7}}
+    origin.config["execenv"] = {"env": {"A": "b"}}
+    assert changed(before, origin.lineages()) == []
+    shutil.copytree(origin.root, tmp_path / "a copy" / "elsewhere")
+    cycle = open_cycle(tmp_path / "a copy" / "elsewhere" / "config.json")
+    assert {f"{step} {key}": cycle.lineage(step, key) for step, key in everything(cycle)} == before
+
+
+def test_a_channel_number_reaches_everything(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.metadata(channels=MAP.replace("1104001", "1104009"))
+    after = changed(before, origin.lineages())
+    assert steps(after) == steps(list(before)) - {"validity_dsp", "validity_hit"}
+
+
+def test_a_checkout_counts_by_its_revision_and_what_is_changed_in_it(origin: Origin) -> None:
+    source = origin.root / "software/python/src/dspeed"
+    origin.write("software/python/src/dspeed/module.py", "x = 1\n")
+    for words in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "a"],
+    ):
+        subprocess.run(["git", "-C", str(source), *words], check=True)
+    lock = origin.root / "software/python/software-lock.json"
+    lock.write_text(lock.read_text().replace('"checkouts": []', CHECKOUT))
+    before = origin.lineages()
+    origin.write("software/python/src/dspeed/module.py", "x = 2\n")
+    second = origin.lineages()
+    assert steps(changed(before, second)) == set(DSP_AND_ABOVE)
+    origin.write("software/python/src/dspeed/new.py", "x = 3\n")
+    assert steps(changed(second, origin.lineages())) == set(DSP_AND_ABOVE)
+
+
+CHECKOUT = (
+    '"checkouts": [{"name": "dspeed", "path": "software/python/src/dspeed", "revision": "", "remote": "", '
+    '"changes": "", "dirty": true}]'
+)
+
+
+def test_code_that_is_no_python_is_an_error_with_its_line(origin: Origin) -> None:
+    origin.code("tiers/hit.py").write_text("def (:\n")
+    with pytest.raises(UserError, match=r"tiers/hit.py:1: "):
+        origin.lineages()
