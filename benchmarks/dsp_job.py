@@ -1,0 +1,109 @@
+"""One dsp job against dspeed's own command on the same raw file, chain and parameters: ratio of wall and CPU time.
+
+What users have now runs dspeed once a file; the results are checked to be equal, value for value. The raw file is
+simulated here (the demo's experiment, one calibration file).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = os.pathsep.join(str(ROOT / part / "src") for part in ("dataflow", "demo", "prodenv"))
+ROUNDS = 3
+
+
+def main() -> int:
+    """Measure, check, print."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        cycle, key = prepared(Path(name))
+        ours = job(cycle, "tier_dsp", key)
+        theirs, target = dspeed(cycle, key)
+        times: dict[str, list[tuple[float, float]]] = {"ours": [], "dspeed": []}
+        for _ in range(ROUNDS):  # in turns, so that what else the machine does meets both
+            times["ours"].append(timed(ours))
+            times["dspeed"].append(timed(theirs))
+        compare(next((cycle / "generated/tier/dsp").rglob("*.lh5")), target)
+    report(times)
+    return 0
+
+
+def prepared(cycle: Path) -> tuple[Path, str]:
+    """A cycle with one raw file and its decay constants."""
+    run(["-m", "gebox", "metadata", "--out", str(cycle / "inputs")])
+    daq = cycle / "generated/tier/daq"
+    simulate = ["--metadata", str(cycle / "inputs"), "--daq", str(daq), "--truth", str(cycle / "truth")]
+    run(["-m", "gebox", "simulate", *simulate, "--only", "r000-cal-20240301T080000Z"])
+    (cycle / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}))
+    key = next(daq.rglob("*.fcio")).stem
+    for step in ("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp"):
+        run(job(cycle, step, key))
+    return cycle, key
+
+
+def job(cycle: Path, step: str, key: str) -> list[str]:
+    """The command of one of our jobs."""
+    return ["-m", "dataflow.jobs", step, "--config", str(cycle / "config.json"), "--key", key]
+
+
+def dspeed(cycle: Path, key: str) -> tuple[list[str], Path]:
+    """dspeed's command for the same germanium tables, chain and parameters."""
+    raw = next((cycle / "generated/tier/raw").rglob("*.lh5"))
+    chain = ROOT / "dataflow/src/dataflow/defaults/tier_dsp/processing_chain-geds.yaml"
+    pars = yaml.safe_load(next((cycle / "generated/par/dsp").rglob("*par_dsp.yaml")).read_text())
+    maps = cycle / "inputs/hardware/configuration/channelmaps"
+    entries = {}
+    for path in sorted(maps.glob("*-all-config.yaml")):
+        entries |= yaml.safe_load(path.read_text())
+    tables = {name: f"ch{entries[name]['daq']['rawid']:07d}" for name in pars}
+    database, target = cycle / "database.json", cycle / "dspeed.lh5"
+    database.write_text(json.dumps({tables[name]: entry for name, entry in pars.items()}))
+    words = ["-g", *(f"{table}/raw" for table in tables.values()), "-o", str(target), "-c", str(chain)]
+    code = "import sys; from dspeed.cli import dspeed_cli; sys.exit(dspeed_cli())"
+    return ["-c", code, str(raw), *words, "-D", str(database), "-k", "1000", "-w"], target
+
+
+def run(words: list[str]) -> None:
+    """Run a command of Python; its failure is ours."""
+    environ = os.environ | {"PYTHONPATH": SOURCES}
+    subprocess.run([sys.executable, *words], env=environ, check=True, stdout=subprocess.DEVNULL)
+
+
+def timed(words: list[str]) -> tuple[float, float]:
+    """Wall and CPU seconds of a command."""
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    run(words)
+    wall, after = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def compare(ours: Path, theirs: Path) -> None:
+    """Make sure that both files have the same values."""
+    with h5py.File(ours) as one, h5py.File(theirs) as other:
+        for channel in other:
+            for name, column in other[f"{channel}/dsp"].items():
+                np.testing.assert_array_equal(column[:], one[f"{channel}/dsp/{name}"][:], err_msg=f"{channel} {name}")
+
+
+def report(times: dict[str, list[tuple[float, float]]]) -> None:
+    """Print the best of each, and the ratio."""
+    best = {name: tuple(min(column) for column in zip(*found, strict=True)) for name, found in times.items()}
+    for name, (wall, cpu) in best.items():
+        print(f"{name:7s} wall {wall:6.2f} s   cpu {cpu:6.2f} s")
+    print(f"dspeed / ours: wall {best['dspeed'][0] / best['ours'][0]:.2f}, cpu {best['dspeed'][1] / best['ours'][1]:.2f}")
+    print("values equal")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
