@@ -138,6 +138,7 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         Command("freeze", "prodenv.verbs.freeze", "Make a cycle read-only, with a manifest", verb_options.freeze),
         Command("clean", "prodenv.verbs.clean", "Put files of a cycle aside, to have them made again", verb_options.clean),
         Command("doctor", "prodenv.verbs.doctor", "What is wrong with the environment or a cycle, and what mends it", verb_options.doctor),
+        Command("find", "prodenv.verbs.find", "Keys and files of a cycle", verb_options.find),
     ]
 }
 """Every command by its verb."""

@@ -1,0 +1,23 @@
+"""Looking into production cycles from Python.
+
+>>> import dataprod
+>>> cycle = dataprod.open("ref/v1")
+>>> cycle.keys("p03-r00*-cal")
+>>> cycle.load("hit", ["trapEmax_ctc_cal", "timestamp"], where="period == 'p03'", detectors=["V02160A"])
+>>> cycle.par("hit", "p03-r000-cal", "V02160A").results.ecal
+
+Names, keys and parameters need no more than the tools of the production environment; loading data needs the software
+of a cycle (``dataprod load-sw CONFIG python``).
+"""
+
+from __future__ import annotations
+
+from dataflow.plan.errors import UserError
+from dataflow.plan.model import Channel, Key
+
+from .condition import Condition
+from .location import open_production as open  # noqa: A004 - dataprod.open, like gzip.open
+from .par import Par
+from .production import Production, TierFile
+
+__all__ = ["Channel", "Condition", "Key", "Par", "Production", "TierFile", "UserError", "open"]

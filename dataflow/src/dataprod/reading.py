@@ -1,0 +1,332 @@
+"""Reading tables: each file is opened once, only the columns that are needed are read, in pieces of bounded size."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import lh5
+import numpy as np
+from lgdo import Table
+from numpy.typing import NDArray
+
+from dataflow.plan.errors import UserError
+from dataflow.plan.model import Channel
+from dataflow.plan.words import listing, nearest
+
+from .condition import Condition
+from .production import BY_CHANNEL, CHANNEL_FIELDS, Production, TierFile
+from .tables import Labelled, converted, joined, selected
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+log = logging.getLogger(__name__)
+
+UNBOUNDED = 2**62
+KEY = "key"
+"""The column with the whole key of each row's file. (``timestamp`` is the time of the row, not that of the file.)"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be read.
+
+    Parameters
+    ----------
+    columns
+        Columns of the files; None for all.
+    labels
+        Columns that are the same for all rows of a file or channel: ``detector``, fields of the key.
+    where
+        The condition.
+    detectors
+        Names or patterns; None for all.
+    """
+
+    columns: tuple[str, ...] | None
+    labels: tuple[str, ...]
+    where: Condition
+    detectors: tuple[str, ...] | None
+
+
+def load(
+    production: Production,
+    files: Sequence[TierFile],
+    columns: Sequence[str] | None,
+    where: str,
+    detectors: Sequence[str] | None,
+    library: str,
+) -> Any:
+    """All rows in one table; see :meth:`Production.load`."""
+    request = _request(production, files, columns, where, detectors)
+    pieces = [piece for piece in _pieces(production, files, request, lambda: UNBOUNDED) if len(piece.table)]
+    if not pieces:
+        pieces = [_empty(production, files, request)]
+    return converted(joined(pieces), library)
+
+
+def iterate(
+    production: Production,
+    files: Sequence[TierFile],
+    columns: Sequence[str] | None,
+    where: str,
+    detectors: Sequence[str] | None,
+    library: str,
+    rows: int,
+) -> Iterator[Any]:
+    """Tables of `rows` rows, the last one of fewer; see :meth:`Production.iterate`."""
+    request = _request(production, files, columns, where, detectors)
+    held = _Held(rows)
+    for piece in _pieces(production, files, request, held.room):
+        held.add(piece)
+        if not held.room():
+            yield converted(joined(held.taken()), library)
+    if held.pieces:
+        yield converted(joined(held.taken()), library)
+
+
+class _Held:
+    """Pieces that wait until they are `most` rows together."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.pieces = most, list[Labelled]()
+
+    def room(self) -> int:
+        """How many rows more may be read."""
+        return self.most - sum(len(piece.table) for piece in self.pieces)
+
+    def add(self, piece: Labelled) -> None:
+        if len(piece.table):
+            self.pieces.append(piece)
+
+    def taken(self) -> list[Labelled]:
+        """The pieces, which wait no more."""
+        pieces, self.pieces = self.pieces, []
+        return pieces
+
+
+def columns_of(production: Production, file: TierFile, detector: str) -> list[str]:
+    """The columns of a table of a file."""
+    with _opened(file) as node:
+        names = [detector] if detector else None
+        tables = [table for table, _ in _tables(production, file, node, names)]
+        if not tables:
+            raise UserError(f"{file.path} has no table of {detector or 'any channel'}")
+        with_germanium = [
+            t for t, channel in _tables(production, file, node, names) if channel and channel.system == "geds"
+        ]
+        return sorted(_columns(node[(with_germanium or tables)[0]]))
+
+
+def _request(
+    production: Production,
+    files: Sequence[TierFile],
+    columns: Sequence[str] | None,
+    where: str,
+    detectors: Sequence[str] | None,
+) -> Request:
+    """Sort out which names are columns of the files and which are the same for all rows of a piece."""
+    by_channel = files[0].tier in BY_CHANNEL
+    if detectors is not None and not by_channel:
+        raise UserError(f"the tier {files[0].tier} is by event, not by detector", hint="leave detectors out")
+    known = (KEY, *production.cycle.scheme.run_fields, *(CHANNEL_FIELDS if by_channel else ()))
+    labels = [name for name in columns or () if name in known]
+    if by_channel and "detector" not in labels:
+        labels.append("detector")
+    of_file = None if columns is None else tuple(name.replace(".", "/") for name in columns if name not in known)
+    return Request(of_file, tuple(labels), Condition(where), None if detectors is None else tuple(detectors))
+
+
+def _pieces(production: Production, files: Sequence[TierFile], request: Request, most: Any) -> Iterator[Labelled]:
+    """Tables of single channels of single files, at most `most()` rows read at a time."""
+    found = False
+    lacking: set[str] = set()
+    for file in files:
+        with _opened(file) as node:
+            for table, channel in _tables(production, file, node, request.detectors):
+                known = _labels(file, channel)
+                if not _may_hold(request.where, known):
+                    found = True
+                    continue
+                missing = _missing(node[table], request, known)
+                if missing:
+                    _note_missing(file, table, channel, missing, request, lacking)
+                    continue
+                found = True
+                yield from _read(node, table, known, request, most)
+    if not found:
+        raise _nothing(production, files, request)
+    if lacking:
+        log.warning("left out, because they do not have the columns: %s", listing(lacking))
+
+
+def _opened(file: TierFile) -> AbstractContextManager[Any]:
+    try:
+        return h5py.File(file.path, "r")  # type: ignore[no-any-return]
+    except OSError as slip:
+        raise UserError(
+            f"{file.path} cannot be read: {slip}", hint="`dataprod verify CYCLE` finds damaged files"
+        ) from None
+
+
+def _tables(
+    production: Production, file: TierFile, node: h5py.File, detectors: Sequence[str] | None
+) -> Iterator[tuple[str, Channel | None]]:
+    """The tables of a file with their channels; of events without one."""
+    if file.tier in BY_CHANNEL:
+        for channel in production.channels(file, detectors):
+            table = production.table(file.tier, channel)
+            if table in node:
+                yield table, channel
+        return
+    name = production.cycle.setup.table_format[file.tier].replace("{grp}/", "")
+    groups = [name] if name in node else [f"{group}/{name}" for group in node if f"{group}/{name}" in node]
+    yield from ((group, None) for group in groups)
+
+
+def _labels(file: TierFile, channel: Channel | None) -> dict[str, Any]:
+    """What is the same for all rows of a table."""
+    of_channel = (
+        {
+            "detector": channel.name,
+            "system": channel.system,
+            "usability": channel.usability,
+            "processable": channel.processable,
+        }
+        if channel
+        else {}
+    )
+    return {KEY: str(file)} | dict(file.fields) | of_channel
+
+
+def _may_hold(where: Condition, known: Mapping[str, Any]) -> bool:
+    """Whether the terms that need no columns hold."""
+    return all(term(known) for term in where.terms if term.names <= known.keys())
+
+
+def _needed(request: Request, known: Mapping[str, Any]) -> set[str]:
+    """The columns that the condition needs."""
+    return {name for name in request.where.names if name not in known}
+
+
+def _missing(table: h5py.Group, request: Request, known: Mapping[str, Any]) -> list[str]:
+    """The columns that a table should have and has not."""
+    return sorted(name for name in {*(request.columns or ()), *_needed(request, known)} if name not in table)
+
+
+def _note_missing(
+    file: TierFile, table: str, channel: Channel | None, missing: list[str], request: Request, lacking: set[str]
+) -> None:
+    """Refuse missing columns of what was asked for by name; others are left out, germanium detectors not silently.
+
+    Raises
+    ------
+    UserError
+        It names the column and the nearest right one.
+    """
+    by_name = request.detectors is not None and channel is not None and channel.name in request.detectors
+    if channel is None or by_name:
+        with h5py.File(file.path, "r") as node:
+            have = _columns(node[table])
+        where = f"{channel.name if channel else file.tier} of {file}"
+        raise UserError(f"there is no column {missing[0]!r} in {where}", hint=nearest(missing[0], have))
+    if channel.system == "geds":
+        lacking.add(f"{channel.name} in {file}")
+
+
+def _nothing(production: Production, files: Sequence[TierFile], request: Request) -> UserError:
+    """Why no table of any file could be used."""
+    have = columns_of(production, files[0], "")
+    known = _labels(files[0], None) | dict.fromkeys(CHANNEL_FIELDS)
+    wrong = sorted({*(request.columns or ()), *_needed(request, known)} - set(have))
+    if wrong:
+        hint = nearest(wrong[0], [*have, *known])
+        return UserError(f"no table of {files[0].tier} has the column {wrong[0]!r}", hint=hint)
+    return UserError(f"{files[0].tier} has no tables of {listing(request.detectors or ())}")
+
+
+def _columns(node: h5py.Group, above: str = "") -> list[str]:
+    """The columns of a table, those of tables in it with slashes."""
+    names = []
+    for name in node:
+        child = node[name]
+        inner = isinstance(child, h5py.Group) and str(child.attrs.get("datatype", "")).startswith("table")
+        names += _columns(child, f"{above}{name}/") if inner else [f"{above}{name}"]
+    return names
+
+
+def _read(node: h5py.File, table: str, known: Mapping[str, Any], request: Request, most: Any) -> Iterator[Labelled]:
+    """Read a table piece by piece."""
+    needed = _needed(request, known)
+    names = None if request.columns is None else sorted({*request.columns, *needed} or {_first(node[table])})
+    kept = set(names or ()) - (needed - set(request.columns or ())) if request.columns is not None else None
+    labels = {name: known[name] for name in request.labels if name in known}
+    total, start = lh5.read_n_rows(table, node), 0
+    while start < total:
+        count = min(most(), total - start)
+        piece = lh5.read(table, node, start_row=start, n_rows=count, field_mask=names)
+        start += count
+        if needed:
+            piece = selected(piece, _mask(piece, request.where, known))
+        if kept is not None:
+            _drop(piece, kept if request.columns else set())
+        yield Labelled(piece, labels)
+
+
+def _first(node: h5py.Group) -> str:
+    """Some column: labels alone still need the number of rows."""
+    return _columns(node)[0]
+
+
+def _mask(piece: Table, where: Condition, known: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Which rows fit.
+
+    Raises
+    ------
+    UserError
+        If the condition gives no truth value a row.
+    """
+    values = dict(known)
+    for name in where.names - values.keys():
+        values[name] = _array(piece, name)
+    result = where(values)
+    if isinstance(result, bool):
+        return np.full(len(piece), result)
+    mask = np.asarray(result)
+    if mask.dtype != np.bool_ or mask.shape != (len(piece),):
+        raise UserError(f"{where.text!r} is no truth value for each row", hint="compare columns with one value a row")
+    return mask
+
+
+def _array(piece: Table, name: str) -> NDArray[Any]:
+    node = piece
+    for part in name.split("/"):
+        node = node[part]
+    values = getattr(node, "nda", None)
+    if values is None or values.ndim != 1:
+        raise UserError(f"{name} has no single value a row, so it cannot be in a condition")
+    return np.asarray(values)
+
+
+def _drop(piece: Table, kept: set[str], above: str = "") -> None:
+    """Take away columns that were read for the condition only."""
+    for name in list(piece):
+        place = f"{above}{name}"
+        if place in kept or any(place.startswith(f"{each}/") for each in kept):
+            continue
+        if isinstance(piece[name], Table) and any(each.startswith(f"{place}/") for each in kept):
+            _drop(piece[name], kept, f"{place}/")
+        else:
+            del piece[name]
+
+
+def _empty(production: Production, files: Sequence[TierFile], request: Request) -> Labelled:
+    """A table without rows, of the columns that were asked for."""
+    everything = Request(request.columns, request.labels, Condition(), request.detectors)
+    for piece in _pieces(production, files, everything, lambda: 1):
+        return Labelled(selected(piece.table, np.zeros(len(piece.table), dtype=bool)), piece.labels)
+    raise UserError(f"the {files[0].tier} files have no rows")

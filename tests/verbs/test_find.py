@@ -1,0 +1,33 @@
+"""``dataprod find``."""
+
+from __future__ import annotations
+
+from .conftest import KEYS, Box, place
+
+CAL, PHY, NEXT = KEYS
+
+
+def test_keys_and_files_are_found_by_pattern_and_condition(box: Box) -> None:
+    tree = box.cycle()
+    assert box.ok("find", "cycles/v01").split() == list(KEYS)
+    assert box.ok("find", "cycles/v01", "p03-r00*-cal").split() == [CAL, NEXT]
+    assert box.ok("find", "cycles/v01", "--where", "datatype == 'phy'").split() == [PHY]
+    (path,) = box.ok("find", "cycles/v01", "r001", "--tier", "hit").splitlines()
+    assert path == str(place(tree, "tier", "hit", NEXT))
+
+
+def test_missing_files_are_found(box: Box) -> None:
+    place(box.cycle(), "tier", "dsp", PHY).unlink()
+    (entry,) = box.json("find", "cycles/v01", "--tier", "dsp", "--missing")
+    assert (entry["key"], entry["run"]) == (PHY, "r000")
+    assert box.ok("find", "cycles/v01", "--tier", "skm", "--missing").endswith("l200-p03-r000-phy-tier_skm.lh5\n")
+
+
+def test_nothing_found_ends_with_1_and_slips_with_2(box: Box) -> None:
+    box.cycle()
+    assert box.dataprod("find", "cycles/v01", "r007").returncode == 1
+    for words in (["--tier", "hti"], ["--missing"], ["--where", "perid == 'p03'"], ["--where", "open('x')"]):
+        done = box.dataprod("find", "cycles/v01", *words)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert "hint: " in done.stderr
