@@ -44,7 +44,7 @@ def environment(repository: Path) -> Environment:
 @pytest.fixture(scope="session")
 def places(repository: Path) -> Iterator[Path]:
     """A folder for cycles inside the environment, removed afterwards."""
-    folder = repository / "build" / f"cycles-{os.getpid()}"
+    folder = repository / "cycles" / f"test-{os.getpid()}"
     folder.mkdir(parents=True)
     yield folder
     if not os.environ.get("KEEP_CYCLES"):
