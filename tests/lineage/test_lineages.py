@@ -169,3 +169,22 @@ def test_code_that_is_no_python_is_an_error_with_its_line(origin: Origin) -> Non
     origin.code("tiers/hit.py").write_text("def (:\n")
     with pytest.raises(UserError, match=r"tiers/hit.py:1: "):
         origin.lineages()
+
+
+def test_the_usability_of_a_detector_reaches_events_only(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.metadata(statuses=STATUSES.replace("usability: 'off', psd", "usability: 'ac', psd"))
+    assert steps(changed(before, origin.lineages())) == {"tier_evt"}
+
+
+def test_a_detector_that_is_not_processed_any_more_reaches_dsp_and_above(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.metadata(statuses=STATUSES.replace("V02160B: {processable: true", "V02160B: {processable: false"))
+    assert steps(changed(before, origin.lineages())) == set(DSP_AND_ABOVE)
+
+
+def test_the_short_way_and_the_long_way_give_the_same_lineage(origin: Origin) -> None:
+    origin.override("dsp", "V02160A: {pz: {tau1: 1}}\n", "20230317T000000Z", "20230501T000000Z")
+    cycle = origin.open()
+    for step, key in everything(cycle):
+        assert cycle.lineages.explained(step, key).hash == cycle.lineage(step, key)

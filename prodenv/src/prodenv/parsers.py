@@ -10,7 +10,7 @@ import argparse
 import sys
 from typing import Callable, Dict, List, NamedTuple, NoReturn  # noqa: UP035 - evaluated below, also by old Pythons
 
-from prodenv import verb_options
+from prodenv import run_options, verb_options
 
 SOURCE_HELP = "builtin, a git address with optional @revision, or a local path"
 
@@ -132,13 +132,30 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         Command("install-sw", "prodenv.software", "Install the software of a production cycle", _install_sw),
         Command("demo", "prodenv.demo", "Produce a simulated experiment and compare it with its truth", _demo),
         Command("load-sw", "prodenv.load", "Load the software of a production cycle", _load_sw, open_ended=True),
+        Command("run", "prodenv.verbs.run", "Make targets of a cycle", run_options.run),
+        Command("plan", "prodenv.verbs.plan", "What a run would make, and how long it would take", run_options.plan),
+        Command("status", "prodenv.verbs.status", "What is there, stale, missing and failed", run_options.status),
+        Command("why", "prodenv.verbs.why", "What made a file, next to what would make it now", run_options.why),
         Command("list", "prodenv.verbs.list", "The cycles of the environment", verb_options.list_),
         Command("show", "prodenv.verbs.show", "One cycle in full", verb_options.show),
-        Command("verify", "prodenv.verbs.verify", "Whether the files of a cycle can be read and fit together", verb_options.verify),
+        Command(
+            "verify",
+            "prodenv.verbs.verify",
+            "Whether the files of a cycle can be read and fit together",
+            verb_options.verify,
+        ),
         Command("freeze", "prodenv.verbs.freeze", "Make a cycle read-only, with a manifest", verb_options.freeze),
-        Command("clean", "prodenv.verbs.clean", "Put files of a cycle aside, to have them made again", verb_options.clean),
-        Command("doctor", "prodenv.verbs.doctor", "What is wrong with the environment or a cycle, and what mends it", verb_options.doctor),
+        Command(
+            "clean", "prodenv.verbs.clean", "Put files of a cycle aside, to have them made again", verb_options.clean
+        ),
+        Command(
+            "doctor",
+            "prodenv.verbs.doctor",
+            "What is wrong with the environment or a cycle, and what mends it",
+            verb_options.doctor,
+        ),
         Command("find", "prodenv.verbs.find", "Keys and files of a cycle", verb_options.find),
+        Command("compare", "prodenv.verbs.compare", "Two cycles side by side", verb_options.compare),
     ]
 }
 """Every command by its verb."""

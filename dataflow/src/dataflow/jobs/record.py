@@ -50,7 +50,7 @@ def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], None]) -> 
     facts = _facts(job, lineage, threads, *began) | ({"daq_mtime_ns": mtime_ns} if mtime_ns else {})
     for role, output in job.outputs.items():
         _write(cycle, output, lineage, facts | {"role": role, "size": output.stat().st_size})
-    _remember(cycle)
+    cycle.lineages.identities.save()
 
 
 def forget(output: Path) -> None:
@@ -125,21 +125,6 @@ def _record_failure(job: Job, lineage: Lineage, error: Exception) -> None:
 def _daq_time(cycle: Cycle, job: Job) -> int:
     paths = job.inputs.get(DAQ, ())
     return cycle.lineages.identities.mtime_ns(paths[0]) if paths else 0
-
-
-def _remember(cycle: Cycle) -> None:
-    """Add the identities that were learned to the list, in one write, so that jobs do not mix their lines."""
-    identities = cycle.lineages.identities
-    lines = identities.lines()
-    if not lines:
-        return
-    with suppress(OSError):  # only a memory: without it the file is read again
-        identities.file.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(identities.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(handle, lines.encode("utf-8", "surrogateescape"))
-        finally:
-            os.close(handle)
 
 
 def _user() -> str:

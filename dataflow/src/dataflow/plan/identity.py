@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,9 +105,21 @@ class Identities:
         with ThreadPoolExecutor(max(threads, 1)) as pool:  # hashing leaves the interpreter to others
             list(pool.map(self.of, ahead))
 
-    def lines(self) -> str:
-        """What was learned since the list was read, as lines to append to it."""
-        return "".join(json.dumps([name, sha256]) + "\n" for name, sha256 in sorted(self._new.items()))
+    def save(self) -> None:
+        """Add what was learned to the list; not for planning.
+
+        It is one write, so that processes do not mix their lines, and no error: without it files are read again.
+        """
+        lines = "".join(json.dumps([name, sha256]) + "\n" for name, sha256 in sorted(self._new.items()))
+        if not lines:
+            return
+        with suppress(OSError):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(handle, lines.encode("utf-8", "surrogateescape"))
+            finally:
+                os.close(handle)
 
     def _look(self, path: Path) -> Seen:
         if path not in self._seen:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from .code import code_of
 from .identity import LIST, Identities
+from .inventory import daq_format
 from .model import Job, Key
 from .packages import Software
 from .recipe import Recipe, Recipes, digest
 from .records import Records
-from .steps import BY_NAME, DAQ
+from .steps import BY_NAME, DAQ, Step, calibrated_tiers
 
 if TYPE_CHECKING:
     from .cycle import Cycle
@@ -61,6 +62,10 @@ class Lineages:
         self.recipes = Recipes(str(setup.directory), code_of(setup.path("dataflow")), Software(setup))
         self.read_unknown = True
         """Whether DAQ files that no output was made from yet are read for their identity."""
+        self._moments: dict[tuple[int, ...], tuple[int, tuple[object, ...]]] = {}
+        self._moment_of: dict[Key, int] = {}
+        self._owns: dict[tuple[str, int, str], Mapping[str, Any]] = {}
+        self._roles: dict[str, tuple[str, ...]] = {}
         self._wanted: dict[tuple[str, Key], str] = {}
         self._found: dict[Path, str] = {}
         self._current: dict[tuple[str, Key], bool | None] = {}
@@ -95,7 +100,7 @@ class Lineages:
         recipe = self.recipes.of(job, overrides)
         if DAQ not in job.inputs:
             return recipe
-        return Recipe(dict(recipe.own) | {DAQ: dict(self._identity(job))}, recipe.parts)
+        return Recipe(dict(recipe.own) | {DAQ: self._identity(job.key)}, recipe.parts)
 
     def found(self, path: Path) -> str:
         """The lineage of a file as it is there; of one without record, its identity."""
@@ -116,29 +121,53 @@ class Lineages:
     def _of(self, step: str, key: Key) -> str:
         if not self._cycle.is_made(step, key):
             return self.found(self._cycle.output(step, key))
-        job = self._cycle.job(step, key)
-        inputs = {role: sorted(self._lineages(job, role)) for role in job.inputs if role != DAQ}
-        return digest({"recipe": self.recipe(job).own, "inputs": inputs})
+        kind = BY_NAME[step]
+        if step not in self._roles:
+            self._roles[step] = self._cycle.roles(kind)
+        roles = self._roles[step]
+        own = self._own(kind, key) | ({DAQ: self._identity(key)} if DAQ in roles else {})
+        inputs = {role: sorted(self._lineages(kind, key, role)) for role in roles if role != DAQ}
+        return digest({"recipe": own, "inputs": inputs})
 
-    def _lineages(self, job: Job, role: str) -> list[str]:
-        origins = self._cycle.origins(BY_NAME[job.step], role, job.key)
+    def _own(self, step: Step, key: Key) -> dict[str, Any]:
+        """The recipe of a step but for the DAQ file; the same as :meth:`recipe` gives, without planning every job."""
+        if step.kind == "validity":
+            return dict(self.recipe(self._cycle.job(step.name, key)).own)
+        place = (step.name, self._moment(key), self._format(step, key))
+        if place not in self._owns:
+            job = self._cycle.job(step.name, key)
+            self._owns[place] = {name: value for name, value in self.recipe(job).own.items() if name != DAQ}
+        return {**self._owns[place], "key": str(key)}
+
+    def _moment(self, key: Key) -> int:
+        """A number for the metadata that hold for a key; keys with the same number have the same recipes."""
+        if key not in self._moment_of:
+            held = self._cycle.metadata.moment(key, calibrated_tiers())
+            number, _ = self._moments.setdefault(tuple(map(id, held)), (len(self._moments), held))
+            self._moment_of[key] = number
+        return self._moment_of[key]
+
+    def _format(self, step: Step, key: Key) -> str:
+        return daq_format(self._cycle.inventory.daq[key]) if "{daq}" in step.rule else ""
+
+    def _lineages(self, step: Step, key: Key, role: str) -> list[str]:
+        origins = self._cycle.origins(step, role, key)
         if origins:
-            return [self.wanted(step, key) for step, key in origins]
-        return [self.found(path) for path in job.inputs[role]]
+            return [self.wanted(name, each) for name, each in origins]
+        return [self.found(path) for path in self._cycle.job(step.name, key).inputs[role]]
 
     def _names(self, job: Job, role: str) -> dict[str, str]:
         names = [self._cycle.paths.relative(path) for path in job.inputs[role]]
-        return dict(zip(names, self._lineages(job, role), strict=True))
+        return dict(zip(names, self._lineages(BY_NAME[job.step], job.key, role), strict=True))
 
-    def _identity(self, job: Job) -> Mapping[str, Any]:
-        (path,) = job.inputs[DAQ]
+    def _identity(self, key: Key) -> dict[str, Any]:
+        path = self._cycle.inventory.daq[key]
         if not self.identities.is_known(path):
-            record = self.records.read(job.outputs["tier"])
-            if record and self.identities.recall(path, record.get("recipe", {}).get(DAQ), record.get("daq_mtime_ns")):
-                return self.identities.of(path)
-            if record is None and not self.read_unknown:
+            record = self.records.read(self._cycle.output("tier_raw", key))
+            known = record and self.identities.recall(path, record["recipe"].get(DAQ), record.get("daq_mtime_ns"))
+            if not (known or record or self.read_unknown):
                 return {"sha256": UNREAD}
-        return self.identities.of(path)
+        return dict(self.identities.of(path))
 
 
 def _joined(recipe: Recipe, inputs: Mapping[str, Mapping[str, str]]) -> Lineage:

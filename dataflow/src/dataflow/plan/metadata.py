@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,12 @@ class Metadata:
     def override_content(self, tier: str, key: Key) -> dict[str, Any]:
         """The merged content of :meth:`overrides`. Shared between calls: do not change it."""
         return self._override_folder(tier).on(key.timestamp, key.datatype)
+
+    def moment(self, key: Key, tiers: Iterable[str]) -> tuple[object, ...]:
+        """What holds for a key: channels, step configuration, overrides of tiers; the same objects if the same."""
+        time, category = key.timestamp, key.datatype
+        overrides = (self._override_folder(tier).on(time, category) for tier in tiers)
+        return self.channels(key), self._configs.content(time, category), *overrides
 
     def _override_folder(self, tier: str) -> Folder:
         if tier not in self._overrides:

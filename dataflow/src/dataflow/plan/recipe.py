@@ -25,9 +25,12 @@ PLOTTING = frozenset({"plot", "plots", "plot_options", "common_plots"})
 """Settings of figures; they reach no parameter."""
 
 
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+
+
 def normal_text(value: object, cycle: str = "") -> str:
     """A nested value as text; the order of mappings and the cycle's folder in texts do not matter."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    text = _encode(value)
     return text.replace(json.dumps(cycle, ensure_ascii=False)[1:-1], "$CYCLE") if cycle else text
 
 
@@ -153,8 +156,9 @@ def _configured(step: Step, job: Job) -> dict[str, Any]:
 def _channel(step: Step, job: Job, channel: Channel, configs: dict[str, object]) -> dict[str, Any]:
     """What concerns a channel; its configuration as the hash of an entry of `configs`, as most channels share one."""
     found: dict[str, Any] = {"system": channel.system, "numbers": [channel.rawid, channel.fcid]}
+    if step.with_status:
+        found |= {"usability": channel.usability, "psd": channel.psd, "daq": channel.daq}
     if step.systems:
-        found["status"] = {"processable": channel.processable, "usability": channel.usability, "psd": channel.psd}
         own = {name: _important(step, job.config.shared(name, channel)) for name in step.configs if name not in NESTED}
         if any(value is not None for value in own.values()):
             found["config"] = digest(own, str(job.setup.directory))

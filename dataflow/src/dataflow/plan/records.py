@@ -46,23 +46,27 @@ class Records:
     def __init__(self) -> None:
         self._folders: dict[str, Mapping[str, tuple[str, ...]]] = {}
 
-    def lineage(self, output: Path) -> str | None:
+    def lineage(self, output: str | Path) -> str | None:
         """The lineage that an output was made by, None if there is no record or more than one."""
         found = [lineage for lineage in self._marks(output) if lineage != FAILED]
         return found[0] if len(found) == 1 else None
 
-    def has_failed(self, output: Path) -> bool:
+    def has_failed(self, output: str | Path) -> bool:
         """Whether the last attempt to make an output failed."""
         return FAILED in self._marks(output)
 
     def read(self, output: Path) -> Mapping[str, Any] | None:
         """The record of an output, with the parts of its recipe in place; None if there is none."""
-        lineage = self.lineage(output)
-        record = _read(record_file(output, lineage)) if lineage else None
+        record = self.raw(output)
         if record is None:
             return None
         parts = {name: self.part(output, value) for name, value in dict(record.get("recipe", {})).items()}
         return dict(record) | {"recipe": parts}
+
+    def raw(self, output: Path) -> Mapping[str, Any] | None:
+        """The record of an output as it is written, None if there is none."""
+        lineage = self.lineage(output)
+        return _read(record_file(output, lineage)) if lineage else None
 
     def failure(self, output: Path) -> Mapping[str, Any] | None:
         """How the last attempt failed, None if it did not."""
@@ -76,7 +80,7 @@ class Records:
             return _read(recipe_file(output, value)) or value
         return value
 
-    def _marks(self, output: Path) -> tuple[str, ...]:
+    def _marks(self, output: str | Path) -> tuple[str, ...]:
         folder, name = os.path.split(output)
         if folder not in self._folders:
             self._folders[folder] = _listing(folder)

@@ -149,7 +149,7 @@ class StepConfig:
         if not isinstance(text, str):
             raise UserError(f"{where} must be a file name, not {kind(text)}", hint=f"see {self._base}")
         path = self._base / text
-        if not path.resolve().is_relative_to(self._root.resolve()):
+        if not self._reader.is_in(path, self._root):
             raise UserError(
                 f"{where}: {text!r} lies outside the metadata {self._root}", hint="use a file of the metadata"
             )
@@ -175,6 +175,10 @@ class StepConfigs:
         self._folder, self._root, self._reader = folder, root, reader
         self._found: dict[tuple[int, str], StepConfig] = {}
         self._known = known_rules()
+
+    def content(self, timestamp: str, category: str) -> Mapping[str, Any]:
+        """All rules at a time; the same object if the same."""
+        return self._folder.on(timestamp, category)
 
     def at(self, rule: str, timestamp: str, category: str) -> StepConfig:
         """The configuration of a rule at a time.

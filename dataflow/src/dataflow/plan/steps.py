@@ -42,6 +42,9 @@ class Step:
         Whether it draws figures.
     per_run
         Whether its inputs are all files of a run.
+    with_status
+        Whether what the metadata says of a channel beyond its numbers (usability, pulse-shape status, electronics)
+        enters its results.
     mem_mb, threads
         What it needs: memory in MB, and how many threads help it.
     doc
@@ -57,6 +60,7 @@ class Step:
     part_of: str = ""
     plot: bool = False
     per_run: bool = False
+    with_status: bool = False
     mem_mb: int = 1000
     threads: int = 1
     doc: str = ""
@@ -100,7 +104,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "tier_evt", ("tcm", "dsp", "hit", "par_hit"), "tier_evt", ("evt_config", "muon_config"), WITH_CHAINS,
-        IF_CONFIGURED, mem_mb=2000, doc="events",
+        IF_CONFIGURED, with_status=True, mem_mb=2000, doc="events",
     ),
     Step("tier_skm", ("evt",), "tier_skm", ("skm_config",), per_run=True, mem_mb=2000, doc="events for analysis"),
     Step(

@@ -151,9 +151,16 @@ class Reader:
 
     def __init__(self) -> None:
         self._files: dict[Path, TextFile] = {}
+        self._inside: dict[tuple[Path, Path], bool] = {}
 
     def __call__(self, path: Path) -> TextFile:
         """The file at `path`, from memory if it was read before."""
         if path not in self._files:
             self._files[path] = read(path)
         return self._files[path]
+
+    def is_in(self, path: Path, root: Path) -> bool:
+        """Whether a file lies in a folder after resolving links; looked up once."""
+        if (path, root) not in self._inside:
+            self._inside[path, root] = path.resolve().is_relative_to(root.resolve())
+        return self._inside[path, root]

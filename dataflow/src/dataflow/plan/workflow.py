@@ -34,9 +34,9 @@ class Workflow:
         The configuration file.
     """
 
-    def __init__(self, config: str | os.PathLike[str]) -> None:
+    def __init__(self, config: str | os.PathLike[str], experiment: str | None = None) -> None:
         self.config = Path(os.path.abspath(config))  # noqa: PTH100 - links stay: a cycle has the name it was given
-        self.cycle: Cycle = open_cycle(self.config)
+        self.cycle: Cycle = open_cycle(self.config, experiment)
         self.steps: Sequence[Step] = self.cycle.steps
 
     @property
@@ -61,10 +61,30 @@ class Workflow:
             The first thing that is wrong.
         """
         found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
+        self._checked(found, words)
+        return found
+
+    def wanted(self, words: Sequence[str]) -> list[tuple[str, Key]]:
+        """The jobs that targets and output files (relative to the cycle) ask for, validity lists included.
+
+        Raises
+        ------
+        UserError
+            If a word is neither, or something is wrong with what is needed.
+        """
+        for word in words:
+            if not is_target(word) and self.job_of(word) is None:
+                raise UserError(f"{word!r} is no target and no output of a step", hint=f"write {self.example}")
+        found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
+        lists = [self.job_of(path) for target in found for path in self._validity(target)]
+        return list(dict.fromkeys([*self._checked(found, words), *filter(None, lists)]))
+
+    def _checked(self, found: Sequence[Target], words: Sequence[str]) -> list[tuple[str, Key]]:
+        """The jobs of targets and paths, with all that they need planned."""
         wanted = [job for target in found for job in target.jobs]
         wanted += [job for word in words if (job := self.job_of(word)) is not None]
         self.cycle.check(wanted)
-        return found
+        return wanted
 
     def job_of(self, word: str) -> tuple[str, Key] | None:
         """The job that makes the output file `word` (relative to the cycle), None if no step does."""

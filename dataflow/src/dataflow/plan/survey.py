@@ -1,0 +1,192 @@
+"""What is there of what a cycle can make: each job's outputs there, stale, missing or failed. Fast for many files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .cycle import Cycle
+from .errors import UserError
+from .model import Key
+from .steps import BY_NAME, Step
+
+THERE, STALE, MISSING, FAILED = "there", "stale", "missing", "failed"
+STATES = (THERE, STALE, MISSING, FAILED)
+SAMPLE = 12
+"""Finished jobs of a step whose times are looked at."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """The outputs of one job.
+
+    Attributes
+    ----------
+    step, key
+        The job.
+    state
+        ``there`` (as it would be made now), ``stale`` (there, but it would be made otherwise), ``missing``, or
+        ``failed`` (the last attempt).
+    """
+
+    step: str
+    key: Key
+    state: str
+
+    @property
+    def to_make(self) -> bool:
+        """Whether a run would make it."""
+        return self.state != THERE
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a job of a step takes, learned from finished ones.
+
+    Attributes
+    ----------
+    seconds
+        Of wall time.
+    threads
+        That it had.
+    memory_mb
+        At its peak.
+    """
+
+    seconds: float
+    threads: int
+    memory_mb: int
+
+
+@dataclass
+class Survey:
+    """Looks at the outputs of a cycle; each folder is listed once."""
+
+    cycle: Cycle
+    _names: dict[str, frozenset[str]] = field(default_factory=dict)
+    _forms: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def everything(self) -> list[Item]:
+        """All that the cycle can make from the data that is there."""
+        return [self.item(step, key) for step, key in all_jobs(self.cycle)]
+
+    def to_make(self, wanted: Iterable[tuple[str, Key]]) -> list[Item]:
+        """The jobs that a run makes for some wanted ones: those that are not there, and what they need of others."""
+        ahead, seen, found = list(wanted), set(wanted), []
+        while ahead:
+            item = self.item(*ahead.pop())
+            if item.to_make:
+                found.append(item)
+                new = [need for need in self.cycle.needs(item.step, item.key) if need not in seen]
+                seen.update(new)
+                ahead += new
+        order = {step.name: number for number, step in enumerate(self.cycle.steps)}
+        return sorted(found, key=lambda item: (order[item.step], item.key.order))
+
+    def item(self, step: str, key: Key) -> Item:
+        """The state of one job's outputs."""
+        return Item(step, key, self._state(step, key))
+
+    def outputs(self, step: str, key: Key) -> list[str]:
+        """The paths of a job's outputs."""
+        if step not in self._forms:
+            base = Path(os.fspath(self.cycle.setup.directory).replace("{", "{{").replace("}", "}}"))
+            templates = self.cycle.paths.outputs(BY_NAME[step]).values()
+            self._forms[step] = tuple(os.fspath(base / template) for template in templates)
+        return [form.format_map(key.fields) for form in self._forms[step]]
+
+    def _state(self, step: str, key: Key) -> str:
+        if not self.cycle.is_made(step, key):
+            return THERE if self.cycle.output(step, key).is_file() else MISSING
+        lineages, outputs = self.cycle.lineages, self.outputs(step, key)
+        there = all(self._is_there(path) for path in outputs)
+        if there and self._is_current(step, key, outputs):
+            return THERE
+        if any(lineages.records.has_failed(path) for path in outputs):
+            return FAILED
+        return STALE if there else MISSING
+
+    def _is_current(self, step: str, key: Key, outputs: list[str]) -> bool:
+        """Whether outputs are as wanted; those that cannot be made any more, for want of parameters, are not."""
+        records = self.cycle.lineages.records
+        found = {records.lineage(path) for path in outputs}
+        if len(found) != 1 or None in found:
+            return False
+        try:
+            return found == {self.cycle.lineage(step, key)}
+        except UserError:
+            return False
+
+    def _is_there(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))  # noqa: PTH208 - names only, and many of them
+            except OSError:
+                self._names[folder] = frozenset()
+        return name in self._names[folder]
+
+    def costs(self, items: Iterable[Item]) -> dict[str, Cost]:
+        """What jobs take, by step, from the records of some that are there."""
+        done: dict[str, list[Item]] = {}
+        for item in items:
+            if item.state in (THERE, STALE):
+                done.setdefault(item.step, []).append(item)
+        found = {step: list(self._records(_spread(some))) for step, some in done.items()}
+        return {step: _cost(records) for step, records in found.items() if records}
+
+    def _records(self, items: Iterable[Item]) -> Iterator[Mapping[str, Any]]:
+        for item in items:
+            record = self.cycle.lineages.records.raw(Path(self.outputs(item.step, item.key)[0]))
+            if record and "seconds" in record:
+                yield record
+
+
+def all_jobs(cycle: Cycle) -> Iterator[tuple[str, Key]]:
+    """Every job that the data of a cycle allow: step and key."""
+    if not cycle.keys:
+        return
+    for step in cycle.steps:
+        yield from ((step.name, key) for key in _keys(cycle, step))
+
+
+def _keys(cycle: Cycle, step: Step) -> Iterable[Key]:
+    if step.kind == "validity":
+        return [cycle.keys[0]]
+    if step.kind == "par":
+        return sorted((key for key in cycle.catalog.keys if key.run in cycle.runs), key=lambda key: key.order)
+    run_files = cycle.scheme.run_files or {}
+    if step.tier in run_files:
+        return [keys[0] for keys in cycle.runs.values() if keys[0].datatype in run_files[step.tier]]
+    return cycle.keys
+
+
+def remaining(items: Iterable[Item], costs: Mapping[str, Cost], cores: int) -> tuple[float | None, list[str]]:
+    """How long the jobs still to make take, in seconds of wall time, and the steps of which nothing is known yet.
+
+    The time is None if nothing is known of any of them.
+    """
+    ahead = [item.step for item in items if item.to_make]
+    known = [costs[step] for step in ahead if step in costs]
+    unknown = sorted({step for step in ahead if step not in costs})
+    if ahead and not known:
+        return None, unknown
+    return round(sum(cost.seconds * min(cost.threads, cores) for cost in known) / max(cores, 1), 1), unknown
+
+
+def _spread(items: list[Item]) -> list[Item]:
+    return items[:: max(1, len(items) // SAMPLE)][:SAMPLE]
+
+
+def _cost(records: list[Mapping[str, Any]]) -> Cost:
+    def mean(of: Callable[[Mapping[str, Any]], float]) -> float:
+        return sum(map(of, records)) / len(records)
+
+    return Cost(
+        seconds=mean(lambda record: float(record["seconds"])),
+        threads=round(mean(lambda record: int(record.get("threads", 1)))),
+        memory_mb=max(int(record.get("peak_memory_mb", 0)) for record in records),
+    )

@@ -1,0 +1,142 @@
+"""Why a file would be made again: what made it, next to what would make it now, down to its inputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .cycle import Cycle
+from .differences import Difference, differences
+from .lineage import Lineage
+from .model import Key
+from .survey import THERE, Survey
+
+NO_RECORD = "there is no record of how it was made"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why one file is what it is, and its inputs.
+
+    Attributes
+    ----------
+    path
+        The file, relative to the cycle where it lies in it.
+    step, key
+        The job that makes it; empty for a file that is only read.
+    state
+        See :class:`dataflow.plan.survey.Item`.
+    old, new
+        The lineage it was made by (None if it is not known), and the one wanted now.
+    differences
+        Between the two recipes.
+    inputs
+        Reasons of the inputs whose lineage is another (all inputs, for the whole tree).
+    note
+        What else is to be said.
+    """
+
+    path: str
+    step: str
+    key: str
+    state: str
+    old: str | None
+    new: str
+    differences: tuple[Difference, ...] = ()
+    inputs: tuple[Reason, ...] = ()
+    note: str = ""
+
+    def first(self) -> tuple[Reason, Difference] | None:
+        """The first difference, and the file whose recipe it is in; that of an input goes before the file's own."""
+        for each in self.inputs:
+            found = each.first()
+            if found:
+                return found
+        return (self, self.differences[0]) if self.differences else None
+
+    def plain(self) -> dict[str, Any]:
+        """As values for scripts."""
+        made = {"file": self.path, "step": self.step, "key": self.key, "state": self.state}
+        found = [difference.plain() for difference in self.differences]
+        inputs = [each.plain() for each in self.inputs]
+        lineages = {"lineage": self.old, "wanted": self.new}
+        return made | lineages | {"differences": found, "inputs": inputs, "note": self.note}
+
+
+class Explainer:
+    """Explains the outputs of a cycle; what was explained once is not explained again.
+
+    Parameters
+    ----------
+    cycle
+        The cycle.
+    whole
+        Whether inputs that are the same are explained too.
+    """
+
+    def __init__(self, cycle: Cycle, *, whole: bool = False) -> None:
+        self._cycle, self._whole = cycle, whole
+        self._survey = Survey(cycle)
+        self._done: dict[tuple[str, Key], Reason] = {}
+
+    def why(self, step: str, key: Key) -> Reason:
+        """Why the output of a job would be made again, or not."""
+        if (step, key) not in self._done:
+            self._done[step, key] = self._why(step, key)
+        return self._done[step, key]
+
+    def _why(self, step: str, key: Key) -> Reason:
+        cycle = self._cycle
+        path = cycle.output(step, key)
+        name = cycle.paths.relative(path)
+        state = self._survey.item(step, key).state
+        if not cycle.is_made(step, key):
+            return Reason(name, "", str(key), state, cycle.lineages.found(path), cycle.lineage(step, key))
+        new = cycle.lineages.explained(step, key)
+        record = cycle.lineages.records.read(path)
+        inputs = self._inputs(step, key, new, record)
+        if record is None:
+            failure = cycle.lineages.records.failure(path)
+            note = str(failure["error"]) if failure else NO_RECORD if path.is_file() else ""
+            return Reason(name, step, str(key), state, None, new.hash, (), inputs, note)
+        found = differences(record["recipe"], self._expanded(new))
+        note = _of_inputs(record, new)
+        return Reason(name, step, str(key), state, record["lineage"], new.hash, tuple(found), inputs, note)
+
+    def _inputs(self, step: str, key: Key, new: Lineage, record: Mapping[str, Any] | None) -> tuple[Reason, ...]:
+        old = {name: hash_ for found in (record or {}).get("inputs", {}).values() for name, hash_ in found.items()}
+        wanted = {name: hash_ for found in new.inputs.values() for name, hash_ in found.items()}
+        origins = {self._cycle.paths.relative(self._cycle.output(*need)): need for need in self._cycle.needs(step, key)}
+        chosen = [name for name in wanted if self._whole or record is None or old.get(name) != wanted[name]]
+        reasons = [self.why(*origins[name]) for name in chosen if name in origins]
+        return tuple(each for each in reasons if self._whole or each.state != THERE or each.differences)
+
+    def _expanded(self, lineage: Lineage) -> dict[str, Any]:
+        """A recipe with its parts in place, in the form in which records are read."""
+        text = self._cycle.lineages.recipes.text
+        parts = {digest: json.loads(text(part)) for digest, part in lineage.recipe.parts.items()}
+
+        def put(value: object) -> object:
+            if isinstance(value, Mapping):
+                return {name: put(item) for name, item in value.items()}
+            return parts.get(value, value) if isinstance(value, str) else value
+
+        return {name: put(value) for name, value in lineage.recipe.own.items()}
+
+
+def _of_inputs(record: Mapping[str, Any], new: Lineage) -> str:
+    """What is to be said about inputs that came, went, or were made anew meanwhile."""
+    old = {name: hash_ for found in record.get("inputs", {}).values() for name, hash_ in found.items()}
+    wanted = {name: hash_ for found in new.inputs.values() for name, hash_ in found.items()}
+    came, went = sorted(wanted.keys() - old.keys()), sorted(old.keys() - wanted.keys())
+    other = sorted(name for name in old.keys() & wanted.keys() if old[name] != wanted[name])
+    kinds = {"new inputs": came, "inputs no more used": went, "other inputs": other}
+    return "; ".join(f"{kind}: {_few(names)}" for kind, names in kinds.items() if names)
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(Path(name).name for name in names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

@@ -1,0 +1,65 @@
+"""``dataprod run CYCLE TARGET…``: make targets of a cycle."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from prodenv.cycles import CycleFolder, command, find_cycle
+from prodenv.errors import UserError
+from prodenv.planning import cores, open_workflow, targets_of
+from prodenv.render import print_json, size_text
+from prodenv.steps import step
+from prodenv.verbs.plan import planned, show
+
+if TYPE_CHECKING:
+    from dataflow.plan.workflow import Workflow
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the targets, or say what would be made."""
+    cycle = find_cycle(options.cycle)
+    flow = open_workflow(cycle, options.setup)
+    if options.dry_run:
+        found = planned(flow, targets_of(cycle, options.targets), cores(options.jobs))
+        print_json(found) if options.json else show(found)
+        return 0
+    if options.json:
+        raise UserError("--json goes with --dry-run", hint=f"after the run: {command('status', cycle)} --json")
+    cycle.refuse_frozen("run")
+    return make(cycle, flow, options)
+
+
+def make(cycle: CycleFolder, flow: Workflow, options: argparse.Namespace) -> int:
+    """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
+    from prodenv.holder import refuse_living
+    from prodenv.production import produce
+
+    refuse_living(cycle.root)
+    targets = targets_of(cycle, options.targets)
+    extra = [*_profile(cycle, options.profile), *options.snakemake]
+    flow.wanted(targets)
+    identify(flow, cores(options.jobs))
+    return produce(cycle.config, targets, cores(options.jobs), extra=extra)
+
+
+def identify(flow: Workflow, threads: int) -> None:
+    """Read the DAQ files that are new, once, so that neither this run nor the next ones have to while they plan."""
+    cycle, identities = flow.cycle, flow.cycle.lineages.identities
+    keys = sorted({key for name, key in cycle.planned if name == "tier_raw"}, key=lambda key: key.order)
+    new = identities.unknown(cycle.inventory.daq[key] for key in keys if key in cycle.inventory.daq)
+    size = sum(path.stat().st_size for path in new)
+    if size:
+        with step(f"reading {len(new)} new DAQ files ({size_text(size)}) for their identity"):
+            identities.learn(new, threads)
+    identities.save()
+
+
+def _profile(cycle: CycleFolder, name: str) -> list[str]:
+    if not name:
+        return []
+    folder = cycle.root / "dataflow" / "profiles"
+    if not (folder / name / "config.yaml").is_file():
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        raise UserError(f"there is no profile {name!r}", hint=f"in {folder} there are: {', '.join(names) or 'none'}")
+    return [f"--workflow-profile={folder / name}"]
