@@ -90,7 +90,8 @@ def produce(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> int:
     """Compare the cycle with the truth."""
     cycle = place_of(options.cycle)
-    return _gebox(cycle, ["check", cycle, "--truth", cycle / TRUTH])
+    drawing = ["--draw", Path(options.draw).resolve()] if options.draw else []
+    return _gebox(cycle, ["check", cycle, "--truth", cycle / TRUTH, *drawing])
 
 
 def draw(options: argparse.Namespace) -> int:

@@ -113,7 +113,9 @@ def _load_sw(parser: argparse.ArgumentParser) -> None:
 
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "action", choices=["run", "check", "draw"], help="run: everything; check: compare with the truth"
+        "action",
+        choices=["run", "check", "draw"],
+        help="run: everything; check: compare with the truth; draw: pictures of the simulated data",
     )
     parser.add_argument("cycle", nargs="?", default="cycles/demo", help="the cycle (default: cycles/demo in $PRODENV)")
     parser.add_argument("-j", dest="jobs", type=int, default=2, metavar="N", help="processes (default: 2)")
@@ -122,6 +124,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", default="small", choices=["small", "full"], help="of the experiment (default: small)"
     )
+    parser.add_argument("--draw", metavar="FILE", default="", help="check: also draw the comparison into a PNG")
 
 
 COMMANDS: Dict[str, Command] = {  # noqa: UP006
