@@ -127,7 +127,7 @@ def _lh5(cycle: CycleFolder, options: argparse.Namespace, jobs: int, setup: Setu
     return Checked("LH5 files", report["files"], report["bytes"], time.monotonic() - begin)
 
 
-def ask(setup: Setup, module: str, words: list[str]) -> Any:
+def ask(setup: Setup, module: str, words: list[str], text: str = "") -> Any:
     """The JSON document that a module of the dataflow prints when it is run with the software of the cycle.
 
     Raises
@@ -142,7 +142,9 @@ def ask(setup: Setup, module: str, words: list[str]) -> Any:
         )
     argv, environ = wrap(setup, [str(python), "-P", "-m", module, *words], os.environ)
     try:
-        done = subprocess.run(argv, env=environ, cwd=setup.directory, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(
+            argv, env=environ, cwd=setup.directory, input=text, capture_output=True, text=True, errors="replace"
+        )
         return json.loads(done.stdout)
     except OSError as slip:
         raise WorkFailed(f"cannot run {argv[0]}: {slip.strerror}") from None
