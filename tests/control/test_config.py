@@ -190,3 +190,11 @@ def test_the_schema_describes_what_is_read() -> None:
     assert set(flat["properties"]) == set(OPTIONS)
     assert set(PATHS) <= set(flat["properties"]["paths"]["properties"])
     assert flat["additionalProperties"] is False
+
+
+def test_settings_of_a_step_that_there_is_not_are_refused(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"setups": {"l200": {"settings": {"tier_dps": {"buffer_len": 10}}}}}')
+    with pytest.raises(UserError, match="no step 'tier_dps'") as caught:
+        read_config(config)
+    assert "tier_dsp" in caught.value.hint

@@ -82,3 +82,14 @@ def test_figures_are_drawn_for_the_detector(th228_cycle: SmallCycle) -> None:
         pages = PdfReader(th228_cycle.output(step, "plt")).pages
         assert len(pages) == 1
         assert "V00001A" in pages[0].extract_text()
+
+
+def test_only_what_is_an_energy_has_the_unit_of_one(th228_cycle: SmallCycle) -> None:
+    import h5py
+
+    with h5py.File(th228_cycle.output("tier_evt")) as file:
+        assert file["evt/geds/energy"].attrs["units"] == "keV"
+        assert file["evt/geds/energy_sum"].attrs["units"] == "keV"
+        assert "units" not in file["evt/geds/multiplicity"].attrs
+        assert "units" not in file["evt/geds/rawid"].attrs
+        assert "units" not in file["evt/coincident/puls"].attrs

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -66,7 +68,8 @@ def make_cycle(options: argparse.Namespace) -> int:
         with step("metadata of the simulated experiment"):
             _quietly([sys.executable, "-m", "gebox", *words, "--preset", options.preset], _with_gebox())
         argv = ["init-cycle", options.cycle, "--setup", EXPERIMENT, "--metadata", f"{folder}/inputs"]
-        return _command(argv)
+        with contextlib.redirect_stdout(io.StringIO()):  # what to do next is done next
+            return _command(argv)
 
 
 def install(options: argparse.Namespace) -> int:

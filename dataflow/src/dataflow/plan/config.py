@@ -20,6 +20,7 @@ import yaml
 
 from .config_schema import EXECENV, OPTIONS, PATH_ALIASES, PATHS, TABLE_FORMAT, Option
 from .errors import UserError
+from .steps import BY_NAME as STEPS_BY_NAME
 from .words import nearest
 
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
@@ -309,6 +310,16 @@ def _as_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _settings(source: _Source, content: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Tuning by step; a step that there is not is refused."""
+    for name, value in content.items():
+        if name not in STEPS_BY_NAME:
+            raise source.error(f"settings: there is no step {name!r}", key=str(name), hint=nearest(name, STEPS_BY_NAME))
+        if not isinstance(value, dict):
+            raise source.error(f"settings.{name} must be a mapping, not {value!r}", key=str(name))
+    return dict(_expand(source, "settings", content, environ))
+
+
 _HANDLED = frozenset({"experiment", "paths", "execenv", "system", "table_format", "pkg_versions", "keys", "settings"})
 
 
@@ -338,7 +349,7 @@ def read_config(path: str | os.PathLike[str], experiment: str | None = None) -> 
         table_format=dict(TABLE_FORMAT) | _texts(source, "table_format", content.get("table_format", {}), TABLE_FORMAT),
         keys=content.get("keys", OPTIONS["keys"].default),
         failing_channels=rest.pop("failing_channels"),
-        settings=_expand(source, "settings", content.get("settings", {}), environ),
+        settings=_settings(source, content.get("settings", {}), environ),
         execenv=_execenv(source, content, environ),
         pkg_versions=_texts(source, "pkg_versions", content.get("pkg_versions", {}), None),
         options=rest,

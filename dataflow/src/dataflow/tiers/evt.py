@@ -61,6 +61,7 @@ def build(job: Job, threads: int = 1) -> None:
             "evt": (str(parts["tier"]), group),
         }
         build_evt(datainfo, config, wo_mode="of", buffer_len=buffer_of(job))
+        drop_inherited_units(parts["tier"], group, config["operations"])
         add_key(job, parts["tier"], group)
         _annotate(job, parts["tier"], group, present)
 
@@ -211,6 +212,24 @@ def buffer_of(job: Job) -> int:
     """Events in memory: the site's or the metadata's number, else the default."""
     own = (job.setup.settings.get("tier_evt") or {}).get("buffer_len")
     return int(own or job.config.options.get("buffer_len") or job.setup.options.get("evt_buffer_len") or BUFFER)
+
+
+FIELD = re.compile(r"\s*\w+\.\w+\s*")
+"""An expression that is nothing but a column of a tier."""
+
+
+def drop_inherited_units(path: Path, group: str, operations: Mapping[str, Any]) -> None:
+    """Take units away from what is computed: pygama hands on those of the column that an expression looks at.
+
+    A number of detectors above 25 keV is no energy.
+    """
+    with h5py.File(path, "a") as file:
+        for name, operation in operations.items():
+            node = file.get(f"{group}/{name.replace('___', '/')}")
+            if node is None or FIELD.fullmatch(operation["expression"]):
+                continue
+            if "units" in node.attrs and "units" not in (operation.get("lgdo_attrs") or {}):
+                del node.attrs["units"]
 
 
 def add_key(job: Job, path: Path, group: str) -> None:
