@@ -25,9 +25,10 @@ def demo(environment: Environment, places: Path) -> tuple[Path, Run]:
 
 
 def outputs(cycle: Path) -> dict[str, int]:
-    """The files that jobs made, with their times."""
+    """The files that jobs made, with their times; not the records beside them."""
     folders = [cycle / "generated" / name for name in ("tier", "par", "plt")]
     files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = [path for path in files if path.parent.name != ".lineage"]
     return {str(path.relative_to(cycle)): path.stat().st_mtime_ns for path in files}
 
 
