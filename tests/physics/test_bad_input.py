@@ -41,7 +41,9 @@ def daq_of(cycle: SmallCycle) -> Path:
 def outputs_of(cycle: SmallCycle) -> list[str]:
     """All files below generated but DAQ files, logs and records of failures, hidden ones included."""
     folder = cycle.folder / "generated"
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".log" and ".failed." not in path.name]
+    files = [
+        path for path in folder.rglob("*") if path.is_file() and path.suffix != ".log" and ".failed." not in path.name
+    ]
     return [str(path) for path in files if folder / "tier/daq" not in path.parents]
 
 

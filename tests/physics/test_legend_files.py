@@ -138,3 +138,44 @@ def test_the_calibration_of_38_thousand_real_events_agrees_with_pygamas(shared_d
     width, error = width_at(result.resolution, 2039.0)
     assert width == pytest.approx(2.25, abs=0.15)
     assert error < 0.1
+
+
+def test_settings_of_a_system_are_effective(shared_data: Path, cycle_of: Maker) -> None:
+    """LEGEND-200's convention: windowed and averaged traces for germanium, whole ones for everything else."""
+    source = shared_data / "fcio/L200-comm-20211130-phy-spms.fcio"
+    systems = {52800: "geds", 52801: "geds", 52802: "spms"}
+    channels = {f"X{rawid}": {"rawid": rawid, "system": system} for rawid, system in systems.items()}
+    cycle = cycle_of(source, "l200-p01-r000-phy-20211130T000000Z", channels)
+    folder = cycle.folder / "inputs/dataprod/config"
+    processing = """
+FCEventDecoder:
+  "ch{key:07d}/raw":
+    key_list: ["*"]
+    out_stream: "{filekey}"
+    proc_spec:
+      window: ["waveform", 1000, -2000, "waveform_windowed"]
+      dsp_config:
+        outputs: [presum_rate, waveform_presummed]
+        processors:
+          presum_rate, waveform_presummed:
+            function: presum
+            module: dspeed.processors
+            args:
+              - waveform
+              - 0
+              - presum_rate
+              - waveform_presummed(shape=len(waveform)/8, period=waveform.period*8, offset=waveform.offset, dtype='I')
+            unit: [ADC, ADC]
+      drop: [waveform]
+"""
+    (folder / "geds.yaml").write_text(processing)
+    cycle.configure("tier_raw_fcio", inputs={"out_spec": {"geds_config": "$_/geds.yaml"}})
+    cycle.run("tier_raw")
+    raw = str(cycle.output("tier_raw"))
+    for rawid, system in systems.items():
+        names = {name.rpartition("/")[2] for name in lh5.ls(raw, f"ch{rawid:07d}/raw/")}
+        expected = {"waveform_windowed", "waveform_presummed", "presum_rate"} if system == "geds" else {"waveform"}
+        assert expected <= names, rawid
+        assert ("waveform" in names) == (system != "geds")
+    assert lh5.read("ch0052800/raw/waveform_windowed/values", raw).nda.shape[1] == 3000
+    assert lh5.read("ch0052800/raw/waveform_presummed/values", raw).nda.shape[1] == 750
