@@ -101,7 +101,8 @@ def report(times: dict[str, list[tuple[float, float]]]) -> None:
     best = {name: tuple(min(column) for column in zip(*found, strict=True)) for name, found in times.items()}
     for name, (wall, cpu) in best.items():
         print(f"{name:7s} wall {wall:6.2f} s   cpu {cpu:6.2f} s")
-    print(f"dspeed / ours: wall {best['dspeed'][0] / best['ours'][0]:.2f}, cpu {best['dspeed'][1] / best['ours'][1]:.2f}")
+    wall, cpu = (best["dspeed"][i] / best["ours"][i] for i in (0, 1))
+    print(f"dspeed / ours: wall {wall:.2f}, cpu {cpu:.2f}")
     print("values equal")
 
 

@@ -50,7 +50,7 @@ def measure(root: Path) -> None:
     (target,) = timed("target planned and checked", lambda: flow.targets(["all-l200-evt.gen"]))
     files = timed("outputs listed", lambda: flow.files(target))
     jobs = sorted(flow.cycle.planned, key=str)
-    timed("recipes", lambda: [flow.cycle.recipe(step, key) for step, key in jobs])
+    timed("lineages", lambda: [flow.cycle.lineage(step, key) for step, key in jobs])
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{len(keys)} files, {len(files)} outputs, {len(jobs)} jobs, {memory:.0f} MB")
 

@@ -57,9 +57,13 @@ def test_a_failing_installation_leaves_nothing_half_made(bare: ProdEnv) -> None:
 
 
 @pytest.mark.production
-def test_from_a_bare_python_to_the_software_of_a_cycle(bare: ProdEnv) -> None:
-    """Everything with the real packages: minutes, most of them for compiling the signal processors."""
+def test_from_a_bare_python_to_the_software_of_a_cycle(bare: ProdEnv, repository: Path) -> None:
+    """Everything with the real packages: minutes, unless they were downloaded and compiled in this checkout before."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    cache = repository / "tools" / "cache"
+    if (cache / "numba").is_dir() and "UV_CACHE_DIR" not in environ:
+        environ["UV_CACHE_DIR"] = str(cache / "uv")
+        shutil.copytree(cache / "numba", bare.root / "tools" / "cache" / "numba")
 
     def run(command: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, bare.root / "bin" / command, *arguments]

@@ -10,6 +10,7 @@ import h5py
 import hdf5plugin  # noqa: F401 - reads compressed tables
 import numpy as np
 import pytest
+
 from dataflow.jobs.runner import run
 from dataflow.plan import open_cycle
 from gebox.cli import main as gebox
