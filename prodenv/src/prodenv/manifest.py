@@ -14,7 +14,8 @@ from prodenv.cycles import ATTIC, FROZEN
 from prodenv.errors import WorkFailed
 
 NAME = "manifest.sha256"
-_NOT_KEPT = frozenset({".snakemake", ".git", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+_CACHES = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+_NOT_KEPT = _CACHES | {".snakemake", ".git"}
 """Folders that running and looking change."""
 _CHUNK = 1 << 22
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
@@ -47,7 +48,7 @@ class Entry:
         return not self.folder and (not self.link or Path(self.path).is_file())
 
 
-def entries_of(root: Path, left_out: Iterable[Path] = ()) -> Iterator[Entry]:
+def entries_of(root: Path, left_out: Iterable[Path] = (), *, whole: bool = False) -> Iterator[Entry]:
     """Everything in a cycle but what can be made again or is no part of it, sorted.
 
     Left out are the installed software (its lock is there), Snakemake's book-keeping, the history of checkouts (their
@@ -59,23 +60,25 @@ def entries_of(root: Path, left_out: Iterable[Path] = ()) -> Iterator[Entry]:
         The cycle.
     left_out
         More folders that are no part of it.
+    whole
+        With Snakemake's book-keeping, the history of checkouts, and the manifest.
     """
-    without = {str(root / FROZEN), str(root / ATTIC), *map(str, left_out)}
-    yield from _below(str(root), len(str(root)) + 1, without)
+    without = {str(root / ATTIC), *map(str, left_out)} | (set() if whole else {str(root / FROZEN)})
+    yield from _below(str(root), len(str(root)) + 1, without, _CACHES if whole else _NOT_KEPT)
 
 
-def _below(folder: str, start: int, without: set[str]) -> Iterator[Entry]:
+def _below(folder: str, start: int, without: set[str], names: frozenset[str]) -> Iterator[Entry]:
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
-        if entry.path in without or (entry.name in _NOT_KEPT and not entry.is_symlink()):
+        if entry.path in without or (entry.name in names and not entry.is_symlink()):
             continue
         name = entry.path[start:]
         if entry.is_symlink():
             yield Entry(name, entry.path, link=str(Path(entry.path).readlink()))
         elif entry.is_dir(follow_symlinks=False):
             yield Entry(name, entry.path, folder=True)
-            yield from _below(entry.path, start, without)
+            yield from _below(entry.path, start, without, names)
         elif entry.is_file(follow_symlinks=False):
             yield Entry(name, entry.path)
 

@@ -159,6 +159,8 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         ),
         Command("find", "prodenv.verbs.find", "Keys and files of a cycle", verb_options.find),
         Command("compare", "prodenv.verbs.compare", "Two cycles side by side", verb_options.compare),
+        Command("archive", "prodenv.verbs.archive", "A cycle as one file", verb_options.archive),
+        Command("restore", "prodenv.verbs.restore", "A cycle from an archive", verb_options.restore),
     ]
 }
 """Every command by its verb."""
