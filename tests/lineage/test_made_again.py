@@ -7,6 +7,12 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+import yaml
+
+from dataflow.jobs.atomic import whole_files
+from dataflow.jobs.parfiles import write_pars
+from dataflow.jobs.stamp import stamping
 from dataflow.plan import open_cycle
 from dataflow.plan.records import Records
 
@@ -83,3 +89,16 @@ def test_a_raw_file_keeps_its_lineage_when_its_daq_file_goes(production: Product
     production.made(TARGET)
     (production.root / f"generated/tier/daq/phy/p03/r001/{PHY}.fcio").unlink()
     assert production.made(TARGET) == []
+
+
+def test_files_that_were_copied_alone_still_tell_their_lineage(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    outputs = {"tier": tmp_path / "a.lh5", "par": tmp_path / "a.yaml"}
+    with stamping("0123"), whole_files(outputs) as parts:
+        with h5py.File(parts["tier"], "w") as file:
+            file["x"] = 1
+        write_pars(parts["par"], {"V02160A": {"pz": 1}})
+    with h5py.File(outputs["tier"]) as file:
+        assert file.attrs["lineage"] == "0123" and file["x"][()] == 1
+    assert outputs["par"].read_text().endswith("\n# lineage: 0123\n")
+    assert yaml.safe_load(outputs["par"].read_text()) == {"V02160A": {"pz": 1}}

@@ -31,12 +31,16 @@ with open(job.setup.directory / "jobs.txt", "a") as stream:
 if f"{{step}} {{job.key}}" == os.environ.get("FAILING"):
     sys.exit("error: made to fail")
 def work():
+    time.sleep(float(os.environ.get("SLOW", "0")))
     if f"{{step}} {{job.key}}" == os.environ.get("BROKEN"):
         raise WorkFailed("made to break")
     for path in job.outputs.values():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{{step}} {{job.key}}\\n")
-recorded(cycle, job, int(options["--threads"]), work)
+try:
+    recorded(cycle, job, int(options["--threads"]), work)
+except WorkFailed as error:
+    sys.exit(f"{{error.render()}}\\nlog: {{job.log}}")
 """
 
 

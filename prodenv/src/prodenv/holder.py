@@ -52,7 +52,7 @@ class Holder:
         """Whether it still runs; a process of another machine is believed to."""
         if not self.is_here:
             return True
-        return self.boot == boot_id() and _began(self.pid) == self.began
+        return self.boot == boot_id() and 0 < _began(self.pid) == self.began
 
 
 def boot_id() -> str:
@@ -128,7 +128,7 @@ def repair(cycle: Path) -> None:
 def is_locked(cycle: Path) -> bool:
     """Whether Snakemake would refuse to run."""
     try:
-        return any(entry.name.endswith(".lock") for entry in os.scandir(cycle / LOCKS))
+        return any(path.suffix == ".lock" for path in (cycle / LOCKS).iterdir())
     except FileNotFoundError:
         return False
 

@@ -80,6 +80,8 @@ def _watched(words: Sequence[str], cycle: Path) -> tuple[int, Progress]:
         reading.start()
         code = child.wait()
         reading.join(AFTER_END)
+        if child.stdout and not reading.is_alive():
+            child.stdout.close()
     if code == -signal.SIGINT or progress.interrupted:
         return INTERRUPTED, progress
     return (1 if code < 0 else code), progress

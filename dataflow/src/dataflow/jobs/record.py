@@ -27,6 +27,7 @@ from dataflow.plan.steps import DAQ
 
 from .atomic import write_text
 from .errors import WorkFailed
+from .stamp import stamping
 
 FORM = 1
 TIME = "%Y%m%dT%H%M%SZ"
@@ -43,7 +44,8 @@ def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], None]) -> 
         forget(output)
     began = datetime.now(UTC), time.monotonic()
     try:
-        work()
+        with stamping(lineage.hash):
+            work()
     except Exception as error:
         _record_failure(job, lineage, error)
         raise

@@ -6,7 +6,7 @@ running job makes its output by: its recipe and the recorded lineages of the fil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,12 @@ class Lineages:
         if place not in self._wanted:
             self._wanted[place] = self._of(step, key)
         return self._wanted[place]
+
+    def unread(self, jobs: Iterable[tuple[str, Key]]) -> list[Path]:
+        """The DAQ files of jobs that would have to be read for their identity."""
+        raw = [(step, key) for step, key in jobs if step == "tier_raw" and self._cycle.is_made(step, key)]
+        paths = {self._cycle.inventory.daq[key] for _, key in raw if not self._is_known(key)}
+        return sorted(paths)
 
     def explained(self, step: str, key: Key) -> Lineage:
         """The wanted lineage with all that it is made of."""
@@ -162,12 +168,20 @@ class Lineages:
 
     def _identity(self, key: Key) -> dict[str, Any]:
         path = self._cycle.inventory.daq[key]
-        if not self.identities.is_known(path):
-            record = self.records.read(self._cycle.output("tier_raw", key))
-            known = record and self.identities.recall(path, record["recipe"].get(DAQ), record.get("daq_mtime_ns"))
-            if not (known or record or self.read_unknown):
-                return {"sha256": UNREAD}
+        if not (self._is_known(key) or self.read_unknown or self._has_record(key)):
+            return {"sha256": UNREAD}
         return dict(self.identities.of(path))
+
+    def _is_known(self, key: Key) -> bool:
+        """Whether the identity of a DAQ file is remembered, in the list or in the record of the raw file."""
+        path = self._cycle.inventory.daq[key]
+        if self.identities.is_known(path):
+            return True
+        record = self.records.raw(self._cycle.output("tier_raw", key)) or {}
+        return self.identities.recall(path, record.get("recipe", {}).get(DAQ), record.get("daq_mtime_ns"))
+
+    def _has_record(self, key: Key) -> bool:
+        return self.records.lineage(self._cycle.output("tier_raw", key)) is not None
 
 
 def _joined(recipe: Recipe, inputs: Mapping[str, Mapping[str, str]]) -> Lineage:

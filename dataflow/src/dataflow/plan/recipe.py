@@ -72,6 +72,7 @@ class Recipes:
         self._shared: dict[tuple[str, int, int], tuple[str, object, object]] = {}
         self._pars: dict[tuple[int, int], tuple[str, object, object]] = {}
         self._made: dict[str, Mapping[str, object]] = {}
+        self._configs: dict[tuple[object, ...], tuple[str, dict[str, object]]] = {}
 
     def of(self, job: Job, overrides: Mapping[str, Mapping[str, Any]], content: object = None) -> Recipe:
         """The recipe of a job.
@@ -107,7 +108,7 @@ class Recipes:
     def _shared_part(self, step: Step, job: Job) -> tuple[str, object]:
         place = (step.name, id(job.config), id(job.channels))
         if place not in self._shared:
-            content = self._made_of(step) | _settings(step, job)
+            content = self._made_of(step) | self._settings(step, job)
             # the objects are kept with the hash, or their ids could come to mean others
             self._shared[place] = digest(content, self._cycle), content, (job.config, job.channels)
         return self._shared[place][:2]
@@ -119,6 +120,42 @@ class Recipes:
             self._made[step.name] = {"code": dict(self._code.digests(step.module)), "packages": versions}
         return dict(self._made[step.name])
 
+    def _settings(self, step: Step, job: Job) -> dict[str, object]:
+        """How a step works for a job: what the metadata and the configuration say, by channel where it differs."""
+        configs: dict[str, object] = {}
+        channels = {channel.name: self._channel(step, job, channel, configs) for channel in job.channels}
+        tiers = {role.removeprefix("par_") for role in (*job.inputs, step.tier)}
+        return {
+            "config": _configured(step, job),
+            "configs": configs,
+            "channels": channels,
+            "pulsers": sorted(channel.rawid or 0 for channel in job.pulsers) if step.per_run else [],
+            "tables": {tier: form for tier, form in job.setup.table_format.items() if tier in tiers},
+            "settings": _important(step, job.setup.settings.get(step.name) or {}),
+        }
+
+    def _channel(self, step: Step, job: Job, channel: Channel, configs: dict[str, object]) -> dict[str, Any]:
+        """What concerns a channel; its configuration as the hash of an entry of `configs`, as most share one."""
+        found: dict[str, Any] = {"system": channel.system, "numbers": [channel.rawid, channel.fcid]}
+        if step.with_status:
+            found |= {"usability": channel.usability, "psd": channel.psd, "daq": channel.daq}
+        if step.systems:
+            name, own = self._config_of(step, job, channel)
+            if own:
+                found["config"] = name
+                configs[name] = own
+        return found
+
+    def _config_of(self, step: Step, job: Job, channel: Channel) -> tuple[str, dict[str, object]]:
+        """The configuration of a channel and its hash; computed once for channels that take it from the same files."""
+        files = {name: job.config.files(name, channel) for name in step.configs if name not in NESTED}
+        place = (step.name, *files.items())
+        if place not in self._configs:
+            read = {name: job.config.shared(name, channel) for name, paths in files.items() if paths}
+            own = {name: _important(step, value) for name, value in read.items()}
+            self._configs[place] = digest(own, self._cycle), own
+        return self._configs[place]
+
     def _override_part(self, job: Job, content: Mapping[str, Any]) -> tuple[str, object]:
         """Overrides without those of detectors that the job leaves alone."""
         place = (id(content), id(job.channels))
@@ -129,21 +166,6 @@ class Recipes:
         return self._pars[place][:2]
 
 
-def _settings(step: Step, job: Job) -> dict[str, object]:
-    """How a step works for a job: what the metadata and the cycle's configuration say, by channel where it differs."""
-    configs: dict[str, object] = {}
-    channels = {channel.name: _channel(step, job, channel, configs) for channel in job.channels}
-    tiers = {role.removeprefix("par_") for role in (*job.inputs, step.tier)}
-    return {
-        "config": _configured(step, job),
-        "configs": configs,
-        "channels": channels,
-        "pulsers": sorted(channel.rawid or 0 for channel in job.pulsers) if step.per_run else [],
-        "tables": {tier: form for tier, form in job.setup.table_format.items() if tier in tiers},
-        "settings": _important(step, job.setup.settings.get(step.name) or {}),
-    }
-
-
 def _configured(step: Step, job: Job) -> dict[str, Any]:
     common = {
         name: _important(step, job.config.everything(name))
@@ -151,19 +173,6 @@ def _configured(step: Step, job: Job) -> dict[str, Any]:
         if name in NESTED or not step.systems
     }
     return {"rule": job.config.rule, "options": _important(step, job.config.options), "inputs": common}
-
-
-def _channel(step: Step, job: Job, channel: Channel, configs: dict[str, object]) -> dict[str, Any]:
-    """What concerns a channel; its configuration as the hash of an entry of `configs`, as most channels share one."""
-    found: dict[str, Any] = {"system": channel.system, "numbers": [channel.rawid, channel.fcid]}
-    if step.with_status:
-        found |= {"usability": channel.usability, "psd": channel.psd, "daq": channel.daq}
-    if step.systems:
-        own = {name: _important(step, job.config.shared(name, channel)) for name in step.configs if name not in NESTED}
-        if any(value is not None for value in own.values()):
-            found["config"] = digest(own, str(job.setup.directory))
-            configs[found["config"]] = own
-    return found
 
 
 def _important(step: Step, value: object) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +137,7 @@ class StepConfig:
         return value
 
     def _default(self, name: str, channel: Channel | None) -> tuple[Path, ...]:
-        stems = [f"{name}-{channel.system}", name] if channel else [name]
-        paths = (DEFAULTS / self.rule / f"{stem}.yaml" for stem in stems)
-        return next(((path,) for path in paths if path.is_file()), ())
+        return _shipped(DEFAULTS / self.rule, name, channel.system if channel else "")
 
     def _paths(self, name: str, value: object) -> tuple[Path, ...]:
         parts = value if isinstance(value, list) else [value]
@@ -156,6 +155,14 @@ class StepConfig:
         if not path.is_file():
             raise UserError(f"{where}: there is no file {path}", hint=f"it is named in {self._base}")
         return path
+
+
+@cache
+def _shipped(folder: Path, name: str, system: str) -> tuple[Path, ...]:
+    """The default of a rule's input that comes with this package: that of a system of channels, else that of all."""
+    stems = [f"{name}-{system}", name] if system else [name]
+    paths = (folder / f"{stem}.yaml" for stem in stems)
+    return next(((path,) for path in paths if path.is_file()), ())
 
 
 class StepConfigs:

@@ -62,6 +62,7 @@ class Workflow:
         """
         found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
         self._checked(found, words)
+        self.cycle.lineages.identities.learn(self.cycle.lineages.unread(self.cycle.planned))
         return found
 
     def wanted(self, words: Sequence[str]) -> list[tuple[str, Key]]:

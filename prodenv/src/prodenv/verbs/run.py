@@ -45,14 +45,13 @@ def make(cycle: CycleFolder, flow: Workflow, options: argparse.Namespace) -> int
 
 def identify(flow: Workflow, threads: int) -> None:
     """Read the DAQ files that are new, once, so that neither this run nor the next ones have to while they plan."""
-    cycle, identities = flow.cycle, flow.cycle.lineages.identities
-    keys = sorted({key for name, key in cycle.planned if name == "tier_raw"}, key=lambda key: key.order)
-    new = identities.unknown(cycle.inventory.daq[key] for key in keys if key in cycle.inventory.daq)
+    lineages = flow.cycle.lineages
+    new = lineages.unread(flow.cycle.planned)
     size = sum(path.stat().st_size for path in new)
     if size:
         with step(f"reading {len(new)} new DAQ files ({size_text(size)}) for their identity"):
-            identities.learn(new, threads)
-    identities.save()
+            lineages.identities.learn(new, threads)
+    lineages.identities.save()
 
 
 def _profile(cycle: CycleFolder, name: str) -> list[str]:

@@ -35,9 +35,9 @@ def run(options: argparse.Namespace) -> int:
 
 def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str, Any]:
     """The state of everything that the data of a cycle allow."""
-    from dataflow.plan.survey import Survey, remaining
-
     plan = open_workflow(cycle, experiment).cycle
+    from dataflow.plan.survey import Survey, remaining  # after the cycle's own dataflow was found
+
     plan.lineages.read_unknown = False
     survey = Survey(plan)
     items = survey.everything()

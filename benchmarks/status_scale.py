@@ -1,0 +1,72 @@
+"""How long ``dataprod status`` takes for a cycle with 20,000 outputs, all of them there.
+
+    python benchmarks/status_scale.py [--files N] [--runs N] [--detectors N] [--folder DIR]
+
+Outputs and records are empty but for what is looked at. Printed are the seconds of each call, started anew.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from plan_scale import make, parser
+
+from dataflow.plan import open_cycle
+from dataflow.plan.records import record_file
+from dataflow.plan.survey import Survey, all_jobs
+
+SOURCES = [str(Path(__file__).resolve().parents[1] / part / "src") for part in ("prodenv", "dataflow")]
+CALLS = 3
+
+
+def main() -> None:
+    made = parser()
+    made.set_defaults(files=4000)
+    options = made.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        root = Path(folder) / "cycle"
+        make(root, options.files, options.runs, options.detectors)
+        (root / "dataflow").mkdir()
+        print(f"{produce(root)} outputs")
+        for _ in range(CALLS):
+            print(f"dataprod status {measure(root):.2f} s")
+
+
+def produce(root: Path) -> int:
+    """Make all outputs with their records; returns how many."""
+    cycle = open_cycle(root / "config.json")
+    survey, made = Survey(cycle), 0
+    for step, key in list(all_jobs(cycle)):
+        lineage = cycle.lineage(step, key)
+        for output in map(Path, survey.outputs(step, key)):
+            record = record_file(output, lineage)
+            record.parent.mkdir(parents=True, exist_ok=True)
+            output.touch()
+            record.write_text(json.dumps({"lineage": lineage, "seconds": 1.0, "threads": 1}))
+            made += 1
+    cycle.lineages.identities.save()
+    return made
+
+
+def measure(root: Path) -> float:
+    begin = time.perf_counter()
+    words = [sys.executable, "-c", f"import sys; sys.path[:0] = {SOURCES!r}\n{CALL}", str(root)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begin
+
+
+CALL = """
+from prodenv.main import main
+sys.exit(main(["status", *sys.argv[1:]]))
+"""
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""``dataprod run``, ``plan``, ``status`` and ``why``: what they say and do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prodenv import holder
+from prodenv.errors import WorkFailed
+from prodenv.main import run as run_command
+from prodenv.parsers import COMMANDS
+
+from ..plan.conftest import KEYS
+from ..workflow.conftest import Production
+
+TARGET = "all-l200-p03-r001-*-hit.gen"
+CAL, PHY = KEYS[4], KEYS[5]
+Verb = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def verb(production: Production, capfd: pytest.CaptureFixture[str]) -> Verb:
+    """Calls a verb for the cycle; gives exit code, standard output and standard error."""
+
+    def call(name: str, *words: str) -> tuple[int, str, str]:
+        command = COMMANDS[name]
+        code = run_command(command, command.parse([str(production.root), *words]))
+        return code, *capfd.readouterr()
+
+    return call
+
+
+def as_json(verb: Verb, *words: str) -> Any:
+    code, out, _ = verb(*words, "--json")
+    assert code == 0
+    return json.loads(out)
+
+
+def test_a_cycle_is_planned_run_and_looked_at(production: Production, verb: Verb) -> None:
+    before = as_json(verb, "plan", TARGET)
+    assert before["jobs"] == 13 and before["seconds"] is None
+    assert not (production.root / "jobs.txt").exists(), "planning makes nothing"
+    code, _, err = verb("run", TARGET, "-j2")
+    assert code == 0 and "tier hit: 2 of 2" in err
+    assert len(production.jobs()) == 13
+    code, _, err = verb("run", TARGET, "-j2")
+    assert code == 0 and "nothing to be done" in err
+    assert as_json(verb, "plan", TARGET)["jobs"] == 0
+    assert "nothing to be done" in verb("plan", TARGET)[1]
+    found = as_json(verb, "status", "-j2")
+    assert found["jobs"]["there"] == 13 and "stale" not in found["jobs"] and found["seconds"] is not None
+    (run,) = (run for run in found["runs"] if run["run"] == "l200-p03-r001-cal")
+    assert run["datatype"] == "cal" and run["steps"]["tier_hit"] == {"there": 1}
+
+
+def test_what_is_stale_is_told_and_why(production: Production, verb: Verb) -> None:
+    verb("run", TARGET, "-j2")
+    production.tree.write("inputs/dataprod/overrides/dsp/a.yaml", "V02160A: {pz: {tau1: 7}}\n")
+    production.tree.validity("dataprod/overrides/dsp", {"valid_from": "20230317T000000Z", "apply": "a.yaml"})
+    found = as_json(verb, "status")
+    assert found["jobs"]["stale"] == 6
+    assert verb("plan", TARGET, "--check")[0] == 3
+    hit = f"generated/tier/hit/phy/p03/r001/{PHY}-tier_hit.lh5"
+    _, out, _ = verb("why", hit)
+    assert "is stale" in out and "first difference: override par_dsp: nothing → {'V02160A': {'pz': {'tau1': 7}}}" in out
+    _, out, _ = verb("why", str(production.root / hit), "--tree")
+    assert f"{PHY}-tier_raw.lh5  there" in out and "override par_dsp" in out
+    reason = as_json(verb, "why", hit)
+    assert reason["state"] == "stale" and reason["inputs"][0]["differences"][0]["section"] == "overrides"
+    assert as_json(verb, "run", TARGET, "--dry-run")["jobs"] == 6
+    assert "is there and as it would be made now" in verb("why", hit.replace("hit", "raw"))[1]
+
+
+def test_the_first_real_error_comes_last_with_its_log(
+    production: Production, verb: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKEN", f"tier_tcm {CAL}")
+    code, _, err = verb("run", TARGET, "-j2")
+    assert code == 1
+    end = err.splitlines()[-3:]
+    assert end[0] == f"error: tier_tcm failed to make {CAL}-tier_tcm.lh5"
+    assert end[1] == "  error: made to break"
+    assert end[-1] == f"log: {production.root}/generated/tmp/log/tier_tcm/{CAL}-tier_tcm.log"
+    found = as_json(verb, "status")
+    assert found["jobs"]["failed"] == 1
+    assert found["failures"][0]["error"] == "error: made to break" and found["failures"][0]["step"] == "tier_tcm"
+    assert f"tier_tcm of {CAL} failed: made to break" in verb("status")[1]
+    monkeypatch.delenv("BROKEN")
+    assert verb("run", TARGET, "-j2")[0] == 0
+
+
+def test_what_is_wrong_with_a_target_comes_out_before_anything_starts(verb: Verb) -> None:
+    for words, message in (
+        (("run", "all-l200-p09-hit.gen"), "there is no data of period 'p09'"),
+        (("plan", "nonsense"), "'nonsense' is no target and no output of a step"),
+        (("why", "generated/nonsense"), "'generated/nonsense' is no output of a step"),
+        (("run", TARGET, "--profile", "nowhere"), "there is no profile 'nowhere'"),
+        (("run", TARGET, "--json"), "--json goes with --dry-run"),
+    ):
+        code, out, err = verb(*words)
+        assert (code, out) == (2, "") and message in err and "hint: " in err and "Traceback" not in err
+
+
+def test_the_lock_of_a_dead_run_is_taken_away(production: Production, verb: Verb) -> None:
+    locks = production.root / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text(f"generated/tier/hit/phy/p03/r001/{PHY}-tier_hit.lh5\n")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    holder.record(production.root, gone.pid)
+    assert holder.holder_of(production.root) is None
+    assert verb("run", TARGET, "-j2")[0] == 0
+    assert not holder.is_locked(production.root) and holder.recorded(production.root) is None
+
+
+def test_a_living_run_is_respected(production: Production, verb: Verb) -> None:
+    holder.record(production.root, os.getpid())
+    code, _, err = verb("run", TARGET)
+    assert code == 1 and f"process {os.getpid()} on " in err and "works on" in err
+    assert as_json(verb, "status")["running"]["process"] == os.getpid()
+
+
+def test_a_run_of_another_host_is_respected(production: Production) -> None:
+    holder.record(production.root, os.getpid())
+    file = production.root / holder.RECORD
+    file.write_text(file.read_text().replace(json.dumps(holder.recorded(production.root).host), '"elsewhere"'))  # type: ignore[union-attr]
+    with pytest.raises(WorkFailed, match="on elsewhere works on") as slip:
+        holder.refuse_living(production.root)
+    assert str(holder.RECORD) in slip.value.hint
+
+
+def test_a_number_of_another_process_is_not_taken_for_the_holder(production: Production) -> None:
+    holder.record(production.root, os.getpid())
+    file = production.root / holder.RECORD
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"began": content["began"] + 1}))
+    assert holder.holder_of(production.root) is None
+
+
+@pytest.mark.parametrize("victim", ["snakemake", "all"])
+def test_a_killed_run_is_resumed_without_ceremony(production: Production, verb: Verb, victim: str) -> None:
+    words = [sys.executable, "-c", START, str(production.root), TARGET]
+    first = subprocess.Popen(words, env=os.environ | {"SLOW": "1.5"}, stderr=subprocess.DEVNULL)
+    _until(lambda: (production.root / "jobs.txt").exists())
+    who = holder.recorded(production.root)
+    assert who is not None and who.pid != first.pid
+    os.kill(who.pid, signal.SIGKILL)
+    if victim == "all":
+        first.kill()
+    assert first.wait(30) != 0
+    time.sleep(2)  # the jobs of the dead run end by themselves
+    assert verb("run", TARGET, "-j2")[0] == 0
+    assert as_json(verb, "plan", TARGET)["jobs"] == 0
+
+
+START = """
+import sys
+from pathlib import Path
+sys.path[:0] = {path!r}
+from prodenv.production import produce
+sys.exit(produce(Path(sys.argv[1]) / "config.json", [sys.argv[2]], 2))
+""".replace("{path!r}", repr([path for path in sys.path if path.endswith("src")]))
+
+
+def _until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_cycle_whose_dataflow_knows_no_lineages_is_named(production: Production) -> None:
+    shutil.rmtree(production.root / "dataflow")
+    code = f"""
+import sys
+sys.path[:0] = {[path for path in sys.path if path.endswith("prodenv/src")]!r}
+from prodenv.cycles import find_cycle
+from prodenv.planning import open_workflow
+from prodenv.errors import UserError
+try:
+    open_workflow(find_cycle(sys.argv[1]))
+except UserError as slip:
+    print(slip.message)
+"""
+    package = production.root / "dataflow/src/dataflow/plan"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(production.root)], capture_output=True, text=True, check=True
+    )
+    assert "knows nothing of lineages" in done.stdout, done.stderr
+
+
+def test_help_is_fast() -> None:
+    source = Path(holder.__file__).parents[1]
+    begin = time.perf_counter()
+    for name in ("run", "plan", "status", "why"):
+        words = [
+            sys.executable,
+            "-S",
+            "-c",
+            f"from prodenv.parsers import COMMANDS; COMMANDS[{name!r}].parser().format_help()",
+        ]
+        subprocess.run(words, env={"PYTHONPATH": str(source)}, check=True)
+    assert (time.perf_counter() - begin) / 4 < 0.5, "0.03 s on an idle machine"
