@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-MODULES = ("dspeed.processors", "pygama.evt", "pygama.hit", "pygama.math.distributions", "daq2lh5", "lh5", "lgdo")
+MODULES = ("dspeed.processors", "pygama.evt", "pygama.hit", "daq2lh5", "lh5", "lgdo")
 
 
 def main() -> int:

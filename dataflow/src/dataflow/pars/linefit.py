@@ -205,20 +205,18 @@ def _fwhm(fit: Minuit) -> tuple[float, float]:
 
 
 def _tailed_width(values: Mapping[str, float]) -> float:
-    from pygama.math.hpge_peak_fitting import hpge_peak_fwhm
+    from .densities import hpge_peak_fwhm
 
     return float(hpge_peak_fwhm(values["sigma"], min(max(values["htail"], 0), 0.999), values["tau"]))
 
 
 def _peak(energies: Floats, values: Mapping[str, float]) -> Floats:
-    from pygama.math.distributions import gauss_on_exgauss
-
     shape = (values["mu"], values["sigma"], values["htail"], values["tau"])
-    result: Floats = gauss_on_exgauss.get_pdf(energies, *shape)
+    result: Floats = _distribution("gauss_on_exgauss").get_pdf(energies, *shape)
     return result
 
 
 def _distribution(name: str) -> Any:
-    from pygama.math import distributions
+    from .densities import distribution
 
-    return getattr(distributions, name)
+    return distribution(name)
