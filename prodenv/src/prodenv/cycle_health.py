@@ -13,7 +13,7 @@ from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError as PlanError
 from dataflow.plan.execenv import wrap
 from prodenv.cycles import CycleFolder, command
-from prodenv.derived import parent_of, record_of
+from prodenv.derived import changed_links, parent_of, record_of
 from prodenv.errors import UserError
 from prodenv.health import BAD, OK, WARNING, Finding, disk
 from prodenv.manifest import NAME, entries_of
@@ -127,6 +127,8 @@ def _state(cycle: CycleFolder) -> Iterator[Finding]:
         yield Finding(
             "state", BAD, f"the cycle that it uses is gone: {record_of(cycle).get('parent')}", "bring it back"
         )
+    mend = "remove the link; the next run makes the file here"
+    yield from _listed("state", BAD, "has changed in the cycle that it is used from:", changed_links(cycle), mend)
 
 
 def _files(cycle: CycleFolder, setup: Setup) -> Iterator[Finding]:

@@ -85,3 +85,15 @@ def files_used(cycle: CycleFolder) -> Callable[[str], str]:
         return links.get(path) or next((name for folder, name in folders if path.startswith(folder)), "")
 
     return user_of
+
+
+def changed_links(cycle: CycleFolder) -> list[str]:
+    """The files of its parent that a derived cycle links and that are not what they were, or gone; sorted."""
+    changed = []
+    for name, seen in record_of(cycle).get("linked", {}).items():
+        path = cycle.root / name
+        if path.is_symlink():  # else it has a file of its own by now
+            found = path.stat() if path.exists() else None
+            if found is None or (found.st_size, found.st_mtime_ns) != (seen["size"], seen["mtime_ns"]):
+                changed.append(name)
+    return sorted(changed)

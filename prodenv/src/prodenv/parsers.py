@@ -161,6 +161,7 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         Command("compare", "prodenv.verbs.compare", "Two cycles side by side", verb_options.compare),
         Command("archive", "prodenv.verbs.archive", "A cycle as one file", verb_options.archive),
         Command("restore", "prodenv.verbs.restore", "A cycle from an archive", verb_options.restore),
+        Command("new", "prodenv.verbs.new", "A cycle that uses the files of another", verb_options.new),
     ]
 }
 """Every command by its verb."""

@@ -103,6 +103,7 @@ def doctor(parser: argparse.ArgumentParser) -> None:
 def new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rpath", metavar="PATH", help="directory of the new cycle, relative to $PRODENV")
     parser.add_argument("--from", dest="parent", metavar="CYCLE", required=True, help="the cycle whose files it uses")
+    parser.add_argument("--unfrozen", action="store_true", help="also where the other cycle is not frozen")
     _setup(parser)
     _changing(parser)
 

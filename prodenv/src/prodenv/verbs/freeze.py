@@ -15,6 +15,7 @@ from typing import Any
 from dataflow.plan.config import Setup
 from prodenv import manifest
 from prodenv.cycles import FROZEN, CycleFolder, command, find_cycle
+from prodenv.derived import users_of
 from prodenv.errors import UserError, WorkFailed
 from prodenv.files import write_text
 from prodenv.launch import ROOT
@@ -137,6 +138,9 @@ def links_of(cycle: CycleFolder) -> Mapping[str, str]:
 def _thaw(cycle: CycleFolder, dry_run: bool) -> int:
     if not cycle.frozen:
         raise UserError(f"{cycle.name} is not frozen")
+    users = [user.name for user in users_of(cycle)]
+    if users:
+        raise UserError(f"{cycle.name} is used by {', '.join(users)}", hint="it stays frozen as long as they are there")
     if dry_run:
         print(f"would make {len(_state(cycle)['modes'])} files and folders of {cycle.name} as they were, and remove:")
         print(f"  {cycle.root / FROZEN}")

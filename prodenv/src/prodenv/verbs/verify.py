@@ -18,6 +18,7 @@ from dataflow.plan.execenv import wrap
 from dataflow.plan.textfile import read as read_text_file
 from prodenv import manifest
 from prodenv.cycles import FROZEN, CycleFolder, find_cycle
+from prodenv.derived import changed_links
 from prodenv.errors import WorkFailed
 from prodenv.manifest import entries_of
 from prodenv.outputs import contents_of
@@ -57,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
         done.append(_manifest(cycle, setup, jobs, problems))
     done.append(_parameters(cycle, options.setup, problems))
     done.append(_lh5(cycle, options, jobs, setup, problems))
+    mend = "remove the link; the next run makes the file here"
+    problems += [Problem(name, "has changed in the cycle that it is used from", mend) for name in changed_links(cycle)]
     problems.sort(key=lambda problem: (problem.file, problem.problem))
     if options.json:
         checks = [asdict(check) for check in done]

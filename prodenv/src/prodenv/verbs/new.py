@@ -1,0 +1,42 @@
+"""``dataprod new PATH --from CYCLE``: a cycle that begins with the files of another."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+
+from prodenv.cycle import target_of
+from prodenv.cycles import command, find_cycle
+from prodenv.deriving import Derivation, fill, plan
+from prodenv.errors import UserError
+from prodenv.files import aside
+from prodenv.holder import refuse_living
+from prodenv.launch import ROOT
+from prodenv.outputs import contents_of
+from prodenv.steps import step
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the derived cycle, all of it or nothing."""
+    parent = find_cycle(options.parent)
+    work = Derivation(parent, contents_of(parent, options.setup), target_of(options.rpath, ROOT))
+    if not parent.root.resolve().is_relative_to(ROOT):
+        hint = f"archive it there and restore it here; the cycles of this environment lie below {ROOT}"
+        raise UserError(f"{parent.name} belongs to another production environment", hint=hint)
+    if not parent.frozen and not options.unfrozen:
+        hint = f"{command('freeze', parent)}, or --unfrozen if nobody will change it"
+        raise UserError(f"{parent.name} is not frozen: what changes in it would change in the new cycle too", hint=hint)
+    if options.dry_run:
+        print("\n".join(["would make:", *plan(work)]))
+        return 0
+    refuse_living(parent.root)
+    with aside(work.target) as folder:
+        with step(f"{work.target} from {parent.name}"):
+            made = fill(work, folder)
+        if os.path.lexists(work.target):
+            raise UserError(f"{work.target} has been made by someone else meanwhile")
+        folder.rename(work.target)
+    print(f"made {work.target}: {made['linked']} files linked, {made['not linked']} not (of another lineage)")
+    print(f"next: dataprod-install-sw {shlex.quote(str(work.target / parent.config.name))} --locked")
+    return 0
