@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -139,6 +140,39 @@ def test_a_run_of_another_host_is_respected(production: Production) -> None:
     assert str(holder.RECORD) in slip.value.hint
 
 
+def test_an_unrecorded_lock_of_another_host_is_respected(production: Production) -> None:
+    locks, log = production.root / ".snakemake/locks", production.root / ".snakemake/log/1.snakemake.log"
+    for folder in (locks, log.parent):
+        folder.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("generated/x\n")
+    log.write_text("SNAKEMAKE\n  Host: elsewhere\n")
+    with pytest.raises(WorkFailed, match="a Snakemake on elsewhere works on"):
+        holder.refuse_living(production.root)
+    log.write_text(f"SNAKEMAKE\n  Host: {socket.gethostname()}\n")
+    holder.refuse_living(production.root)
+
+
+def test_of_two_runs_at_once_one_is_refused(production: Production) -> None:
+    words = [sys.executable, "-c", START, str(production.root), TARGET]
+    both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [run.communicate(timeout=120)[1] for run in both]
+    assert sorted(run.returncode for run in both) == [0, 1], said
+    (refused,) = (err for run, err in zip(both, said, strict=True) if run.returncode == 1)
+    assert "works on" in refused or "has just begun" in refused
+    assert len(production.jobs()) == 13, "no job was run twice"
+
+
+def test_an_interrupted_run_ends_with_130_and_goes_on_later(production: Production, verb: Verb) -> None:
+    words = [sys.executable, "-c", START, str(production.root), TARGET]
+    first = subprocess.Popen(words, env=os.environ | {"SLOW": "3"}, stderr=subprocess.PIPE, text=True)
+    _until(lambda: (production.root / "jobs.txt").exists())
+    first.send_signal(signal.SIGINT)
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == 130 and "Traceback" not in err, err
+    assert holder.recorded(production.root) is None
+    assert verb("run", TARGET, "-j2")[0] == 0
+
+
 def test_a_number_of_another_process_is_not_taken_for_the_holder(production: Production) -> None:
     holder.record(production.root, os.getpid())
     file = production.root / holder.RECORD
@@ -168,7 +202,10 @@ import sys
 from pathlib import Path
 sys.path[:0] = {path!r}
 from prodenv.production import produce
-sys.exit(produce(Path(sys.argv[1]) / "config.json", [sys.argv[2]], 2))
+try:
+    sys.exit(produce(Path(sys.argv[1]) / "config.json", [sys.argv[2]], 2))
+except Exception as slip:
+    sys.exit(slip.render())
 """.replace("{path!r}", repr([path for path in sys.path if path.endswith("src")]))
 
 

@@ -6,11 +6,16 @@ does; :func:`holder_of` also finds a Snakemake that was started by hand in the c
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import itertools
 import json
 import os
+import re
 import shutil
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +24,10 @@ from prodenv.files import write_text
 
 RECORD = Path(".snakemake") / "holder.json"
 LOCKS = Path(".snakemake") / "locks"
+BEGINNING = Path(".snakemake") / "holder.lock"
+"""Locked by the system while a ``dataprod run`` lives: of two that begin at once, one is refused."""
 PROC = Path("/proc")
+_HOST = re.compile(r"  Host: (\S+)$")
 
 
 @dataclass(frozen=True)
@@ -95,9 +103,38 @@ def recorded(cycle: Path) -> Holder | None:
 
 
 def holder_of(cycle: Path) -> Holder | None:
-    """The living process that works on a cycle."""
+    """The living process that works on a cycle, as far as can be known; that of another host is believed to live."""
     who = recorded(cycle)
-    return who if who and who.lives else _unrecorded(cycle)
+    if who and who.lives:
+        return who
+    if not is_locked(cycle):
+        return None
+    host = "" if who else _host_of_last_run(cycle)
+    return Holder(host, "", 0, 0) if host not in ("", socket.gethostname()) else _unrecorded(cycle)
+
+
+@contextlib.contextmanager
+def taken(cycle: Path) -> Iterator[None]:
+    """Have a cycle for oneself; what a dead holder left behind is taken away.
+
+    Raises
+    ------
+    WorkFailed
+        If somebody works on it.
+    """
+    file = cycle / BEGINNING
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            refuse_living(cycle)
+            raise WorkFailed(f"another run of {cycle} has just begun", hint="wait until it is done") from None
+        except OSError:  # a file system without locks: what is recorded must do
+            pass
+        refuse_living(cycle)
+        repair(cycle)
+        yield
 
 
 def refuse_living(cycle: Path) -> None:
@@ -111,11 +148,11 @@ def refuse_living(cycle: Path) -> None:
     who = holder_of(cycle)
     if who is None:
         return
+    name = f"process {who.pid} on {who.host}" if who.pid else f"a Snakemake on {who.host}"
     since = f" since {who.since}" if who.since else ""
-    where = "" if who.is_here else f"; if that one is dead, delete {cycle / RECORD}"
-    raise WorkFailed(
-        f"process {who.pid} on {who.host} works on {cycle}{since}", hint=f"wait until it is done, or stop it{where}"
-    )
+    what = RECORD if who.pid else LOCKS
+    where = "" if who.is_here else f"; if that one is dead, delete {cycle / what}"
+    raise WorkFailed(f"{name} works on {cycle}{since}", hint=f"wait until it is done, or stop it{where}")
 
 
 def repair(cycle: Path) -> None:
@@ -131,6 +168,16 @@ def is_locked(cycle: Path) -> bool:
         return any(path.suffix == ".lock" for path in (cycle / LOCKS).iterdir())
     except FileNotFoundError:
         return False
+
+
+def _host_of_last_run(cycle: Path) -> str:
+    """The machine on which Snakemake ran last, by its own log; empty if that does not tell."""
+    logs = sorted((cycle / ".snakemake" / "log").glob("*.snakemake.log"))
+    if not logs:
+        return ""
+    with logs[-1].open(encoding="utf-8", errors="replace") as stream:
+        found = (_HOST.match(line) for line in itertools.islice(stream, 40))
+        return next((match[1] for match in found if match), "")
 
 
 def _unrecorded(cycle: Path) -> Holder | None:

@@ -49,17 +49,11 @@ def produce(config: Path, targets: list[str], jobs: int, *, extra: Sequence[str]
     """
     config = Path(os.path.abspath(config))  # noqa: PTH100 - links stay: a cycle has the name it was given
     cycle = config.parent
-    holder.refuse_living(cycle)
-    words = command(config, targets, jobs, extra)
-    for _ in range(2):
-        holder.repair(cycle)
-        code, progress = _watched(words, cycle)
-        if not progress.is_locked:
-            break
+    with holder.taken(cycle):
+        code, progress = _watched(command(config, targets, jobs, extra), cycle)
     if progress.is_locked:
-        raise WorkFailed(
-            f"{cycle} stays locked", hint="see whether another host works on it; then delete .snakemake/locks"
-        )
+        holder.refuse_living(cycle)
+        raise WorkFailed(f"{cycle} is locked by a Snakemake that was started meanwhile", hint="wait until it is done")
     for line in progress.last_words(cycle, code):
         sys.stderr.write(line + "\n")
     return code
