@@ -136,6 +136,18 @@ def test_missing_events_are_found(tree: Tree) -> None:
     assert damaged(tree, "evt", change) == {"evt": ["evt has 10 events, tcm has 20"]}
 
 
+def test_a_record_of_another_file_is_found(tree: Tree) -> None:
+    path = place(tree, "tier", "hit", CAL)
+    with h5py.File(path, "a") as file:
+        file.attrs["lineage"] = "1" * 32
+    record = path.parent / f".lineage/{path.name}.{'1' * 32}.json"
+    record.parent.mkdir()
+    record.write_text("{}")
+    assert problems(tree) == {}
+    record.rename(record.with_name(f"{path.name}.{'2' * 32}.json"))
+    assert problems(tree) == {"hit": [f"its record is that of another file: {'2' * 32}, not {'1' * 32}"]}
+
+
 def test_a_verified_cycle_says_so_and_a_bad_one_ends_with_1(box: Box) -> None:
     tree = box.cycle()
     assert "all is well" in box.ok("verify", "cycles/v01")

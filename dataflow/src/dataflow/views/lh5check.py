@@ -16,6 +16,8 @@ import hdf5plugin  # noqa: F401 - registers the compressions that raw files use
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflow.jobs.stamp import ATTRIBUTE
+
 BLOCK = 1 << 24
 """Bytes that are read in one go."""
 _MEMBERS = re.compile(r"(?:struct|table)\{(.*)\}")
@@ -41,6 +43,8 @@ class FileCheck:
         For tables of a tcm: how many hits of each ``table_key`` there are.
     times
         The column ``timestamp`` of tables of channels.
+    lineage
+        The lineage that the file carries; empty if it has none.
     """
 
     size: int = 0
@@ -49,6 +53,7 @@ class FileCheck:
     rows: dict[str, int] = field(default_factory=dict)
     entries: dict[str, dict[int, int]] = field(default_factory=dict)
     times: dict[str, NDArray[Any]] = field(default_factory=dict)
+    lineage: str = ""
 
 
 def check_file(path: Path, tier: str, *, quick: bool = False) -> FileCheck:
@@ -57,6 +62,7 @@ def check_file(path: Path, tier: str, *, quick: bool = False) -> FileCheck:
     try:
         check.size = path.stat().st_size
         with h5py.File(path, "r") as file:
+            check.lineage = str(file.attrs.get(ATTRIBUTE, ""))
             _structure(file, "", check)
             if not quick:
                 _read_all(file, check)

@@ -19,6 +19,7 @@ from dataflow.plan import open_cycle
 from dataflow.plan.errors import UserError
 from dataflow.plan.inventory import files_below
 from dataflow.plan.paths import template_pattern
+from dataflow.plan.records import Records
 from dataflow.plan.steps import STEPS
 
 from .lh5check import FileCheck, check_file, fit_together
@@ -72,11 +73,17 @@ def groups_of(config: Path, experiment: str | None = None) -> tuple[Path, dict[s
 def check_group(root: Path, group: Group, quick: bool) -> Report:
     """Check the files of one key."""
     checks: dict[str, FileCheck] = {}
-    findings, size = [], 0
+    findings: list[Finding] = []
+    size, records = 0, Records()
     for tier, name in group.items():
         checks[tier] = check_file(root / name, tier, quick=quick)
         size += checks[tier].size
         findings += [Finding(name, problem) for problem in checks[tier].problems]
+        recorded = records.lineage(root / name)
+        if recorded and checks[tier].lineage not in ("", recorded):
+            findings.append(
+                Finding(name, f"its record is that of another file: {recorded}, not {checks[tier].lineage}")
+            )
     readable = {tier: check for tier, check in checks.items() if check.readable}
     findings += [Finding(group[tier], problem) for tier, problem in fit_together(readable)]
     return Report(len(group), size, tuple(findings))

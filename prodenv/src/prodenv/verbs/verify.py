@@ -15,6 +15,7 @@ from typing import Any
 from dataflow.plan.config import Setup
 from dataflow.plan.errors import UserError as PlanError
 from dataflow.plan.execenv import wrap
+from dataflow.plan.records import Records
 from dataflow.plan.textfile import read as read_text_file
 from prodenv import manifest
 from prodenv.cycles import FROZEN, CycleFolder, find_cycle
@@ -25,6 +26,8 @@ from prodenv.outputs import contents_of
 from prodenv.render import print_json, print_table, size_text
 from prodenv.verbs.freeze import links_of, software_of
 
+_LINEAGE = "# lineage: "
+"""What the last line of a parameter file begins with: see :mod:`dataflow.jobs.stamp`."""
 _AGAIN = "remove it and run again: it is made again from its inputs"
 
 
@@ -106,17 +109,26 @@ def _parameters(cycle: CycleFolder, experiment: str | None, problems: list[Probl
     outputs = [
         output for output in contents_of(cycle, experiment).outputs() if output.path.endswith((".yaml", ".json"))
     ]
-    size = 0
+    size, records = 0, Records()
     for output in outputs:
         path = cycle.root / output.path
         try:
             size += path.stat().st_size
             read_text_file(path)
+            carried, recorded = _lineage(path), records.lineage(path)
+            if carried and recorded and carried != recorded:
+                problems.append(Problem(output.path, f"its record is that of another file: {recorded}, not {carried}"))
         except OSError as slip:
             problems.append(Problem(output.path, f"it cannot be read: {slip.strerror}"))
         except PlanError as slip:
             problems.append(Problem(output.path, slip.message.removeprefix(str(path)).lstrip(": ")))
     return Checked("parameters", len(outputs), size, time.monotonic() - begin)
+
+
+def _lineage(path: Path) -> str:
+    """The lineage that a parameter file carries in its last line; empty if there is none."""
+    last = (path.read_text(encoding="utf-8").rstrip().splitlines() or [""])[-1]
+    return last.removeprefix(_LINEAGE) if last.startswith(_LINEAGE) else ""
 
 
 def _lh5(cycle: CycleFolder, options: argparse.Namespace, jobs: int, setup: Setup, problems: list[Problem]) -> Checked:
