@@ -95,3 +95,9 @@ def production(tmp_path: Path, repository: Path) -> Production:
     tree.metadata()
     tree.daq(*KEYS)
     return Production(tree, repository)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Tree:
+    """A cycle with nothing in it."""
+    return Tree(tmp_path / "empty")
