@@ -81,6 +81,27 @@ def test_drawing_reaches_nothing(origin: Origin) -> None:
     assert steps(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
 
 
+def test_files_that_a_configuration_names_reach_what_it_reaches(origin: Origin) -> None:
+    origin.configure("tier_hit", hit_config={"__default__": "$_/hit.yaml"})
+    origin.write("inputs/dataprod/config/hit.yaml", "classifier: $_/weights.bin\nlist: [$_/gone.bin]\n")
+    origin.write("inputs/dataprod/config/weights.bin", "1 2 3")
+    before = origin.lineages()
+    os.utime(origin.root / "inputs/dataprod/config/weights.bin")
+    assert changed(before, origin.lineages()) == []
+    origin.write("inputs/dataprod/config/weights.bin", "1 2 4")
+    assert steps(changed(before, origin.lineages())) == {"tier_hit", "tier_evt"}
+
+
+def test_metadata_elsewhere_give_the_same_lineages(origin: Origin, tmp_path: Path) -> None:
+    origin.configure("tier_hit", hit_config={"__default__": "$_/hit.yaml"})
+    origin.write("inputs/dataprod/config/hit.yaml", "classifier: $_/weights.bin\n")
+    origin.write("inputs/dataprod/config/weights.bin", "1 2 3")
+    before = origin.lineages()
+    shutil.move(origin.root / "inputs", tmp_path / "shared metadata")
+    origin.config["paths"]["inputs"] = str(tmp_path / "shared metadata")
+    assert changed(before, origin.lineages()) == []
+
+
 def test_a_new_run_reaches_the_validity_list_only(origin: Origin) -> None:
     before = origin.lineages()
     origin.daq("l200-p05-r000-cal-20231001T000000Z")

@@ -10,9 +10,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .code import Code
+from .identity import hashed
 from .model import Channel, Job
 from .packages import Software
 from .records import LENGTH
@@ -72,6 +74,7 @@ class Recipes:
         self._shared: dict[tuple[str, int, int], tuple[str, object, object]] = {}
         self._pars: dict[tuple[int, int], tuple[str, object, object]] = {}
         self._made: dict[str, Mapping[str, object]] = {}
+        self._files: dict[str, object] = {}
         self._configs: dict[tuple[object, ...], tuple[str, dict[str, object]]] = {}
 
     def of(self, job: Job, overrides: Mapping[str, Mapping[str, Any]], content: object = None) -> Recipe:
@@ -126,7 +129,7 @@ class Recipes:
         channels = {channel.name: self._channel(step, job, channel, configs) for channel in job.channels}
         tiers = {role.removeprefix("par_") for role in (*job.inputs, step.tier)}
         return {
-            "config": _configured(step, job),
+            "config": self._with_files(_configured(step, job)),
             "configs": configs,
             "channels": channels,
             "pulsers": sorted(channel.rawid or 0 for channel in job.pulsers) if step.per_run else [],
@@ -152,18 +155,41 @@ class Recipes:
         place = (step.name, *files.items())
         if place not in self._configs:
             read = {name: job.config.shared(name, channel) for name, paths in files.items() if paths}
-            own = {name: _important(step, value) for name, value in read.items()}
+            own = {name: self._with_files(_important(step, value)) for name, value in read.items()}
             self._configs[place] = digest(own, self._cycle), own
         return self._configs[place]
+
+    def _with_files(self, value: Any) -> Any:
+        """A configuration with the content of the files that it names in the place of their paths."""
+        if isinstance(value, Mapping):
+            return {name: self._with_files(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._with_files(item) for item in value]
+        if isinstance(value, str) and value.startswith("/") and "\n" not in value:
+            return self._file(value)
+        return value
+
+    def _file(self, text: str) -> object:
+        if text not in self._files:
+            path = Path(text)
+            self._files[text] = {"file": path.name, "sha256": hashed(path)} if _is_file(path) else text
+        return self._files[text]
 
     def _override_part(self, job: Job, content: Mapping[str, Any]) -> tuple[str, object]:
         """Overrides without those of detectors that the job leaves alone."""
         place = (id(content), id(job.channels))
         if place not in self._pars:
             idle = {channel.name for channel in job.all_channels} - {channel.name for channel in job.channels}
-            kept = {name: value for name, value in content.items() if name not in idle}
+            kept = {name: self._with_files(value) for name, value in content.items() if name not in idle}
             self._pars[place] = digest(kept, self._cycle), kept, (content, job.channels)
         return self._pars[place][:2]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # any text that begins with a slash comes here
+        return False
 
 
 def _configured(step: Step, job: Job) -> dict[str, Any]:
