@@ -18,6 +18,7 @@ from dataflow.plan import open_cycle
 from dataflow.plan.errors import SentenceError, UserError
 from dataflow.plan.model import Job
 
+from .deadline import deadline, timeout_of
 from .joblog import open_log
 from .record import recorded
 
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 SERIAL = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 """A job uses the processes that it was given, not hidden threads on top of them."""
+IN_ONE_PIECE = frozenset({"tier_raw", "tier_tcm", "tier_evt", "tier_skm"})
+"""Steps that are not spread over channels: their timeout is that of the job."""
 
 
 class Builder(Protocol):
@@ -64,7 +67,9 @@ def run(job: Job, threads: int = 1) -> None:
         If the data or the machine does not allow it.
     """
     start = time.monotonic()
-    builder_of(job.step)(job, threads)
+    limit = timeout_of(job)
+    with deadline(limit if job.step in IN_ONE_PIECE else None, f"{job.step} of {job.key}"):
+        builder_of(job.step)(job, threads)
     log.info("done in %.2f s", time.monotonic() - start)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from dataflow.plan.model import Channel, Job
 
 from .atomic import remove, whole_files
+from .deadline import timeout_of
 from .errors import WorkFailed
 from .lh5files import annotate, join_shards
 from .policy import keep_or_fail
@@ -61,7 +62,10 @@ def build_by_channel(job: Job, channels: Sequence[Channel], work: Work, threads:
 
 def _write(job: Job, channels: Mapping[str, Channel], folder: Path, work: Work, threads: int) -> dict[str, str]:
     failed = {}
-    for outcome in spread(lambda name: work(channels[name], folder / f"{name}.lh5"), list(channels), threads):
+    def one(name: str) -> None:
+        work(channels[name], folder / f"{name}.lh5")
+
+    for outcome in spread(one, list(channels), threads, timeout_of(job)):
         keep_or_fail(job, outcome)
         if outcome.failed:
             failed[outcome.item] = outcome.reason

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from dataflow.plan.errors import SentenceError
 
+from .deadline import deadline
 from .errors import WorkFailed, is_full_disk
 from .lostwrites import no_lost_writes
 
@@ -52,7 +53,9 @@ class Outcome(Generic[T]):
         return bool(self.reason)
 
 
-def spread(function: Callable[[str], T], items: Sequence[str], threads: int) -> Iterator[Outcome[T]]:
+def spread(
+    function: Callable[[str], T], items: Sequence[str], threads: int, timeout: float | None = None
+) -> Iterator[Outcome[T]]:
     """Run a function on each item with some worker processes.
 
     The workers are forked, so what is loaded and compiled here is loaded and compiled there, and what the function
@@ -66,19 +69,21 @@ def spread(function: Callable[[str], T], items: Sequence[str], threads: int) -> 
         Names.
     threads
         Number of processes; with one, all is done here.
+    timeout
+        Seconds after which an item has failed. None for no limit.
 
     Raises
     ------
     WorkFailed
         If a worker dies (out of memory, for example), or the disk is full.
     """
-    if threads <= 1 or len(items) <= 1:
+    if timeout is None and (threads <= 1 or len(items) <= 1):
         yield from (_checked(_guarded(function, item)) for item in items)
         return
-    global _FUNCTION
-    _FUNCTION = function
+    global _FUNCTION, _TIMEOUT
+    _FUNCTION, _TIMEOUT = function, timeout
     context = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(min(threads, len(items)), mp_context=context)
+    pool = ProcessPoolExecutor(max(min(threads, len(items)), 1), mp_context=context)
     try:
         futures = [pool.submit(_in_worker, item) for item in items]
         for item, future in zip(items, futures, strict=True):
@@ -89,27 +94,30 @@ def spread(function: Callable[[str], T], items: Sequence[str], threads: int) -> 
 
 _FUNCTION: Callable[[str], object] | None = None
 """What the workers of this process run: inherited by fork, as closures cannot be sent."""
+_TIMEOUT: float | None = None
+"""The seconds that they have for each item."""
 
 
 def _in_worker(item: str) -> Outcome[object]:
     assert _FUNCTION is not None  # noqa: S101 - set before the fork
-    return _guarded(_FUNCTION, item)
+    return _guarded(_FUNCTION, item, _TIMEOUT)
 
 
 def _result(item: str, future: Future[Outcome[object]]) -> Outcome[T]:
     try:
         return future.result()  # type: ignore[return-value]
     except BrokenProcessPool as error:
+        cause = "for want of memory" if _TIMEOUT is None else f"for want of memory, or because it hung for {_TIMEOUT:g} s"
         raise WorkFailed(
             f"a worker process died while {item} was due",
-            hint="it was killed, most likely for want of memory: use fewer threads, or more memory, and run again",
+            hint=f"it was killed, most likely {cause}: use fewer threads, or more memory, and run again",
         ) from error
 
 
-def _guarded(function: Callable[[str], T], item: str) -> Outcome[T]:
+def _guarded(function: Callable[[str], T], item: str, timeout: float | None = None) -> Outcome[T]:
     start = time.monotonic()
     try:
-        with no_lost_writes():
+        with no_lost_writes(), deadline(timeout, item):
             value = function(item)
     except Exception as error:  # noqa: BLE001 - a failing channel is a result, recorded with its reason
         if is_full_disk(error):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataflow.jobs.atomic import remove, whole_files
+from dataflow.jobs.deadline import timeout_of
 from dataflow.jobs.parfiles import plain, write_pars
 from dataflow.jobs.policy import failure_entry, keep_or_fail
 from dataflow.jobs.spread import spread
@@ -69,7 +70,7 @@ def _entries(
         return dict(plain(made.entry))
 
     pars: dict[str, Any] = {}
-    for outcome in spread(one, list(channels), threads):
+    for outcome in spread(one, list(channels), threads, timeout_of(job)):
         keep_or_fail(job, outcome)
         if outcome.failed:
             save_page(text_page(f"{outcome.item}: {job.step} failed", outcome.reason), folder / f"{outcome.item}.pdf")

@@ -21,6 +21,7 @@ import yaml
 from .config_schema import EXECENV, OPTIONS, PATH_ALIASES, PATHS, TABLE_FORMAT, Option
 from .errors import UserError
 from .steps import BY_NAME as STEPS_BY_NAME
+from .textfile import refuse_depth, text_of
 from .words import nearest
 
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
@@ -135,6 +136,7 @@ def _parse(source: _Source) -> object:
     try:
         if source.file.suffix == ".json":
             return json.loads(source.text, object_pairs_hook=_pairs)
+        refuse_depth(source.text)
         return yaml.load(source.text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
     except _DuplicateKey as slip:
         key = str(slip)
@@ -147,12 +149,14 @@ def _parse(source: _Source) -> object:
         raise UserError(f"{source.file}{line}: not valid YAML: {slip.problem}", hint="look at that line") from None
     except yaml.YAMLError as slip:
         raise UserError(f"{source.file}: not valid YAML: {slip}") from None
+    except (ValueError, RecursionError) as slip:
+        raise UserError(f"{source.file}: cannot be read: {slip}", hint="look for values without end") from None
 
 
 def _open(path: str | os.PathLike[str]) -> _Source:
     file = Path(os.path.abspath(path))  # noqa: PTH100 - links stay: a cycle is known by the name it was given
     try:
-        return _Source(file, file.read_text(encoding="utf-8"))
+        return _Source(file, text_of(file))
     except FileNotFoundError:
         raise UserError(f"there is no configuration file {file}", hint="give the config.json of a cycle") from None
     except IsADirectoryError:

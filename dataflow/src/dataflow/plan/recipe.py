@@ -21,7 +21,7 @@ from .records import LENGTH
 from .stepconfig import NESTED
 from .steps import BY_NAME, Step
 
-UNIMPORTANT = frozenset({"logging", "buffer_len", "buffer_size", "block_width"})
+UNIMPORTANT = frozenset({"logging", "buffer_len", "buffer_size", "block_width", "timeout"})
 """Options that change nothing about the result."""
 PLOTTING = frozenset({"plot", "plots", "plot_options", "common_plots"})
 """Settings of figures; they reach no parameter."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ HERE = re.compile(r"\$(?:\{_\}|_(?![A-Za-z0-9_]))")
 MOST_NODES = 5_000_000
 """More values than any metadata file holds: aliases that multiply are refused instead of filling the memory."""
 DEEPEST = 100
+WIDEST = 1000
+"""Longest line, in characters, for which the depth of its indentation needs no look."""
+BRACKETS = re.compile(r"[\[\]{}]")
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,46 @@ def read(path: Path) -> TextFile:
 
 
 def _parse(path: Path) -> object:
-    text = path.read_text(encoding="utf-8")
+    text = text_of(path)
     if path.suffix == ".json":
         return json.loads(text) if text.strip() else None
+    refuse_depth(text)
     return yaml.load(text, Loader=SafeLoader)
+
+
+def text_of(path: Path) -> str:
+    """The text of a file; pipes and devices, which may have no end, are not waited for.
+
+    Raises
+    ------
+    OSError
+        If it is no file, or cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        number = errno.EISDIR if path.is_dir() else errno.EINVAL
+        raise OSError(number, "it is a folder" if path.is_dir() else "it is no regular file")
+    return path.read_text(encoding="utf-8")
+
+
+def refuse_depth(text: str) -> None:
+    """Refuse YAML that is nested so deeply that the parser, which recurses in C, would crash.
+
+    Raises
+    ------
+    ValueError
+        If it is nested more than :data:`DEEPEST` levels deep.
+    """
+    depth = deepest = 0
+    for bracket in BRACKETS.findall(text):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    if deepest <= DEEPEST and max(map(len, text.splitlines()), default=0) <= WIDEST:
+        return  # each level of block style takes a column, or a bracket
+    depth = 0
+    for event in yaml.parse(text, Loader=SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"nested more than {DEEPEST} levels deep")
 
 
 def kind(value: object) -> str:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 FLASHCAM, ORCA = "FlashCam", "ORCA"
 STREAM_TAG = -1_000_000_001
 PROTOCOL_LENGTH = 64
-EVENT_TAGS = (3, 6)
+CONFIG_TAG = 1
 LAST_TAG = 64
 COMPRESSED = (".gz", ".bz2")
 ORCA_LENGTH = 0x3FFFF
@@ -149,7 +149,7 @@ def _flashcam_records(data: mmap.mmap) -> Iterator[int]:
     """The tags of the records; each is yielded when its last frame has been seen whole."""
     size, place = len(data), _flashcam_begin(data)
     word = partial(struct.Struct("<i").unpack_from, data)
-    tag = 0
+    tag, first = 0, True
     while place < size:
         if place + 4 > size:
             raise _BrokenError("truncated", place)
@@ -165,8 +165,9 @@ def _flashcam_records(data: mmap.mmap) -> Iterator[int]:
         if tag:
             yield tag
         tag = -value
-        if tag > LAST_TAG:
+        if tag > LAST_TAG or (first and tag != CONFIG_TAG):  # the reader crashes where no configuration comes first
             raise _BrokenError("corrupted", place - 4)
+        first = False
     if not tag:
         raise _BrokenError("truncated", place)
     yield tag

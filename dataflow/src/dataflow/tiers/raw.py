@@ -12,6 +12,7 @@ import h5py
 import hdf5plugin
 
 from dataflow.jobs.atomic import whole_files
+from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput, is_full_disk
 from dataflow.jobs.lh5files import annotate
 from dataflow.plan.errors import UserError
@@ -116,6 +117,7 @@ def settings_of(job: Job) -> dict[str, Any]:
     found: dict[str, Any] = {"hdf5_settings": {"compression": "zstd", "shuffle": True}}
     for source in (job.config.read("settings"), job.config.options.get("settings"), job.setup.settings.get("tier_raw")):
         found |= dict(source or {})
+    found.pop(OPTION, None)
     hdf5 = dict(found["hdf5_settings"])
     name = hdf5.get("compression")
     if isinstance(name, str) and name not in ("gzip", "lzf"):

@@ -1,0 +1,100 @@
+"""What the torture campaign found, and what was done about it; see docs/reliability.md."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dataflow.jobs.errors import BadInput, WorkFailed
+from dataflow.plan import open_cycle
+from dataflow.plan.errors import UserError
+from dataflow.tiers.daqfile import check_whole
+
+if TYPE_CHECKING:
+    from tests.physics.conftest import SmallCycle
+
+Maker = Callable[..., "SmallCycle"]
+KEY = "ts1-p01-r000-cal-20180925T093000Z"
+
+
+def test_a_file_whose_configuration_does_not_come_first_is_refused(shared_data: Path, tmp_path: Path) -> None:
+    """The FlashCam reader crashes at an event before the configuration."""
+    data = (shared_data / "fcio/th228.fcio").read_bytes()
+    begin, config = data[:68], data[68 : 68 + 4 + 10 * 8]
+    moved = tmp_path / "moved.fcio"
+    moved.write_bytes(begin + data[len(begin) + len(config) :] + config)
+    with pytest.raises(BadInput, match="corrupted at byte 68"):
+        check_whole(moved, "FlashCam")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000])
+def test_metadata_nested_without_end_is_a_sentence(shared_data: Path, cycle_of: Maker, text: str) -> None:
+    """The C parser of YAML recurses, and crashes, at some ten thousand levels."""
+    cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
+    (cycle.folder / "inputs/datasets/statuses/config.yaml").write_text(text)
+    with pytest.raises(UserError, match="config.yaml: nested more than 100 levels deep"):
+        open_cycle(cycle.config).job("tier_dsp", KEY)
+
+
+def test_a_channel_that_hangs_fails_and_the_others_go_on() -> None:
+    from dataflow.jobs.spread import spread
+
+    def work(item: str) -> str:
+        if item == "b":
+            time.sleep(60)
+        return item
+
+    outcomes = list(spread(work, ["a", "b", "c"], 2, timeout=1.0))
+    assert [outcome.failed for outcome in outcomes] == [False, True, False]
+    assert outcomes[1].reason == "b took longer than 1 s"
+
+
+def test_a_channel_that_hangs_in_compiled_code_ends_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ctypes
+
+    from dataflow.jobs import deadline
+    from dataflow.jobs.spread import spread
+
+    monkeypatch.setattr(deadline, "GRACE", 1.0)
+    asleep = ctypes.PyDLL(None).sleep  # keeps the interpreter's lock, as a compiled kernel does
+
+    def work(item: str) -> None:
+        if item == "b":
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})  # else the system call would be interrupted
+            asleep(60)
+
+    with pytest.raises(WorkFailed, match="a worker process died"):
+        list(spread(work, ["a", "b"], 2, timeout=1.0))
+
+
+def test_a_step_in_one_piece_has_a_timeout(
+    shared_data: Path, cycle_of: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataflow.tiers import raw
+
+    cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
+    cycle.set(settings={"tier_raw": {"timeout": 1}})
+    monkeypatch.setattr(raw, "decode", lambda *_: time.sleep(60))
+    with pytest.raises(WorkFailed, match="took longer than 1 s"):
+        cycle.run("tier_raw")
+    assert not cycle.output("tier_raw").exists()
+
+
+def test_a_timeout_makes_nothing_again(shared_data: Path, cycle_of: Maker) -> None:
+    cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
+    before = open_cycle(cycle.config).recipe("tier_dsp", KEY)
+    cycle.set(settings={"tier_dsp": {"timeout": 100}})
+    assert open_cycle(cycle.config).recipe("tier_dsp", KEY) == before
+
+
+@pytest.mark.parametrize("value", [0, -1, "soon", True])
+def test_a_timeout_that_is_no_time_is_refused(shared_data: Path, cycle_of: Maker, value: object) -> None:
+    cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
+    cycle.set(settings={"tier_raw": {"timeout": value}})
+    with pytest.raises(UserError, match="settings.tier_raw.timeout"):
+        cycle.run("tier_raw")
