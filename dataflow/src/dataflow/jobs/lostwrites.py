@@ -26,6 +26,9 @@ def no_lost_writes() -> Iterator[None]:
     """
     lost: list[str] = []
     before = sys.unraisablehook
+    # The collection below looks at what the block made, not at all libraries, which takes half a second. Nothing is
+    # unfrozen: a job does not live long.
+    gc.freeze()
 
     def watch(event: sys.UnraisableHookArgs) -> None:
         if event.exc_value is not None and _is_lost_write(event.exc_value):
