@@ -151,10 +151,11 @@ Snapshot = Callable[[Path], dict[str, Any]]
 
 @pytest.fixture
 def snapshot() -> Snapshot:
-    """What a folder holds: names, contents, where links lead, and permissions."""
+    """What a folder holds: names, contents, where links lead, and permissions; without Snakemake's book-keeping."""
 
     def take(folder: Path) -> dict[str, Any]:
-        return {str(path.relative_to(folder)): _seen(path) for path in sorted(folder.rglob("*"))}
+        paths = (path for path in sorted(folder.rglob("*")) if ".snakemake" not in path.parts)
+        return {str(path.relative_to(folder)): _seen(path) for path in paths}
 
     return take
 

@@ -83,16 +83,14 @@ class CycleFolder:
         WorkFailed
             If somebody does; the sentence names the process.
         """
-        from prodenv.holder import RECORD, forget, record, refuse_living
+        from prodenv.holder import forget, record, taken
 
-        refuse_living(self.root)
-        record(self.root, os.getpid())
-        try:
-            yield
-        finally:
-            forget(self.root, os.getpid())
-            with contextlib.suppress(OSError):
-                (self.root / RECORD).parent.rmdir()  # if it was made for the record only
+        with taken(self.root):
+            record(self.root, os.getpid())
+            try:
+                yield
+            finally:
+                forget(self.root, os.getpid())
 
 
 def command(verb: str, cycle: CycleFolder) -> str:

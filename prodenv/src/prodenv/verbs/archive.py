@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> int:
     }
     with step(f"{what} to {target}"):
         archives.write(target, content, about)
-    for name in content.followed:
-        print(f"note: {name} was a link; the archive holds what it led to")
+    if content.followed:
+        print(f"note: {len(content.followed)} links lead out of the cycle; the archive holds what they lead to")
     print(f"archived: {target}; elsewhere: dataprod restore {target.name} {cycle.root.name}")
     return 0
 
