@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from torture import mutations
+from torture.children import Ending, in_child
+from torture.conftest import SEED, Experiment, bare_cycle, size
 
 from dataflow.plan import open_cycle
 from dataflow.plan.errors import UserError
 from dataflow.plan.execenv import wrap
 from dataflow.plan.steps import STEPS
-from torture import mutations
-from torture.children import Ending, in_child
-from torture.conftest import SEED, Experiment, bare_cycle, size
 
 if TYPE_CHECKING:
     from torture.conftest import Note
@@ -111,7 +111,11 @@ def limited(config: Path) -> int:
 
 def contents(folder: Path) -> dict[str, bytes | str]:
     """All that is in a folder, but for DAQ files and what the children say."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix != ".fcio" and path.name != "said" and (path.is_symlink() or not path.is_dir()))
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix != ".fcio" and path.name != "said" and (path.is_symlink() or not path.is_dir())
+    )
     return {str(path): str(path.readlink()) if path.is_symlink() else _bytes(path) for path in found}
 
 

@@ -16,13 +16,13 @@ import daq2lh5  # noqa: F401 - in memory before the children are forked
 import h5py
 import hdf5plugin  # noqa: F401 - registers the compressions of raw files
 import pytest
-from gebox.files import fcio
-
-from dataflow.jobs.runner import main
-from dataflow.tiers import raw as _raw  # noqa: F401 - as above
 from torture import damage
 from torture.children import OUR_FAULT, Ending, in_child
 from torture.conftest import SEED, Experiment, bare_cycle, simulated, size
+
+from dataflow.jobs.runner import main
+from dataflow.tiers import raw as _raw  # noqa: F401 - as above
+from gebox.files import fcio
 
 if TYPE_CHECKING:
     from torture.conftest import Note
@@ -172,9 +172,7 @@ def _samples(path: Path) -> int:
         return int(file[sorted(name for name in file if name.startswith("ch"))[0]]["raw/waveform/values"].shape[1])
 
 
-def _campaign(
-    bench: Bench, cases: int, cut: damage.Pieces, complaint: Callable[[bytes], str], figures: Note
-) -> None:
+def _campaign(bench: Bench, cases: int, cut: damage.Pieces, complaint: Callable[[bytes], str], figures: Note) -> None:
     outcomes: Counter[str] = Counter()
     wrong = []
     for case in range(cases):
@@ -213,5 +211,5 @@ def _keep(data: bytes, case: int, bench: Bench) -> None:
         (Path(folder) / f"{case:04d}{bench.daq.suffix}").write_bytes(data)
 
 
-if CASES < len(damage.WAYS):
+if len(damage.WAYS) > CASES:
     pytest.skip("TORTURE_DAQ is smaller than the number of ways of damaging", allow_module_level=True)

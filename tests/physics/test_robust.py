@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -41,6 +42,24 @@ def test_metadata_nested_without_end_is_a_sentence(shared_data: Path, cycle_of: 
         open_cycle(cycle.config).job("tier_dsp", KEY)
 
 
+def test_a_file_that_is_a_link_to_itself_is_a_sentence(shared_data: Path, cycle_of: Maker) -> None:
+    cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
+    chain = cycle.folder / "inputs/dataprod/config/chain.yaml"
+    chain.symlink_to(chain.name)
+    cycle.configure("tier_dsp", inputs={"processing_chain": {"__default__": "$_/chain.yaml"}})
+    with pytest.raises(UserError, match="chain.yaml"):
+        open_cycle(cycle.config).recipe("tier_dsp", KEY)
+
+
+def test_a_pipe_in_place_of_metadata_is_not_waited_for(shared_data: Path, cycle_of: Maker) -> None:
+    cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
+    statuses = cycle.folder / "inputs/datasets/statuses/config.yaml"
+    statuses.unlink()
+    os.mkfifo(statuses)
+    with pytest.raises(UserError, match="config.yaml"):
+        open_cycle(cycle.config).job("tier_dsp", KEY)
+
+
 def test_a_channel_that_hangs_fails_and_the_others_go_on() -> None:
     from dataflow.jobs.spread import spread
 
@@ -72,9 +91,7 @@ def test_a_channel_that_hangs_in_compiled_code_ends_its_job(monkeypatch: pytest.
         list(spread(work, ["a", "b"], 2, timeout=1.0))
 
 
-def test_a_step_in_one_piece_has_a_timeout(
-    shared_data: Path, cycle_of: Maker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_in_one_piece_has_a_timeout(shared_data: Path, cycle_of: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataflow.tiers import raw
 
     cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})

@@ -62,6 +62,7 @@ def build_by_channel(job: Job, channels: Sequence[Channel], work: Work, threads:
 
 def _write(job: Job, channels: Mapping[str, Channel], folder: Path, work: Work, threads: int) -> dict[str, str]:
     failed = {}
+
     def one(name: str) -> None:
         work(channels[name], folder / f"{name}.lh5")
 

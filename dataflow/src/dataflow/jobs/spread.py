@@ -107,7 +107,9 @@ def _result(item: str, future: Future[Outcome[object]]) -> Outcome[T]:
     try:
         return future.result()  # type: ignore[return-value]
     except BrokenProcessPool as error:
-        cause = "for want of memory" if _TIMEOUT is None else f"for want of memory, or because it hung for {_TIMEOUT:g} s"
+        cause = (
+            "for want of memory" if _TIMEOUT is None else f"for want of memory, or because it hung for {_TIMEOUT:g} s"
+        )
         raise WorkFailed(
             f"a worker process died while {item} was due",
             hint=f"it was killed, most likely {cause}: use fewer threads, or more memory, and run again",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -202,5 +203,6 @@ class Reader:
     def is_in(self, path: Path, root: Path) -> bool:
         """Whether a file lies in a folder after resolving links; looked up once."""
         if (path, root) not in self._inside:
-            self._inside[path, root] = path.resolve().is_relative_to(root.resolve())
+            inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))  # bears links in a circle
+            self._inside[path, root] = inside
         return self._inside[path, root]
