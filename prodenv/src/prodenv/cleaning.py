@@ -23,6 +23,7 @@ from prodenv.outputs import Contents, Output
 
 _PART = re.compile(r"\..+\.[^.]+-\d+-part(\.[^.]+)?")
 """What a killed job leaves: see :mod:`dataflow.jobs.atomic`."""
+_RECORD = re.compile(rf"(?P<name>.+)\.(?:[0-9a-f]{{{LENGTH}}}|{FAILED})\.json")
 _FAILURE = re.compile(rf"(?P<name>.+)\.{FAILED}\.json")
 
 
@@ -84,7 +85,9 @@ def chosen(cycle: CycleFolder, contents: Contents, wanted: Selection) -> tuple[l
     fitting = _replaceable(fitting, contents, notes)
     fitting = [output for output in fitting if _is_inside(cycle, output.path, notes)]
     _refuse_used(cycle, fitting)
-    return [*(_going(cycle, output) for output in fitting), *leftovers], notes
+    records = _Records(cycle)
+    going = [Going(each.path, each.kind, each.run, each.size, records.of(each.path)) for each in fitting]
+    return [*going, *leftovers], notes
 
 
 def _check_names(wanted: Selection, outputs: Iterable[Output], contents: Contents) -> None:
@@ -217,16 +220,28 @@ def _refuse_used(cycle: CycleFolder, outputs: Iterable[Output]) -> None:
             raise UserError(f"{output.path} is used by the cycle {user}", hint=hint)
 
 
-def _going(cycle: CycleFolder, output: Output) -> Going:
-    return Going(output.path, output.kind, output.run, output.size, tuple(_records(cycle, output.path)))
+class _Records:
+    """The records of outputs; each folder is listed once."""
 
+    def __init__(self, cycle: CycleFolder) -> None:
+        self._root = cycle.root
+        self._folders: dict[str, dict[str, list[str]]] = {}
 
-def _records(cycle: CycleFolder, name: str) -> Iterator[str]:
-    """The records of an output."""
-    folder, _, stem = name.rpartition("/")
-    form = re.compile(rf"{re.escape(stem)}\.(?:[0-9a-f]{{{LENGTH}}}|{FAILED})\.json")
-    try:
-        names = sorted(os.listdir(cycle.root / folder / FOLDER))  # noqa: PTH208 - names only, and many of them
-    except OSError:
-        return
-    yield from (f"{folder}/{FOLDER}/{each}" for each in names if form.fullmatch(each))
+    def of(self, name: str) -> tuple[str, ...]:
+        """The records of an output, as paths relative to the cycle."""
+        folder, _, stem = name.rpartition("/")
+        if folder not in self._folders:
+            self._folders[folder] = self._listed(folder)
+        return tuple(f"{folder}/{FOLDER}/{each}" for each in self._folders[folder].get(stem, ()))
+
+    def _listed(self, folder: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        try:
+            names = sorted(os.listdir(self._root / folder / FOLDER))  # noqa: PTH208 - names only, and many of them
+        except OSError:
+            return found
+        for name in names:
+            match = _RECORD.fullmatch(name)
+            if match:
+                found.setdefault(match["name"], []).append(name)
+        return found

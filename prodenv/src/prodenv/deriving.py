@@ -167,6 +167,7 @@ def _link_outputs(work: Derivation, folder: Path) -> tuple[dict[str, dict[str, A
     """Link the outputs that the new cycle would make in the same way; returns them, and the number of the others."""
     old, new = Cycle(work.setup), Cycle(_moved(work, folder))
     linked: dict[str, dict[str, Any]] = {}
+    done: set[Path] = set()
     other = 0
     for output in work.contents.outputs():
         lineage = _same_lineage(old, new, work.parent.root / output.path, output)
@@ -174,7 +175,7 @@ def _link_outputs(work: Derivation, folder: Path) -> tuple[dict[str, dict[str, A
             other += 1
             continue
         _link(work, folder, output.path)
-        _copy_records(work.parent.root / output.path, folder / output.path, lineage)
+        _copy_records(work.parent.root / output.path, folder / output.path, lineage, done)
         found = (work.parent.root / output.path).stat()
         linked[output.path] = {"lineage": lineage, "size": found.st_size, "mtime_ns": found.st_mtime_ns}
     return linked, other
@@ -197,10 +198,11 @@ def _same_lineage(old: Cycle, new: Cycle, path: Path, output: Output) -> str:
         return ""
 
 
-def _copy_records(source: Path, target: Path, lineage: str) -> None:
-    """Copy the record of an output, and the parts of recipes in its folder."""
+def _copy_records(source: Path, target: Path, lineage: str, done: set[Path]) -> None:
+    """Copy the record of an output, and the parts of recipes in its folder, which is not among those done."""
     _copy_file(record_file(source, lineage), record_file(target, lineage))
-    if not any(target.parent.glob(f"{FOLDER}/*{RECIPE}")):
+    if source.parent not in done:
+        done.add(source.parent)
         for part in sorted((source.parent / FOLDER).glob(f"*{RECIPE}")):
             _copy_file(part, target.parent / FOLDER / part.name)
 
