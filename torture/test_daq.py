@@ -57,7 +57,7 @@ class Bench:
     def run(self) -> Ending:
         """tier_raw of the file as it is now, in a child."""
         words = ["tier_raw", "--config", str(self.config), "--key", self.key]
-        return in_child(lambda: main(words), self.generated.parent / "said", SECONDS)
+        return in_child(lambda: main(words), SECONDS)
 
     def clear(self) -> None:
         """Away with all that was made."""

@@ -14,7 +14,7 @@ import pytest
 from dataflow.jobs.errors import BadInput, WorkFailed
 from dataflow.plan import open_cycle
 from dataflow.plan.errors import UserError
-from dataflow.tiers.daqfile import check_whole
+from dataflow.tiers.daqfile import check_whole, open_daq
 
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
@@ -31,6 +31,29 @@ def test_a_file_whose_configuration_does_not_come_first_is_refused(shared_data: 
     moved.write_bytes(begin + data[len(begin) + len(config) :] + config)
     with pytest.raises(BadInput, match="corrupted at byte 68"):
         check_whole(moved, "FlashCam")
+
+
+def test_a_wrong_length_of_traces_in_the_configuration_is_refused(shared_data: Path, tmp_path: Path) -> None:
+    """The reader would cut every trace to it."""
+    for name in ("th228", "L200-comm-20211130-phy-spms"):
+        data = bytearray((shared_data / f"fcio/{name}.fcio").read_bytes())
+        check_whole(shared_data / f"fcio/{name}.fcio", "FlashCam")
+        data[68 + 4 + 2 * 8 + 4] ^= 8
+        wrong = tmp_path / f"{name}.fcio"
+        wrong.write_bytes(data)
+        with pytest.raises(BadInput, match="corrupted"):
+            check_whole(wrong, "FlashCam")
+
+
+def test_two_traces_of_one_channel_are_refused(shared_data: Path, tmp_path: Path) -> None:
+    """They would be put into one table."""
+    data = bytearray((shared_data / "fcio/L200-comm-20211130-phy-spms.fcio").read_bytes())
+    tracemap = 68 + 4 + 10 * 8 + 4
+    data[tracemap : tracemap + 4] = data[tracemap + 4 : tracemap + 8]
+    wrong = tmp_path / "twice.fcio"
+    wrong.write_bytes(data)
+    with pytest.raises(BadInput, match="two traces have the same channel"):
+        open_daq(wrong)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000])

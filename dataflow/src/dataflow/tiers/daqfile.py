@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 FLASHCAM, ORCA = "FlashCam", "ORCA"
 STREAM_TAG = -1_000_000_001
 PROTOCOL_LENGTH = 64
-CONFIG_TAG = 1
+CONFIG_TAG, EVENT_TAG, SPARSE_TAG = 1, 3, 6
+TRACES_AT = {EVENT_TAG: 4, SPARSE_TAG: 7}
+"""Which frame of a record holds traces: all of them, or the first."""
 LAST_TAG = 64
 COMPRESSED = (".gz", ".bz2")
 ORCA_LENGTH = 0x3FFFF
@@ -117,6 +119,8 @@ def check_whole(path: Path, stream: str) -> int:
         try:
             for _ in walk(data):
                 whole += 1
+            if stream == FLASHCAM:
+                _check_flashcam_sizes(data)
         except _BrokenError as error:
             raise BadInput(
                 f"the DAQ file {path} is {error.what} at byte {error.place} of {len(data)}, "
@@ -173,6 +177,37 @@ def _flashcam_records(data: mmap.mmap) -> Iterator[int]:
     yield tag
 
 
+def _check_flashcam_sizes(data: mmap.mmap) -> None:
+    """Make sure that the first event has the size that the configuration says: a damaged number cuts every trace."""
+    place = _flashcam_begin(data)
+    config, place = _flashcam_frames(data, place)
+    if len(config) < 3 or any(len(frame) != 4 for frame in config[:3]):
+        raise _BrokenError("corrupted", 4 + PROTOCOL_LENGTH)
+    adcs, triggers, samples = (int.from_bytes(frame, "little", signed=True) for frame in config[:3])
+    while place < len(data):
+        begin, tag = place, -struct.unpack_from("<i", data, place)[0]
+        if tag in TRACES_AT:
+            frames, _ = _flashcam_frames(data, place)
+            traces = frames[TRACES_AT[tag] :][:1]
+            expected = 2 * (2 + samples) * (adcs + triggers if tag == EVENT_TAG else 1)
+            if traces and len(traces[0]) != expected:
+                raise _BrokenError(f"corrupted (traces of {len(traces[0])} and not {expected} bytes)", begin)
+            return
+        place = _flashcam_frames(data, place)[1]
+
+
+def _flashcam_frames(data: mmap.mmap, place: int) -> tuple[list[bytes], int]:
+    """The frames of the record at a byte, and where the next record begins; for a structure that was walked before."""
+    frames, place = [], place + 4
+    while place < len(data):
+        (length,) = struct.unpack_from("<i", data, place)
+        if length < 0:
+            break
+        frames.append(data[place + 4 : place + 4 + length])
+        place += 4 + length
+    return frames, place
+
+
 def _flashcam_begin(data: mmap.mmap) -> int:
     if len(data) < 4 + PROTOCOL_LENGTH or struct.unpack_from("<i", data)[0] != STREAM_TAG:
         raise _BrokenError("not a FlashCam file, or corrupted", 0)
@@ -201,7 +236,11 @@ def _flashcam_channels(path: Path) -> Found:
 
     with fcio_open(str(path)) as file:
         config = file.config
-        keys = tuple(get_key(config.streamid, entry >> 16, entry & 0xFFFF) for entry in config.tracemap)
+        entries = [int(entry) for entry in config.tracemap]
+        twice = sorted({entry for entry in entries if entries.count(entry) > 1})
+        if any(entries) and twice:  # without a trace map all are zero
+            raise ValueError(f"two traces have the same channel {twice[0] >> 16}/{twice[0] & 0xFFFF} in its trace map")
+        keys = tuple(get_key(config.streamid, entry >> 16, entry & 0xFFFF) for entry in entries)
         return {"FCEventDecoder": tuple(sorted({int(key) for key in keys}))}, int(config.eventsamples), ()
 
 
