@@ -17,10 +17,8 @@ import yaml
 
 from .errors import UserError
 
-try:
-    from yaml import CSafeLoader as SafeLoader
-except ImportError:  # PyYAML without its C part: slower, same result
-    from yaml import SafeLoader
+SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""PyYAML may be without its C part: slower, same result."""
 
 SUFFIXES = (".yaml", ".yml", ".json")
 HERE = re.compile(r"\$(?:\{_\}|_(?![A-Za-z0-9_]))")
@@ -103,7 +101,11 @@ def _parse(path: Path) -> object:
     if path.suffix == ".json":
         return json.loads(text) if text.strip() else None
     refuse_depth(text)
-    return yaml.load(text, Loader=SafeLoader)
+    loader = SafeLoader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def text_of(path: Path) -> str:
