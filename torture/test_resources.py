@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from torture.children import OUR_FAULT, Ending, in_child
 from torture.compare import differences
 from torture.conftest import Experiment, bare_cycle, simulated
 
+from dataflow.jobs import __main__ as job_process
 from dataflow.jobs import runner
 from dataflow.plan import open_cycle
 
@@ -56,6 +58,7 @@ class Production:
         words = [step, "--config", str(self.config), "--key", self.key, "--threads", str(threads)]
 
         def work() -> int:
+            sys.unraisablehook, sys.excepthook = job_process.log_unraisable, job_process.log_uncaught
             before()
             return runner.main(words)
 
@@ -202,7 +205,7 @@ def test_memory_limit_in_every_step(production: Production, figures: Note) -> No
         ending = production.run(step, little)
         if ending.code == 0:
             return production.changed(step)
-        return production.complaint(step, ending)
+        return production.complaint(step, ending, sentence=ending.code > 0)  # compiled code aborts without a word
 
     _all(production, disturb, figures)
 

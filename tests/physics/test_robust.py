@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -138,3 +140,67 @@ def test_a_timeout_that_is_no_time_is_refused(shared_data: Path, cycle_of: Maker
     cycle.set(settings={"tier_raw": {"timeout": value}})
     with pytest.raises(UserError, match="settings.tier_raw.timeout"):
         cycle.run("tier_raw")
+
+
+def test_a_folder_that_cannot_be_written_to_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataflow.jobs.atomic import whole_files
+
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with (
+        pytest.raises(WorkFailed, match="cannot be written to"),
+        whole_files({"tier": tmp_path / "folder/out.lh5"}),
+    ):
+        raise PermissionError(13, "Unable to synchronously create file")
+
+
+def test_a_folder_that_vanishes_is_a_sentence(tmp_path: Path) -> None:
+    from dataflow.jobs.atomic import whole_files
+
+    with (
+        pytest.raises(WorkFailed, match="has gone"),
+        whole_files({"tier": tmp_path / "folder/out.lh5"}) as parts,
+    ):
+        shutil.rmtree(tmp_path / "folder")
+        parts["tier"].write_bytes(b"half")
+
+
+def test_a_log_on_a_full_disk_stops_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    from dataflow.jobs.joblog import open_log
+
+    handler = open_log(Path("/dev/full"), "a test")
+    try:
+        logging.getLogger("dataflow").warning("lost")
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_full_disk_is_seen_behind_what_it_leads_to() -> None:
+    from dataflow.jobs.errors import is_full_disk
+
+    try:
+        try:
+            raise OSError(27, "File too large")
+        except OSError:
+            raise AttributeError("'Stream' object has no attribute 'pos'") from None
+    except AttributeError as error:
+        assert not isinstance(error, OSError)
+        assert is_full_disk(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "memory"),
+        (ImportError("x.so: failed to map segment from shared object"), "memory"),
+        (PermissionError(13, "Permission denied", "/place"), "/place"),
+    ],
+)
+def test_what_the_machine_does_not_allow_is_no_reason_of_ours(error: Exception, words: str) -> None:
+    from dataflow.jobs.errors import of_the_machine
+
+    sentence = of_the_machine(error)
+    assert sentence is not None
+    assert words in sentence.message
+    assert of_the_machine(ValueError("ours")) is None

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from .errors import NoSpace, is_full_disk
+from .errors import NoSpace, WorkFailed, is_full_disk
 from .lostwrites import no_lost_writes
 from .stamp import stamp
 
@@ -43,6 +43,8 @@ def whole_files(outputs: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     ------
     NoSpace
         If the disk is full.
+    WorkFailed
+        If a folder cannot be written to, or has gone.
     FileNotFoundError
         If the block did not write one of them.
     """
@@ -65,10 +67,23 @@ def whole_files(outputs: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
         if is_full_disk(error):
             places = ", ".join(sorted({str(path.parent) for path in outputs.values()}))
             raise NoSpace(f"no space left on the disk of {places}", hint="make room, then run again") from error
+        _explain(error, outputs)
         raise
     finally:
         for part in parts.values():
             remove(part)
+
+
+def _explain(error: Exception, outputs: Mapping[str, Path]) -> None:
+    """Raise a sentence if an error came because an output's folder cannot be written to, or has gone."""
+    if not isinstance(error, OSError):
+        return
+    for folder in sorted({path.parent for path in outputs.values()}):
+        if not folder.is_dir():
+            hint = "somebody removed it while the job was running; run again"
+            raise WorkFailed(f"the folder {folder} has gone", hint=hint) from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise WorkFailed(f"the folder {folder} cannot be written to", hint="see its owner and rights") from error
 
 
 def write_text(path: Path, text: str) -> None:

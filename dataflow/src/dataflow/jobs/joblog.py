@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,18 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TIME = "%Y%m%dT%H%M%SZ"
 CHATTY = ("daq2lh5", "dspeed", "lh5", "pygama", "numba", "matplotlib", "fontTools", "pypdf")
 """Libraries that say much at level INFO, or draw progress bars at it; their warnings are logged."""
+
+
+class Log(logging.FileHandler):
+    """A log file that nobody fails for: on a full disk, what a job has to say is printed in any case."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Let go of a line that cannot be written."""
+
+    def close(self) -> None:
+        """Close the file, whether or not its last lines can be written."""
+        with suppress(OSError):
+            super().close()
 
 
 def open_log(path: Path, title: str) -> logging.Handler:
@@ -26,7 +39,7 @@ def open_log(path: Path, title: str) -> logging.Handler:
         What is run.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = Log(path, encoding="utf-8")
     formatter = logging.Formatter(FORMAT, TIME)
     formatter.converter = _utc  # type: ignore[assignment]
     handler.setFormatter(formatter)

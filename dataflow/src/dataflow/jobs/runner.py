@@ -19,6 +19,7 @@ from dataflow.plan.errors import SentenceError, UserError
 from dataflow.plan.model import Job
 
 from .deadline import deadline, timeout_of
+from .errors import of_the_machine
 from .joblog import open_log
 from .record import recorded
 
@@ -48,7 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error.render(), file=sys.stderr)
         return 2
-    handler = open_log(job.log, f"{options.step} {options.key}")
+    try:
+        handler = open_log(job.log, f"{options.step} {options.key}")
+    except OSError as error:
+        print(f"error: the log {job.log} cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     try:
         return _report(lambda: recorded(cycle, job, options.threads, lambda: run(job, options.threads)), job)
     finally:
@@ -101,7 +106,11 @@ def _report(work: Callable[[], None], job: Job) -> int:
         log.error("%s", error.render(), exc_info=log.isEnabledFor(logging.DEBUG))
         print(f"{error.render()}\nlog: {job.log}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
-    except Exception:
+    except Exception as error:
+        if sentence := of_the_machine(error):
+            log.exception("%s", sentence.render())
+            print(f"{sentence.render()}\nlog: {job.log}", file=sys.stderr)
+            return 1
         log.exception("internal error in %s of %s", job.step, job.key)
         print(f"error: {job.step} of {job.key} failed for a reason of ours\nlog: {job.log}", file=sys.stderr)
         return 1
