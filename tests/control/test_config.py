@@ -35,7 +35,7 @@ def refused(file: Path, experiment: str | None = None) -> UserError:
 def test_the_collaborations_file_is_read(shared_data: Path) -> None:
     setup = read_config(shared_data / "lh5" / "prod-ref-l200" / "config.json")
     assert setup.experiment == "l200"
-    assert setup.path("tier_dsp") == shared_data.resolve() / "lh5/prod-ref-l200/generated/tier/dsp"
+    assert setup.path("tier_dsp") == shared_data / "lh5/prod-ref-l200/generated/tier/dsp"
     assert setup.path("tier_daq") == setup.path("orig") == Path("/data1/shared/l60/l60-daq/daq-v01")
     assert setup.execenv.cmd == ("apptainer", "run")
 

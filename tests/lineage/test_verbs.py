@@ -162,9 +162,16 @@ def test_of_two_runs_at_once_one_is_refused(production: Production) -> None:
     assert len(production.jobs()) == 13, "no job was run twice"
 
 
+def _heed_interrupts() -> None:
+    """As a shell starts a command in the foreground; tests that run in the background inherit deafness."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_run_ends_with_130_and_goes_on_later(production: Production, verb: Verb) -> None:
     words = [sys.executable, "-c", START, str(production.root), TARGET]
-    first = subprocess.Popen(words, env=os.environ | {"SLOW": "3"}, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        words, env=os.environ | {"SLOW": "3"}, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts
+    )
     _until(lambda: (production.root / "jobs.txt").exists())
     first.send_signal(signal.SIGINT)
     _, err = first.communicate(timeout=60)
