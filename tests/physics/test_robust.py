@@ -58,6 +58,16 @@ def test_two_traces_of_one_channel_are_refused(shared_data: Path, tmp_path: Path
         open_daq(wrong)
 
 
+def test_an_orca_file_with_a_broken_header_is_refused(shared_data: Path, tmp_path: Path) -> None:
+    """Its XML parser's error is of no kind that could be foreseen."""
+    data = bytearray((shared_data / "orca/L200-comm-20220519-phy-geds.orca").read_bytes())
+    data[100] = 0xFF
+    wrong = tmp_path / "wrong.orca"
+    wrong.write_bytes(data)
+    with pytest.raises(BadInput, match="cannot be read: ExpatError: not well-formed"):
+        open_daq(wrong)
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000])
 def test_metadata_nested_without_end_is_a_sentence(shared_data: Path, cycle_of: Maker, text: str) -> None:
     """The C parser of YAML recurses, and crashes, at some ten thousand levels."""

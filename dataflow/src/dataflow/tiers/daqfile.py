@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from dataflow.jobs.errors import BadInput
+from dataflow.jobs.errors import BadInput, is_full_disk, of_the_machine
+from dataflow.jobs.spread import reason_of
+from dataflow.plan.errors import SentenceError
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +91,23 @@ def open_daq(path: Path) -> DaqFile:
     look = _flashcam_channels if stream == FLASHCAM else _orca_channels
     try:
         keys, samples, context = look(path)
-    except (OSError, ValueError, RuntimeError, KeyError, EOFError, TypeError, AttributeError) as error:
-        raise BadInput(f"the DAQ file {path} cannot be read: {error}", hint=REPLACE) from error
+    except Exception as error:  # noqa: BLE001 - damaged bytes make the readers fail in every way there is
+        refuse_undecodable(path, "read", error)
     return DaqFile(path, stream, keys, samples, context)
+
+
+def refuse_undecodable(path: Path, done: str, error: Exception) -> NoReturn:
+    """Blame a file for what a reader of it raised, unless it was the machine's fault.
+
+    Raises
+    ------
+    BadInput
+        Which names the file and the error.
+    """
+    if isinstance(error, SentenceError) or is_full_disk(error) or of_the_machine(error):
+        raise error
+    log.info("the reader failed", exc_info=error)
+    raise BadInput(f"the DAQ file {path} cannot be {done}: {reason_of(error)}", hint=REPLACE) from error
 
 
 CONTEXT = ("OrcaHeaderDecoder", "ORRunDecoderForRun", "ORFlashCamListenerConfigDecoder", "ORFCIOConfigDecoder")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ import hdf5plugin
 
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.deadline import OPTION
-from dataflow.jobs.errors import BadInput, is_full_disk
+from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import annotate
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Job
 
-from .daqfile import REPLACE, DaqFile, open_daq
+from .daqfile import DaqFile, open_daq, refuse_undecodable
 from .rawspec import output_spec, unmapped
 
 log = logging.getLogger(__name__)
@@ -80,10 +79,8 @@ def decode(job: Job, daq: DaqFile, target: Path) -> None:
         build_raw(
             str(daq.path), in_stream_type=daq.stream, out_spec=spec, overwrite=True, filekey=str(target), **settings
         )
-    except (OSError, EOFError, zlib.error, ValueError, RuntimeError, KeyError, IndexError, TypeError) as error:
-        if is_full_disk(error):
-            raise
-        raise BadInput(f"the DAQ file {daq.path} cannot be decoded: {error}", hint=REPLACE) from error
+    except Exception as error:  # noqa: BLE001 - as when looking at the file
+        refuse_undecodable(daq.path, "decoded", error)
 
 
 def check_rows(job: Job, daq: DaqFile, target: Path) -> None:
