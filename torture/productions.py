@@ -1,0 +1,131 @@
+"""Small productions that are started, disturbed and compared.
+
+The software of the cycles is one installed environment that all of them link to: the folder that ``TORTURE_SOFTWARE``
+names, else that of a demo cycle, which is made first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from torture.conftest import Experiment, bare_cycle
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TARGETS = ("all-l200-*-*-*-evt.gen", "all-l200-*-*-phy-skm.gen")
+MARK = "TORTURE_PRODUCTION"
+"""Variable by which the processes of a production are recognised, whoever adopted them."""
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of a production.
+
+    Attributes
+    ----------
+    pid, parent
+        Numbers of it and its parent.
+    words
+        Its command line.
+    """
+
+    pid: int
+    parent: int
+    words: str
+
+    @property
+    def kind(self) -> str:
+        """``job``, ``snakemake``, ``run`` (dataprod), or ``other``."""
+        for words, kind in (("dataflow.jobs", "job"), ("snakemake", "snakemake"), ("prodenv run", "run")):
+            if words in self.words:
+                return kind
+        return "other"
+
+
+class Production:
+    """A cycle and what runs in it.
+
+    Parameters
+    ----------
+    folder
+        Where the cycle is made.
+    experiment
+        Its data.
+    software
+        An installed environment.
+    """
+
+    def __init__(self, folder: Path, experiment: Experiment, software: Path) -> None:
+        self.cycle = folder
+        self.config = bare_cycle(folder, experiment, *sorted(experiment.daq.rglob("*.fcio")))
+        shutil.copytree(REPOSITORY / "dataflow", folder / "dataflow", ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "software/python").mkdir(parents=True)
+        (folder / "software/python/install").symlink_to(software)
+
+    def start(self, *targets: str, workers: int = 2) -> subprocess.Popen[str]:
+        """Begin ``dataprod run``."""
+        sources = os.pathsep.join(str(REPOSITORY / part / "src") for part in ("prodenv", "dataflow", "demo"))
+        environ = os.environ | {"PYTHONPATH": sources, "PRODENV": str(REPOSITORY), MARK: str(self.cycle)}
+        words = [sys.executable, "-m", "prodenv", "run", str(self.cycle), "-j", str(workers), *(targets or TARGETS)]
+        return subprocess.Popen(
+            words, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", cwd=self.cycle,
+        )  # fmt: skip
+
+    def run(self, *targets: str, workers: int = 2) -> tuple[int, str]:
+        """Run to the end; returns the exit code and what was said."""
+        child = self.start(*targets, workers=workers)
+        said, _ = child.communicate()
+        return child.returncode, said
+
+    def processes(self) -> list[Process]:
+        """What runs of this production, by number."""
+        mark = f"{MARK}={self.cycle}".encode()
+        found = []
+        for entry in sorted(PROC.iterdir(), key=lambda entry: entry.name.zfill(10)):
+            if entry.name.isdigit():
+                with suppress(OSError, ValueError, IndexError):
+                    if mark in (entry / "environ").read_bytes().split(b"\0"):
+                        words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                        parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                        found.append(Process(int(entry.name), parent, words))
+        return found
+
+    def end(self) -> None:
+        """Kill all that still runs."""
+        for process in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+
+    def clear(self) -> None:
+        """Away with all that was made, but the DAQ files."""
+        for name in ("par", "plt", "log", "tmp"):
+            shutil.rmtree(self.cycle / "generated" / name, ignore_errors=True)
+        for tier in sorted((self.cycle / "generated/tier").iterdir()):
+            if tier.name != "daq":
+                shutil.rmtree(tier)
+        shutil.rmtree(self.cycle / ".snakemake", ignore_errors=True)
+
+
+def software() -> Iterator[Path]:
+    """The environment for all cycles; a demo cycle is made for it where none is named, and removed afterwards."""
+    if named := os.environ.get("TORTURE_SOFTWARE"):
+        yield Path(named)
+        return
+    cycle = REPOSITORY / "cycles" / f"torture-{os.getpid()}"
+    environ = os.environ | {"PRODENV": str(REPOSITORY)}
+    for argv in (
+        ["dataprod", "init-cycle", str(cycle.relative_to(REPOSITORY)), "--setup", "l200"],
+        ["dataprod", "install-sw", str(cycle / "config.json")],
+    ):
+        subprocess.run([str(REPOSITORY / "bin" / argv[0]), *argv[1:]], env=environ, cwd=REPOSITORY, check=True)
+    yield cycle / "software/python/install"
+    shutil.rmtree(cycle)
