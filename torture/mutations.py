@@ -42,12 +42,14 @@ TAGS: Final = (
 )
 
 
-def mutate(folder: Path, draw: random.Random, canary: Path) -> str:
-    """Break one file of a cycle; returns which and how."""
-    file = draw.choice([path for path in sorted(folder.rglob("*")) if path.is_file() and is_text(path)])
-    way = draw.choice((value, value, value, name, delete, delete, tag, graft, bytes_, cut, bomb, other_kind))
-    said = way(file, draw, canary)
-    return f"{file.relative_to(folder)}: {way.__name__.strip('_')} {said[:120]!r}"
+def mutate(folder: Path, draw: random.Random, canary: Path, count: int = 1) -> str:
+    """Break some files of a cycle; returns which and how."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and is_text(path)]
+    said = []
+    for file in draw.sample(files, count):
+        way = draw.choice((value, value, value, name, delete, delete, tag, graft, bytes_, cut, bomb, other_kind))
+        said.append(f"{file.relative_to(folder)}: {way.__name__.strip('_')} {way(file, draw, canary)[:120]!r}")
+    return "; ".join(said)
 
 
 def is_text(path: Path) -> bool:

@@ -65,26 +65,26 @@ class Production:
 
     def __init__(self, folder: Path, experiment: Experiment, software: Path) -> None:
         self.cycle = folder
+        self.said = folder.parent / f"{folder.name}.said"
         self.config = bare_cycle(folder, experiment, *sorted(experiment.daq.rglob("*.fcio")))
         shutil.copytree(REPOSITORY / "dataflow", folder / "dataflow", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "software/python").mkdir(parents=True)
         (folder / "software/python/install").symlink_to(software)
 
-    def start(self, *targets: str, workers: int = 2) -> subprocess.Popen[str]:
+    def start(self, *targets: str, workers: int = 2) -> subprocess.Popen[bytes]:
         """Begin ``dataprod run``."""
         sources = os.pathsep.join(str(REPOSITORY / part / "src") for part in ("prodenv", "dataflow", "demo"))
         environ = os.environ | {"PYTHONPATH": sources, "PRODENV": str(REPOSITORY), MARK: str(self.cycle)}
         words = [sys.executable, "-m", "prodenv", "run", str(self.cycle), "-j", str(workers), *(targets or TARGETS)]
-        return subprocess.Popen(
-            words, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", cwd=self.cycle,
-        )  # fmt: skip
+        with self.said.open("wb") as said:
+            return subprocess.Popen(
+                words, env=environ, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, cwd=self.cycle
+            )
 
     def run(self, *targets: str, workers: int = 2) -> tuple[int, str]:
         """Run to the end; returns the exit code and what was said."""
-        child = self.start(*targets, workers=workers)
-        said, _ = child.communicate()
-        return child.returncode, said
+        code = self.start(*targets, workers=workers).wait()
+        return code, self.said.read_text(encoding="utf-8", errors="replace")
 
     def processes(self) -> list[Process]:
         """What runs of this production, by number."""
