@@ -86,6 +86,31 @@ def test_a_file_that_is_a_link_to_itself_is_a_sentence(shared_data: Path, cycle_
         open_cycle(cycle.config).recipe("tier_dsp", KEY)
 
 
+@pytest.mark.parametrize("place", ["hardware/configuration/channelmaps", "datasets/statuses", "dataprod/config"])
+def test_a_valid_file_that_is_a_link_to_itself_is_a_sentence(shared_data: Path, cycle_of: Maker, place: str) -> None:
+    cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
+    file = cycle.folder / "inputs" / place / "config.yaml"
+    file.unlink()
+    file.symlink_to(file.name)
+    with pytest.raises(UserError, match="config.yaml"):
+        open_cycle(cycle.config).recipe("tier_dsp", KEY)
+
+
+def test_a_file_name_with_a_nul_is_a_sentence(shared_data: Path, cycle_of: Maker) -> None:
+    cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
+    cycle.configure("tier_dsp", inputs={"processing_chain": {"__default__": "a\0b"}})
+    with pytest.raises(UserError, match="lies outside"):
+        open_cycle(cycle.config).recipe("tier_dsp", KEY)
+
+
+def test_keys_of_all_kinds_have_a_recipe(shared_data: Path, cycle_of: Maker) -> None:
+    """YAML takes numbers and nothing at all for keys, which cannot be sorted among words."""
+    cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
+    status = "V00001A: {processable: true, usability: 'on', psd: {a: 1, 2: b, null: c, 2024-01-01: d}}\n"
+    (cycle.folder / "inputs/datasets/statuses/config.yaml").write_text(status)
+    assert open_cycle(cycle.config).recipe("par_hit_ecal", KEY)
+
+
 def test_a_pipe_in_place_of_metadata_is_not_waited_for(shared_data: Path, cycle_of: Maker) -> None:
     cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
     statuses = cycle.folder / "inputs/datasets/statuses/config.yaml"

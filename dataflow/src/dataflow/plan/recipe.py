@@ -32,8 +32,17 @@ _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).enco
 
 def normal_text(value: object, cycle: str = "") -> str:
     """A nested value as text; the order of mappings and the cycle's folder in texts do not matter."""
-    text = _encode(value)
+    try:
+        text = _encode(value)
+    except TypeError:  # YAML takes anything for a key; such that cannot be sorted are told apart by their texts
+        text = _encode(_named(value))
     return text.replace(json.dumps(cycle, ensure_ascii=False)[1:-1], "$CYCLE") if cycle else text
+
+
+def _named(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else repr(key): _named(item) for key, item in value.items()}
+    return [_named(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def digest(value: object, cycle: str = "") -> str:

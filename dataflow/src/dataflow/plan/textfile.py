@@ -205,6 +205,12 @@ class Reader:
     def is_in(self, path: Path, root: Path) -> bool:
         """Whether a file lies in a folder after resolving links; looked up once."""
         if (path, root) not in self._inside:
-            inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))  # bears links in a circle
-            self._inside[path, root] = inside
+            self._inside[path, root] = is_inside(path, root)
         return self._inside[path, root]
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether a file lies in a folder after resolving links, also such that lead in a circle; no name has a NUL."""
+    if "\0" in str(path):
+        return False
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))

@@ -17,7 +17,7 @@ from typing import Any
 
 from .errors import UserError
 from .merge import merged_all
-from .textfile import SUFFIXES, Reader, TextFile, kind
+from .textfile import SUFFIXES, Reader, TextFile, is_inside, kind
 from .times import to_text
 from .words import listing, nearest
 
@@ -251,7 +251,7 @@ class Folder:
 
     def _locate(self, name: str, place: str) -> Path:
         path = self.path / name
-        if not path.resolve().is_relative_to(self.path.resolve()):
+        if not is_inside(path, self.path):
             raise UserError(f"{place}: {name!r} lies outside {self.path}", hint="files to apply are below the folder")
         if path.is_file():
             return path
