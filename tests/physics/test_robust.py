@@ -199,6 +199,17 @@ def test_a_folder_that_vanishes_is_a_sentence(tmp_path: Path) -> None:
         parts["tier"].write_bytes(b"half")
 
 
+def test_an_output_that_vanishes_when_it_is_made_is_a_sentence(
+    shared_data: Path, cycle_of: Maker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataflow.jobs import runner
+
+    cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
+    monkeypatch.setattr(runner, "run", lambda *_: None)
+    assert runner.main(["tier_raw", "--config", str(cycle.config), "--key", KEY]) == 1
+    assert "has gone" in capsys.readouterr().err
+
+
 def test_a_log_on_a_full_disk_stops_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     from dataflow.jobs.joblog import open_log
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from dataflow.plan.errors import SentenceError
+
 from .errors import NoSpace, WorkFailed, is_full_disk
 from .lostwrites import no_lost_writes
 from .stamp import stamp
@@ -76,13 +78,13 @@ def whole_files(outputs: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
 
 def _explain(error: Exception, outputs: Mapping[str, Path]) -> None:
     """Raise a sentence if an error came because an output's folder cannot be written to, or has gone."""
-    if not isinstance(error, OSError):
+    if isinstance(error, SentenceError):
         return
     for folder in sorted({path.parent for path in outputs.values()}):
         if not folder.is_dir():
             hint = "somebody removed it while the job was running; run again"
             raise WorkFailed(f"the folder {folder} has gone", hint=hint) from error
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if isinstance(error, OSError) and not os.access(folder, os.W_OK | os.X_OK):
             raise WorkFailed(f"the folder {folder} cannot be written to", hint="see its owner and rights") from error
 
 

@@ -51,8 +51,16 @@ def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], None]) -> 
         raise
     facts = _facts(job, lineage, threads, *began) | ({"daq_mtime_ns": mtime_ns} if mtime_ns else {})
     for role, output in job.outputs.items():
-        _write(cycle, output, lineage, facts | {"role": role, "size": output.stat().st_size})
+        _write(cycle, output, lineage, facts | {"role": role, "size": _size(output)})
     cycle.lineages.identities.save()
+
+
+def _size(output: Path) -> int:
+    try:
+        return output.stat().st_size
+    except FileNotFoundError as error:
+        hint = "somebody removed it; run again"
+        raise WorkFailed(f"the output {output} has gone as soon as it was made", hint=hint) from error
 
 
 def forget(output: Path) -> None:
