@@ -9,7 +9,7 @@ import hdf5plugin  # noqa: F401 - registers the compressions of raw files
 import numpy as np
 import yaml
 
-RESULTS = ("tier", "par")
+RESULTS = ("tier", "par", "tmp/par", "plt")
 UNEQUAL_BYTES = (".pdf",)
 """Figures carry the time at which they were made."""
 

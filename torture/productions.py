@@ -11,18 +11,22 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from torture.conftest import Experiment, bare_cycle
 
+from dataflow.plan.packages import LOCK
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGETS = ("all-l200-*-*-*-evt.gen", "all-l200-*-*-phy-skm.gen")
 MARK = "TORTURE_PRODUCTION"
 """Variable by which the processes of a production are recognised, whoever adopted them."""
 PROC = Path("/proc")
+ELSEWHERE = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+"""Where programs write by themselves: a folder of the production that should stay empty."""
 
 
 @dataclass(frozen=True)
@@ -55,27 +59,37 @@ class Production:
 
     Parameters
     ----------
-    folder
-        Where the cycle is made.
-    experiment
-        Its data.
-    software
-        An installed environment.
+    cycle
+        Where it is.
     """
 
-    def __init__(self, folder: Path, experiment: Experiment, software: Path) -> None:
-        self.cycle = folder
-        self.said = folder.parent / f"{folder.name}.said"
-        self.config = bare_cycle(folder, experiment, *sorted(experiment.daq.rglob("*.fcio")))
+    def __init__(self, cycle: Path) -> None:
+        self.cycle = cycle
+        self.said = cycle.parent / f"{cycle.name}.said"
+        self.outside = cycle.parent / f"{cycle.name}.outside"
+        self.outside.mkdir(parents=True)
+
+    @classmethod
+    def of(cls, folder: Path, experiment: Experiment, software: Path) -> Production:
+        """A new cycle with the data of an experiment that uses an installed environment."""
+        bare_cycle(folder, experiment, *sorted(experiment.daq.rglob("*.fcio")))
         shutil.copytree(REPOSITORY / "dataflow", folder / "dataflow", ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "software/python").mkdir(parents=True)
-        (folder / "software/python/install").symlink_to(software)
+        made = cls(folder)
+        made.use(software)
+        return made
+
+    def use(self, software: Path) -> None:
+        """Link to an installed environment, with its lock."""
+        folder = self.cycle / "software/python"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "install").symlink_to(software)
+        if not (folder / LOCK).exists():
+            shutil.copyfile(software / LOCK, folder / LOCK)
 
     def start(self, *targets: str, workers: int = 2) -> subprocess.Popen[bytes]:
         """Begin ``dataprod run``."""
-        sources = os.pathsep.join(str(REPOSITORY / part / "src") for part in ("prodenv", "dataflow", "demo"))
-        environ = os.environ | {"PYTHONPATH": sources, "PRODENV": str(REPOSITORY), MARK: str(self.cycle)}
         words = [sys.executable, "-m", "prodenv", "run", str(self.cycle), "-j", str(workers), *(targets or TARGETS)]
+        environ = surroundings() | {MARK: str(self.cycle)} | dict.fromkeys(ELSEWHERE, str(self.outside))
         with self.said.open("wb") as said:
             return subprocess.Popen(
                 words, env=environ, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, cwd=self.cycle
@@ -105,6 +119,11 @@ class Production:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
 
+    def without(self, places: Sequence[str]) -> None:
+        """Away with some of the outputs; what is recorded about them stays."""
+        for place in places:
+            (self.cycle / place).unlink()
+
     def clear(self) -> None:
         """Away with all that was made, but the DAQ files."""
         for name in ("par", "plt", "log", "tmp"):
@@ -113,6 +132,17 @@ class Production:
             if tier.name != "daq":
                 shutil.rmtree(tier)
         shutil.rmtree(self.cycle / ".snakemake", ignore_errors=True)
+
+
+def surroundings() -> dict[str, str]:
+    """The environment variables with which this repository's tools run by the interpreter of the tests."""
+    sources = os.pathsep.join(str(REPOSITORY / part / "src") for part in ("prodenv", "dataflow", "demo"))
+    return os.environ | {"PYTHONPATH": sources, "PRODENV": str(REPOSITORY)}
+
+
+def dataprod(*words: str) -> None:
+    """A command to its end; raises if it fails."""
+    subprocess.run([sys.executable, "-m", "prodenv", *words], env=surroundings(), cwd=REPOSITORY, check=True)
 
 
 def software() -> Iterator[Path]:

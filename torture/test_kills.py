@@ -3,30 +3,46 @@ are those of an undisturbed production, value for value."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from torture.compare import cycles_differ, differences, results
 from torture.conftest import SEED, Experiment, simulated, size
-from torture.productions import Process, Production, software
+from torture.productions import REPOSITORY, Process, Production, dataprod, software
 
 if TYPE_CHECKING:
     from torture.conftest import Note
 
 KILLS = size("KILLS", 200)
 SCALE = 0.01
-LONGEST = 25.0
-"""Seconds after which a run is disturbed at the latest."""
-VICTIMS = ("job", "job", "worker", "snakemake", "snakemake and its jobs", "run", "all")
+STEPS = (
+    "tier_raw", "tier_tcm", "validity_dsp", "validity_hit", "par_dsp_pz", "par_dsp", "tier_dsp", "par_hit_ecal",
+    "par_hit", "tier_hit", "tier_evt", "tier_skm",
+)  # fmt: skip
+"""All steps, each behind those that it needs."""
+WITH_WORKERS = ("par_dsp_pz", "tier_dsp", "par_hit_ecal", "tier_hit")
+VICTIMS = ("job", "worker", "snakemake", "snakemake and its jobs", "run", "all")
+FROM_NOTHING = 10
+"""Every so many kills one strikes at any time of a production that begins with the DAQ files alone."""
+MOST_WRONG = 20
+CACHES = {"matplotlib", "snakemake"}
+"""What libraries keep in the user's cache: a list of fonts, and sources of workflows."""
+LONGEST = 120.0
+"""Seconds after which a job of the step should have begun."""
 
 
 @pytest.fixture(scope="session")
@@ -37,14 +53,19 @@ def environment() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
-    """Six files of a few hundred events."""
-    return simulated(tmp_path_factory.mktemp("small"), scale=SCALE)
+    """A calibration and a physics file of a few hundred events."""
+    made = simulated(tmp_path_factory.mktemp("small"), scale=SCALE)
+    kept = {made.file(datatype) for datatype in ("cal", "phy")}
+    for daq in sorted(made.daq.rglob("*.fcio")):
+        if daq not in kept:
+            daq.unlink()
+    return made
 
 
 @pytest.fixture(scope="session")
 def undisturbed(small: Experiment, environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A production that nobody disturbed."""
-    made = Production(tmp_path_factory.mktemp("undisturbed") / "cycle", small, environment)
+    made = Production.of(tmp_path_factory.mktemp("undisturbed") / "cycle", small, environment)
     code, said = made.run()
     assert code == 0, said
     return made.cycle
@@ -53,19 +74,19 @@ def undisturbed(small: Experiment, environment: Path, tmp_path_factory: pytest.T
 @pytest.fixture
 def production(small: Experiment, environment: Path, tmp_path: Path) -> Iterator[Production]:
     """One to disturb."""
-    made = Production(tmp_path / "cycle", small, environment)
+    made = Production.of(tmp_path / "cycle", small, environment)
     yield made
     made.end()
 
 
-def victims(kind: str, running: list[Process]) -> list[int]:
-    """Whom to kill: one job, one worker of a job, or whole kinds of processes."""
+def victims(kind: str, running: list[Process], step: str = "") -> list[int]:
+    """Whom to kill: one job, one worker of a job, or whole kinds of processes; of a step, where one is named."""
     jobs = [process for process in running if process.kind == "job"]
     numbers = {process.pid for process in jobs}
-    workers = [process.pid for process in jobs if process.parent in numbers]
+    concerned = [process for process in jobs if f" {step}" in process.words]
     of_kind = {
-        "job": [process.pid for process in jobs if process.parent not in numbers][:1],
-        "worker": workers[:1],
+        "job": [process.pid for process in concerned if process.parent not in numbers][:1],
+        "worker": [process.pid for process in concerned if process.parent in numbers][:1],
         "snakemake": [process.pid for process in running if process.kind == "snakemake"],
         "snakemake and its jobs": [process.pid for process in running if process.kind in ("snakemake", "job")],
         "run": [process.pid for process in running if process.kind == "run"],
@@ -74,23 +95,67 @@ def victims(kind: str, running: list[Process]) -> list[int]:
     return of_kind[kind]
 
 
-def kill_at_random(production: Production, draw: random.Random, child: subprocess.Popen[bytes]) -> str:
-    """Wait, kill, wait for the end; returns who was killed, or an empty text if the run ended before."""
-    kind = draw.choice(VICTIMS)
-    deadline = time.monotonic() + draw.uniform(0.5, LONGEST)
-    while time.monotonic() < deadline and child.poll() is None:
-        time.sleep(0.01)
+def kill_in_step(production: Production, step: str, kind: str, after: float) -> bool:
+    """Run what is missing, kill some seconds after a job of the step began; whether anybody was there to be killed."""
+    child = production.start()
     latest = time.monotonic() + LONGEST
+    while not victims("job", production.processes(), step):
+        if child.poll() is not None or time.monotonic() > latest:
+            break
+        time.sleep(0.002)
+    time.sleep(after)
+    chosen = victims(kind, production.processes(), step)
+    while not chosen and child.poll() is None and victims("job", production.processes(), step):
+        chosen = victims(kind, production.processes(), step)
+    return _kill(chosen, child)
+
+
+def kill_at_any_time(production: Production, kind: str, after: float) -> bool:
+    """Make everything, kill some seconds after the beginning; whether anybody was there to be killed."""
+    child = production.start()
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(after)
     chosen: list[int] = []
-    while child.poll() is None and not chosen and time.monotonic() < latest:
+    while not chosen and child.poll() is None:
         chosen = victims(kind, production.processes())
+    return _kill(chosen, child)
+
+
+def _kill(chosen: list[int], child: subprocess.Popen[bytes]) -> bool:
     for pid in chosen:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     child.wait()
-    if draw.random() < 0.5:
-        time.sleep(draw.uniform(0, 3))  # jobs that outlived their master are met by the next run, or not
-    return kind if chosen else ""
+    return bool(chosen)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a step made.
+
+    Attributes
+    ----------
+    places
+        Its outputs, in the cycle.
+    seconds
+        How long its longest job took.
+    """
+
+    places: list[str]
+    seconds: float
+
+
+def outputs_by_step(cycle: Path) -> dict[str, Made]:
+    """What each step made of a finished cycle, by the records."""
+    made: dict[str, Made] = {}
+    for name, path in results(cycle).items():
+        if "/.lineage/" in name and name.endswith(".json") and not name.endswith(".recipe.json"):
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            place = name.replace("/.lineage", "").rsplit(".", 2)[0]
+            assert (cycle / place).is_file(), place
+            so_far = made.get(facts["step"], Made([], 0.0))
+            made[facts["step"]] = Made([*so_far.places, place], max(so_far.seconds, facts["seconds"]))
+    return made
 
 
 def partial(whole: Path, cycle: Path) -> list[str]:
@@ -105,31 +170,45 @@ def partial(whole: Path, cycle: Path) -> list[str]:
 
 
 def test_kills_at_random_times(undisturbed: Path, production: Production, figures: Note) -> None:
+    """After each kill the next run completes without help, and everything is as undisturbed."""
     draw = random.Random(SEED)
+    made = outputs_by_step(undisturbed)
+    assert sorted(made) == sorted(STEPS)
+    began = time.monotonic()
+    assert production.run()[0] == 0
+    whole = time.monotonic() - began
     killed: Counter[str] = Counter()
     wrong: list[str] = []
-    completed = 0
-    while killed.total() < KILLS and not wrong:
-        child = production.start()
-        kind = kill_at_random(production, draw, child)
-        if kind:
-            killed[kind] += 1
-            wrong += [
-                f"after kill {killed.total()} ({kind}): {found}" for found in partial(undisturbed, production.cycle)
-            ]
-            continue
-        said = production.said.read_text(errors="replace")
-        completed += 1
-        if child.returncode or (unlike := cycles_differ(undisturbed, production.cycle)):
-            wrong.append(f"after {killed}: exit {child.returncode}: {unlike if not child.returncode else said[-3000:]}")
-        production.clear()
-    code, said = production.run()
-    if not wrong and (code or (unlike := cycles_differ(undisturbed, production.cycle))):
-        wrong.append(f"the last run: exit {code}: {unlike if not code else said[-3000:]}")
-    left = [str(path) for path in production.cycle.rglob(".*-part*")]
-    figures(kills=dict(killed), completed_in_between=completed, wrong=len(wrong), left_behind=len(left))
+    missed = 0
+    while killed.total() < KILLS and len(wrong) < MOST_WRONG:
+        number = killed.total()
+        step = STEPS[number % len(STEPS)]
+        kind = VICTIMS[number // len(STEPS) % len(VICTIMS)]
+        kind = "job" if kind == "worker" and step not in WITH_WORKERS else kind
+        if number % FROM_NOTHING == FROM_NOTHING - 1:
+            step, kind = "any", "job" if kind == "worker" else kind
+            production.clear()
+            hit = kill_at_any_time(production, kind, draw.uniform(0.5, whole))
+        else:
+            production.without([place for each in STEPS[STEPS.index(step) :] for place in made[each].places])
+            hit = kill_in_step(production, step, kind, draw.uniform(0, made[step].seconds))
+        unlike = partial(undisturbed, production.cycle)
+        if draw.random() < 0.5:  # jobs that outlived their master are met by the next run, or not
+            time.sleep(draw.uniform(0, 3))
+        code, said = production.run()
+        unlike += [cycles_differ(undisturbed, production.cycle)] if code == 0 else [f"exit {code}: {said[-3000:]}"]
+        unlike += [f"left behind: {path}" for path in production.cycle.rglob(".*-part*")]
+        wrong += [f"kill {number} ({kind} in {step}): {found}" for found in unlike if found]
+        if hit:
+            killed[f"{step}: {kind}"] += 1
+        else:
+            missed += 1
+    outside = sorted(str(path.relative_to(production.outside)) for path in production.outside.iterdir())
+    figures(
+        kills=killed.total(), missed=missed, wrong=len(wrong), outside=outside, by_step=dict(sorted(killed.items()))
+    )
     assert wrong == [], "\n".join(wrong)
-    assert left == []
+    assert set(outside) <= CACHES
 
 
 def test_two_runs_at_once_in_one_cycle(undisturbed: Path, production: Production, figures: Note) -> None:
@@ -142,6 +221,62 @@ def test_two_runs_at_once_in_one_cycle(undisturbed: Path, production: Production
     assert "Traceback" not in said
     assert production.run()[0] == 0
     assert cycles_differ(undisturbed, production.cycle) == ""
+
+
+@pytest.fixture
+def family(small: Experiment, environment: Path) -> Iterator[Path]:
+    """A folder for cycles that share a parent: they lie in one production environment."""
+    folder = REPOSITORY / "cycles" / f"torture-{os.getpid()}-family"
+    folder.mkdir(parents=True)
+    parent = Production.of(folder / "parent", small, environment)
+    assert parent.run()[0] == 0
+    dataprod("freeze", str(parent.cycle))
+    yield folder
+    for child in sorted(folder.iterdir()):
+        if child.is_dir() and child != parent.cycle:
+            shutil.rmtree(child)
+    dataprod("freeze", "--thaw", str(parent.cycle))
+    shutil.rmtree(folder)
+
+
+def test_two_runs_at_once_in_cycles_that_share_a_parent(family: Path, environment: Path, figures: Note) -> None:
+    """Both change the same; one of them is killed on the way and runs again. The parent stays byte for byte."""
+    before = fingerprint(family / "parent")
+    cycles = {}
+    for name in ("alone", "one", "other"):
+        dataprod("new", str((family / name).relative_to(REPOSITORY)), "--from", str(family / "parent"))
+        cycles[name] = Production(family / name)
+        cycles[name].use(environment)
+        overrides = family / name / "inputs/dataprod/overrides/dsp"
+        overrides.mkdir(parents=True, exist_ok=True)
+        entry = {"valid_from": "20240101T000000Z", "category": "all", "mode": "reset", "apply": ["change.yaml"]}
+        (overrides / "validity.yaml").write_text(yaml.safe_dump([entry]))
+        (overrides / "change.yaml").write_text(yaml.safe_dump({"V01001A": {"pz": {"tau1": "400*us"}}}))
+    assert cycles["alone"].run()[0] == 0
+    first, second = cycles["one"].start(workers=1), cycles["other"].start(workers=1)
+    while not victims("job", cycles["other"].processes(), "tier_dsp"):
+        assert second.poll() is None
+        time.sleep(0.01)
+    _kill(victims("all", cycles["other"].processes()), second)
+    third = cycles["other"].start(workers=1)
+    codes = [first.wait(), third.wait()]
+    linked = sum(path.is_symlink() for path in results(family / "one").values())
+    unlike = [cycles_differ(family / "alone", family / name) for name in ("one", "other")]
+    figures(codes=codes, linked=linked, wrong=sum(map(bool, unlike)))
+    assert codes == [0, 0], [made.said.read_text(errors="replace")[-3000:] for made in cycles.values()]
+    assert unlike == ["", ""]
+    assert linked > 0
+    assert cycles_differ(family / "parent", family / "one") != ""
+    assert fingerprint(family / "parent") == before
+
+
+def fingerprint(cycle: Path) -> dict[str, str]:
+    """The content of every file of a cycle but for its software, and when it was last changed."""
+    return {
+        str(path.relative_to(cycle)): f"{path.stat().st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        for path in sorted(cycle.rglob("*"))
+        if path.is_file() and "software" not in path.relative_to(cycle).parts
+    }
 
 
 def test_a_clock_that_was_set_back(undisturbed: Path, production: Production, figures: Note) -> None:

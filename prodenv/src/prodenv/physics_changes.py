@@ -2,6 +2,7 @@
 
 An error stands beside its value as ``NAME_err``, ``NAME_uncertainty``, ``fwhm_err_in_kev`` for ``fwhm_in_kev``, or
 under ``uncertainties`` for what is under ``parameters``. So quantities of steps to come are compared as they are.
+Rates of events come from the records (:mod:`prodenv.rates`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from typing import Any
 from dataflow.plan.errors import UserError as PlanError
 from dataflow.plan.textfile import read as read_text_file
 from prodenv.outputs import Contents
+from prodenv.rates import EVENTS, SELECTED, rates
 
 QBB = 2039.061
 """End point of the double-beta decay of germanium-76 in keV (Mount et al., Phys. Rev. C 81, 032501)."""
+ALL = "all"
+"""Stands for the detector of quantities of whole events."""
 AT_QBB = "calibration at 2039 keV"
 _QUANTITY = re.compile(r"(?P<value>[-+0-9.eE]+)(?:\s*\*\s*(?P<unit>[A-Za-z]+))?")
 """A number in a text: with a unit, or in a form (``1e-05``) that YAML takes for text."""
@@ -27,6 +31,7 @@ _HEADLINES = (
     re.compile(AT_QBB),
     re.compile(r"\bpz\.tau1$"),
     re.compile(r"sfs?\.[^.]*\.sf$"),
+    re.compile(r"^rate of "),
 )
 """What is shown even where nothing is significant."""
 
@@ -105,8 +110,20 @@ def changes(a: Contents, b: Contents) -> tuple[list[Change], list[Status]]:
                 states.append(Status(tier, run, detector, *pair))
             if pair == ["ok", "ok"]:
                 found += _of_detector(tier, run, detector, ours[detector], theirs[detector])
+    found += _rates(a, b)
     found.sort(key=lambda change: (-(change.significance or 0.0), change.run, change.detector, change.quantity))
     return found, states
+
+
+def _rates(a: Contents, b: Contents) -> Iterator[Change]:
+    """The rates of events of runs that both have: of all, of those selected, and of those with each detector."""
+    ours, theirs = rates(a), rates(b)
+    for run in sorted(ours.keys() & theirs.keys()):
+        for name in sorted({*ours[run].numbers, *theirs[run].numbers}):
+            of_all = name in (EVENTS, SELECTED)
+            values = [Value(*counts[run].rate(name), unit="1/s") for counts in (ours, theirs)]
+            tier, detector = "skm" if name == SELECTED else "evt", ALL if of_all else name
+            yield Change(tier, run, detector, f"rate of {name if of_all else EVENTS}", *values)
 
 
 def _par_files(contents: Contents) -> dict[tuple[str, str], Path]:

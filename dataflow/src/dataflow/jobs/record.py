@@ -26,6 +26,7 @@ from dataflow.plan.records import FAILED, FOLDER, recipe_file, record_file
 from dataflow.plan.steps import DAQ
 
 from .atomic import write_text
+from .counts import counts_of
 from .errors import WorkFailed
 from .stamp import stamping
 
@@ -50,6 +51,8 @@ def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], None]) -> 
         _record_failure(job, lineage, error)
         raise
     facts = _facts(job, lineage, threads, *began) | ({"daq_mtime_ns": mtime_ns} if mtime_ns else {})
+    if counts := counts_of(job):
+        facts["counts"] = counts
     for role, output in job.outputs.items():
         _write(cycle, output, lineage, facts | {"role": role, "size": _size(output)})
     cycle.lineages.identities.save()

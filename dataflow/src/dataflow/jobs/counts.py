@@ -1,0 +1,73 @@
+"""How much is in the files of events: numbers for the records, so that rates can be compared without reading files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from dataflow.plan.model import Job
+
+COUNTED = {"tier_evt": "evt", "tier_skm": "skm"}
+"""Steps whose outputs are counted, with the name of the table."""
+
+
+def counts_of(job: Job) -> dict[str, Any]:
+    """What is in the events that a job made.
+
+    Parameters
+    ----------
+    job
+        A finished job.
+
+    Returns
+    -------
+    dict
+        Empty for other steps than those in :data:`COUNTED`. ``events``, number of events; for ``evt`` also ``from`` and
+        ``to``, the first and last ``trigger/timestamp`` in seconds since 1970, and ``detectors``, for each detector the
+        number of valid entries in ``geds/rawid``; each as far as the configuration of the events has these fields.
+    """
+    if job.step not in COUNTED:
+        return {}
+    import h5py
+    import hdf5plugin  # noqa: F401 - registers the compressions
+
+    with h5py.File(job.outputs["tier"]) as file:
+        table = file.get(job.table(COUNTED[job.step], grp="").strip("/"))
+        if not isinstance(table, h5py.Group):
+            return {}
+        found: dict[str, Any] = {"events": _length(table)}
+        if job.step == "tier_evt":
+            found |= _times(table) | _detectors(table, {c.rawid: c.name for c in job.channels if c.rawid is not None})
+        return found
+
+
+def _length(table: Any) -> int:
+    """Rows of an LH5 table: those of its first column, however deep it lies."""
+    import h5py
+
+    for name in sorted(table):
+        node = table[name]
+        if isinstance(node, h5py.Dataset):
+            return len(node)
+        return len(node["cumulative_length"]) if "cumulative_length" in node else _length(node)
+    return 0
+
+
+def _times(table: Any) -> dict[str, float]:
+    node = table.get("trigger/timestamp")
+    if node is None or not len(node):
+        return {}
+    times = node[:]
+    return {"from": float(times.min()), "to": float(times.max())}
+
+
+def _detectors(table: Any, names: dict[int, str]) -> dict[str, dict[str, int]]:
+    """Valid entries by detector, of those that have any."""
+    numbers, valid = (table.get(f"geds/{name}/flattened_data") for name in ("rawid", "is_valid"))
+    if numbers is None:
+        return {}
+    values = numbers[:]
+    if valid is not None and valid.shape == numbers.shape:
+        values = values[valid[:].astype(bool)]
+    counts = Counter(int(value) for value in values)
+    return {"detectors": {name: counts[number] for number, name in sorted(names.items()) if counts[number]}}
