@@ -10,6 +10,8 @@ import h5py
 import pytest
 import yaml
 
+from dataflow.plan.records import Records
+
 if TYPE_CHECKING:
     from tests.production.conftest import Environment, Run
 
@@ -129,3 +131,20 @@ def test_the_physics_run_is_skimmed(demo: tuple[Path, Run]) -> None:
     with h5py.File(skims[0]) as file:
         assert (file["skm/geds_multiplicity"][:] == 1).all()
         assert not file["skm/coincident_puls"][:].any()
+
+
+def test_the_records_tell_the_rates_of_events(demo: tuple[Path, Run], environment: Environment) -> None:
+    cycle, _ = demo
+    evt = next((cycle / "generated/tier/evt/phy").rglob("*.lh5"))
+    counts = (Records().raw(evt) or {})["counts"]
+    with h5py.File(evt) as file:
+        times, valid = file["evt/trigger/timestamp"][:], file["evt/geds/is_valid/flattened_data"][:]
+    assert (counts["from"], counts["to"], counts["events"]) == (times.min(), times.max(), len(times))
+    assert sum(counts["detectors"].values()) == valid.sum() > 0
+    skm = next((cycle / "generated/tier/skm/phy").rglob("*.lh5"))
+    with h5py.File(skm) as file:
+        assert (Records().raw(skm) or {})["counts"] == {"events": len(file["skm/geds_multiplicity"])}
+    document = json.loads(environment.run("dataprod", "compare", cycle, cycle, "--all", "--json").stdout)
+    rates = [change for change in document["physics"] if change["quantity"].startswith("rate of ")]
+    assert {"all", *counts["detectors"]} <= {change["detector"] for change in rates}
+    assert all(change["a"]["value"] > 0 and change["change"] == 0 for change in rates)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dataflow.plan.records import record_file
 from prodenv.physics_changes import Value, values_of
 
 from ..plan.conftest import Tree
@@ -115,3 +116,34 @@ def test_every_form_of_error_is_understood() -> None:
         "tau1": Value(100.5, 0.5, "us"), "sf": Value(0.9, 0.01), "fwhm_in_kev": Value(2, 0.1),
         "position": Value(1, 0.2), "curve.parameters.a": Value(1, 0.1),
     }  # fmt: skip
+
+
+def counted(tree: Tree, key: str, tier: str = "evt", **counts: Any) -> None:
+    """Write the record of a file of events with what was counted in it."""
+    record = record_file(place(tree, "tier", tier, key), "0" * 32)
+    record.parent.mkdir(exist_ok=True)
+    record.write_text(json.dumps({"lineage": "0" * 32, "counts": counts}))
+
+
+def test_rates_of_a_run_are_compared_by_the_records(box: Box) -> None:
+    first, second = pair(box)
+    for tree, detectors in ((first, {"V02160A": 100}), (second, {"V02160A": 400, "V02160B": 9})):
+        counted(tree, KEYS[1], events=500, **{"from": 1000.0, "to": 1050.0}, detectors=detectors)
+    counted(first, KEYS[2], events=7)
+    found = {(each["detector"], each["quantity"]): each for each in compared(box)["physics"] if each["tier"] == "evt"}
+    assert set(found) == {(name, "rate of events") for name in ("all", "V02160A", "V02160B")}
+    change = found["V02160A", "rate of events"]
+    assert (change["run"], change["a"]) == ("l200-p03-r000-phy", {"value": 2.0, "error": 0.2, "unit": "1/s"})
+    assert change["b"]["value"] == 8.0
+    assert change["significance"] == pytest.approx(6.0 / (0.2**2 + 0.4**2) ** 0.5)
+    assert found["V02160B", "rate of events"]["a"] == {"value": 0.0, "error": 0.02, "unit": "1/s"}
+    assert found["all", "rate of events"]["change"] == 0.0
+    text = box.ok("compare", "cycles/a", "cycles/b")
+    assert "rate of events" in text[: text.index("other changes")]
+
+
+def test_files_without_counts_have_no_rates(box: Box) -> None:
+    first, second = pair(box)
+    counted(first, KEYS[1], events=500, **{"from": 1000.0, "to": 1050.0})
+    counted(second, KEYS[1], events=0)
+    assert [each for each in compared(box)["physics"] if each["tier"] == "evt"] == []

@@ -54,11 +54,13 @@ def _length(table: Any) -> int:
 
 
 def _times(table: Any) -> dict[str, float]:
+    """First and last time; an event of channels that are in no list of the configuration has none."""
+    import numpy as np
+
     node = table.get("trigger/timestamp")
-    if node is None or not len(node):
-        return {}
-    times = node[:]
-    return {"from": float(times.min()), "to": float(times.max())}
+    times = node[:] if node is not None else np.empty(0)
+    times = times[np.isfinite(times)]
+    return {"from": float(times.min()), "to": float(times.max())} if len(times) else {}
 
 
 def _detectors(table: Any, names: dict[int, str]) -> dict[str, dict[str, int]]:
