@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import h5py
 import numpy as np
 import pytest
 
-from dataflow.views.verify import check_all, groups_of, joined
+from dataflow.plan.identity import hashed
+from dataflow.plan.records import record_file
+from dataflow.views.verify import How, check_all, groups_of, joined
 
 from ..plan.conftest import Tree
 from .conftest import KEYS, Box, fill, place
@@ -31,11 +34,11 @@ def tree(tmp_path: Path) -> Tree:
     return tree
 
 
-def problems(tree: Tree, *, quick: bool = False) -> dict[str, list[str]]:
+def problems(tree: Tree, how: How | None = None) -> dict[str, list[str]]:
     """Problems by tier, with the names of files left out."""
     root, groups = groups_of(tree.root / "config.json")
     found: dict[str, list[str]] = {}
-    for finding in joined(check_all(root, groups, jobs=1, quick=quick)).findings:
+    for finding in joined(check_all(root, groups, jobs=1, how=how or How())).findings:
         found.setdefault(finding.file.split("-tier_")[1].removesuffix(".lh5"), []).append(finding.problem)
     return found
 
@@ -83,7 +86,48 @@ def test_damaged_data_is_found_unless_only_the_structure_is_looked_at(tree: Tree
         stream.write(b"\xff" * chunk.size)
     (problem,) = problems(tree)["raw"]
     assert problem.startswith("ch1104000/raw/baseline cannot be read")
-    assert problems(tree, quick=True) == {}
+    assert problems(tree, How(quick=True)) == {}
+
+
+def recorded(path: Path, sha256: str = "") -> None:
+    """Write the record of a file, with the hash that it has."""
+    with h5py.File(path, "a") as file:
+        file.attrs["lineage"] = "1" * 32
+    record = record_file(path, "1" * 32)
+    record.parent.mkdir(exist_ok=True)
+    record.write_text(json.dumps({"sha256": sha256 or hashed(path)}))
+
+
+def test_bytes_that_no_reader_misses_are_found_by_the_hash_in_the_record(tree: Tree) -> None:
+    path = place(tree, "tier", "hit", CAL)
+    recorded(path)
+    assert problems(tree) == {}
+    with path.open("ab") as stream:
+        stream.write(b"\0")
+    assert problems(tree) == {"hit": ["it is not what its job wrote"]}
+    assert problems(tree, How(quick=True)) == {}
+
+
+def test_a_file_with_the_hash_of_its_record_is_not_decompressed(tree: Tree) -> None:
+    path = place(tree, "tier", "raw", CAL)
+    with h5py.File(path) as file:
+        chunk = file["ch1104000/raw/baseline"].id.get_chunk_info(0)
+    with path.open("r+b") as stream:
+        stream.seek(chunk.byte_offset)
+        stream.write(b"\xff" * chunk.size)
+    recorded(path)
+    assert problems(tree) == {}
+    (problem,) = problems(tree, How(full=True))["raw"]
+    assert problem.startswith("ch1104000/raw/baseline cannot be read")
+
+
+def test_hashes_that_are_known_are_not_found_again(tree: Tree) -> None:
+    path = place(tree, "tier", "hit", CAL)
+    recorded(path)
+    name = str(path.relative_to(tree.root))
+    assert problems(tree, How(known={name: "0" * 64})) == {"hit": ["it is not what its job wrote"]}
+    recorded(path, "0" * 64)
+    assert problems(tree, How(known={name: "0" * 64})) == {}
 
 
 def test_missing_rows_are_found(tree: Tree) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataflow.plan.errors import UserError as PlanError
+from dataflow.plan.identity import hashed
 from prodenv.cycles import ATTIC, FROZEN
 from prodenv.errors import WorkFailed
 
@@ -17,7 +18,6 @@ NAME = "manifest.sha256"
 _CACHES = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 _NOT_KEPT = _CACHES | {".snakemake", ".git"}
 """Folders that running and looking change."""
-_CHUNK = 1 << 22
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 
 
@@ -91,15 +91,10 @@ def hash_file(path: str) -> str:
     WorkFailed
         If it cannot be read to its end.
     """
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(_CHUNK))
     try:
-        with Path(path).open("rb", buffering=0) as stream:
-            while count := stream.readinto(buffer):
-                digest.update(buffer[:count])  # hashing leaves the interpreter to the other threads
-    except OSError as slip:
-        raise WorkFailed(f"{path} cannot be read: {slip.strerror}") from None
-    return digest.hexdigest()
+        return hashed(Path(path))
+    except PlanError as slip:
+        raise WorkFailed(slip.message) from None
 
 
 def hash_all(paths: Mapping[str, str], threads: int = 0) -> dict[str, str]:

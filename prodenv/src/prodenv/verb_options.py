@@ -40,7 +40,9 @@ def show(parser: argparse.ArgumentParser) -> None:
 def verify(parser: argparse.ArgumentParser) -> None:
     _reading(parser)
     parser.add_argument("--jobs", metavar="N", type=int, default=0, help="worker processes (default: all cores)")
-    parser.add_argument("--quick", action="store_true", help="do not read the data: structure and row counts only")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="do not read the data: structure and row counts only")
+    how.add_argument("--full", action="store_true", help="decompress everything, also what is as its job left it")
     parser.add_argument("--no-manifest", action="store_true", help="do not compare with the manifest of a frozen cycle")
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from dataflow.plan import Cycle
 from dataflow.plan.errors import SentenceError
+from dataflow.plan.identity import hashed
 from dataflow.plan.lineage import Lineage
 from dataflow.plan.model import Job
 from dataflow.plan.packages import DISTRIBUTIONS
@@ -54,13 +55,15 @@ def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], None]) -> 
     if counts := counts_of(job):
         facts["counts"] = counts
     for role, output in job.outputs.items():
-        _write(cycle, output, lineage, facts | {"role": role, "size": _size(output)})
+        size, sha256 = _content(output)
+        _write(cycle, output, lineage, facts | {"role": role, "size": size, "sha256": sha256})
     cycle.lineages.identities.save()
 
 
-def _size(output: Path) -> int:
+def _content(output: Path) -> tuple[int, str]:
+    """Size and sha256 of an output, by which ``verify`` recognises it."""
     try:
-        return output.stat().st_size
+        return output.stat().st_size, hashed(output)
     except FileNotFoundError as error:
         hint = "somebody removed it; run again"
         raise WorkFailed(f"the output {output} has gone as soon as it was made", hint=hint) from error

@@ -21,7 +21,7 @@ from pathlib import Path
 from .errors import UserError
 
 LIST = "identities.jsonl"
-CHUNK = 1 << 22
+CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,11 @@ def hashed(path: Path) -> str:
         If it cannot be read.
     """
     digest = hashlib.sha256()
+    buffer = memoryview(bytearray(CHUNK))
     try:
         with path.open("rb", buffering=0) as stream:
-            while chunk := stream.read(CHUNK):
-                digest.update(chunk)
+            while count := stream.readinto(buffer):
+                digest.update(buffer[:count])  # hashing leaves the interpreter to the other threads
     except OSError as slip:
         raise UserError(f"{path} cannot be read: {slip.strerror}") from None
     return digest.hexdigest()

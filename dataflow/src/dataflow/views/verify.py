@@ -1,6 +1,8 @@
 """``python -m dataflow.views.verify``: whether the LH5 files of a cycle can be read and fit together.
 
-Each file is read from end to end; within a key, every tier must have the rows of the tier that it was made from.
+A file whose record tells the sha256 with which its job left it is compared with that. Others, and those that are not
+the same any more, are read from end to end, which takes several times as long. Within a key, every tier must have the
+rows of the tier that it was made from.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 from dataflow.plan import open_cycle
 from dataflow.plan.errors import UserError
+from dataflow.plan.identity import hashed
 from dataflow.plan.inventory import files_below
 from dataflow.plan.paths import template_pattern
 from dataflow.plan.records import Records
@@ -50,6 +53,29 @@ class Report:
     findings: tuple[Finding, ...]
 
 
+@dataclass(frozen=True)
+class How:
+    """How thoroughly files are checked.
+
+    Parameters
+    ----------
+    quick
+        Structure and row counts only.
+    full
+        Read every file from end to end, whatever is recorded of it.
+    known
+        The sha256 of files, by path relative to the cycle, as it is now: they are not hashed again.
+    """
+
+    quick: bool = False
+    full: bool = False
+    known: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, names: Iterable[str]) -> How:
+        """The same for some files."""
+        return How(self.quick, self.full, {name: self.known[name] for name in names if name in self.known})
+
+
 Group = Mapping[str, str]
 """The files of a key, relative to the cycle, by tier."""
 
@@ -70,16 +96,20 @@ def groups_of(config: Path, experiment: str | None = None) -> tuple[Path, dict[s
     return cycle.setup.directory, dict(sorted(found.items()))
 
 
-def check_group(root: Path, group: Group, quick: bool) -> Report:
+def check_group(root: Path, group: Group, how: How) -> Report:
     """Check the files of one key."""
     checks: dict[str, FileCheck] = {}
     findings: list[Finding] = []
     size, records = 0, Records()
     for tier, name in group.items():
-        checks[tier] = check_file(root / name, tier, quick=quick)
+        path = root / name
+        record = records.raw(path) or {}
+        changed = None if how.quick else _changed(path, record.get("sha256"), how.known.get(name))
+        checks[tier] = check_file(path, tier, quick=how.quick or (changed is False and not how.full))
         size += checks[tier].size
-        findings += [Finding(name, problem) for problem in checks[tier].problems]
-        recorded = records.lineage(root / name)
+        found = ["it is not what its job wrote"] if changed else []
+        findings += [Finding(name, problem) for problem in found + checks[tier].problems]
+        recorded = records.lineage(path)
         if recorded and checks[tier].lineage not in ("", recorded):
             findings.append(
                 Finding(name, f"its record is that of another file: {recorded}, not {checks[tier].lineage}")
@@ -89,27 +119,37 @@ def check_group(root: Path, group: Group, quick: bool) -> Report:
     return Report(len(group), size, tuple(findings))
 
 
-def check_all(root: Path, groups: Mapping[str, Group], *, jobs: int, quick: bool) -> Iterator[Report]:
+def _changed(path: Path, recorded: object, known: str | None) -> bool | None:
+    """Whether a file is not what its job left any more; None if nobody knows what that was, or if it cannot be read."""
+    if not recorded:
+        return None
+    try:
+        return (known or hashed(path)) != recorded
+    except UserError:  # reading it will tell
+        return None
+
+
+def check_all(root: Path, groups: Mapping[str, Group], *, jobs: int, how: How) -> Iterator[Report]:
     """Check many keys in `jobs` processes. A file that kills the process that reads it is a finding."""
     waiting = dict(groups)
     try:
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             running: dict[Future[Report], str] = {
-                pool.submit(check_group, root, group, quick): key for key, group in groups.items()
+                pool.submit(check_group, root, group, how.of(group.values())): key for key, group in groups.items()
             }
             for future in as_completed(running):
                 report = future.result()
                 del waiting[running[future]]
                 yield report
     except BrokenProcessPool:
-        yield from (_alone(root, group, quick) for group in waiting.values())
+        yield from (_alone(root, group, how.of(group.values())) for group in waiting.values())
 
 
-def _alone(root: Path, group: Group, quick: bool) -> Report:
+def _alone(root: Path, group: Group, how: How) -> Report:
     """Check each file of a key in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(check_group, root, group, quick).result()
+            return pool.submit(check_group, root, group, how).result()
         except BrokenProcessPool:
             name = next(iter(group.values()))
             return Report(
@@ -131,13 +171,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--setup", default=None, help="which setup of the file")
     parser.add_argument("--jobs", type=int, default=1, help="number of processes (default: 1)")
     parser.add_argument("--quick", action="store_true", help="structure and row counts only")
+    parser.add_argument("--full", action="store_true", help="read every file from end to end")
+    parser.add_argument("--known", action="store_true", help="the standard input has the sha256 of files, as JSON")
     options = parser.parse_args(arguments)
     try:
         root, groups = groups_of(options.config, options.setup)
     except UserError as error:
         print(error.render(), file=sys.stderr)
         return 2
-    report = joined(check_all(root, groups, jobs=max(1, options.jobs), quick=options.quick))
+    how = How(options.quick, options.full, json.load(sys.stdin) if options.known else {})
+    report = joined(check_all(root, groups, jobs=max(1, options.jobs), how=how))
     json.dump(asdict(report), sys.stdout)
     return 1 if report.findings else 0
 

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from dataflow.plan.config import Setup
 from dataflow.plan.errors import UserError as PlanError
 from dataflow.plan.execenv import wrap
+from dataflow.plan.identity import hashed
 from dataflow.plan.records import Records
 from dataflow.plan.textfile import read as read_text_file
 from prodenv import manifest
@@ -57,10 +58,12 @@ def run(options: argparse.Namespace) -> int:
     jobs = options.jobs or os.cpu_count() or 1
     problems: list[Problem] = []
     done: list[Checked] = []
+    known: Mapping[str, str] = {}
     if cycle.frozen and not options.no_manifest:
-        done.append(_manifest(cycle, setup, jobs, problems))
+        checked, known = _manifest(cycle, setup, jobs, problems)
+        done.append(checked)
     done.append(_parameters(cycle, options.setup, problems))
-    done.append(_lh5(cycle, options, jobs, setup, problems))
+    done.append(_lh5(cycle, options, jobs, known, problems))
     mend = "remove the link; the next run makes the file here"
     problems += [Problem(name, "has changed in the cycle that it is used from", mend) for name in changed_links(cycle)]
     problems.sort(key=lambda problem: (problem.file, problem.problem))
@@ -72,8 +75,10 @@ def run(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _manifest(cycle: CycleFolder, setup: Setup, jobs: int, problems: list[Problem]) -> Checked:
-    """Compare the files with the manifest of the frozen cycle."""
+def _manifest(
+    cycle: CycleFolder, setup: Setup, jobs: int, problems: list[Problem]
+) -> tuple[Checked, Mapping[str, str]]:
+    """Compare the files with the manifest of the frozen cycle; returns also the hashes that were found."""
     begin = time.monotonic()
     wanted = manifest.read(cycle.root / FROZEN / manifest.NAME)
     entries = list(entries_of(cycle.root, software_of(setup)))
@@ -100,7 +105,7 @@ def _manifest(cycle: CycleFolder, setup: Setup, jobs: int, problems: list[Proble
         if links.get(name) != target
     ]
     size = sum(Path(path).stat().st_size for path in common.values())
-    return Checked("manifest", len(common), size, time.monotonic() - begin)
+    return Checked("manifest", len(common), size, time.monotonic() - begin), found
 
 
 def _parameters(cycle: CycleFolder, experiment: str | None, problems: list[Problem]) -> Checked:
@@ -116,6 +121,9 @@ def _parameters(cycle: CycleFolder, experiment: str | None, problems: list[Probl
             size += path.stat().st_size
             read_text_file(path)
             carried, recorded = _lineage(path), records.lineage(path)
+            sha256 = (records.raw(path) or {}).get("sha256")
+            if sha256 and sha256 != hashed(path):
+                problems.append(Problem(output.path, "it is not what its job wrote"))
             if carried and recorded and carried != recorded:
                 problems.append(Problem(output.path, f"its record is that of another file: {recorded}, not {carried}"))
         except OSError as slip:
@@ -131,13 +139,18 @@ def _lineage(path: Path) -> str:
     return last.removeprefix(_LINEAGE) if last.startswith(_LINEAGE) else ""
 
 
-def _lh5(cycle: CycleFolder, options: argparse.Namespace, jobs: int, setup: Setup, problems: list[Problem]) -> Checked:
-    """Read the LH5 files with the software of the cycle."""
+def _lh5(
+    cycle: CycleFolder, options: argparse.Namespace, jobs: int, known: Mapping[str, str], problems: list[Problem]
+) -> Checked:
+    """Check the LH5 files with the software of the cycle; `known` are hashes that need not be found again."""
     begin = time.monotonic()
+    setup = contents_of(cycle, options.setup).setup
     words = ["--config", str(cycle.config), "--jobs", str(jobs)]
     words += ["--setup", options.setup] if options.setup else []
-    words += ["--quick"] if options.quick else []
-    report = ask(setup, "dataflow.views.verify", words)
+    words += [
+        word for word, given in (("--quick", options.quick), ("--full", options.full), ("--known", known)) if given
+    ]
+    report = ask(setup, "dataflow.views.verify", words, text=json.dumps(known) if known else "")
     problems += [Problem(finding["file"], finding["problem"]) for finding in report["findings"]]
     return Checked("LH5 files", report["files"], report["bytes"], time.monotonic() - begin)
 
