@@ -34,6 +34,7 @@ STEPS = (
 )  # fmt: skip
 BY_CHANNEL = ("par_dsp_pz", "tier_dsp", "par_hit_ecal", "tier_hit")
 MEGABYTE = 1_000_000
+DELAYS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02)
 
 
 class Production:
@@ -171,16 +172,21 @@ def drop_rights() -> None:
 
 
 def test_vanishing_folder_in_every_step(production: Production, figures: Note) -> None:
-    """Somebody removes the folder of the outputs while the job writes into it."""
+    """Somebody removes the folder of the outputs while the job writes into it, at once or some milliseconds later."""
 
     def disturb(step: str) -> str:
+        return next((found for delay in DELAYS if (found := vanishing(step, delay))), "")
+
+    def vanishing(step: str, delay: float) -> str:
         folder = production.outputs(step)[0].parent
+        production.without(step)
 
         def vanish() -> None:
             job = os.getpid()
             if os.fork() == 0:
                 while os.getppid() == job and not list(folder.glob(".*-part*")):
-                    time.sleep(0.001)
+                    time.sleep(0.0005)
+                time.sleep(delay)
                 if os.getppid() == job:  # else it came too late, and would disturb the next one
                     shutil.rmtree(folder, ignore_errors=True)
                 os._exit(0)

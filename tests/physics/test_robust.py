@@ -199,6 +199,18 @@ def test_a_folder_that_vanishes_is_a_sentence(tmp_path: Path) -> None:
         parts["tier"].write_bytes(b"half")
 
 
+def test_a_file_that_vanishes_from_its_folder_is_a_sentence(tmp_path: Path) -> None:
+    from dataflow.jobs.atomic import whole_files
+
+    with (
+        pytest.raises(WorkFailed, match=r"part\.lh5 has gone before it was complete"),
+        whole_files({"tier": tmp_path / "a.lh5"}) as parts,
+    ):
+        parts["tier"].write_bytes(b"half")
+        parts["tier"].unlink()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_output_that_vanishes_when_it_is_made_is_a_sentence(
     shared_data: Path, cycle_of: Maker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,9 +46,8 @@ def whole_files(outputs: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     NoSpace
         If the disk is full.
     WorkFailed
-        If a folder cannot be written to, or has gone.
-    FileNotFoundError
-        If the block did not write one of them.
+        If a folder cannot be written to, or has gone, or one of the files has: the block did not write it, or somebody
+        removed it.
     """
     parts = {role: part_name(path) for role, path in outputs.items()}
     try:
@@ -69,23 +68,26 @@ def whole_files(outputs: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
         if is_full_disk(error):
             places = ", ".join(sorted({str(path.parent) for path in outputs.values()}))
             raise NoSpace(f"no space left on the disk of {places}", hint="make room, then run again") from error
-        _explain(error, outputs)
+        _explain(error, outputs, parts)
         raise
     finally:
         for part in parts.values():
             remove(part)
 
 
-def _explain(error: Exception, outputs: Mapping[str, Path]) -> None:
-    """Raise a sentence if an error came because an output's folder cannot be written to, or has gone."""
+def _explain(error: Exception, outputs: Mapping[str, Path], parts: Mapping[str, Path]) -> None:
+    """Raise a sentence if an error came because an output or its folder has gone, or cannot be written to."""
     if isinstance(error, SentenceError):
         return
+    hint = "somebody removed it while the job was running; run again"
     for folder in sorted({path.parent for path in outputs.values()}):
         if not folder.is_dir():
-            hint = "somebody removed it while the job was running; run again"
             raise WorkFailed(f"the folder {folder} has gone", hint=hint) from error
         if isinstance(error, OSError) and not os.access(folder, os.W_OK | os.X_OK):
             raise WorkFailed(f"the folder {folder} cannot be written to", hint="see its owner and rights") from error
+    for part in parts.values():
+        if isinstance(error, FileNotFoundError) and str(part) in str(error) and not part.exists():
+            raise WorkFailed(f"the file {part} has gone before it was complete", hint=hint) from error
 
 
 def write_text(path: Path, text: str) -> None:
