@@ -122,7 +122,7 @@ class Production:
     def without(self, places: Sequence[str]) -> None:
         """Away with some of the outputs; what is recorded about them stays."""
         for place in places:
-            (self.cycle / place).unlink()
+            (self.cycle / place).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Away with all that was made, but the DAQ files."""

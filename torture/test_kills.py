@@ -199,6 +199,7 @@ def test_kills_at_random_times(undisturbed: Path, production: Production, figure
         unlike += [cycles_differ(undisturbed, production.cycle)] if code == 0 else [f"exit {code}: {said[-3000:]}"]
         unlike += [f"left behind: {path}" for path in production.cycle.rglob(".*-part*")]
         wrong += [f"kill {number} ({kind} in {step}): {found}" for found in unlike if found]
+        print(f"{number}: {kind} in {step}: {'killed' if hit else 'too late'} {wrong[-1:]}", flush=True)
         if hit:
             killed[f"{step}: {kind}"] += 1
         else:

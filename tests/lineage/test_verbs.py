@@ -188,6 +188,38 @@ def test_a_number_of_another_process_is_not_taken_for_the_holder(production: Pro
     assert holder.holder_of(production.root) is None
 
 
+def test_snakemake_ends_with_its_run_and_the_next_one_waits_for_that(production: Production, verb: Verb) -> None:
+    words = [sys.executable, "-c", START, str(production.root), TARGET]
+    first = subprocess.Popen(words, env=os.environ | {"SLOW": "3"}, stderr=subprocess.DEVNULL)
+    _until(lambda: (production.root / "jobs.txt").exists())
+    who = holder.recorded(production.root)
+    assert who is not None and who.lives and not who.is_orphan and who.front == first.pid
+    first.kill()
+    first.wait()
+    assert who.is_orphan
+    assert verb("run", TARGET, "-j2")[0] == 0
+    assert not who.lives
+    assert as_json(verb, "plan", TARGET)["jobs"] == 0
+
+
+def test_a_broken_connection_stops_a_run(production: Production, verb: Verb) -> None:
+    words = [sys.executable, "-c", START, str(production.root), TARGET]
+    first = subprocess.Popen(words, env=os.environ | {"SLOW": "3"}, stderr=subprocess.DEVNULL)
+    _until(lambda: (production.root / "jobs.txt").exists())
+    first.send_signal(signal.SIGHUP)
+    assert first.wait(60) == 130
+    assert holder.recorded(production.root) is None
+    assert verb("run", TARGET, "-j2")[0] == 0
+
+
+def test_a_run_under_nohup_survives_a_broken_connection(production: Production) -> None:
+    words = ["nohup", sys.executable, "-c", START, str(production.root), TARGET]
+    first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _until(lambda: (production.root / "jobs.txt").exists())
+    first.send_signal(signal.SIGHUP)
+    assert first.wait(60) == 0
+
+
 @pytest.mark.parametrize("victim", ["snakemake", "all"])
 def test_a_killed_run_is_resumed_without_ceremony(production: Production, verb: Verb, victim: str) -> None:
     words = [sys.executable, "-c", START, str(production.root), TARGET]

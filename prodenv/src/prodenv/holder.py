@@ -21,12 +21,14 @@ from pathlib import Path
 
 from prodenv.errors import WorkFailed
 from prodenv.files import write_text
+from prodenv.steps import step
 
 RECORD = Path(".snakemake") / "holder.json"
 LOCKS = Path(".snakemake") / "locks"
 BEGINNING = Path(".snakemake") / "holder.lock"
 """Locked by the system while a ``dataprod run`` lives: of two that begin at once, one is refused."""
 PROC = Path("/proc")
+PAUSE = 0.1
 _HOST = re.compile(r"  Host: (\S+)$")
 
 
@@ -42,6 +44,8 @@ class Holder:
         The process, and when it began in clock ticks since the machine's start (numbers are used again).
     since
         When it took the cycle, UTC.
+    front, front_began
+        The ``dataprod run`` that started it, and when that began.
     """
 
     host: str
@@ -49,6 +53,8 @@ class Holder:
     pid: int
     began: int
     since: str = ""
+    front: int = 0
+    front_began: int = 0
 
     @property
     def is_here(self) -> bool:
@@ -61,6 +67,11 @@ class Holder:
         if not self.is_here:
             return True
         return self.boot == boot_id() and 0 < _began(self.pid) == self.began
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether it runs on this machine, and the ``dataprod run`` that started it does not any more."""
+        return self.is_here and self.lives and self.front > 0 and _began(self.front) != self.front_began
 
 
 def boot_id() -> str:
@@ -81,9 +92,10 @@ def _began(pid: int) -> int:
 
 
 def record(cycle: Path, pid: int) -> None:
-    """Write down that a process works on the cycle."""
+    """Write down that a process works on the cycle, started by this one."""
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    who = Holder(socket.gethostname(), boot_id(), pid, _began(pid), now)
+    front = os.getpid()
+    who = Holder(socket.gethostname(), boot_id(), pid, _began(pid), now, front, _began(front))
     write_text(cycle / RECORD, json.dumps(asdict(who)) + "\n")
 
 
@@ -122,6 +134,7 @@ def taken(cycle: Path) -> Iterator[None]:
     WorkFailed
         If somebody works on it.
     """
+    wait_for_orphan(cycle)
     file = cycle / BEGINNING
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as stream:
@@ -135,6 +148,17 @@ def taken(cycle: Path) -> Iterator[None]:
         refuse_living(cycle)
         repair(cycle)
         yield
+
+
+def wait_for_orphan(cycle: Path, seconds: float = 60.0) -> None:
+    """Wait until a Snakemake is gone whose ``dataprod run`` was killed: it has been interrupted and stops its jobs."""
+    who = recorded(cycle)
+    if who is None or not who.is_orphan:
+        return
+    with step(f"waiting for process {who.pid}, left behind by a run that was killed, to stop"):
+        deadline = time.monotonic() + seconds
+        while who.lives and time.monotonic() < deadline:
+            time.sleep(PAUSE)
 
 
 def refuse_living(cycle: Path) -> None:

@@ -18,6 +18,8 @@ from prodenv.errors import WorkFailed
 from prodenv.progress import Progress
 
 INTERRUPTED = 130
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that interrupt Snakemake; the last one comes when a connection breaks, and is ignored under ``nohup``."""
 AFTER_END = 2.0
 """Seconds in which the end of the output is awaited once Snakemake is gone; jobs that outlive it hold the pipe."""
 
@@ -91,8 +93,9 @@ def _read(child: subprocess.Popen[str], progress: Progress, draw: Callable[[], N
 @contextlib.contextmanager
 def _child(words: Sequence[str], cycle: Path) -> Iterator[subprocess.Popen[str]]:
     """Snakemake in a session of its own, so that it alone decides what a Ctrl-C means; it is told of signals."""
+    bound = [sys.executable, "-I", str(Path(__file__).with_name("bound.py")), str(os.getpid())]
     child = subprocess.Popen(
-        words, cwd=cycle, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [*bound, *words], cwd=cycle, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", start_new_session=True,
     )  # fmt: skip
     holder.record(cycle, child.pid)
@@ -100,7 +103,8 @@ def _child(words: Sequence[str], cycle: Path) -> Iterator[subprocess.Popen[str]]
     def tell(_signal: int, _frame: FrameType | None) -> None:
         os.killpg(child.pid, signal.SIGINT)
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    wanted = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, tell) for number in wanted}
     try:
         yield child
     finally:

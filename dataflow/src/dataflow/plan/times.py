@@ -19,8 +19,9 @@ def is_time(text: str) -> bool:
     """Whether the text is an existing time of the form ``YYYYmmddTHHMMSSZ``."""
     if not re.fullmatch(PATTERN, text):
         return False
-    try:
-        datetime.strptime(text, FORMAT).replace(tzinfo=UTC)
+    try:  # strptime takes ten times as long, and plans have thousands of these
+        datetime(int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[9:11]), int(text[11:13]), int(text[13:15]),
+                 tzinfo=UTC)  # fmt: skip
     except ValueError:
         return False
     return True

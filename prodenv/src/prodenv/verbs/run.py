@@ -32,9 +32,10 @@ def run(options: argparse.Namespace) -> int:
 
 def make(cycle: CycleFolder, flow: Workflow, options: argparse.Namespace) -> int:
     """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
-    from prodenv.holder import refuse_living
+    from prodenv.holder import refuse_living, wait_for_orphan
     from prodenv.production import produce
 
+    wait_for_orphan(cycle.root)
     refuse_living(cycle.root)
     targets = targets_of(cycle, options.targets)
     extra = [*_profile(cycle, options.profile), *options.snakemake]
