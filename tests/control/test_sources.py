@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from prodenv.errors import UserError
-from prodenv.sources import Source, parse_source
+from prodenv.sources import Source, content_digest, parse_source, provenance, provenance_text, state
+
+from .conftest import GitRepository, git
 
 
 @pytest.mark.parametrize(
@@ -35,3 +40,44 @@ def test_local_paths(tmp_path: Path) -> None:
     assert parse_source(f"{strange}@v1") == Source("git", str(strange.resolve()), "v1")
     with pytest.raises(UserError, match="there is no folder"):
         parse_source(str(tmp_path / "nothing"))
+
+
+def test_a_folder_in_a_repository_is_none_of_its_own(git_repository: GitRepository, tmp_path: Path) -> None:
+    repository = git_repository("outer", {"cycle/inputs/a.yaml": "1"})
+    inputs = repository / "cycle/inputs"
+    assert state(inputs) == {}
+    assert state(inputs, surrounding=True)["revision"] == git(repository, "rev-parse", "HEAD")
+    assert provenance_text(provenance(inputs)) == f"not under version control, content sha256:{content_digest(inputs)}"
+    link = tmp_path / "link"
+    link.symlink_to(repository)
+    assert provenance_text(provenance(link)) == git(repository, "rev-parse", "HEAD")
+
+
+def test_changes_of_a_repository_are_told_apart(git_repository: GitRepository) -> None:
+    repository = git_repository("metadata", {"a.yaml": "1"})
+    revision = git(repository, "rev-parse", "HEAD")
+    texts = [provenance_text(provenance(repository), 12)]
+    for name, content in (("a.yaml", "2"), ("a.yaml", "3"), ("new.yaml", "1")):
+        (repository / name).write_text(content)
+        texts.append(provenance_text(provenance(repository), 12))
+    assert texts[0] == revision[:12]
+    assert len({*texts}) == 4
+    assert all(text.startswith(f"{revision[:12]} with changes, content sha256:") for text in texts[1:])
+
+
+def test_the_content_is_what_sha256sum_says_of_the_files(tmp_path: Path) -> None:
+    for name in ("b.yaml", "a/c.yaml", ".git/HEAD", "a/__pycache__/x.pyc", "x.egg-info/PKG-INFO"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    done = subprocess.run(["sha256sum", "a/c.yaml", "b.yaml"], cwd=tmp_path, capture_output=True, check=True)
+    before = content_digest(tmp_path)
+    assert before == hashlib.sha256(done.stdout).hexdigest()
+    os.utime(tmp_path / "b.yaml", (0, 0))
+    (tmp_path / ".git/HEAD").write_text("other")
+    assert content_digest(tmp_path) == before
+    (tmp_path / "link").symlink_to("nowhere")
+    linked = content_digest(tmp_path)
+    assert linked != before
+    (tmp_path / "link").unlink()
+    (tmp_path / "b.yaml").rename(tmp_path / "c.yaml")
+    assert content_digest(tmp_path) not in (before, linked)

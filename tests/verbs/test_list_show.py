@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from ..control.conftest import git
 from .conftest import KEYS, Box
 
 
@@ -70,3 +71,25 @@ def test_a_wrong_name_is_answered_with_the_nearest(box: Box) -> None:
     done = box.dataprod("show", "cycles/v02")
     assert done.returncode == 2
     assert done.stderr == "error: there is no cycle 'cycles/v02'\nhint: did you mean 'cycles/v01'?\n"
+
+
+def test_the_revision_of_the_environment_is_not_taken_for_that_of_the_metadata(box: Box) -> None:
+    git(box.env.root, "init", "--quiet", "--initial-branch=main")
+    git(box.env.root, "-c", "user.name=T", "-c", "user.email=t@t", "commit", "--quiet", "--allow-empty", "-m", "1")
+    revision = git(box.env.root, "rev-parse", "HEAD")
+    tree = box.cycle()
+    before = box.json("show", "cycles/v01")["sources"]
+    assert "revision" not in before["inputs"]
+    tree.write("inputs/dataprod/overrides/hit/mine.yaml", "V02160A: {}")
+    after = box.json("show", "cycles/v01")["sources"]
+    assert before["inputs"]["content"] != after["inputs"]["content"]
+    assert before["dataflow"] == after["dataflow"]
+    for verb in ("show", "doctor"):
+        text = box.dataprod(verb, "cycles/v01").stdout
+        assert revision[:12] not in text
+    content = after["inputs"]["content"]
+    assert content in "".join(box.ok("show", "cycles/v01").split())
+    box.ok("freeze", "cycles/v01")
+    citation = (tree.root / "frozen/CITATION.txt").read_text()
+    assert f"Metadata: not under version control, content sha256:{content}\n" in citation
+    assert revision not in citation

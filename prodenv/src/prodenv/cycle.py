@@ -169,7 +169,7 @@ def builtin_dataflow(root: Path, to: Path) -> None:
 
 
 def _revision(folder: Path) -> dict[str, Any]:
-    found = state(folder)
+    found = state(folder, surrounding=True)
     return found if found.get("revision") else {}
 
 

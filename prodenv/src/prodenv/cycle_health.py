@@ -18,7 +18,7 @@ from prodenv.errors import UserError
 from prodenv.health import BAD, OK, WARNING, Finding, disk
 from prodenv.manifest import NAME, entries_of
 from prodenv.software import is_installed, lock_of
-from prodenv.sources import state
+from prodenv.sources import provenance, provenance_text
 
 MOST = 10
 """As many findings of a kind are shown."""
@@ -48,9 +48,7 @@ def _sources(setup: Setup) -> Iterator[Finding]:
             mend = f"bring it back, or change paths.{name} in {setup.file}"
             yield Finding("configuration", BAD, f"there is no {folder / file}", mend)
         else:
-            found = state(folder)
-            revision = found.get("revision", "")[:12] or "not under version control"
-            yield Finding("configuration", OK, f"{name}: {revision}{' with changes' if found.get('dirty') else ''}")
+            yield Finding("configuration", OK, f"{name}: {provenance_text(provenance(folder), 12)}")
 
 
 def _software(setup: Setup) -> Iterator[Finding]:

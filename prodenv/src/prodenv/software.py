@@ -24,7 +24,7 @@ from prodenv.launch import ROOT, tools_python
 from prodenv.processes import call
 from prodenv.requirements import Pin, merged, normalise, parse_pins
 from prodenv.software_lock import SoftwareLock, read_lock
-from prodenv.sources import state
+from prodenv.sources import provenance
 from prodenv.steps import step
 from prodenv.tools import PYTHON_FACTS, Place, environment
 
@@ -245,7 +245,7 @@ def _lock(work: Installation, facts: Mapping[str, str], pins: list[Pin], checkou
         execenv={"name": env.name, "cmd": list(env.cmd), "arg": list(env.arg)},
         packages=[Pin(pin.name, installed[pin.name], pin.hashes, pin.address) for pin in taken],
         checkouts=[checkout.record(work.setup.directory) for checkout in checkouts],
-        dataflow=state(work.setup.path("dataflow")),
+        dataflow=provenance(work.setup.path("dataflow")),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,15 +116,78 @@ def place(source: Source, target: Path, builtin: Callable[[Path], None], *, subm
         shutil.copytree(source.address, target, symlinks=True, ignore=LEFT_BEHIND)
 
 
-def state(folder: Path) -> dict[str, Any]:
-    """Revision, remote and whether there are uncommitted changes; an empty mapping outside of git."""
-    if not _is_work_tree(folder):
+def state(folder: Path, *, surrounding: bool = False) -> dict[str, Any]:
+    """Revision, remote and whether there are uncommitted changes; an empty mapping where there is no repository.
+
+    Parameters
+    ----------
+    folder
+        The top of a repository.
+    surrounding
+        Take also a folder somewhere in a repository. Without it such a folder is none: a cycle lies in the repository
+        of the production environment, whose revision says nothing of what is in the cycle.
+    """
+    if not (_is_work_tree(folder) if surrounding else _is_repository(folder)):
         return {}
     return {
         "revision": git("rev-parse", "HEAD", cwd=folder).strip() if _has_commit(folder) else "",
         "remote": _remote(folder),
         "dirty": bool(git("status", "--porcelain", "--untracked-files=all", "--", *SOURCES_ONLY, cwd=folder).strip()),
     }
+
+
+def provenance(folder: Path) -> dict[str, Any]:
+    """The :func:`state` of a folder; ``content`` says what is in it where that is not what a commit says."""
+    found = state(folder)
+    clean = found.get("revision") and not found["dirty"]
+    return found if clean else found | {"content": content_digest(folder)}
+
+
+def provenance_text(found: Mapping[str, Any], revision: int = 40) -> str:
+    """A :func:`provenance` in words, with as many digits of the revision."""
+    content = f"content sha256:{found['content']}" if found.get("content") else ""
+    if not found.get("revision"):
+        return f"not under version control, {content}"
+    name = f"{found['remote']} {found['revision'][:revision]}".strip()
+    return f"{name} with changes, {content}" if content else name
+
+
+def content_digest(folder: Path) -> str:
+    """The sha256 of the names and contents of the files of a folder, without caches and the history of checkouts.
+
+    It is that of the output of ``sha256sum`` for all files sorted by name.
+    """
+    root = folder.resolve()
+    digest = hashlib.sha256()
+    for name in sorted(_contents(str(root), "")):
+        path = root / name
+        digest.update(_hash(path).encode() + b"  " + os.fsencode(name) + b"\n")
+    return digest.hexdigest()
+
+
+def _hash(path: Path) -> str:
+    """The sha256 of a file, or of where a link leads that leads to none."""
+    if not path.is_file():
+        return hashlib.sha256(os.fsencode(path.readlink())).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _contents(folder: str, inside: str) -> Iterator[str]:
+    """The files and links below a folder; links to folders are not followed."""
+    names = os.listdir(folder)  # noqa: PTH208 - names only
+    for name in sorted({*names} - {".git"} - LEFT_BEHIND(folder, names)):
+        path = f"{folder}/{name}"
+        if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+            yield from _contents(path, f"{inside}{name}/")
+        elif os.path.isfile(path) or os.path.islink(path):  # noqa: PTH113, PTH114
+            yield inside + name
+
+
+def _is_repository(folder: Path) -> bool:
+    """Whether a folder is the top of a working tree."""
+    top = _ask(folder, "rev-parse", "--show-toplevel") if shutil.which("git") else ""
+    return bool(top) and Path(top).resolve() == folder.resolve()
 
 
 def _is_work_tree(folder: Path) -> bool:

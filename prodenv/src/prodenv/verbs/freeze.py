@@ -23,7 +23,7 @@ from prodenv.manifest import Entry, entries_of
 from prodenv.outputs import Contents, contents_of
 from prodenv.render import size_text
 from prodenv.software import lock_of
-from prodenv.sources import state
+from prodenv.sources import provenance, provenance_text
 from prodenv.steps import step
 
 STATE = "frozen.json"
@@ -197,7 +197,4 @@ def _span(runs: list[str]) -> str:
 
 
 def _revision(folder: Path) -> str:
-    found = state(folder) if folder.is_dir() else {}
-    if not found.get("revision"):
-        return "not under version control"
-    return f"{found['remote']} {found['revision']}{' with changes' if found['dirty'] else ''}".strip()
+    return provenance_text(provenance(folder)) if folder.is_dir() else "not there"

@@ -14,7 +14,7 @@ from prodenv.outputs import Contents, Output, contents_of
 from prodenv.render import print_json, print_table, size_text
 from prodenv.sizes import size_of
 from prodenv.software import lock_of
-from prodenv.sources import state as checkout_state
+from prodenv.sources import provenance, provenance_text
 from prodenv.verbs.list import state
 
 
@@ -59,7 +59,7 @@ def describe(cycle: CycleFolder, experiment: str | None = None) -> dict[str, Any
 def _source(folder: Path) -> dict[str, Any]:
     """Path and revision of the workflow or the metadata."""
     found: dict[str, Any] = {"path": str(folder), "exists": folder.is_dir()}
-    return found | (checkout_state(folder) if folder.is_dir() else {})
+    return found | (provenance(folder) if folder.is_dir() else {})
 
 
 def _software(contents: Contents) -> dict[str, Any]:
@@ -137,9 +137,8 @@ def _print(found: dict[str, Any]) -> None:
 def _source_text(source: dict[str, Any]) -> str:
     if not source["exists"]:
         return f"missing: {source['path']}"
-    if not source.get("revision"):
-        return f"{source['path']}, not under version control"
-    return f"{source['revision'][:12]}{' with changes' if source['dirty'] else ''} {source['remote']}".rstrip()
+    text = provenance_text(source, 12)
+    return text if source.get("revision") else f"{source['path']}, {text}"
 
 
 def _software_text(software: dict[str, Any]) -> str:
