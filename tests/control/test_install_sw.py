@@ -240,6 +240,34 @@ def test_locked_refuses_a_checkout_in_another_state(small: Small, git_repository
     assert "has a checkout of tiny, which is not there" in small.run("--locked").stderr
 
 
+def test_a_frozen_cycle_keeps_its_software(small: Small) -> None:
+    small.installed()
+    lock = small.cycle / "software/python/software-lock.json"
+    assert small.prodenv.run("dataprod", "freeze", small.cycle).returncode == 0
+    before = lock.stat().st_mtime_ns, (small.install / ".made-by-dataprod-install-sw").stat().st_mtime_ns
+    for options in ([], ["-r"], ["--locked"], ["--if-changed"]):
+        done = small.run(*options)
+        assert (done.returncode, "is frozen: no installation" in done.stderr) == (2, True)
+    assert (lock.stat().st_mtime_ns, (small.install / ".made-by-dataprod-install-sw").stat().st_mtime_ns) == before
+
+
+def test_what_is_not_installed_in_a_frozen_cycle_comes_back_by_its_lock(small: Small) -> None:
+    small.installed()
+    folder = small.cycle / "software/python"
+    before = (folder / "software-lock.json").read_text()
+    assert small.prodenv.run("dataprod", "freeze", small.cycle).returncode == 0
+    mode = folder.stat().st_mode
+    folder.chmod(0o755)
+    shutil.rmtree(small.install)
+    folder.chmod(mode)
+    assert small.run().returncode == 2
+    stamp = (folder / "software-lock.json").stat().st_mtime_ns
+    small.installed("--locked")
+    assert small.ask("import tiny; print(tiny.VERSION)") == "1.0"
+    assert (folder.stat().st_mode, (folder / "software-lock.json").stat().st_mtime_ns) == (mode, stamp)
+    assert (folder / "software-lock.json").read_text() == before
+
+
 def test_locked_needs_a_lock(small: Small, tmp_path: Path) -> None:
     assert "there is no lock" in small.run("--locked").stderr
     small.installed()

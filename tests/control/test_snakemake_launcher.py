@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prodenv.snakemake import arguments
+from prodenv.errors import UserError
+from prodenv.snakemake import arguments, main, refuse_frozen
 
 TIER = "generated/tier/raw/cal/p01/r000/x-tier_raw.lh5"
 
@@ -86,3 +87,50 @@ def test_paths_that_are_values_of_options_stay(option: str, cycle: Path) -> None
 
 def test_paths_outside_stay(cycle: Path) -> None:
     assert arguments(["/data/raw/x.lh5"], cycle)[-1] == "/data/raw/x.lh5"
+
+
+@pytest.fixture
+def frozen(cycle: Path) -> Path:
+    (cycle / "frozen").mkdir()
+    (cycle / "frozen/frozen.json").write_text("{}")
+    return cycle
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-j1 x.gen",
+        "-j1 -- -n",
+        "-kj2",
+        "-c1 --config a=-n",
+        "-Un x.gen",
+        "--unlock",
+        "--touch",
+        "-q all -F",
+        "--nolock",
+    ],
+)
+def test_a_frozen_cycle_gets_no_jobs(words: str, frozen: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is frozen: no jobs"):
+        refuse_frozen(words.split(), frozen / "generated")
+    refuse_frozen(words.split(), tmp_path)
+    with pytest.raises(UserError, match=r"is frozen: no jobs"):
+        refuse_frozen([f"--configfile={frozen}/config.json", *words.split()], tmp_path)
+    (frozen / "frozen/frozen.json").unlink()
+    refuse_frozen(words.split(), frozen)
+
+
+@pytest.mark.parametrize("words", ["-n", "-j1 --dry-run x.gen", "-np x.gen", "-kn", "--list", "--dag=dot", "--summary"])
+def test_a_frozen_cycle_can_be_looked_at(words: str, frozen: Path) -> None:
+    refuse_frozen(words.split(), frozen)
+
+
+def test_the_refusal_is_a_sentence(
+    frozen: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(frozen)
+    with pytest.raises(SystemExit) as ended:
+        main(["-j1", "x.gen"])
+    assert ended.value.code == 2
+    text = capsys.readouterr().err
+    assert text.startswith(f"error: {frozen} is frozen: no jobs; -n shows what they would be\nhint: ")

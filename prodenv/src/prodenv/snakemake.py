@@ -1,7 +1,8 @@
 """``tools/bin/snakemake``: Snakemake that knows the cycle one stands in.
 
 Without ``--snakefile`` and ``--configfile`` they are those of the cycle; targets that are paths inside the cycle,
-however they are written, become paths relative to it, as its Snakefile has them. Everything else passes as it is.
+however they are written, become paths relative to it, as its Snakefile has them. Everything else passes as it is, but
+a frozen cycle is only looked at.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from prodenv.cycles import CycleFolder
+from prodenv.errors import UserError
 
 CONFIG_NAMES = ("config.json", "config.yaml")
 _SNAKEFILE = ("--snakefile", "-s")
@@ -46,8 +50,26 @@ _TAKE_A_PATH = frozenset(
 """Options whose value is a path that is no target."""
 
 
+_LOOKING = frozenset(
+    {
+        *("--dry-run", "--dryrun", "-n", "--help", "-h", "--version", "-v", "--lint"),
+        *("--list-rules", "--list", "-l", "--list-target-rules", "--lt", "--summary", "-S", "--detailed-summary", "-D"),
+        *("--list-changes", "--lc", "--list-input-changes", "--li", "--list-params-changes", "--lp"),
+        *("--list-untracked", "--lu", "--dag", "--rulegraph", "--filegraph", "--d3dag", "--print-compilation"),
+    }
+)
+"""With these Snakemake makes nothing."""
+_SWITCHES = "afhklnptvDFS"
+"""Short options without a value, which can stand together: ``-np``."""
+
+
 def main(argv: Sequence[str]) -> None:
-    """Replace this process by Snakemake."""
+    """Replace this process by Snakemake; ends with exit code 2 where it would write into a frozen cycle."""
+    try:
+        refuse_frozen(argv, Path.cwd())
+    except UserError as slip:
+        sys.stderr.write(slip.render() + "\n")
+        sys.exit(slip.exit_code)
     real = str(Path(sys.executable).with_name("snakemake"))
     os.execv(real, [real, *arguments(argv, Path.cwd())])  # noqa: S606 - a list, no shell
 
@@ -66,6 +88,34 @@ def arguments(argv: Sequence[str], here: Path) -> list[str]:
     if config is None and found:
         added.append(f"--configfile={found}")
     return [*added, *_inside(words, cycle, here)]
+
+
+def refuse_frozen(argv: Sequence[str], here: Path) -> None:
+    """Refuse to do more than look at a frozen cycle.
+
+    Raises
+    ------
+    UserError
+        If the cycle is frozen and `argv` is not that of a dry run or a listing.
+    """
+    cycle = _cycle(here, _value(argv, _CONFIGFILE), _value(argv, _SNAKEFILE))
+    if cycle is not None and not _looks_only(argv):
+        CycleFolder(cycle, config_file(cycle) or cycle).refuse_frozen("jobs; -n shows what they would be")
+
+
+def _looks_only(argv: Sequence[str]) -> bool:
+    for word in argv:
+        if word == "--":
+            return False
+        if word.partition("=")[0] in _LOOKING:
+            return True
+        if word.startswith("-") and not word.startswith("--"):
+            for letter in word[1:]:
+                if letter not in _SWITCHES:
+                    break
+                if f"-{letter}" in _LOOKING:
+                    return True
+    return False
 
 
 def config_file(folder: Path) -> Path | None:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from dataflow.plan.config import Setup, read_config
 from dataflow.plan.execenv import wrap
 from prodenv import numba_cache
 from prodenv.checkouts import Checkout, find_checkouts
+from prodenv.cycles import CycleFolder
 from prodenv.errors import UserError, WorkFailed
 from prodenv.files import aside, locked, swap_in, write_text
 from prodenv.launch import ROOT, tools_python
@@ -68,9 +70,12 @@ def run(options: argparse.Namespace) -> int:
     lock_file = Path(options.lock) if options.lock else lock_of(setup)
     if options.lock and not options.locked:
         raise UserError("--lock is for --locked", hint="add --locked")
-    wanted = read_lock(lock_file) if options.locked else None
     target = setup.path("install")
-    with locked(target.parent / ".install.lock", "dataprod-install-sw"):
+    cycle = CycleFolder(setup.directory, setup.file)
+    if os.path.lexists(target) or not options.locked or options.lock:  # else the lock of the cycle says all
+        cycle.refuse_frozen("installation; where nothing is installed, --locked puts back what belongs to it")
+    wanted = read_lock(lock_file) if options.locked else None
+    with _alone(target.parent, cycle.frozen):
         refuse_foreign(target)
         if options.if_changed and is_installed(setup):
             print(f"up to date: {target}")
@@ -80,6 +85,21 @@ def run(options: argparse.Namespace) -> int:
         _install(setup, wanted)
     print(f"installed in {target}; what it consists of: {lock_of(setup)}")
     return 0
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, frozen: bool) -> Iterator[None]:
+    """Let no other installation work in a folder; one of a frozen cycle can be written in for as long as it takes."""
+    if not frozen:
+        with locked(folder / ".install.lock", "dataprod-install-sw"):
+            yield
+        return
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    folder.chmod(mode | stat.S_IWUSR)
+    try:
+        yield
+    finally:
+        folder.chmod(mode)
 
 
 def _request(setup: Setup) -> str:
@@ -142,7 +162,8 @@ def _install(setup: Setup, wanted: SoftwareLock | None) -> None:
         write_text(folder / LOCK_NAME, lock.text())
         write_text(folder / MARKER, ("" if wanted else _request(setup)) + "\n")
         swap_in(folder, work.target)
-    lock.write(lock_of(setup))
+    if not CycleFolder(setup.directory, setup.file).frozen:
+        lock.write(lock_of(setup))
 
 
 def _names(pins: Iterable[Pin]) -> set[tuple[str, str]]:
