@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,46 @@ def test_a_cycle_is_opened_by_folder_file_or_name(tree: Tree, monkeypatch: pytes
         (NEXT, (NEXT,)),
         ("p04", ()),
         ("l200-p03-r000-cal-20230311T235840Z-x", ()),
+        ("p99-r000", ()),
+        ("r00[0-9]-cal", (CAL, NEXT)),
+        ("r00[!0]", (NEXT,)),
     ],
 )
 def test_keys_are_found_by_patterns(cycle: Production, pattern: str, found: tuple[str, ...]) -> None:
     assert tuple(map(str, cycle.keys(pattern))) == found
+
+
+@pytest.mark.parametrize(
+    "pattern", ["p03-r0[0", "p03-r0]0", "p03--cal", "", "p03-", "p03/r000", "p03 r000", "r00[]", None, 5, ["cal"]]
+)
+def test_a_pattern_that_is_none_is_refused(cycle: Production, pattern: Any) -> None:
+    for ask in (cycle.keys, cycle.detectors, partial(cycle.files, "hit"), partial(cycle.columns, "hit")):
+        with pytest.raises(UserError, match="pattern"):
+            ask(pattern)
+    if isinstance(pattern, str):
+        with pytest.raises(UserError, match="is no pattern of keys"):
+            cycle.load("hit", keys=pattern)
+
+
+def test_a_pattern_that_nothing_fits_is_answered_with_what_there_is(cycle: Production) -> None:
+    for ask in (
+        lambda: cycle.load("hit", keys="p99-r000"),
+        lambda: cycle.iterate("hit", keys="p99-r000"),
+        lambda: cycle.files("hit", "p99-r000"),
+        lambda: cycle.files("hit", where="period == 'p99'"),
+        lambda: cycle.columns("hit", "p99-r000"),
+        lambda: cycle.par("hit", "p99-r000", "V02160A"),
+        lambda: cycle.detectors("p99-r000"),
+    ):
+        with pytest.raises(dataprod.NothingFound, match="p99.*l200-p03-r000-cal"):
+            ask()
+    assert cycle.keys("p99-r000") == []
+
+
+def test_a_system_that_is_none_is_answered_with_those_that_there_are(cycle: Production) -> None:
+    assert {*DETECTORS} <= {channel.name for channel in cycle.detectors(CAL, "geds")}
+    with pytest.raises(UserError, match="there is no system 'gedz'.*there are: .*geds"):
+        cycle.detectors(CAL, "gedz")
 
 
 def test_keys_are_found_without_daq_and_raw_files(tree: Tree) -> None:
@@ -122,7 +159,9 @@ def test_iterating_gives_the_same_in_tables_of_bounded_size(cycle: Production, r
         ("period == 'p03'", 120),
         ("run > 'r000'", 40),
         ("datatype in ('cal', 'fft') and detector == 'V02160A'", 40),
-        ("timestamp < '20230312T000000Z'", 40),
+        ("key_timestamp < '20230312T000000Z'", 40),
+        ("timestamp < 1000000005.", 3 * 2 * 5),
+        ("timestamp >= 1000000005. and key_timestamp > '20230312T000000Z'", 2 * 2 * 15),
         ("usability == 'on'", 60),
         ("not datatype == 'cal'", 40),
         ("e_cal >= 1001104010.0", 63),
@@ -188,7 +227,24 @@ def test_the_channel_map_of_the_time_of_each_file_names_the_detectors(tree: Tree
         ({"keys": "r009"}, "there is no hit file for 'r009'.*l200-p03-r001-cal"),
         ({"keys": []}, "there are no hit files of these keys"),
         ({"where": "perod == 'p03'"}, "'perod'.*did you mean 'period'"),
-        ({"where": "e_cal > 'a'"}, "texts stand in quotes"),
+        ({"where": "e_cal > 'a'"}, "e_cal is a number and 'a' a text: they cannot be compared.*texts stand in quotes"),
+        ({"where": "e_cal == 'a'"}, "e_cal is a number and 'a' a text"),
+        ({"where": "run == 0"}, "run is a text and 0 a number"),
+        ({"where": "e_cal in ('a', 'b')"}, "e_cal is a number and 'a' a text"),
+        ({"where": "timestamp > '20230312T000000Z'"}, "they cannot be compared.*file is key_timestamp"),
+        ({"where": "not e_cal"}, "e_cal is no truth value"),
+        ({"where": "e_cal and run == 'r000'"}, "e_cal is no truth value"),
+        ({"where": "e_cal"}, "e_cal is no truth value"),
+        ({"where": "run"}, "run is no truth value"),
+        ({"where": 5}, "a condition is a text, not 5"),
+        ({"columns": [5]}, "columns is a name, or a list of names: 5 is none"),
+        ({"columns": 5}, "columns is a name, or a list of names, not 5"),
+        ({"detectors": [None]}, "detectors is a name, or a list of names: None is none"),
+        ({"keys": [CAL]}, "keys is a pattern, or keys as .keys.. gives"),
+        ({"keys": 5}, "keys is a pattern, or keys as .keys.. gives, not 5"),
+        ({"tier": None}, "there is no tier None"),
+        ({"tier": "evt", "where": "timestamp > 5"}, "did you mean 'trigger/timestamp'.*file is key_timestamp"),
+        ({"tier": "evt", "columns": ["timestamp"]}, "did you mean 'trigger/timestamp'"),
         ({"library": "root"}, "there is no library 'root'"),
         ({"tier": "evt", "detectors": "V02160A"}, "by event, not by detector"),
         ({"tier": "evt", "where": "geds.energy > 1"}, "no single value a row"),
@@ -198,6 +254,53 @@ def test_the_channel_map_of_the_time_of_each_file_names_the_detectors(tree: Tree
 def test_slips_are_answered_with_a_sentence(cycle: Production, arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         cycle.load(**{"tier": "hit", **arguments})
+
+
+@pytest.mark.parametrize("rows", [0, -1, 1.5, "x", None])
+def test_a_number_of_rows_that_is_none_is_refused(cycle: Production, rows: Any) -> None:
+    with pytest.raises(UserError, match="rows is the most rows of a table"):
+        cycle.iterate("hit", rows=rows)
+    assert len(next(cycle.iterate("hit", rows=np.int64(3)))) == 3
+
+
+@pytest.mark.parametrize("name", [None, 5, b"ref/v1", "", ["ref/v1"]])
+def test_what_names_no_cycle_is_refused(name: Any) -> None:
+    with pytest.raises(UserError, match="a cycle is named by its folder"):
+        dataprod.open(name)
+
+
+def test_no_condition_is_none(cycle: Production) -> None:
+    assert len(cycle.keys(where=None)) == len(cycle.files("hit", where=None)) == len(KEYS)
+    assert len(cycle.load("hit", ["e_cal"], where=None)) == 3 * 2 * ROWS
+    assert len(next(cycle.iterate("hit", ["e_cal"], where=None))) == 3 * 2 * ROWS
+
+
+def test_the_time_in_the_name_of_a_file_goes_by_its_own_name(cycle: Production) -> None:
+    found = cycle.load("hit", ["timestamp", "key_timestamp"], keys=CAL)
+    assert found.timestamp[0] == 1e9
+    assert ak.to_list(found.key_timestamp[:1]) == [CAL.rpartition("-")[2]]
+    for name in ("timestamp", "key_timestamp"):
+        assert [str(key) for key in cycle.keys(where=f"{name} < '20230312T000000Z'")] == [CAL]
+        assert [str(file) for file in cycle.files("hit", where=f"{name} < '20230312T000000Z'")] == [CAL]
+
+
+def test_columns_are_those_of_the_first_file_that_has_the_detector(tree: Tree, cycle: Production) -> None:
+    import h5py
+
+    for key in (CAL, PHY):
+        with h5py.File(place(tree, "tier", "hit", key), "a") as file:
+            del file["ch1104001"]
+    assert cycle.columns("hit") == cycle.columns("hit", detector="V02160B") == ["e_cal", "timestamp"]
+    with pytest.raises(UserError, match=f"no hit table of V02160B in {CAL}$"):
+        cycle.columns("hit", CAL, "V02160B")
+    with pytest.raises(UserError, match=f"no hit table of V02160 in the 3 files from {CAL} .*did you mean 'V02160"):
+        cycle.columns("hit", detector="V02160")
+
+
+def test_parameters_of_several_runs_are_not_mixed_up(cycle: Production) -> None:
+    assert cycle.par("hit", "r000", "V02160A").files == cycle.par("hit", CAL, "V02160A").files
+    with pytest.raises(UserError, match="different hit parameters of several runs: .*r000-cal, .*r001-cal"):
+        cycle.par("hit", "p03-*-cal", "V02160A")
 
 
 def test_detectors_that_lack_a_column_are_left_out_and_named(
@@ -266,7 +369,7 @@ def test_what_is_no_comparison_is_no_condition(text: str) -> None:
     [
         ("", True), ("a == 1", True), ("a != 1", False), ("a < 2 <= 3", True), ("not a == 1", False), ("not t", False),
         ("t and a == 1", True), ("a == 2 or b == 'x'", True), ("b in ('x', 'y')", True), ("b not in ['x']", False),
-        ("a == -1", False),
+        ("a == -1", False), ("t == True", True),
         ("0 < a and not (b == 'y' or a > 5)", True),
     ],
 )  # fmt: skip

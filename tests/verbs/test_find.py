@@ -25,8 +25,15 @@ def test_missing_files_are_found(box: Box) -> None:
 
 def test_nothing_found_ends_with_1_and_slips_with_2(box: Box) -> None:
     box.cycle()
-    assert box.dataprod("find", "cycles/v01", "r007").returncode == 1
-    for words in (["--tier", "hti"], ["--missing"], ["--where", "perid == 'p03'"], ["--where", "open('x')"]):
+    hit = ["--tier", "hit"]
+    for words in (["r007"], ["r007", *hit], ["r007", *hit, "--missing"], ["--where", "run == 'r007'"]):
+        done = box.dataprod("find", "cycles/v01", *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "r007" in done.stderr and "l200-p03-r000-cal, l200-p03-r000-phy, l200-p03-r001-cal" in done.stderr
+    done = box.dataprod("find", "cycles/v01", *hit, "--missing", "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "[]\n", "no hit file is missing\n")
+    wrong = (["--where", "perid == 'p03'"], ["--where", "open('x')"], ["p03-r0[0"])
+    for words in (["--tier", "hti"], ["--missing"], *wrong):
         done = box.dataprod("find", "cycles/v01", *words)
         assert done.returncode == 2
         assert done.stderr.startswith("error: ")

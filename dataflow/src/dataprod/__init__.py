@@ -18,6 +18,6 @@ from dataflow.plan.model import Channel, Key
 from .condition import Condition
 from .location import open_production as open  # noqa: A004 - dataprod.open, like gzip.open
 from .par import Par
-from .production import Production, TierFile
+from .production import NothingFound, Production, TierFile
 
-__all__ = ["Channel", "Condition", "Key", "Par", "Production", "TierFile", "UserError", "open"]
+__all__ = ["Channel", "Condition", "Key", "NothingFound", "Par", "Production", "TierFile", "UserError", "open"]

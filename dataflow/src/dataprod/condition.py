@@ -22,6 +22,11 @@ _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.GtE: operator.ge,
 }
 _CONSTANTS = (str, int, float, bool)
+TEXT, NUMBER, TRUTH = "a text", "a number", "a truth value"
+_KINDS = {"U": TEXT, "b": TRUTH, "i": NUMBER, "u": NUMBER, "f": NUMBER}
+"""What a column holds, by the kind of its numpy type."""
+FILE_TIME = "key_timestamp"
+"""The time in the name of a file, a text; ``timestamp`` alone may be a column."""
 
 
 class Condition:
@@ -33,7 +38,7 @@ class Condition:
     Parameters
     ----------
     text
-        The condition; an empty one always holds.
+        The condition; an empty one, or None, always holds.
 
     Raises
     ------
@@ -41,9 +46,11 @@ class Condition:
         If it is none.
     """
 
-    def __init__(self, text: str = "") -> None:
-        self.text = text
-        self._node = _parsed(text) if text.strip() else None
+    def __init__(self, text: str | None = "") -> None:
+        if not isinstance(text, str | None):
+            raise UserError(f"a condition is a text, not {text!r}", hint=_FORM)
+        self.text = text or ""
+        self._node = _parsed(self.text) if self.text.strip() else None
 
     def __repr__(self) -> str:
         return f"Condition({self.text!r})"
@@ -71,14 +78,14 @@ class Condition:
         Raises
         ------
         UserError
-            If a name is unknown, or values cannot be compared.
+            If a name is unknown, values cannot be compared, or one that should be a truth value is none.
         """
         if self._node is None:
             return True
         try:
-            return _value(self._node, values)
-        except TypeError as slip:
-            raise UserError(f"{self.text!r}: {slip}", hint="texts stand in quotes, numbers do not") from None
+            return _truth(self._node, values)
+        except _Unfit as slip:
+            raise UserError(f"{self.text!r}: {slip.message}", hint=slip.hint) from None
 
     def check_names(self, known: Iterable[str]) -> None:
         """Refuse names that are none of the known ones.
@@ -90,6 +97,10 @@ class Condition:
         """
         for name in sorted(self.names - set(known)):
             raise UserError(f"{self.text!r}: there is no {name!r}", hint=nearest(name, known))
+
+
+class _Unfit(UserError):
+    """Values with which a condition makes no sense."""
 
 
 def _parsed(text: str) -> ast.expr:
@@ -172,31 +183,70 @@ def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
         return values[name]
     if isinstance(node, ast.BoolOp):
         join = _and if isinstance(node.op, ast.And) else _or
-        return reduce(join, (_value(value, values) for value in node.values))
+        return reduce(join, (_truth(value, values) for value in node.values))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        inner = _value(node.operand, values)
-        return not inner if _is_single(inner) else ~inner
+        return _not(_truth(node.operand, values))
     if isinstance(node, ast.Compare):
         return _compared(node, values)
     return ast.literal_eval(node)  # a constant, checked while parsing
 
 
+def _truth(node: ast.expr, values: Mapping[str, Any]) -> Any:
+    """The value of something that must be true or false."""
+    value = _value(node, values)
+    if _kind(value) != TRUTH:
+        raise _Unfit(f"{ast.unparse(node)} is no truth value", hint=f"compare it with something; {_FORM}")
+    return value
+
+
 def _compared(node: ast.Compare, values: Mapping[str, Any]) -> Any:
-    left, results = _value(node.left, values), []
+    left_node, left, results = node.left, _value(node.left, values), []
     for sign, right_node in zip(node.ops, node.comparators, strict=True):
         if isinstance(sign, ast.In | ast.NotIn):
-            found = reduce(_or, [left == item for item in ast.literal_eval(right_node)], False)
-            turned = (not found if _is_single(found) else ~found) if isinstance(sign, ast.NotIn) else found
-            results.append(turned)
+            items = right_node.elts if isinstance(right_node, ast.Tuple | ast.List) else []
+            equal = [_pair(operator.eq, (left_node, left), (item, ast.literal_eval(item))) for item in items]
+            found = reduce(_or, equal, False)
+            results.append(_not(found) if isinstance(sign, ast.NotIn) else found)
         else:
             right = _value(right_node, values)
-            results.append(_COMPARE[type(sign)](left, right))
-            left = right
+            results.append(_pair(_COMPARE[type(sign)], (left_node, left), (right_node, right)))
+            left_node, left = right_node, right
     return reduce(_and, results)
+
+
+def _pair(compare: Callable[[Any, Any], Any], left: tuple[ast.expr, Any], right: tuple[ast.expr, Any]) -> Any:
+    """Compare two values, of which none or both must be texts."""
+    kinds = [_kind(value) for _, value in (left, right)]
+    if "" not in kinds and (kinds[0] == TEXT) != (kinds[1] == TEXT):
+        shown = [ast.unparse(node) for node, _ in (left, right)]
+        hint = "texts stand in quotes, numbers do not"
+        if "timestamp" in shown:
+            hint += f"; the time in the name of a file is {FILE_TIME}"
+        raise _Unfit(f"{shown[0]} is {kinds[0]} and {shown[1]} {kinds[1]}: they cannot be compared", hint=hint)
+    try:
+        return compare(left[1], right[1])
+    except TypeError:
+        both = " and ".join(ast.unparse(node) for node, _ in (left, right))
+        raise _Unfit(f"{both} cannot be compared", hint="texts stand in quotes, numbers do not") from None
+
+
+def _kind(value: Any) -> str:
+    """What a value, or each of an array, is; empty where that cannot be told."""
+    if isinstance(value, bool):
+        return TRUTH
+    if isinstance(value, str):
+        return TEXT
+    if isinstance(value, int | float):
+        return NUMBER
+    return _KINDS.get(getattr(getattr(value, "dtype", None), "kind", ""), "")
 
 
 def _is_single(value: Any) -> bool:
     return isinstance(value, _CONSTANTS)
+
+
+def _not(value: Any) -> Any:
+    return not value if _is_single(value) else ~value
 
 
 def _and(left: Any, right: Any) -> Any:

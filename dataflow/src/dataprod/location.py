@@ -28,7 +28,10 @@ def open_production(name: str | os.PathLike[str], experiment: str | None = None)
     UserError
         If there is no such cycle, or its configuration is wrong.
     """
-    return Production(open_cycle(_config(Path(name).expanduser()), experiment))
+    if not isinstance(name, str | os.PathLike) or not os.fspath(name):
+        hint = "for example dataprod.open('ref/v1'); `dataprod list` shows them"
+        raise UserError(f"a cycle is named by its folder or its configuration file, not by {name!r}", hint=hint)
+    return Production(open_cycle(_config(Path(os.path.expanduser(name))), experiment))  # noqa: PTH111 - never raises
 
 
 def _config(path: Path) -> Path:

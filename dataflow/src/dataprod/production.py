@@ -7,8 +7,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex, TypeVar
 
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError
@@ -16,10 +17,11 @@ from dataflow.plan.inventory import files_below
 from dataflow.plan.merge import merged_all
 from dataflow.plan.model import Channel, Key
 from dataflow.plan.paths import template_pattern
+from dataflow.plan.scheme import TIMESTAMP
 from dataflow.plan.validity import Folder
 from dataflow.plan.words import listing, nearest
 
-from .condition import Condition
+from .condition import FILE_TIME, Condition
 from .keypatterns import matching
 from .par import Par
 
@@ -27,6 +29,11 @@ BY_CHANNEL = ("raw", "dsp", "psp", "hit", "pht")
 """Tiers whose files have a table for each channel."""
 CHANNEL_FIELDS = ("detector", "system", "usability", "processable")
 _LIBRARIES = ("ak", "pd", "lgdo")
+T = TypeVar("T")
+
+
+class NothingFound(UserError):
+    """No key or file fits; the sentence names those that there are."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,11 @@ class TierFile:
 
     def __str__(self) -> str:
         return "-".join(self.fields.values())
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What a condition can say of it: the fields of its key, the time as ``key_timestamp``."""
+        return {FILE_TIME if name == TIMESTAMP else name: value for name, value in self.fields.items()}
 
 
 class Production:
@@ -83,8 +95,8 @@ class Production:
         keys = {*self.cycle.keys, *made}
         return tuple(sorted((key for key in keys if str(key) not in ignored), key=lambda key: key.order))
 
-    def keys(self, pattern: str = "*", *, tier: str = "", where: str = "") -> list[Key]:
-        """The keys that fit, sorted by time.
+    def keys(self, pattern: str = "*", *, tier: str = "", where: str | None = "") -> list[Key]:
+        """The keys that fit, sorted by time; an empty list if none does.
 
         Parameters
         ----------
@@ -94,27 +106,34 @@ class Production:
         tier
             Only keys with a file of this tier.
         where
-            A condition on the fields of the key: ``"period == 'p03' and run < 'r005'"``.
+            A condition on the fields of the key: ``"period == 'p03' and run < 'r005'"``. The time can be called
+            ``key_timestamp`` too, as :meth:`load` does.
 
         Raises
         ------
         UserError
-            If the tier is unknown or the condition is wrong.
+            If the tier is unknown, or pattern or condition is none.
         """
-        condition = Condition(where)
-        condition.check_names(self.cycle.scheme.names)
+        condition = self._condition(where)
         found = matching(pattern, ((key.values, key) for key in self._all_keys))
         if tier:
             there = {file.key for file in self._of(self._tier(tier))}
             found = [key for key in found if key in there]
-        return [key for key in found if condition(key.fields)]
+        return [key for key in found if condition({**key.fields, FILE_TIME: key.timestamp})]
 
-    def files(self, tier: str, pattern: str = "*", *, where: str = "") -> list[TierFile]:
-        """The files of a tier that are there, sorted by time; parameters as for :meth:`keys`."""
-        condition = Condition(where)
-        condition.check_names(self.cycle.scheme.names)
-        named = [(tuple(file.fields.values()), file) for file in self._of(self._tier(tier))]
-        return [file for file in matching(pattern, named) if condition(file.fields)]
+    def files(self, tier: str, pattern: str = "*", *, where: str | None = "") -> list[TierFile]:
+        """The files of a tier that are there, sorted by time; parameters as for :meth:`keys`.
+
+        Raises
+        ------
+        NothingFound
+            If no file fits; it is a :class:`UserError` and names the runs of which there are files.
+        """
+        condition = self._condition(where)
+        found = [file for file in self._matching(tier, pattern) if condition({**file.fields, **file.labels})]
+        if not found:
+            raise self._no_file(tier, pattern, condition)
+        return found
 
     def expected(self, tier: str, key: Key) -> Path:
         """Where the file of a key belongs, whether it is there or not."""
@@ -124,8 +143,17 @@ class Production:
         return self.cycle.output(f"tier_{name}", runs[0] if per_run and runs else key)
 
     def detectors(self, key: Key | str, system: str = "") -> list[Channel]:
-        """The channels at the time of a key, sorted by name; of one system if given (``geds``, ``spms``, …)."""
+        """The channels at the time of a key, sorted by name; of one system if given (``geds``, ``spms``, …).
+
+        Raises
+        ------
+        UserError
+            If no key fits, or there is no channel of this system; it names the systems that there are.
+        """
         channels = self.cycle.metadata.channels(self.key(key))
+        systems = {channel.system for channel in channels}
+        if system and system not in systems:
+            raise UserError(f"there is no system {system!r} at {self.key(key)}", hint=f"there are: {listing(systems)}")
         return [channel for channel in channels if system in ("", channel.system)]
 
     def key(self, text: Key | str) -> Key:
@@ -136,14 +164,19 @@ class Production:
         UserError
             If there is none.
         """
-        if isinstance(text, Key):
-            return text
-        found = self.keys(text)
+        return self._keys_of(text)[0]
+
+    def _keys_of(self, text: Key | str) -> list[Key]:
+        """A key, or those that fit a pattern, of which there is one at least."""
+        found = [text] if isinstance(text, Key) else self.keys(text)
         if not found:
-            raise UserError(
-                f"no key fits {text!r}", hint=f"there are runs: {listing(key.run for key in self._all_keys)}"
-            )
-        return found[0]
+            raise NothingFound(f"no key fits {text!r}", hint=f"there are runs: {listing(self.runs)}")
+        return found
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The runs of its keys, in the order of their first files: ``l200-p03-r000-cal``."""
+        return tuple(dict.fromkeys(key.run for key in self._all_keys))
 
     def par(self, tier: str, key: Key | str, detector: str) -> Par:
         """The parameters of a detector that hold for a key: those of its calibration run, then overrides.
@@ -153,20 +186,26 @@ class Production:
         tier
             The tier that is made with them: ``dsp``, ``hit``, ….
         key
-            A key, or a pattern whose first match is meant.
+            A key, or a pattern of keys for which the same parameters hold.
         detector
             Its name.
 
         Raises
         ------
         UserError
-            If there are no parameters, or none of this detector.
+            If there are no parameters, none of this detector, or different ones for the keys that fit.
         """
-        files = self.par_files(tier, self.key(key))
+        found = self._keys_of(key)
+        files = self.par_files(tier, found[0])
+        if any(self.par_files(tier, other) != files for other in found[1:]):
+            runs = {each.run for each in found}
+            several = f"of several runs: {listing(runs)}" if len(runs) > 1 else f"of {listing(map(str, found))}"
+            hint = "name one of them; `keys` gives all that fit"
+            raise UserError(f"{key!r} fits keys with different {tier} parameters {several}", hint=hint)
         content = merged_all(self.cycle.metadata.reader(path).mapping() for path in files)
         if detector not in content:
             hint = nearest(detector, map(str, content))
-            raise UserError(f"there are no {tier} parameters of {detector!r} for {self.key(key)}", hint=hint)
+            raise UserError(f"there are no {tier} parameters of {detector!r} for {found[0]}", hint=hint)
         return Par(deepcopy(content[detector]), detector, files)
 
     def par_files(self, tier: str, key: Key) -> tuple[Path, ...]:
@@ -187,21 +226,26 @@ class Production:
         Parameters
         ----------
         key
-            Of which file; the first that fits.
+            Of which file: the first that fits and has the detector.
         detector
             Of which detector; default: the first germanium detector.
+
+        Raises
+        ------
+        UserError
+            If no file fits, or none of those has the detector.
         """
         from .reading import columns_of
 
-        return columns_of(self, self._some(tier, str(key), "")[0], detector)
+        return columns_of(self, self.files(tier, str(key) if isinstance(key, Key) else key), detector)
 
     def load(
         self,
         tier: str,
         columns: Sequence[str] | None = None,
         *,
-        keys: str | Iterable[Key] = "*",
-        where: str = "",
+        keys: str | Key | Iterable[Key] = "*",
+        where: str | None = "",
         detectors: str | Iterable[str] | None = None,
         library: str = "ak",
     ) -> Any:
@@ -213,14 +257,14 @@ class Production:
             The tier.
         columns
             Names; those in groups with slashes (``geds/energy``). ``detector``, ``key``, ``period``, ``run`` and the
-            other fields of the key can be among them, but ``timestamp`` is the column of the table: the time of the
-            row. Default: all.
+            other fields of the key can be among them, but ``timestamp`` is the column of the table, the time of the
+            row, and ``key_timestamp`` that in the name of the file. Default: all of the table.
         keys
             A pattern of keys, or keys.
         where
-            A condition on the key's fields (``timestamp`` is the time of the file here, a text), on ``detector``,
-            ``system``, ``usability`` and ``processable``, and on columns (``geds.multiplicity == 1``): whatever can be
-            decided before reading is not read.
+            A condition on the same names, on ``system``, ``usability`` and ``processable``, and on other columns
+            (``geds.multiplicity == 1``): whatever can be decided before reading is not read. ``key_timestamp`` is a
+            text (``key_timestamp < '20230312T000000Z'``); files of a whole run have none.
         detectors
             Names or patterns (``V*``); default: all that have the columns. Names are those of the channel map at the
             time of each file. Tiers of events (tcm, evt, skm) have none.
@@ -240,7 +284,8 @@ class Production:
         from .reading import load
 
         chosen = self._chosen(tier, keys, where)
-        return load(self, chosen, _names(columns), where, _names(detectors), self._library(library))
+        names = _names(columns, "columns"), Condition(where), _names(detectors, "detectors")
+        return load(self, chosen, *names, self._library(library))
 
     def iterate(
         self,
@@ -248,18 +293,19 @@ class Production:
         columns: Sequence[str] | None = None,
         *,
         rows: int = 100_000,
-        keys: str | Iterable[Key] = "*",
-        where: str = "",
+        keys: str | Key | Iterable[Key] = "*",
+        where: str | None = "",
         detectors: str | Iterable[str] | None = None,
         library: str = "ak",
     ) -> Iterator[Any]:
         """Like :meth:`load`, in tables of at most `rows` rows: as much is in memory at a time."""
         from .reading import iterate
 
-        if rows < 1:
-            raise UserError(f"rows must be positive, not {rows}")
+        if not isinstance(rows, SupportsIndex) or index(rows) < 1:
+            raise UserError(f"rows is the most rows of a table, a whole number above 0, not {rows!r}")
         chosen = self._chosen(tier, keys, where)
-        return iterate(self, chosen, _names(columns), where, _names(detectors), self._library(library), rows)
+        names = _names(columns, "columns"), Condition(where), _names(detectors, "detectors")
+        return iterate(self, chosen, *names, self._library(library), index(rows))
 
     def channels(self, file: TierFile, wanted: Sequence[str] | None) -> list[Channel]:
         """The channels of a file at its time that have one of the names or patterns.
@@ -280,6 +326,10 @@ class Production:
                 raise UserError(f"there is no detector {pattern!r} at {file.key.timestamp}", hint=hint)
         return [channel for channel in all_ if any(fnmatchcase(channel.name, pattern) for pattern in wanted)]
 
+    def has_channel(self, file: TierFile, pattern: str) -> bool:
+        """Whether a channel of a file at its time has a name or fits a pattern."""
+        return any(fnmatchcase(channel.name, str(pattern)) for channel in self.channels(file, None))
+
     def table(self, tier: str, channel: Channel) -> str:
         """The LH5 table of a channel."""
         form = self.cycle.setup.table_format[tier]
@@ -293,30 +343,46 @@ class Production:
         return library
 
     def _tier(self, tier: str) -> str:
-        name = self.cycle.scheme.tier(tier)
+        name = self.cycle.scheme.tier(tier) if isinstance(tier, str) else None
         if name is None:
             raise UserError(f"there is no tier {tier!r}", hint=nearest(tier, self.tiers))
         return name
 
-    def _chosen(self, tier: str, keys: str | Iterable[Key], where: str) -> list[TierFile]:
+    def _condition(self, where: str | None) -> Condition:
+        """A condition on the fields of keys."""
+        condition = Condition(where)
+        condition.check_names((*self.cycle.scheme.names, FILE_TIME))
+        return condition
+
+    def _chosen(self, tier: str, keys: str | Key | Iterable[Key], where: str | None) -> list[TierFile]:
         """The files that may have rows that fit."""
         if isinstance(keys, str):
             return self._some(tier, keys, where)
-        wanted = set(keys)
+        wanted = set(
+            _items([keys] if isinstance(keys, Key) else keys, Key, "keys", "a pattern, or keys as .keys() gives")
+        )
         found = [file for file in self._some(tier, "*", where) if file.key in wanted]
         if not found:
-            raise UserError(f"there are no {tier} files of these keys", hint="see .keys(tier=…)")
+            raise NothingFound(f"there are no {tier} files of these keys", hint="see .keys(tier=…)")
         return found
 
-    def _some(self, tier: str, pattern: str, where: str) -> list[TierFile]:
-        name = self._tier(tier)
-        of_key = [term for term in Condition(where).terms if term.names <= set(self.cycle.scheme.names)]
-        found = [file for file in self.files(name, pattern) if all(term(file.fields) for term in of_key)]
+    def _some(self, tier: str, pattern: str, where: str | None) -> list[TierFile]:
+        condition = Condition(where)
+        of_key = {*self.cycle.scheme.run_fields, FILE_TIME}
+        terms = [term for term in condition.terms if term.names <= of_key]
+        found = [file for file in self._matching(tier, pattern) if all(term(file.labels) for term in terms)]
         if not found:
-            runs = listing("-".join(list(file.fields.values())[:-1]) for file in self._of(name))
-            wanted = " and ".join(filter(None, [pattern, where]))
-            raise UserError(f"there is no {name} file for {wanted!r}", hint=f"there are {name} files of: {runs}")
+            raise self._no_file(tier, pattern, condition)
         return found
+
+    def _matching(self, tier: str, pattern: str) -> list[TierFile]:
+        return matching(pattern, [(tuple(file.fields.values()), file) for file in self._of(self._tier(tier))])
+
+    def _no_file(self, tier: str, pattern: str, where: Condition) -> NothingFound:
+        name = self._tier(tier)
+        runs = listing("-".join(v for n, v in file.fields.items() if n != TIMESTAMP) for file in self._of(name))
+        wanted = " and ".join(filter(None, [pattern, where.text]))
+        return NothingFound(f"there is no {name} file for {wanted!r}", hint=f"there are {name} files of: {runs}")
 
     def _of(self, tier: str) -> tuple[TierFile, ...]:
         """The files of a tier, sorted by time."""
@@ -343,7 +409,24 @@ class Production:
         return next(iter(self.cycle.runs.get(text, ())), None)
 
 
-def _names(names: str | Iterable[str] | None) -> list[str] | None:
+def _names(names: str | Iterable[str] | None, what: str) -> list[str] | None:
     if names is None:
         return None
-    return [names] if isinstance(names, str) else list(names)
+    return [names] if isinstance(names, str) else _items(names, str, what, "a name, or a list of names")
+
+
+def _items(given: Iterable[T], kind: type[T], what: str, form: str) -> list[T]:
+    """The items of what a user gave.
+
+    Raises
+    ------
+    UserError
+        If it is no list, or an item is of another kind.
+    """
+    if not isinstance(given, Iterable):
+        raise UserError(f"{what} is {form}, not {given!r}")
+    items = list(given)
+    for item in items:
+        if not isinstance(item, kind):
+            raise UserError(f"{what} is {form}: {item!r} is none")
+    return items

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel
+from dataflow.plan.scheme import TIMESTAMP
 from dataflow.plan.words import listing, nearest
 
-from .condition import Condition
+from .condition import FILE_TIME, Condition
 from .production import BY_CHANNEL, CHANNEL_FIELDS, Production, TierFile
 from .tables import Labelled, converted, joined, selected
 
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 UNBOUNDED = 2**62
 KEY = "key"
-"""The column with the whole key of each row's file. (``timestamp`` is the time of the row, not that of the file.)"""
+"""The column with the whole key of each row's file."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Request:
     columns
         Columns of the files; None for all.
     labels
-        Columns that are the same for all rows of a file or channel: ``detector``, fields of the key.
+        Columns that are the same for all rows of a file or channel: ``detector``, fields of the key. The time in the
+        name of the file is ``key_timestamp``: ``timestamp`` is a column of the tables.
     where
         The condition.
     detectors
@@ -57,7 +59,7 @@ def load(
     production: Production,
     files: Sequence[TierFile],
     columns: Sequence[str] | None,
-    where: str,
+    where: Condition,
     detectors: Sequence[str] | None,
     library: str,
 ) -> Any:
@@ -73,7 +75,7 @@ def iterate(
     production: Production,
     files: Sequence[TierFile],
     columns: Sequence[str] | None,
-    where: str,
+    where: Condition,
     detectors: Sequence[str] | None,
     library: str,
     rows: int,
@@ -109,36 +111,45 @@ class _Held:
         return pieces
 
 
-def columns_of(production: Production, file: TierFile, detector: str) -> list[str]:
-    """The columns of a table of a file."""
-    with _opened(file) as node:
-        names = [detector] if detector else None
-        tables = [table for table, _ in _tables(production, file, node, names)]
-        if not tables:
-            raise UserError(f"{file.path} has no table of {detector or 'any channel'}")
-        with_germanium = [
-            t for t, channel in _tables(production, file, node, names) if channel and channel.system == "geds"
-        ]
-        return sorted(_columns(node[(with_germanium or tables)[0]]))
+def columns_of(production: Production, files: Sequence[TierFile], detector: str) -> list[str]:
+    """The columns of a table of the first of some files that has the detector, or any channel if none is named."""
+    for file in files:
+        if detector and file.tier in BY_CHANNEL and not production.has_channel(file, detector):
+            continue
+        with _opened(file) as node:
+            tables = list(_tables(production, file, node, [detector] if detector else None))
+            if tables:
+                germanium = [table for table, channel in tables if channel and channel.system == "geds"]
+                return sorted(_columns(node[(germanium or [table for table, _ in tables])[0]]))
+    raise _no_table(production, files, detector)
+
+
+def _no_table(production: Production, files: Sequence[TierFile], detector: str) -> UserError:
+    """Why no file has a table of a detector."""
+    tier = files[0].tier
+    which = f"{files[0]}" if len(files) == 1 else f"the {len(files)} files from {files[0]} to {files[-1]}"
+    names = {channel.name for file in files if file.key for channel in production.channels(file, None)}
+    hint = "" if not detector or detector in names else nearest(detector, names)
+    return UserError(f"there is no {tier} table of {detector or 'any channel'} in {which}", hint=hint)
 
 
 def _request(
     production: Production,
     files: Sequence[TierFile],
     columns: Sequence[str] | None,
-    where: str,
+    where: Condition,
     detectors: Sequence[str] | None,
 ) -> Request:
     """Sort out which names are columns of the files and which are the same for all rows of a piece."""
     by_channel = files[0].tier in BY_CHANNEL
     if detectors is not None and not by_channel:
         raise UserError(f"the tier {files[0].tier} is by event, not by detector", hint="leave detectors out")
-    known = (KEY, *production.cycle.scheme.run_fields, *(CHANNEL_FIELDS if by_channel else ()))
+    known = (KEY, FILE_TIME, *production.cycle.scheme.run_fields, *(CHANNEL_FIELDS if by_channel else ()))
     labels = [name for name in columns or () if name in known]
     if by_channel and "detector" not in labels:
         labels.append("detector")
     of_file = None if columns is None else tuple(name.replace(".", "/") for name in columns if name not in known)
-    return Request(of_file, tuple(labels), Condition(where), None if detectors is None else tuple(detectors))
+    return Request(of_file, tuple(labels), where, None if detectors is None else tuple(detectors))
 
 
 def _pieces(production: Production, files: Sequence[TierFile], request: Request, most: Any) -> Iterator[Labelled]:
@@ -200,7 +211,7 @@ def _labels(file: TierFile, channel: Channel | None) -> dict[str, Any]:
         if channel
         else {}
     )
-    return {KEY: str(file)} | dict(file.fields) | of_channel
+    return {KEY: str(file)} | file.labels | of_channel
 
 
 def _may_hold(where: Condition, known: Mapping[str, Any]) -> bool:
@@ -233,18 +244,24 @@ def _note_missing(
         with h5py.File(file.path, "r") as node:
             have = _columns(node[table])
         where = f"{channel.name if channel else file.tier} of {file}"
-        raise UserError(f"there is no column {missing[0]!r} in {where}", hint=nearest(missing[0], have))
+        raise UserError(f"there is no column {missing[0]!r} in {where}", hint=_hint(missing[0], have))
     if channel.system == "geds":
         lacking.add(f"{channel.name} in {file}")
 
 
+def _hint(name: str, have: Sequence[str]) -> str:
+    """What a missing column may be meant to be."""
+    also = f"; the time in the name of a file is {FILE_TIME}" if name == TIMESTAMP else ""
+    return nearest(name, [other for other in have if not also or other != FILE_TIME]) + also
+
+
 def _nothing(production: Production, files: Sequence[TierFile], request: Request) -> UserError:
     """Why no table of any file could be used."""
-    have = columns_of(production, files[0], "")
+    have = columns_of(production, files, "")
     known = _labels(files[0], None) | dict.fromkeys(CHANNEL_FIELDS)
     wrong = sorted({*(request.columns or ()), *_needed(request, known)} - set(have))
     if wrong:
-        hint = nearest(wrong[0], [*have, *known])
+        hint = _hint(wrong[0], [*have, *known])
         return UserError(f"no table of {files[0].tier} has the column {wrong[0]!r}", hint=hint)
     return UserError(f"{files[0].tier} has no tables of {listing(request.detectors or ())}")
 
