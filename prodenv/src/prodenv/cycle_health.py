@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dataflow.plan.config import Setup, read_config
-from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError as PlanError
 from dataflow.plan.execenv import wrap
 from prodenv.cycles import CycleFolder, command
@@ -17,6 +16,7 @@ from prodenv.derived import changed_links, parent_of, record_of
 from prodenv.errors import UserError
 from prodenv.health import BAD, OK, WARNING, Finding, disk
 from prodenv.manifest import NAME, entries_of
+from prodenv.metadata_health import metadata
 from prodenv.software import is_installed, lock_of
 from prodenv.sources import provenance, provenance_text
 
@@ -35,7 +35,7 @@ def examine(cycle: CycleFolder, experiment: str | None = None) -> Iterator[Findi
     yield Finding("configuration", OK, f"{cycle.config} is the setup {setup.experiment}")
     yield from _sources(setup)
     yield from _software(setup)
-    yield from _metadata(setup)
+    yield from metadata(setup)
     yield from _state(cycle)
     yield from _files(cycle, setup)
     yield disk(cycle.root)
@@ -84,35 +84,6 @@ def _try(setup: Setup, python: Path) -> str:
         return slip.message
     lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
     return lines[-1] if done.returncode else ""
-
-
-def _metadata(setup: Setup) -> Iterator[Finding]:
-    """Plan one file of each run, which reads all metadata that matters."""
-    try:
-        cycle = Cycle(setup)
-        runs = cycle.runs
-    except PlanError as slip:
-        yield Finding("metadata", BAD, slip.message, slip.hint)
-        return
-    problems: dict[str, str] = {}
-    for keys in runs.values():
-        for step in cycle.steps:
-            if step.kind == "tier":
-                try:
-                    cycle.job(step.name, keys[0])
-                except PlanError as slip:
-                    problems.setdefault(slip.message, slip.hint)
-    for message, hint in list(problems.items())[:MOST]:
-        yield Finding("metadata", BAD, message, hint)
-    if not runs:
-        yield Finding(
-            "metadata",
-            WARNING,
-            f"there are no data in {setup.path('tier_daq')}",
-            "put DAQ files there, or change paths.tier_daq",
-        )
-    elif not problems:
-        yield Finding("metadata", OK, f"all {len(runs)} runs can be planned")
 
 
 def _state(cycle: CycleFolder) -> Iterator[Finding]:

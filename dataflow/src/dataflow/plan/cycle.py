@@ -10,7 +10,7 @@ from typing import Any
 
 from . import parcatalog
 from .config import Setup, read_config
-from .errors import UserError
+from .errors import Unavailable, UserError
 from .inventory import Inventory, daq_format, scan
 from .lineage import Lineages
 from .metadata import Metadata
@@ -22,7 +22,7 @@ from .scheme import KeyScheme, scheme_of
 from .stepconfig import StepConfig
 from .steps import BY_NAME, DAQ, STEPS, Step, inputs_of
 from .times import is_time
-from .validity import Folder
+from .validity import Folder, NoSuchFile
 from .words import listing, nearest
 
 SPAN = ".."
@@ -130,7 +130,7 @@ class Cycle:
         return frozenset(seen)
 
     def check(self, wanted: Iterable[tuple[str, Key]]) -> None:
-        """Plan jobs and all that they need, so that whatever is wrong comes out now.
+        """Plan jobs and all that they need, with their recipes, so that whatever is wrong comes out now.
 
         Raises
         ------
@@ -144,6 +144,7 @@ class Cycle:
                 self._require(step, self.output(step, key))
                 continue
             self.job(step, key)
+            self.lineages.check(step, key)
             new = [need for need in self.needs(step, key) if need not in seen]
             seen.update(new)
             ahead += new
@@ -272,7 +273,7 @@ class Cycle:
         """Refuse a file of another cycle that is not there."""
         if not path.is_file():
             hint = f"make it there, or change paths.{step} in {self.setup.file}"
-            raise UserError(f"{path} is missing, and {self.setup.path(step)} belongs to another cycle", hint=hint)
+            raise Unavailable(f"{path} is missing, and {self.setup.path(step)} belongs to another cycle", hint=hint)
 
     def output(self, name: str, key: Key) -> Path:
         """The main output of a step, or the raw file that is there without its DAQ file."""
@@ -292,16 +293,18 @@ class Cycle:
         if tier not in self._par_folders:
             self._par_folders[tier] = Folder(self.setup.path(f"par_{tier}"), self.metadata.reader)
         folder = self._par_folders[tier]
-        return folder.files(key.timestamp, key.datatype) or self._no_pars(
-            tier, key, folder.validity.first(key.datatype)
-        )
+        try:
+            files = folder.files(key.timestamp, key.datatype)
+        except NoSuchFile as slip:
+            raise Unavailable(slip.message, hint=f"make it there, or change paths.par_{tier}") from None
+        return files or self._no_pars(tier, key, folder.validity.first(key.datatype))
 
     def _no_pars(self, tier: str, key: Key, first: str | None) -> tuple[Path, ...]:
         if self.setup.options.get("allow_none_par"):
             return ()
         known = f"the first ones are valid from {first}" if first else self._no_calibration(key)
         hint = "add a calibration run before it, or set allow_none_par: true to go on without parameters"
-        raise UserError(f"there are no {tier} parameters for {key}: {known}", hint=hint)
+        raise Unavailable(f"there are no {tier} parameters for {key}: {known}", hint=hint)
 
     def _no_calibration(self, key: Key) -> str:
         shared = ", ".join(f"{name} {key[name]}" for name in self.scheme.shared)

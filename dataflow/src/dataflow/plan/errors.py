@@ -3,6 +3,7 @@
 Exception
 └── SentenceError        one sentence, and what to do next
     ├── UserError        a slip of the person: exit code 2
+    │   └── Unavailable  what a job needs is not there, and nothing that is there makes it
     └── WorkFailed       (dataflow.jobs.errors) the data or the machine does not allow it: exit code 1
 """
 
@@ -38,6 +39,13 @@ class SentenceError(Exception):
 
 class UserError(SentenceError):
     """Something that the user can put right: a wrong value, a missing file, an unknown name."""
+
+
+class Unavailable(UserError):
+    """An input of a job is not there, and no job makes it: parameters before any calibration, a file of another cycle.
+
+    It concerns that job and those after it alone; everything else can be planned.
+    """
 
 
 def _again(kind: type[SentenceError], message: str, hint: str) -> SentenceError:

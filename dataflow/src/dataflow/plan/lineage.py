@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .code import code_of
+from .errors import Unavailable
 from .identity import LIST, Identities
 from .inventory import daq_format
 from .model import Job, Key
@@ -97,22 +98,47 @@ class Lineages:
         }
         return _joined(self.recipe(job), inputs)
 
+    def check(self, step: str, key: Key) -> None:
+        """Compute the recipe of a job that this cycle makes, so that whatever is wrong comes out; no data is read.
+
+        Raises
+        ------
+        UserError
+            If the configuration, the metadata, or the code of the step is wrong.
+        """
+        self._own(BY_NAME[step], key)
+
     def recipe(self, job: Job) -> Recipe:
         """The recipe of a job, with the identity of its DAQ file."""
-        if BY_NAME[job.step].kind == "validity":
-            return self.recipes.of(job, {}, self._cycle.validity(BY_NAME[job.step].tier))
-        metadata = self._cycle.metadata
-        overrides = {role: metadata.override_content(role.removeprefix("par_"), job.key) for role in job.overrides_of}
-        recipe = self.recipes.of(job, overrides)
+        recipe = self._plain(job)
         if DAQ not in job.inputs:
             return recipe
         return Recipe(dict(recipe.own) | {DAQ: self._identity(job.key)}, recipe.parts)
 
+    def _plain(self, job: Job) -> Recipe:
+        """The recipe of a job but for its DAQ file."""
+        if BY_NAME[job.step].kind == "validity":
+            return self.recipes.of(job, {}, self._cycle.validity(BY_NAME[job.step].tier))
+        metadata = self._cycle.metadata
+        overrides = {role: metadata.override_content(role.removeprefix("par_"), job.key) for role in job.overrides_of}
+        return self.recipes.of(job, overrides)
+
     def found(self, path: Path) -> str:
-        """The lineage of a file as it is there; of one without record, its identity."""
+        """The lineage of a file as it is there; of one without record, its identity.
+
+        Raises
+        ------
+        Unavailable
+            If it is not there.
+        """
         if path not in self._found:
-            self._found[path] = self.records.lineage(path) or digest({"file": dict(self.identities.of(path))})
+            self._found[path] = self.records.lineage(path) or self._content(path)
         return self._found[path]
+
+    def _content(self, path: Path) -> str:
+        if not path.exists():
+            raise Unavailable(f"{path} is missing, and it is not made here", hint="make it where it belongs")
+        return digest({"file": dict(self.identities.of(path))})
 
     def is_current(self, step: str, key: Key) -> bool | None:
         """Whether the outputs of a job are as they would be made now, None if one is missing."""
@@ -138,11 +164,10 @@ class Lineages:
     def _own(self, step: Step, key: Key) -> dict[str, Any]:
         """The recipe of a step but for the DAQ file; the same as :meth:`recipe` gives, without planning every job."""
         if step.kind == "validity":
-            return dict(self.recipe(self._cycle.job(step.name, key)).own)
+            return dict(self._plain(self._cycle.job(step.name, key)).own)
         place = (step.name, self._moment(key), self._format(step, key))
         if place not in self._owns:
-            job = self._cycle.job(step.name, key)
-            self._owns[place] = {name: value for name, value in self.recipe(job).own.items() if name != DAQ}
+            self._owns[place] = self._plain(self._cycle.job(step.name, key)).own
         return {**self._owns[place], "key": str(key)}
 
     def _moment(self, key: Key) -> int:

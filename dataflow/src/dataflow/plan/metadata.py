@@ -12,7 +12,7 @@ from .errors import UserError
 from .model import SYSTEMS, Channel, Key
 from .scheme import KeyScheme
 from .stepconfig import StepConfig, StepConfigs
-from .textfile import Reader
+from .textfile import Reader, kind
 from .validity import Folder
 from .words import nearest
 
@@ -112,6 +112,8 @@ class Metadata:
         if not isinstance(entry, Mapping):
             raise self._map_error(f"{name} must be a mapping", key, name)
         system, daq = entry.get("system"), entry.get("daq") or {}
+        if not isinstance(daq, Mapping):
+            raise self._map_error(f"{name}: daq must be a mapping, not {kind(daq)}", key, name, "daq")
         if system not in SYSTEMS:
             hint = nearest(str(system), SYSTEMS)
             raise self._map_error(f"{name} has the unknown system {system!r}", key, name, "system", hint=hint)
@@ -120,6 +122,8 @@ class Metadata:
             raise self._map_error(f"{name}: daq.rawid must be a whole number, not {rawid!r}", key, name, "daq", "rawid")
         if not isinstance(status, Mapping) or not isinstance(status.get("processable", True), bool):
             raise self._status_error(f"{name}: processable must be true or false", key, name, "processable")
+        if not isinstance(status.get("psd") or {}, Mapping):
+            raise self._status_error(f"{name}: psd must be a mapping, not {kind(status['psd'])}", key, name, "psd")
         usability = status.get("usability", "on")
         return Channel(
             name=str(entry.get("name", name)),

@@ -64,9 +64,15 @@ class Records:
         return dict(record) | {"recipe": parts}
 
     def raw(self, output: Path) -> Mapping[str, Any] | None:
-        """The record of an output as it is written, None if there is none."""
+        """The record of an output as it is written, None if there is none or it is no record."""
         lineage = self.lineage(output)
-        return _read(record_file(output, lineage)) if lineage else None
+        content = _read(record_file(output, lineage)) if lineage else None
+        return content if content is not None and _is_record(content) else None
+
+    def unreadable(self, output: Path) -> Path | None:
+        """The record of an output if it tells nothing: damaged, or not readable."""
+        lineage = self.lineage(output)
+        return record_file(output, lineage) if lineage and self.raw(output) is None else None
 
     def failure(self, output: Path) -> Mapping[str, Any] | None:
         """How the last attempt failed, None if it did not."""
@@ -98,6 +104,13 @@ def _listing(folder: str) -> Mapping[str, tuple[str, ...]]:
         if match and not name.endswith(RECIPE):
             found[match["name"]] = (*found.get(match["name"], ()), match["lineage"])
     return found
+
+
+def _is_record(content: Mapping[str, Any]) -> bool:
+    """Whether a record has the form that its readers take for granted."""
+    inputs = content.get("inputs", {})
+    found = isinstance(content.get("recipe"), Mapping) and isinstance(inputs, Mapping)
+    return found and all(isinstance(names, Mapping) for names in inputs.values())
 
 
 def _read(file: Path) -> Mapping[str, Any] | None:

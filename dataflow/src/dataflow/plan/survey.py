@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .cycle import Cycle
-from .errors import UserError
+from .errors import Unavailable
 from .model import Key
 from .steps import BY_NAME, Step
 
@@ -17,6 +17,7 @@ THERE, STALE, MISSING, FAILED = "there", "stale", "missing", "failed"
 STATES = (THERE, STALE, MISSING, FAILED)
 SAMPLE = 12
 """Finished jobs of a step whose times are looked at."""
+NUMBERS = ("seconds", "threads", "peak_memory_mb")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,11 @@ class Cost:
 
 @dataclass
 class Survey:
-    """Looks at the outputs of a cycle; each folder is listed once."""
+    """Looks at the outputs of a cycle; each folder is listed once.
+
+    Every method raises :class:`UserError` where configuration, metadata or code do not allow to say what an output
+    would be made by now.
+    """
 
     cycle: Cycle
     _names: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -102,23 +107,26 @@ class Survey:
         if not self.cycle.is_made(step, key):
             return THERE if self.cycle.output(step, key).is_file() else MISSING
         lineages, outputs = self.cycle.lineages, self.outputs(step, key)
-        there = all(self._is_there(path) for path in outputs)
-        if there and self._is_current(step, key, outputs):
+        if self._is_current(step, key, outputs):
             return THERE
         if any(lineages.records.has_failed(path) for path in outputs):
             return FAILED
-        return STALE if there else MISSING
+        return STALE if self._are_there(outputs) else MISSING
 
     def _is_current(self, step: str, key: Key, outputs: list[str]) -> bool:
         """Whether outputs are as wanted; those that cannot be made any more, for want of parameters, are not."""
-        records = self.cycle.lineages.records
-        found = {records.lineage(path) for path in outputs}
-        if len(found) != 1 or None in found:
-            return False
+        lineages = self.cycle.lineages
+        found = {lineages.records.lineage(path) for path in outputs} if self._are_there(outputs) else {None}
         try:
-            return found == {self.cycle.lineage(step, key)}
-        except UserError:
+            if len(found) == 1 and None not in found:
+                return found == {lineages.wanted(step, key)}
+            lineages.check(step, key)
+        except Unavailable:
             return False
+        return False
+
+    def _are_there(self, outputs: list[str]) -> bool:
+        return all(self._is_there(path) for path in outputs)
 
     def _is_there(self, path: str) -> bool:
         folder, name = os.path.split(path)
@@ -141,7 +149,11 @@ class Survey:
     def _records(self, items: Iterable[Item]) -> Iterator[Mapping[str, Any]]:
         for item in items:
             record = self.cycle.lineages.records.raw(Path(self.outputs(item.step, item.key)[0]))
-            if record and "seconds" in record:
+            if (
+                record
+                and all(isinstance(record.get(name, 1), (int, float)) for name in NUMBERS)
+                and "seconds" in record
+            ):
                 yield record
 
 

@@ -153,6 +153,10 @@ def _jsonl(path: Path) -> list[_Item]:
     return items
 
 
+class NoSuchFile(UserError):
+    """A validity list names a file that is not there."""
+
+
 class _Wrong(Exception):
     def __init__(self, field: str, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -258,7 +262,7 @@ class Folder:
         for suffix in SUFFIXES:
             if path.with_name(path.name + suffix).is_file():
                 return path.with_name(path.name + suffix)
-        raise UserError(f"{place}: there is no file {name!r} in {self.path}", hint="name a file of that folder")
+        raise NoSuchFile(f"{place}: there is no file {name!r} in {self.path}", hint="name a file of that folder")
 
 
 def _holds(data: object, names: Sequence[str]) -> bool:

@@ -98,13 +98,20 @@ class Explainer:
         new = cycle.lineages.explained(step, key)
         record = cycle.lineages.records.read(path)
         inputs = self._inputs(step, key, new, record)
+        damaged = cycle.lineages.records.unreadable(path)
+        if damaged:
+            note = (
+                f"its record {cycle.paths.relative(damaged)} cannot be read: remove it, and the next run makes it again"
+            )
+            old = cycle.lineages.records.lineage(path)
+            return Reason(name, step, str(key), state, old, new.hash, (), inputs, note)
         if record is None:
             failure = cycle.lineages.records.failure(path)
             note = str(failure["error"]) if failure else NO_RECORD if path.is_file() else ""
             return Reason(name, step, str(key), state, None, new.hash, (), inputs, note)
         found = differences(record["recipe"], self._expanded(new))
-        note = _of_inputs(record, new)
-        return Reason(name, step, str(key), state, record["lineage"], new.hash, tuple(found), inputs, note)
+        note, old = _of_inputs(record, new), cycle.lineages.records.lineage(path)
+        return Reason(name, step, str(key), state, old, new.hash, tuple(found), inputs, note)
 
     def _inputs(self, step: str, key: Key, new: Lineage, record: Mapping[str, Any] | None) -> tuple[Reason, ...]:
         old = {name: hash_ for found in (record or {}).get("inputs", {}).values() for name, hash_ in found.items()}

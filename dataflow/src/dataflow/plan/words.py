@@ -14,8 +14,8 @@ def listing(names: Iterable[str], most: int = 12) -> str:
     return (f"{shown} and {rest} more" if rest > 0 else shown) or "none"
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """A hint for a misspelt name: the nearest choice, else the list of choices."""
+def nearest(name: object, choices: Iterable[str]) -> str:
+    """A hint for a misspelt name, which may be any value: the nearest choice, else the list of choices."""
     ordered = sorted(set(choices))
-    close = get_close_matches(name, ordered, n=1, cutoff=0.6)
+    close = get_close_matches(str(name), ordered, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"there are: {listing(ordered)}"

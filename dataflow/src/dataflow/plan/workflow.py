@@ -62,7 +62,10 @@ class Workflow:
         """
         found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
         self._checked(found, words)
-        self.cycle.lineages.identities.learn(self.cycle.lineages.unread(self.cycle.planned))
+        planned = self.cycle.planned
+        self.cycle.lineages.identities.learn(self.cycle.lineages.unread(planned))
+        for step, key in planned:
+            self.cycle.lineage(step, key)  # Snakemake asks for it where an error is a traceback
         return found
 
     def wanted(self, words: Sequence[str]) -> list[tuple[str, Key]]:

@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
 
 def sentences(reason: Reason) -> list[str]:
     """Why a file would be made again, in a few lines."""
+    if reason.state == "there" and reason.note:
+        return [f"{reason.path} is there", f"  {reason.note}", f"  lineage {reason.old}"]
     if reason.state == "there":
         return [f"{reason.path} is there and as it would be made now", f"  lineage {reason.old}"]
     lines = [f"{reason.path} is {reason.state}"]
