@@ -106,6 +106,24 @@ def test_changes_are_drawn(box: Box) -> None:
     assert "results.ecal.e_cal.eres_linear.Qbb_fwhm_in_kev.png" in drawn
 
 
+def test_figures_in_a_file_are_refused_before_anything_is_computed(box: Box) -> None:
+    first, _ = pair(box)
+    file = first.write("file", "mine")
+    (first.root / "config.json").write_text("{")
+    for folder in (file, file / "below"):
+        done = box.dataprod("compare", "cycles/a", "cycles/b", "--figures", folder)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"error: {file} is no folder, so no figures can be drawn in {folder}\nhint: ")
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("number", ["nan", "-1", "inf", "three"])
+def test_a_significance_that_is_none_is_refused(number: str, box: Box) -> None:
+    done = box.dataprod("compare", "cycles/a", "cycles/b", f"--significance={number}")
+    assert done.returncode == 2
+    assert f"argument --significance: {number!r} is no significance; give a number such as 3" in done.stderr
+
+
 def test_every_form_of_error_is_understood() -> None:
     entry = {
         "tau1": "100.5*us", "tau1_err": "0.5*us", "sf": 0.9, "sf_err": 0.01, "fwhm_in_kev": 2, "fwhm_err_in_kev": 0.1,
@@ -122,7 +140,7 @@ def counted(tree: Tree, key: str, tier: str = "evt", **counts: Any) -> None:
     """Write the record of a file of events with what was counted in it."""
     record = record_file(place(tree, "tier", tier, key), "0" * 32)
     record.parent.mkdir(exist_ok=True)
-    record.write_text(json.dumps({"lineage": "0" * 32, "counts": counts}))
+    record.write_text(json.dumps({"lineage": "0" * 32, "recipe": {}, "counts": counts}))
 
 
 def test_rates_of_a_run_are_compared_by_the_records(box: Box) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ import numpy as np
 import pytest
 
 from dataflow.plan.identity import hashed
-from dataflow.plan.records import record_file
-from dataflow.views.verify import How, check_all, groups_of, joined
+from dataflow.plan.records import recipe_file, record_file
+from dataflow.views.verify import How, brought, check_all, groups_of, joined
 
 from ..plan.conftest import Tree
 from .conftest import KEYS, Box, fill, place
@@ -36,9 +38,11 @@ def tree(tmp_path: Path) -> Tree:
 
 def problems(tree: Tree, how: How | None = None) -> dict[str, list[str]]:
     """Problems by tier, with the names of files left out."""
-    root, groups = groups_of(tree.root / "config.json")
+    config = tree.root / "config.json"
+    root, groups = groups_of(config)
+    how = replace(how or How(), brought=brought(config))
     found: dict[str, list[str]] = {}
-    for finding in joined(check_all(root, groups, jobs=1, how=how or How())).findings:
+    for finding in joined(check_all(root, groups, jobs=1, how=how)).findings:
         found.setdefault(finding.file.split("-tier_")[1].removesuffix(".lh5"), []).append(finding.problem)
     return found
 
@@ -95,7 +99,7 @@ def recorded(path: Path, sha256: str = "") -> None:
         file.attrs["lineage"] = "1" * 32
     record = record_file(path, "1" * 32)
     record.parent.mkdir(exist_ok=True)
-    record.write_text(json.dumps({"sha256": sha256 or hashed(path)}))
+    record.write_text(json.dumps({"recipe": {}, "inputs": {}, "sha256": sha256 or hashed(path)}))
 
 
 def test_bytes_that_no_reader_misses_are_found_by_the_hash_in_the_record(tree: Tree) -> None:
@@ -186,10 +190,66 @@ def test_a_record_of_another_file_is_found(tree: Tree) -> None:
         file.attrs["lineage"] = "1" * 32
     record = path.parent / f".lineage/{path.name}.{'1' * 32}.json"
     record.parent.mkdir()
-    record.write_text("{}")
+    record.write_text('{"recipe": {}}')
     assert problems(tree) == {}
     record.rename(record.with_name(f"{path.name}.{'2' * 32}.json"))
     assert problems(tree) == {"hit": [f"its record is that of another file: {'2' * 32}, not {'1' * 32}"]}
+
+
+NO_RECORD = "it carries a lineage and has no record, or more than one"
+
+
+def test_a_record_that_is_gone_or_damaged_is_found(tree: Tree) -> None:
+    path = place(tree, "tier", "hit", CAL)
+    recorded(path)
+    record = record_file(path, "1" * 32)
+    for damage in ("{", "[1, 2]", "", "null"):
+        record.write_text(damage)
+        assert problems(tree) == {"hit": ["its record in .lineage cannot be read"]}
+        assert problems(tree, How(quick=True)) == {"hit": ["its record in .lineage cannot be read"]}
+    shutil.copy(record, record_file(path, "2" * 32))
+    assert problems(tree) == {"hit": [NO_RECORD]}
+    shutil.rmtree(record.parent)
+    assert problems(tree) == {"hit": [NO_RECORD]}
+
+
+def test_a_part_of_a_recipe_that_is_gone_or_damaged_is_found(tree: Tree) -> None:
+    path = place(tree, "tier", "hit", CAL)
+    recorded(path)
+    digest = "a" * 32
+    record, part = record_file(path, "1" * 32), recipe_file(path, digest)
+    record.write_text(json.dumps({"recipe": {"step": "tier_hit", "overrides": {"par_hit": digest}}}))
+    part.write_text('{"V02160A": {}}\n')
+    assert problems(tree) == {}
+    part.write_text("[1, 2]")
+    wanted = f"its record needs {part.name} in .lineage, which is"
+    assert problems(tree) == {"hit": [f"{wanted} damaged: remove that too"]}
+    part.unlink()
+    assert problems(tree) == {"hit": [f"{wanted} missing"]}
+
+
+def test_a_raw_file_that_came_alone_needs_no_record(tree: Tree) -> None:
+    path = place(tree, "tier", "raw", CAL)
+    with h5py.File(path, "a") as file:
+        file.attrs["lineage"] = "1" * 32
+    assert problems(tree) == {"raw": [NO_RECORD]}
+    (daq,) = tree.root.rglob(f"{CAL}.fcio")
+    daq.unlink()
+    assert problems(tree) == {}
+
+
+def test_parameters_whose_record_is_gone_or_damaged_are_found(box: Box) -> None:
+    tree = box.cycle()
+    path = place(tree, "par", "hit", CAL, ".yaml")
+    path.write_text(path.read_text() + f"\n# lineage: {'1' * 32}\n")
+    assert f"{path.name}: {NO_RECORD}" in box.dataprod("verify", "cycles/v01").stdout
+    record = record_file(path, "1" * 32)
+    record.parent.mkdir()
+    record.write_text("[1, 2]")
+    done = box.dataprod("verify", "cycles/v01")
+    assert (done.returncode, f"{path.name}: its record in .lineage cannot be read" in done.stdout) == (1, True)
+    record.write_text('{"recipe": {}}')
+    assert "all is well" in box.ok("verify", "cycles/v01")
 
 
 def test_a_verified_cycle_says_so_and_a_bad_one_ends_with_1(box: Box) -> None:
@@ -217,6 +277,13 @@ def test_a_frozen_cycle_is_compared_with_its_manifest(box: Box) -> None:
     assert done.returncode == 1
     for sentence in ("config.json: is not what it was", "par_dsp.yaml: is gone since", "inputs/new.yaml: is new since"):
         assert sentence in done.stdout
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
+def test_a_number_of_processes_that_is_none_is_refused(number: str, box: Box) -> None:
+    done = box.dataprod("verify", "cycles/v01", "--jobs", number)
+    assert done.returncode == 2
+    assert f"argument --jobs: {number!r} is no number of processes; give 1 or more" in done.stderr
 
 
 def test_without_software_the_reason_is_one_sentence(box: Box) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 
 def _cycle(parser: argparse.ArgumentParser, name: str = "cycle") -> None:
@@ -23,6 +24,24 @@ def _changing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 
+def _processes(text: str) -> int:
+    """A number of processes or threads."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; give 1 or more")
+    return int(text)
+
+
+def _sigma(text: str) -> float:
+    """A number of standard deviations."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no significance; give a number such as 3, not below 0")
+    return value
+
+
 def _reading(parser: argparse.ArgumentParser) -> None:
     _cycle(parser)
     _setup(parser)
@@ -39,7 +58,7 @@ def show(parser: argparse.ArgumentParser) -> None:
 
 def verify(parser: argparse.ArgumentParser) -> None:
     _reading(parser)
-    parser.add_argument("--jobs", metavar="N", type=int, default=0, help="worker processes (default: all cores)")
+    parser.add_argument("--jobs", metavar="N", type=_processes, default=0, help="worker processes (default: all cores)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--quick", action="store_true", help="do not read the data: structure and row counts only")
     how.add_argument("--full", action="store_true", help="decompress everything, also what is as its job left it")
@@ -78,7 +97,9 @@ def freeze(parser: argparse.ArgumentParser) -> None:
     _cycle(parser)
     _setup(parser)
     parser.add_argument("--thaw", action="store_true", help="open the cycle again")
-    parser.add_argument("--jobs", metavar="N", type=int, default=0, help="threads that read (default: all cores)")
+    parser.add_argument(
+        "--jobs", metavar="N", type=_processes, default=0, help="threads that read (default: all cores)"
+    )
     _changing(parser)
 
 
@@ -124,7 +145,7 @@ def compare(parser: argparse.ArgumentParser) -> None:
     _cycle(parser, "a")
     _cycle(parser, "b")
     parser.add_argument(
-        "--significance", metavar="SIGMA", type=float, default=3.0, help="what is put on top (default: 3)"
+        "--significance", metavar="SIGMA", type=_sigma, default=3.0, help="what is put on top (default: 3)"
     )
     parser.add_argument("--all", action="store_true", help="also what is not significant")
     parser.add_argument("--figures", metavar="FOLDER", default="", help="draw the changes into this folder")

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from dataflow.plan.records import Records
 from dataflow.plan.steps import STEPS
 
 from .lh5check import FileCheck, check_file, fit_together
+from .recordcheck import record_problems
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,20 @@ class How:
         Read every file from end to end, whatever is recorded of it.
     known
         The sha256 of files, by path relative to the cycle, as it is now: they are not hashed again.
+    brought
+        Files, by path relative to the cycle, that may have come without their records: raw files without DAQ file.
     """
 
     quick: bool = False
     full: bool = False
     known: Mapping[str, str] = field(default_factory=dict)
+    brought: frozenset[str] = frozenset()
 
     def of(self, names: Iterable[str]) -> How:
         """The same for some files."""
-        return How(self.quick, self.full, {name: self.known[name] for name in names if name in self.known})
+        mine = {*names}
+        known = {name: self.known[name] for name in mine if name in self.known}
+        return replace(self, known=known, brought=self.brought & mine)
 
 
 Group = Mapping[str, str]
@@ -96,6 +102,12 @@ def groups_of(config: Path, experiment: str | None = None) -> tuple[Path, dict[s
     return cycle.setup.directory, dict(sorted(found.items()))
 
 
+def brought(config: Path, experiment: str | None = None) -> frozenset[str]:
+    """The raw files of a cycle that are taken as they are, since their DAQ files are not there."""
+    cycle = open_cycle(config, experiment)
+    return frozenset(cycle.paths.relative(path) for path in cycle.inventory.raw.values())
+
+
 def check_group(root: Path, group: Group, how: How) -> Report:
     """Check the files of one key."""
     checks: dict[str, FileCheck] = {}
@@ -109,11 +121,8 @@ def check_group(root: Path, group: Group, how: How) -> Report:
         size += checks[tier].size
         found = ["it is not what its job wrote"] if changed else []
         findings += [Finding(name, problem) for problem in found + checks[tier].problems]
-        recorded = records.lineage(path)
-        if recorded and checks[tier].lineage not in ("", recorded):
-            findings.append(
-                Finding(name, f"its record is that of another file: {recorded}, not {checks[tier].lineage}")
-            )
+        wrong = record_problems(records, path, checks[tier].lineage, required=name not in how.brought)
+        findings += [Finding(name, problem) for problem in wrong]
     readable = {tier: check for tier, check in checks.items() if check.readable}
     findings += [Finding(group[tier], problem) for tier, problem in fit_together(readable)]
     return Report(len(group), size, tuple(findings))
@@ -176,10 +185,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         root, groups = groups_of(options.config, options.setup)
+        alone = brought(options.config, options.setup)
     except UserError as error:
         print(error.render(), file=sys.stderr)
         return 2
-    how = How(options.quick, options.full, json.load(sys.stdin) if options.known else {})
+    how = How(options.quick, options.full, json.load(sys.stdin) if options.known else {}, alone)
     report = joined(check_all(root, groups, jobs=max(1, options.jobs), how=how))
     json.dump(asdict(report), sys.stdout)
     return 1 if report.findings else 0

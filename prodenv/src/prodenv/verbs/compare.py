@@ -13,6 +13,7 @@ from typing import Any
 from prodenv import comparing
 from prodenv.comparing import Difference
 from prodenv.cycles import find_cycle
+from prodenv.errors import UserError
 from prodenv.outputs import Contents, contents_of
 from prodenv.physics_changes import Change, Status, changes
 from prodenv.render import coloured, print_json, print_table
@@ -25,11 +26,12 @@ _WIDEST = 60
 def run(options: argparse.Namespace) -> int:
     """Print the comparison."""
     cycles = [find_cycle(name) for name in (options.a, options.b)]
+    figures = _folder(options.figures) if options.figures else None
     a, b = (contents_of(cycle, options.setup) for cycle in cycles)
     sections = differences(a, b)
     physics, states = changes(a, b)
-    if options.figures:
-        _draw(a, physics, options)
+    if figures:
+        _draw(a, physics, figures, options)
     if options.json:
         print_json(_document(options, sections, physics, states))
         return 0
@@ -127,11 +129,21 @@ def _short(value: Any) -> str:
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
-def _draw(contents: Contents, physics: list[Change], options: argparse.Namespace) -> None:
+def _folder(text: str) -> Path:
+    """The folder for figures; what is in its way is named before anything is computed."""
+    folder = Path(os.path.abspath(text))  # noqa: PTH100 - links stay as the user gave them
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        raise UserError(
+            f"{existing} is no folder, so no figures can be drawn in {folder}", hint="give another --figures"
+        )
+    return folder
+
+
+def _draw(contents: Contents, physics: list[Change], folder: Path, options: argparse.Namespace) -> None:
     """Draw the changes with the software of the first cycle."""
     from prodenv.verbs.verify import ask
 
-    folder = Path(os.path.abspath(options.figures))  # noqa: PTH100 - links stay as the user gave them
     folder.mkdir(parents=True, exist_ok=True)
     rows = [asdict(change) | {"significance": change.significance} for change in physics if change.headline]
     document = {"a": options.a, "b": options.b, "physics": rows}

@@ -18,6 +18,7 @@ from dataflow.plan.execenv import wrap
 from dataflow.plan.identity import hashed
 from dataflow.plan.records import Records
 from dataflow.plan.textfile import read as read_text_file
+from dataflow.views.recordcheck import record_problems
 from prodenv import manifest
 from prodenv.cycles import FROZEN, CycleFolder, find_cycle
 from prodenv.derived import changed_links
@@ -120,12 +121,11 @@ def _parameters(cycle: CycleFolder, experiment: str | None, problems: list[Probl
         try:
             size += path.stat().st_size
             read_text_file(path)
-            carried, recorded = _lineage(path), records.lineage(path)
+            carried = _lineage(path)
             sha256 = (records.raw(path) or {}).get("sha256")
             if sha256 and sha256 != hashed(path):
                 problems.append(Problem(output.path, "it is not what its job wrote"))
-            if carried and recorded and carried != recorded:
-                problems.append(Problem(output.path, f"its record is that of another file: {recorded}, not {carried}"))
+            problems += [Problem(output.path, problem) for problem in record_problems(records, path, carried)]
         except OSError as slip:
             problems.append(Problem(output.path, f"it cannot be read: {slip.strerror}"))
         except PlanError as slip:
