@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from dataflow.plan.identity import hashed
+from dataflow.plan.records import record_file
 from prodenv import manifest
 from prodenv.holder import forget, record
 
-from .conftest import Box, Snapshot
+from .conftest import KEYS, Box, Snapshot, place
 
 
 def frozen(box: Box) -> Path:
@@ -69,6 +71,26 @@ def test_a_freeze_that_was_killed_is_finished_by_the_next_with_the_first_permiss
     (root / "frozen/manifest.sha256").unlink()  # as if it had been killed while it was hashing
     box.ok("freeze", "cycles/v01")
     assert json.loads((root / "frozen/frozen.json").read_text())["modes"] == first
+
+
+def test_a_damaged_file_is_not_sealed(box: Box, snapshot: Snapshot) -> None:
+    tree = box.cycle()
+    right, wrong = (place(tree, "tier", tier, KEYS[0]) for tier in ("raw", "hit"))
+    for path in (right, wrong):
+        note = record_file(path, "1" * 32)
+        note.parent.mkdir()
+        note.write_text(json.dumps({"recipe": {}, "inputs": {}, "sha256": hashed(path)}))
+    with wrong.open("ab") as stream:
+        stream.write(b"\0")
+    before = snapshot(tree.root)
+    done = box.dataprod("freeze", "cycles/v01")
+    assert (done.returncode, done.stdout) == (2, "")
+    name = wrong.relative_to(tree.root)
+    assert f"error: cycles/v01 is not frozen: 1 file is not what its job wrote\n  {name}\nhint: " in done.stderr
+    assert "dataprod verify cycles/v01" in done.stderr
+    assert snapshot(tree.root) == before
+    wrong.unlink()
+    assert "frozen: cycles/v01" in box.ok("freeze", "cycles/v01")
 
 
 def test_freezing_twice_and_thawing_what_is_not_frozen_are_refused(box: Box) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dataflow.plan.config import Setup
+from dataflow.plan.records import Records
 from prodenv import manifest
 from prodenv.cycles import FROZEN, CycleFolder, command, find_cycle
 from prodenv.derived import users_of
@@ -28,6 +29,8 @@ from prodenv.steps import step
 
 STATE = "frozen.json"
 CITATION = "CITATION.txt"
+MOST = 20
+"""As many damaged files are named."""
 _WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -73,6 +76,11 @@ def freeze(cycle: CycleFolder, contents: Contents, entries: list[Entry], threads
     """Take away the right to write, then write down what there is.
 
     The permissions are noted first, so that whatever happens after that can be undone; a failure undoes it at once.
+
+    Raises
+    ------
+    UserError
+        If a file is not what its job wrote: a manifest would say for ever that it is right.
     """
     folder = cycle.root / FROZEN
     time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -85,6 +93,7 @@ def freeze(cycle: CycleFolder, contents: Contents, entries: list[Entry], threads
             _close(entries)
         with step(f"sha256 of {sum(entry.hashed for entry in entries)} files"):
             hashes = manifest.hash_all({entry.name: entry.path for entry in entries if entry.hashed}, threads)
+        _refuse_damaged(cycle, contents, hashes)
         text = manifest.text_of(hashes)
         write_text(folder / CITATION, citation(cycle, contents, time, text, len(hashes)), mode=0o444)
         write_text(folder / manifest.NAME, text, mode=0o444)
@@ -93,6 +102,24 @@ def freeze(cycle: CycleFolder, contents: Contents, entries: list[Entry], threads
     except BaseException:
         thaw(cycle)
         raise
+
+
+def _refuse_damaged(cycle: CycleFolder, contents: Contents, hashes: Mapping[str, str]) -> None:
+    """Compare the hashes of files with those in their records."""
+    records = Records()
+    wanted = {
+        output.path: (records.raw(contents.setup.directory / output.path) or {}).get("sha256")
+        for output in contents.outputs()
+    }
+    damaged = [name for name, sha256 in wanted.items() if sha256 and hashes.get(name, sha256) != sha256]
+    if damaged:
+        shown = [f"  {name}" for name in damaged[:MOST]]
+        shown += [f"  and {len(damaged) - MOST} more"] if len(damaged) > MOST else []
+        what = "file is not what its job" if len(damaged) == 1 else "files are not what their jobs"
+        raise UserError(
+            "\n".join([f"{cycle.name} is not frozen: {len(damaged)} {what} wrote", *shown]),
+            hint=f"{command('verify', cycle)} says all that is wrong, and what mends it",
+        )
 
 
 def _known_modes(cycle: CycleFolder) -> dict[str, str]:
