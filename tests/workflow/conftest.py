@@ -18,6 +18,7 @@ import os, sys, time
 sys.path.insert(0, {source!r})
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.record import recorded
+from dataflow.jobs.stamp import replacing
 from dataflow.plan import open_cycle
 assert sys.argv[1:3] == ["-m", "dataflow.jobs"], sys.argv
 step, options = sys.argv[3], dict(zip(sys.argv[4::2], sys.argv[5::2]))
@@ -36,6 +37,7 @@ def work():
         raise WorkFailed("made to break")
     for path in job.outputs.values():
         path.parent.mkdir(parents=True, exist_ok=True)
+        replacing(path)
         path.write_text(f"{{step}} {{job.key}}\\n")
 try:
     recorded(cycle, job, int(options["--threads"]), work)

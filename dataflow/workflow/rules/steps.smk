@@ -32,7 +32,7 @@ for step in flow.steps:
         input:
             unpack(inputs(step)),
         output:
-            **flow.outputs(step),
+            **{role: update(path) for role, path in flow.outputs(step).items()},
         log:
             flow.log(step),
         params:

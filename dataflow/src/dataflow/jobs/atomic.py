@@ -14,7 +14,7 @@ from dataflow.plan.errors import SentenceError
 
 from .errors import NoSpace, WorkFailed, is_full_disk
 from .lostwrites import no_lost_writes
-from .stamp import stamp
+from .stamp import replacing, stamp
 
 HDF5 = ".lh5"
 """Files that are written by HDF5, which may notice a full disk only while it throws its objects away."""
@@ -61,6 +61,7 @@ def whole_files(outputs: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
         for part in parts.values():
             flush(part)
         for role, part in parts.items():
+            replacing(outputs[role])
             part.replace(outputs[role])
         for folder in {path.parent for path in outputs.values()}:
             flush(folder)

@@ -27,7 +27,6 @@ from dataflow.plan.records import FAILED, FOLDER, recipe_file, record_file
 from dataflow.plan.steps import DAQ
 
 from .atomic import write_text
-from .counts import counts_of
 from .errors import WorkFailed
 from .stamp import stamping
 
@@ -35,25 +34,23 @@ FORM = 1
 TIME = "%Y%m%dT%H%M%SZ"
 
 
-def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], None]) -> None:
-    """Do the work of a job, and write down how it went.
+def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], Mapping[str, Any] | None]) -> None:
+    """Do the work of a job, and write down how it went, with what the work returns.
 
-    What was recorded about its outputs is taken away first: if this process is killed, they are not taken for good.
+    What was recorded about an output is taken away at the moment at which the new one takes its place: whenever this
+    process is killed, a file without a record is made again, and after a failure the earlier output is still there.
     """
     lineage = cycle.lineages.of_job(job)
     mtime_ns = _daq_time(cycle, job)
-    for output in job.outputs.values():
-        forget(output)
     began = datetime.now(UTC), time.monotonic()
     try:
-        with stamping(lineage.hash):
-            work()
+        with stamping(lineage.hash, forget):
+            found = work() or {}
     except Exception as error:
         _record_failure(job, lineage, error)
         raise
     facts = _facts(job, lineage, threads, *began) | ({"daq_mtime_ns": mtime_ns} if mtime_ns else {})
-    if counts := counts_of(job):
-        facts["counts"] = counts
+    facts |= found
     for role, output in job.outputs.items():
         size, sha256 = _content(output)
         _write(cycle, output, lineage, facts | {"role": role, "size": size, "sha256": sha256})

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from dataflow.plan import open_cycle
 from dataflow.plan.errors import SentenceError, UserError
 from dataflow.plan.model import Job
 
+from .counts import counts_of
 from .deadline import deadline, timeout_of
 from .errors import of_the_machine
 from .joblog import open_log
@@ -55,10 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: the log {job.log} cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     try:
-        return _report(lambda: recorded(cycle, job, options.threads, lambda: run(job, options.threads)), job)
+        return _report(lambda: recorded(cycle, job, options.threads, lambda: _made(job, options.threads)), job)
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
+
+
+def _made(job: Job, threads: int) -> dict[str, Any]:
+    """Make the outputs of a job; returns what is to be recorded about them."""
+    run(job, threads)
+    counts = counts_of(job)
+    return {"counts": counts} if counts else {}
 
 
 def run(job: Job, threads: int = 1) -> None:

@@ -6,23 +6,32 @@ in the record beside the output.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
 ATTRIBUTE = "lineage"
 _LINEAGE: ContextVar[str] = ContextVar("lineage", default="")
+_FORGET: ContextVar[Callable[[Path], None] | None] = ContextVar("forget", default=None)
 
 
 @contextmanager
-def stamping(lineage: str) -> Iterator[None]:
-    """Within the block, every output that is completed carries this lineage."""
-    token = _LINEAGE.set(lineage)
+def stamping(lineage: str, forget: Callable[[Path], None] | None = None) -> Iterator[None]:
+    """Within the block, every output that is completed carries this lineage; `forget` is told of what it replaces."""
+    tokens = _LINEAGE.set(lineage), _FORGET.set(forget)
     try:
         yield
     finally:
-        _LINEAGE.reset(token)
+        _LINEAGE.reset(tokens[0])
+        _FORGET.reset(tokens[1])
+
+
+def replacing(path: Path) -> None:
+    """Say that a complete output is about to take this place."""
+    forget = _FORGET.get()
+    if forget:
+        forget(path)
 
 
 def stamp(path: Path) -> None:
