@@ -209,3 +209,15 @@ def test_the_short_way_and_the_long_way_give_the_same_lineage(origin: Origin) ->
     cycle = origin.open()
     for step, key in everything(cycle):
         assert cycle.lineages.explained(step, key).hash == cycle.lineage(step, key)
+
+
+def test_an_override_of_a_detector_that_is_in_no_channel_map_reaches_nothing(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.override("hit", "V99999X: {pars: {operations: {}}}\n", "20230317T000000Z", "20230501T000000Z")
+    assert changed(before, origin.lineages()) == []
+    origin.override("hit", "V99999X: {x: 1}\nV02160A: {x: 1}\n", "20230317T000000Z", "20230501T000000Z")
+    reached = changed(before, origin.lineages())
+    assert reached == sorted([*of(("tier_hit",), CAL1, PHY1), f"tier_evt {PHY1}"])
+    both = origin.lineages()
+    origin.override("hit", "V02160A: {x: 1}\n", "20230317T000000Z", "20230501T000000Z")
+    assert changed(both, origin.lineages()) == []

@@ -15,7 +15,7 @@ from prodenv.main import run as run_command
 from prodenv.metadata_health import metadata
 from prodenv.parsers import COMMANDS
 
-from ..plan.conftest import KEYS, Tree
+from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
 from ..workflow.conftest import Production
 from .conftest import Origin
 from .test_survey import produce
@@ -200,3 +200,18 @@ def test_times_in_damaged_records_are_left_out(origin: Origin, capfd: pytest.Cap
     for record in origin.root.glob("generated/tier/*/*/*/*/.lineage/*.json"):
         record.write_text(text)
     assert verb_of(origin.root, capfd)("status")[0] == 0
+
+
+def test_a_doctor_warns_of_overrides_of_unknown_detectors(origin: Origin) -> None:
+    override(origin, "V02160X: {x: 1}\nV02160A: {x: 1}\nB00000C: {x: 1}\n")
+    (warning,) = (finding for finding in metadata(origin.open().setup) if finding.state == "warning")
+    assert "V02160X" in warning.what and "did you mean 'V02160" in warning.mend
+
+
+def test_a_detector_of_a_test_stand_is_known(empty: Tree) -> None:
+    empty.config = {"experiment": "hades", "keys": "teststand", "paths": {}}
+    for key in TESTSTAND_KEYS:
+        _, detector, measurement, _, _ = key.split("-")
+        empty.write(f"generated/tier/daq/{detector}/{measurement}/{key}.fcio")
+    override(empty, "B00000B: {pz: {tau1: 1}}\nV99000A: {pz: {tau1: 1}}\n", "dsp")
+    assert [finding.state for finding in metadata(empty.open().setup)] == ["ok"]

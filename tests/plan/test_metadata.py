@@ -160,3 +160,42 @@ def test_overrides_are_those_valid_then_and_win(tree: Tree) -> None:
 
 def test_a_cycle_without_overrides_has_none(tree: Tree) -> None:
     assert tree.open().job("tier_dsp", PHY).overrides == ()
+
+
+@pytest.mark.parametrize(
+    ("tier", "text", "message"),
+    [
+        ("hit", "V02160A: [1, 2]\n", r"v\.yaml:1: the override of V02160A must be a mapping, not a list"),
+        ("dsp", "V02160B: {pz: {tau1: 1}}\nV02160A: 5\n", r"v\.yaml:2: the override of V02160A must be a mapping"),
+        ("dsp", "V02160A:\n", "V02160A must be a mapping, not nothing"),
+        ("hit", "{pars: 3}\n", "the override of pars must be a mapping"),
+        ("hit", "V02160A: {pars: 3}\n", r"the override V02160A\.pars must be a mapping"),
+        ("hit", "V02160A: {pars: {operations: [1]}}\n", r"V02160A\.pars\.operations must be a mapping, not a list"),
+        ("hit", "V02160A:\n  pars:\n    operations: {a_cal: 1}\n", r"v\.yaml:3: .*operations\.a_cal must be a mapping"),
+        ("hit", "V02160A: {pars: {operations: {a: {parameters: {b: x}}}}}\n", "parameters.b must be a number, not 'x'"),
+        ("dsp", "V02160A: {status: failed}\n", r"V02160A\.status must be a mapping, not text"),
+        ("dsp", "12: {pz: {tau1: 1}}\n", "12 is no detector"),
+    ],
+)
+def test_overrides_of_a_wrong_form_are_refused_while_planning(tree: Tree, tier: str, text: str, message: str) -> None:
+    tree.write(f"inputs/dataprod/overrides/{tier}/v.yaml", text)
+    tree.validity(f"dataprod/overrides/{tier}", {"valid_from": "20230101T000000Z", "apply": "v.yaml"})
+    cycle = tree.open()
+    with pytest.raises(UserError, match=message):
+        cycle.check([("tier_hit", cycle.scheme.key(PHY))])
+
+
+@pytest.mark.parametrize(
+    ("tier", "text"),
+    [
+        ("dsp", "V02160A: {pz: {tau1: 400.0*us}, anything: [1, 2]}\n"),
+        ("hit", "V02160A: {pars: {operations: {a_cal: {parameters: {a: 1e5, b: .1}}}}, results: {ecal: 1}}\n"),
+        ("hit", "V02160A: {x: 1}\n"),
+        ("hit", ""),
+    ],
+)
+def test_overrides_in_the_form_of_parameters_are_taken(tree: Tree, tier: str, text: str) -> None:
+    tree.write(f"inputs/dataprod/overrides/{tier}/v.yaml", text)
+    tree.validity(f"dataprod/overrides/{tier}", {"valid_from": "20230101T000000Z", "apply": "v.yaml"})
+    cycle = tree.open()
+    cycle.check([("tier_hit", cycle.scheme.key(PHY))])

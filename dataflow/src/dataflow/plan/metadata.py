@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import overrides
 from .config import Setup
 from .datasets import Datasets
 from .errors import UserError
@@ -40,6 +41,7 @@ class Metadata:
         self.datasets = Datasets(setup.path("detector_status"), scheme, self.reader)
         self._overrides_path = setup.path("par_overwrite")
         self._overrides: dict[str, Folder] = {}
+        self._checked: dict[int, object] = {}
         folder = Folder(setup.path("config"), self.reader)
         self._configs = StepConfigs(folder, _root(setup.path("inputs"), folder.path), self.reader)
         self._single: dict[str, tuple[Channel, ...]] = {}
@@ -54,14 +56,29 @@ class Metadata:
         return self._override_folder(tier).files(key.timestamp, key.datatype)
 
     def override_content(self, tier: str, key: Key) -> dict[str, Any]:
-        """The merged content of :meth:`overrides`. Shared between calls: do not change it."""
-        return self._override_folder(tier).on(key.timestamp, key.datatype)
+        """The merged content of :meth:`overrides`. Shared between calls: do not change it.
+
+        Raises
+        ------
+        UserError
+            If a file is missing or has a wrong form; file, line and detector are named.
+        """
+        return self._overrides_at(tier, key.timestamp, key.datatype)
 
     def moment(self, key: Key, tiers: Iterable[str]) -> tuple[object, ...]:
         """What holds for a key: channels, step configuration, overrides of tiers; the same objects if the same."""
         time, category = key.timestamp, key.datatype
-        overrides = (self._override_folder(tier).on(time, category) for tier in tiers)
-        return self.channels(key), self._configs.content(time, category), *overrides
+        held = (self._overrides_at(tier, time, category) for tier in tiers)
+        return self.channels(key), self._configs.content(time, category), *held
+
+    def _overrides_at(self, tier: str, timestamp: str, category: str) -> dict[str, Any]:
+        folder = self._override_folder(tier)
+        content = folder.on(timestamp, category)
+        if id(content) not in self._checked:
+            for path in folder.files(timestamp, category):
+                overrides.check(self.reader(path), tier)
+            self._checked[id(content)] = content
+        return content
 
     def _override_folder(self, tier: str) -> Folder:
         if tier not in self._overrides:

@@ -185,11 +185,11 @@ class Recipes:
         return self._files[text]
 
     def _override_part(self, job: Job, content: Mapping[str, Any]) -> tuple[str, object]:
-        """Overrides without those of detectors that the job leaves alone."""
+        """Overrides of the detectors that the job works on."""
         place = (id(content), id(job.channels))
         if place not in self._pars:
-            idle = {channel.name for channel in job.all_channels} - {channel.name for channel in job.channels}
-            kept = {name: self._with_files(value) for name, value in content.items() if name not in idle}
+            names = {channel.name for channel in job.channels}
+            kept = {name: self._with_files(value) for name, value in content.items() if name in names}
             self._pars[place] = digest(kept, self._cycle), kept, (content, job.channels)
         return self._pars[place][:2]
 
