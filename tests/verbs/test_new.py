@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 import dataprod
 
 from ..plan.conftest import Tree
@@ -155,3 +157,62 @@ def test_a_derived_cycle_is_archived_with_the_files_it_uses(box: Box) -> None:
     assert links(box.env.root / "cycles/c") == set()
     assert box.json("show", "cycles/c")["based_on"] == []
     assert len(dataprod.open(box.env.root / "cycles/c").load("hit")) == 120
+
+
+def moved(box: Box, source: str, target: str) -> Path:
+    """Move a cycle within the environment; returns where it is now."""
+    place = box.env.root / target
+    place.parent.mkdir(parents=True, exist_ok=True)
+    (box.env.root / source).rename(place)
+    return place
+
+
+@pytest.mark.parametrize(("source", "target"), [("cycles/b", "cycles/deep/er/b"), ("cycles/a", "cycles/deep/c")])
+def test_after_a_move_links_are_mended_by_the_command_that_doctor_names(box: Box, source: str, target: str) -> None:
+    parent(box)
+    box.ok("new", "cycles/b", "--from", "cycles/a")
+    whole = links(box.env.root / "cycles/b")
+    place = moved(box, source, target)
+    child = place if source == "cycles/b" else box.env.root / "cycles/b"
+    name = str(child.relative_to(box.env.root))
+    assert not any((child / link).exists() for link in whole)
+    mends = {each["mend"] for each in json.loads(box.dataprod("doctor", name, "--json").stdout)["findings"]}
+    assert f"dataprod new {name} --relink" in mends
+    assert f"{len(whole)} links" in box.ok("new", name, "--relink")
+    assert links(child) == whole and all((child / link).exists() for link in whole)
+    cycle = dataprod.open(child).cycle
+    assert all(cycle.lineages.is_current(step, key) for step in STEPS for key in cycle.keys)
+    assert "0 links" in box.ok("new", name, "--relink")
+
+
+def test_a_parent_that_was_moved_is_still_protected(box: Box) -> None:
+    parent(box)
+    box.ok("new", "cycles/b", "--from", "cycles/a")
+    moved(box, "cycles/a", "cycles/c")
+    done = box.dataprod("freeze", "cycles/c", "--thaw")
+    assert done.returncode == 2 and "is used by cycles/b" in done.stderr
+    assert {cycle["name"]: cycle["based_on"] for cycle in box.json("list")["cycles"]}["cycles/b"] == ["cycles/c"]
+
+
+def test_links_are_not_led_to_other_files(box: Box) -> None:
+    parent(box)
+    box.ok("new", "cycles/b", "--from", "cycles/a")
+    place = moved(box, "cycles/a", "cycles/c")
+    raw = next(place.rglob(f"{CAL}-tier_raw.lh5"))
+    os.utime(raw, (1, 1))
+    done = box.dataprod("new", "cycles/b", "--relink")
+    assert done.returncode == 2 and "is not the file that" in done.stderr
+    child = box.env.root / "cycles/b"
+    assert links(child) and not any((child / link).exists() for link in links(child))
+
+
+def test_relinking_needs_a_derived_cycle_and_its_parent(box: Box) -> None:
+    parent(box)
+    done = box.dataprod("new", "cycles/a", "--relink")
+    assert done.returncode == 2 and "is not derived" in done.stderr
+    box.ok("new", "cycles/b", "--from", "cycles/a")
+    place = moved(box, "cycles/a", "cycles/c")
+    shutil.move(place, box.env.root.parent / "elsewhere")
+    done = box.dataprod("new", "cycles/b", "--relink")
+    assert done.returncode == 2 and "is gone" in done.stderr
+    assert box.dataprod("new", "cycles/x").returncode == 2

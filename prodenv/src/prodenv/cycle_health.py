@@ -17,6 +17,7 @@ from prodenv.errors import UserError
 from prodenv.health import BAD, OK, WARNING, Finding, disk
 from prodenv.manifest import NAME, entries_of
 from prodenv.metadata_health import metadata
+from prodenv.relinking import broken_links, is_astray
 from prodenv.software import is_installed, lock_of
 from prodenv.sources import provenance, provenance_text
 
@@ -96,6 +97,11 @@ def _state(cycle: CycleFolder) -> Iterator[Finding]:
         yield Finding(
             "state", BAD, f"the cycle that it uses is gone: {record_of(cycle).get('parent')}", "bring it back"
         )
+    if is_astray(cycle):
+        mend = f"dataprod new {shlex.quote(cycle.name)} --relink"
+        what = "leads nowhere since the cycle or its parent was moved:"
+        yield from _listed("state", BAD, what, broken_links(cycle), mend)
+        return
     mend = "remove the link; the next run makes the file here"
     yield from _listed("state", BAD, "has changed in the cycle that it is used from:", changed_links(cycle), mend)
 
@@ -103,8 +109,9 @@ def _state(cycle: CycleFolder) -> Iterator[Finding]:
 def _files(cycle: CycleFolder, setup: Setup) -> Iterator[Finding]:
     """Permissions, broken links, and what killed jobs left."""
     unwritable, broken, parts = [], [], []
+    astray = set(broken_links(cycle)) if is_astray(cycle) else set()
     for entry in entries_of(cycle.root, (setup.path("install"), setup.path("cache"), setup.path("src"))):
-        if entry.link and not Path(entry.path).exists():
+        if entry.link and not Path(entry.path).exists() and entry.name not in astray:
             broken.append(entry.name)
         elif entry.folder and not os.access(entry.path, os.W_OK | os.X_OK) and not cycle.frozen:
             unwritable.append(entry.name)

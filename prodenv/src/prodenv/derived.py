@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from typing import Any
 
 from dataflow.plan.config import Setup
 from dataflow.plan.errors import UserError as PlanError
-from prodenv.cycles import DERIVED, CycleFolder, all_cycles, cycle_at
+from prodenv.cycles import DERIVED, FROZEN, CycleFolder, all_cycles, cycle_at
+from prodenv.manifest import NAME as MANIFEST
 from prodenv.outputs import contents_of
 
 SHARED = ("tier", "par", "inputs", "config", "chan_map", "detector_status", "par_overwrite", "dataflow", "install")
@@ -27,11 +29,25 @@ def record_of(cycle: CycleFolder) -> dict[str, Any]:
 
 
 def parent_of(cycle: CycleFolder) -> CycleFolder | None:
-    """The cycle that this one was derived from, if it is still there."""
-    text = record_of(cycle).get("parent")
+    """The cycle that this one was derived from: where it was, else the one in the environment with its manifest."""
+    record = record_of(cycle)
+    text, manifest = record.get("parent"), record.get("manifest")
     if not isinstance(text, str):
         return None
-    return cycle_at(Path(os.path.normpath(cycle.root / text)))
+    found = cycle_at(Path(os.path.normpath(cycle.root / text)))
+    if found and found.root != cycle.root and (not manifest or manifest_of(found) == manifest):
+        return found
+    if not manifest:
+        return None
+    return next((other for other in all_cycles() if other.frozen and manifest_of(other) == manifest), None)
+
+
+def manifest_of(cycle: CycleFolder) -> str:
+    """The sha256 of the manifest of a frozen cycle, by which it is known wherever it is; else an empty text."""
+    try:
+        return hashlib.sha256((cycle.root / FROZEN / MANIFEST).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def parents_of(cycle: CycleFolder, setup: Setup) -> list[str]:

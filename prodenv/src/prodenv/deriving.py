@@ -19,6 +19,7 @@ from dataflow.plan.records import FOLDER, RECIPE, record_file
 from prodenv.cleaning import key_of
 from prodenv.cycle import GENERATED
 from prodenv.cycles import DERIVED, CycleFolder
+from prodenv.derived import manifest_of
 from prodenv.files import write_text
 from prodenv.outputs import Contents, Output
 from prodenv.software import lock_of
@@ -211,6 +212,8 @@ def _record(work: Derivation, folder: Path, linked: dict[str, dict[str, Any]]) -
     content = {
         "form": FORM,
         "parent": os.path.relpath(work.parent.root, work.target),
+        "manifest": manifest_of(work.parent) if work.parent.frozen else "",
+        "folders": [_inner(work, "tier_daq")] if _links_daq(work) else [],
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "linked": linked,
     }

@@ -1,4 +1,4 @@
-"""``dataprod new PATH --from CYCLE``: a cycle that begins with the files of another."""
+"""``dataprod new PATH --from CYCLE``: a cycle that begins with the files of another; ``--relink`` after a move."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ import shlex
 
 from prodenv.cycle import target_of
 from prodenv.cycles import command, find_cycle
+from prodenv.derived import record_of
 from prodenv.deriving import Derivation, fill, plan
 from prodenv.errors import UserError
 from prodenv.files import aside
 from prodenv.holder import refuse_living
 from prodenv.launch import ROOT
 from prodenv.outputs import contents_of
+from prodenv.relinking import broken_links, relink
 from prodenv.steps import step
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the derived cycle, all of it or nothing."""
+    if options.relink:
+        return _relink(options)
+    if not options.parent:
+        raise UserError("--from is missing", hint="name the cycle whose files the new one uses")
     parent = find_cycle(options.parent)
     work = Derivation(parent, contents_of(parent, options.setup), target_of(options.rpath, ROOT))
     if not parent.root.resolve().is_relative_to(ROOT):
@@ -39,4 +45,19 @@ def run(options: argparse.Namespace) -> int:
         folder.rename(work.target)
     print(f"made {work.target}: {made['linked']} files linked, {made['not linked']} not (of another lineage)")
     print(f"next: dataprod-install-sw {shlex.quote(str(work.target / parent.config.name))} --locked")
+    return 0
+
+
+def _relink(options: argparse.Namespace) -> int:
+    """Let the links of a derived cycle lead to its parent again."""
+    cycle, parent = find_cycle(options.rpath), find_cycle(options.parent) if options.parent else None
+    if not record_of(cycle):
+        raise UserError(f"{cycle.name} is not derived from another cycle", hint="there is nothing to link again")
+    cycle.refuse_frozen("new --relink")
+    refuse_living(cycle.root)
+    broken = broken_links(cycle)
+    if options.dry_run:
+        print("\n".join(["would link again:", *broken]) if broken else "every link leads somewhere")
+        return 0
+    print(f"{relink(cycle, parent)} links of {cycle.name} lead to {record_of(cycle)['parent']} again")
     return 0

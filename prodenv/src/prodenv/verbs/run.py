@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from prodenv.cycles import CycleFolder, command, find_cycle
 from prodenv.errors import UserError
+from prodenv.holder import refuse_living, wait_for_orphan
 from prodenv.planning import cores, open_workflow, targets_of
+from prodenv.relinking import is_astray, relink
 from prodenv.render import print_json, size_text
 from prodenv.steps import step
 from prodenv.verbs.plan import planned, show
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> int:
     """Make the targets, or say what would be made."""
     cycle = find_cycle(options.cycle)
+    if not options.dry_run:
+        _follow_parent(cycle)
     flow = open_workflow(cycle, options.setup)
     if options.dry_run:
         found = planned(flow, targets_of(cycle, options.targets), cores(options.jobs))
@@ -30,9 +34,16 @@ def run(options: argparse.Namespace) -> int:
     return make(cycle, flow, options)
 
 
+def _follow_parent(cycle: CycleFolder) -> None:
+    """Mend the links of a derived cycle after it or its parent was moved, so that nothing is made for that."""
+    if is_astray(cycle) and not cycle.frozen:
+        refuse_living(cycle.root)
+        with step(f"{cycle.name} or its parent was moved: linking again"):
+            relink(cycle)
+
+
 def make(cycle: CycleFolder, flow: Workflow, options: argparse.Namespace) -> int:
     """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
-    from prodenv.holder import refuse_living, wait_for_orphan
     from prodenv.production import produce
 
     wait_for_orphan(cycle.root)
