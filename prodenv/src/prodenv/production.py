@@ -15,9 +15,8 @@ from types import FrameType
 from prodenv import holder
 from prodenv.display import display
 from prodenv.errors import WorkFailed
-from prodenv.progress import Progress
+from prodenv.progress import INTERRUPTED, Progress
 
-INTERRUPTED = 130
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that interrupt Snakemake; the last one comes when a connection breaks, and is ignored under ``nohup``."""
 AFTER_END = 2.0
@@ -85,9 +84,12 @@ def _watched(words: Sequence[str], cycle: Path) -> tuple[int, Progress]:
 
 def _read(child: subprocess.Popen[str], progress: Progress, draw: Callable[[], None]) -> None:
     assert child.stdout is not None  # noqa: S101 - it is a pipe
+    with contextlib.suppress(BrokenPipeError):  # nobody looks any more; Snakemake must be heard to its end
+        for line in child.stdout:
+            progress.feed(line.rstrip("\n"))
+            draw()
     for line in child.stdout:
         progress.feed(line.rstrip("\n"))
-        draw()
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,11 @@ _LOG = " (check log file(s) for error details)"
 STEPS = re.compile(r"(tier|par|validity)_\w+$")
 KEPT = 60
 LOCKED = "LockException"
+INTERRUPTED = 130
+"""The exit code of what a Ctrl-C has stopped."""
+_STOPPING = "Terminating processes on user request"
+_STOPPED = re.compile(r"' (died with <Signals\.SIG(INT|TERM|HUP)|returned non-zero exit status 130)\b")
+"""How Snakemake says that a job's command was ended by a signal that ends runs too."""
 
 
 @dataclass
@@ -44,12 +49,13 @@ class Count:
 
 @dataclass
 class Failure:
-    """A job that failed: its step, its first output and its log."""
+    """A job that failed: its step, its first output and its log; whether a signal to the whole run stopped it."""
 
     step: str
     output: str = ""
     log: str = ""
     said: tuple[str, ...] = ()
+    stopped: bool = False
 
 
 class Progress:
@@ -66,6 +72,7 @@ class Progress:
         self._block = ""
         self._step = ""
         self._said: list[str] = []
+        self._signalled = False
 
     def feed(self, line: str) -> None:
         """Take the next line."""
@@ -115,36 +122,49 @@ class Progress:
 
     def _failed(self, step: str) -> None:
         self._block = "failure"
-        self.steps.setdefault(step, Count()).failed += 1
-        self.failures.append(Failure(step, said=tuple(self._said)))
-        self._said = []
+        self.failures.append(Failure(step, said=tuple(self._said), stopped=self.interrupted or self._signalled))
+        self.steps.setdefault(step, Count()).failed += not self.interrupted
+        self._said, self._signalled = [], False
+
+    def _interrupt(self) -> None:
+        """Jobs that were stopped by a signal are not failures once it is known that the run was interrupted."""
+        if not self.interrupted:
+            self.interrupted = True
+            for failure in self.failures:
+                self.steps[failure.step].failed -= failure.stopped
 
     def _other(self, line: str) -> None:
         self._block = ""
         self.is_locked = self.is_locked or line.startswith(LOCKED)
-        self.interrupted = self.interrupted or line.startswith("Terminating processes on user request")
         self.nothing = self.nothing or line.startswith("Nothing to be done")
-        if line.startswith("error: "):
+        self._signalled = self._signalled or _STOPPED.search(line) is not None
+        if _STOPPING in line:  # jobs write into the same line
+            self._interrupt()
+        elif line.startswith("error: "):
             self._said = [line]
         elif self._said and line.startswith(("hint: ", "log: ")) and len(self._said) < 3:
             self._said.append(line)
 
     def last_words(self, cycle: Path, code: int) -> Iterator[str]:
         """What to tell at the end: nothing if all is well, else the first real error and where to read on."""
-        if code == 0:
+        if code == INTERRUPTED:
+            yield from self._about([failure for failure in self.failures if not failure.stopped], cycle)
+            yield "interrupted; the next run goes on from here"
+        elif code == 0:
             if self.nothing:
                 yield "nothing to be done: everything is there and as the configuration asks for"
-            return
-        if self.failures:
-            yield from self._about(self.failures[0], cycle)
-        elif self._said:
-            yield from self._said
-        elif not self.interrupted:
-            yield from self.tail
+        elif self.failures:
+            yield from self._about(self.failures, cycle)
+        else:
+            yield from self._said or self.tail
 
-    def _about(self, failure: Failure, cycle: Path) -> Iterator[str]:
+    def _about(self, failures: Sequence[Failure], cycle: Path) -> Iterator[str]:
+        """The first of some failures, if there are any."""
+        if not failures:
+            return
+        failure = failures[0]
         name = Path(failure.output).name or "a job"
-        others = len(self.failures) - 1
+        others = len(failures) - 1
         more = f" (and {others} more job{'s' if others > 1 else ''} failed)" if others else ""
         yield f"error: {failure.step} failed to make {name}{more}"
         said = [line for line in failure.said if not line.startswith("log: ")]
