@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ..control.conftest import CLEAN
 from .conftest import KEYS, Box, place
 
 CAL, PHY, NEXT = KEYS
@@ -38,3 +45,22 @@ def test_nothing_found_ends_with_1_and_slips_with_2(box: Box) -> None:
         assert done.returncode == 2
         assert done.stderr.startswith("error: ")
         assert "hint: " in done.stderr
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("line", ["find", "find --json", "find p99", "find --tier hti", "show", "list", "status"])
+def test_output_that_nobody_reads_to_its_end_is_no_error(box: Box, line: str, both: bool) -> None:
+    box.cycle()
+    words = line.split()
+    command = [sys.executable, str(box.env.root / "bin/dataprod"), words[0]]
+    command += [*([] if line == "list" else ["cycles/v01"]), *words[1:]]
+    reader, writer = os.pipe()
+    os.close(reader)
+    where = {"stdout": writer, "stderr": writer if both else subprocess.PIPE}
+    environ = CLEAN | {"HOME": str(box.env.root.parent)}
+    done = subprocess.run(command, cwd=box.env.root, env=environ, text=True, check=False, timeout=60, **where)
+    os.close(writer)
+    told = line in ("find p99", "find --tier hti") and not both
+    assert done.returncode == (141 if not told else 1 if "p99" in words else 2)
+    assert both or bool(done.stderr) == told
+    assert "ipe" not in (done.stderr or "")

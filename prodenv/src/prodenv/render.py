@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_BETWEEN = 3
+"""Characters between columns."""
+_NARROWEST = 20
+"""Characters that a terminal is taken to have at least."""
+_LONGEST_WORD = 36
+"""A key and a comma; longer words, such as paths, are folded where there is no room."""
 
 
 def print_json(value: object) -> None:
@@ -18,6 +26,9 @@ def print_json(value: object) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: str = "") -> None:
     """A table; what the names in `right` (separated by spaces) head is aligned to the right.
+
+    Where the terminal is too narrow for all columns, the table comes in parts, one below the other, that begin with the
+    same first column.
 
     Parameters
     ----------
@@ -34,19 +45,69 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in right.split() else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
-    console().print(table)
+    terminal = console()
+    terminal.width = max(terminal.width, _NARROWEST)
+    lines = [[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row] for row in rows]
+    whole = [name in right.split() for name in columns]
+    for widths in _parts(columns, lines, whole, terminal.width):
+        table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for number, width in widths.items():
+            justify: Literal["left", "right"] = "right" if whole[number] else "left"
+            table.add_column(columns[number], justify=justify, overflow="fold", width=width)
+        for line in lines:
+            table.add_row(*(line[number] for number in widths))
+        terminal.print(table)
+        title = ""
+
+
+def _parts(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], whole: Sequence[bool], width: int
+) -> Iterator[dict[int, int]]:
+    """The columns of each part of a table, by number, with their widths.
+
+    The first column is not wrapped unless it takes more than two thirds of the terminal, nor are those that are whole;
+    the others are wrapped between words.
+    """
+    texts = [[name, *(row[number].plain for row in rows)] for number, name in enumerate(columns)]
+    wish = [max(map(len, column)) for column in texts]
+    words = [max(len(word) for text in column for word in ("", *text.split())) for column in texts]
+    first = min(wish[0], width * 2 // 3)
+    most = max(width - first - 2 * _BETWEEN, 1)
+    shortest = [wish[number] if whole[number] else min(words[number], _LONGEST_WORD) for number in range(len(columns))]
+    need = [first, *(min(each, most) for each in shortest[1:])]
+    part = [0]
+    for number in range(1, len(columns)):
+        if len(part) > 1 and _room(need, [*part, number], width) < 0:
+            yield _widths(need, wish, part, width)
+            part = [0]
+        part.append(number)
+    yield _widths(need, wish, part, width)
+
+
+def _room(need: Sequence[int], part: Sequence[int], width: int) -> int:
+    """How many characters some columns leave free."""
+    return width - sum(need[number] for number in part) - _BETWEEN * len(part)
+
+
+def _widths(need: Sequence[int], wish: Sequence[int], part: Sequence[int], width: int) -> dict[int, int]:
+    """What is free goes to the narrowest columns that are not as wide as they would be."""
+    found = {number: need[number] for number in part}
+    for _ in range(_room(need, part, width)):
+        narrow = [number for number in part if found[number] < wish[number]]
+        if narrow:
+            found[min(narrow, key=found.__getitem__)] += 1
+    return found
 
 
 def console() -> Any:
-    """The terminal; where there is none, lines are as long as they need to be."""
+    """The terminal, or one as wide as ``COLUMNS``; where there is neither, lines are long."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    return Terminal(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 200, highlight=False)
 
 
 def coloured(text: str, style: str) -> Any:
