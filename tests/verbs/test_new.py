@@ -216,3 +216,13 @@ def test_relinking_needs_a_derived_cycle_and_its_parent(box: Box) -> None:
     done = box.dataprod("new", "cycles/b", "--relink")
     assert done.returncode == 2 and "is gone" in done.stderr
     assert box.dataprod("new", "cycles/x").returncode == 2
+
+
+def test_a_run_mends_the_links_before_it_plans(box: Box) -> None:
+    parent(box)
+    box.ok("new", "cycles/b", "--from", "cycles/a")
+    moved(box, "cycles/a", "cycles/c")
+    done = box.dataprod("run", "cycles/b", "all-nothing.gen")
+    assert done.returncode == 2 and "linking again" in done.stderr
+    child = box.env.root / "cycles/b"
+    assert links(child) and all((child / link).exists() for link in links(child))
