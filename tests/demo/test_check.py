@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,43 @@ def test_a_wrong_position_is_beyond_the_limit(cycle: Path, capsys: pytest.Captur
     assert main(["check", str(cycle)]) == 1
     assert "V01001A in p03 r000: position 2614 is 2615.511" in capsys.readouterr().out
     assert main(["check", str(cycle), "--limit", "20"]) == 0
+
+
+def test_what_has_no_error_or_counts_is_not_measured(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def forget(content: dict[str, Any]) -> None:
+        fit = content["V01001A"]["results"]["ecal"]["trapEmax_ctc_cal"]["pk_fits"][583.187]
+        fit["position_uncertainty"] = float("nan")
+        del fit["fwhm_err_in_kev"]
+
+    edit(cycle, "hit", forget)
+    truth = cycle / "truth"
+    shutil.copytree(yaml.safe_load((cycle / "inputs" / "experiment.yaml").read_text())["truth"], truth)
+    for path in truth.glob("*-truth.yaml"):
+        content = yaml.safe_load(path.read_text())
+        content["detectors"]["B02001A"]["calibration"]["line_2614"]["counts"] = 0
+        path.write_text(yaml.safe_dump(content))
+    edit(cycle, "hit", lambda content: _line(content, "B02001A").update(n_sig=0.0, n_sig_err=0.0))
+    assert main(["check", str(cycle), "--truth", str(truth)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "too few events: counts 2614 of B02001A in p03 r000; position 583, FWHM 583 of V01001A in p03 r000" in said
+    assert "all 25 quantities agree" in said
+
+
+def test_a_cycle_in_which_nothing_is_measured_does_not_agree(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(cycle, "dsp", lambda content: [entry["pz"].pop("tau1_err") for entry in content.values()])
+    edit(cycle, "hit", lambda content: [_results(entry)["pk_fits"].clear() for entry in content.values()])
+    assert main(["check", str(cycle), "--draw", str(cycle / "pulls.png")]) == 1
+    said = capsys.readouterr().out
+    assert "not measured, because there are too few events: tau" in said
+    assert "agree" not in said
+
+
+def _results(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry["results"]["ecal"]["trapEmax_ctc_cal"]  # type: ignore[no-any-return]
+
+
+def _line(content: dict[str, Any], detector: str) -> dict[str, Any]:
+    return _results(content[detector])["pk_fits"][2614.511]  # type: ignore[no-any-return]
 
 
 def test_a_failed_detector_is_told_with_its_reason(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ COUNT_TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class Residual:
-    """One quantity of one detector in one run; `found` is NaN where the cycle says nothing."""
+    """One quantity of one detector in one run; `found` and `error` are NaN where the cycle says nothing."""
 
     period: str
     run: str
@@ -46,8 +46,14 @@ class Residual:
 
     @property
     def pull(self) -> float:
-        """Deviation over its error, the tolerance included."""
-        return (self.found - self.true) / math.hypot(self.error, self.tolerance)
+        """Deviation over its error, the tolerance included; NaN where there is no error, or nothing to count."""
+        allowed = math.hypot(self.error, self.tolerance)
+        return (self.found - self.true) / allowed if allowed > 0 else math.nan
+
+    @property
+    def measured(self) -> bool:
+        """Whether it can be compared with the truth."""
+        return math.isfinite(self.pull)
 
 
 @dataclass(frozen=True)
@@ -246,11 +252,7 @@ def _residual(
     """Put value and error beside truth and tolerance."""
     place = (result.period, result.run, result.detector)
     value, error = found
-    return Residual(*place, quantity, value, _error(error), *true, unit, result.failure)
-
-
-def _error(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
+    return Residual(*place, quantity, value, error, *true, unit, result.failure)
 
 
 def expected_width(true: dict[str, Any], line: float) -> float:
@@ -268,6 +270,11 @@ def counts(found: list[Result]) -> dict[tuple[str, str, str], int]:
         for result in found
         if result.true.get("calibration")
     }
+
+
+def unmeasured(found: list[Residual]) -> list[Residual]:
+    """Those that cannot be compared with the truth, of detectors with a result."""
+    return [residual for residual in found if not residual.measured and not residual.reason]
 
 
 def beyond(found: list[Residual], limit: float) -> list[Residual]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gebox.check import LINES, Residual, beyond
+from gebox.check import LINES, Residual, beyond, unmeasured
 
 HEADER = (
     "run",
@@ -22,13 +22,18 @@ HEADER = (
 )
 
 
+SHOWN = 6
+"""Detectors and runs that a sentence names at most."""
+
+
 def report(found: list[Residual], counts: dict[tuple[str, str, str], int], *, limit: float) -> int:
     """Print one line a detector and run; say what is beyond the limit.
 
     Returns
     -------
     exit code
-        0, or 1 where a quantity deviates by more than `limit` standard deviations or a detector has no result.
+        0, or 1 where a quantity deviates by more than `limit` standard deviations, a detector has no result, or nothing
+        is measured.
     """
     lines = rows(found, counts, limit)
     try:
@@ -38,11 +43,24 @@ def report(found: list[Residual], counts: dict[tuple[str, str, str], int], *, li
     bad = beyond(found, limit)
     for residual in bad:
         print(sentence(residual))
-    if not bad:
-        print(
-            f"all {sum(not math.isnan(r.pull) for r in found)} quantities agree with the truth within {limit:g} sigma"
-        )
-    return 1 if bad else 0
+    lacking = unmeasured(found)
+    if lacking:
+        print(f"not measured, because there are too few events: {_places(lacking)}")
+    measured = sum(residual.measured for residual in found)
+    if not bad and measured:
+        print(f"all {measured} quantities agree with the truth within {limit:g} sigma")
+    return 1 if bad or not measured else 0
+
+
+def _places(found: list[Residual]) -> str:
+    """Quantities by detector and run, the first few of them."""
+    groups: dict[str, list[str]] = {}
+    for residual in found:
+        place = f"{residual.detector} in {residual.period} {residual.run}"
+        groups.setdefault(place, []).append(residual.quantity)
+    shown = [f"{', '.join(quantities)} of {place}" for place, quantities in list(groups.items())[:SHOWN]]
+    more = f"; and of {len(groups) - SHOWN} more" if len(groups) > SHOWN else ""
+    return "; ".join(shown) + more
 
 
 def sentence(residual: Residual) -> str:
@@ -69,9 +87,9 @@ def _row(place: tuple[str, str, str], group: dict[str, Residual], count: int | N
     for line in LINES:
         position, width = group[f"position {int(line)}"], group[f"FWHM {int(line)}"]
         cells += [_number(position.found, position.error, 2), _number(width.found, width.error, 2), f"{width.true:.2f}"]
-    pulls = [residual for residual in group.values() if not math.isnan(residual.pull)]
+    pulls = [residual for residual in group.values() if residual.measured]
     if not pulls:
-        return [*cells, "no result"]
+        return [*cells, "no result" if tau.reason else "not measured"]
     worst = max(pulls, key=lambda residual: abs(residual.pull))
     mark = " !" if abs(worst.pull) > limit else ""
     return [*cells, f"{worst.pull:+.1f} ({worst.quantity}){mark}"]
@@ -80,7 +98,7 @@ def _row(place: tuple[str, str, str], group: dict[str, Residual], count: int | N
 def _number(value: float, error: float, digits: int) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.{digits}f}" + (f" +- {error:.{digits}f}" if error else "")
+    return f"{value:.{digits}f}" + (f" +- {error:.{digits}f}" if error > 0 else "")
 
 
 def _rich(lines: list[list[str]]) -> None:
