@@ -20,6 +20,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +41,43 @@ def recipe_file(output: Path, digest: str) -> Path:
     return output.parent / FOLDER / f"{digest}{RECIPE}"
 
 
+@dataclass(frozen=True)
+class _Folder:
+    """What is in a folder of outputs: names, those of links among them, and what the records say by name."""
+
+    names: frozenset[str]
+    links: frozenset[str]
+    lineages: Mapping[str, str]
+    failed: frozenset[str]
+
+
 class Records:
-    """Reads records; each folder is listed once."""
+    """Looks at outputs and their records; each folder is listed once."""
 
     def __init__(self) -> None:
-        self._folders: dict[str, Mapping[str, tuple[str, ...]]] = {}
+        self._folders: dict[str, _Folder] = {}
+
+    def is_there(self, output: str | Path) -> bool:
+        """Whether there is an output; a link that leads nowhere is none."""
+        folder, name = self._look(output)
+        return name in folder.names and (name not in folder.links or os.path.exists(output))  # noqa: PTH110
 
     def lineage(self, output: str | Path) -> str | None:
-        """The lineage that an output was made by, None if there is no record or more than one."""
-        found = [lineage for lineage in self._marks(output) if lineage != FAILED]
-        return found[0] if len(found) == 1 else None
+        """The lineage that an output was made by, None if there is no record or more than one.
+
+        An output that is a link to a file elsewhere, as in a derived cycle, has a lineage as long as the record beside
+        that file agrees: the other cycle may have made the file anew.
+        """
+        folder, name = self._look(output)
+        found = folder.lineages.get(name)
+        if found is None or (name in folder.links and self._behind(output) != found):
+            return None
+        return found
 
     def has_failed(self, output: str | Path) -> bool:
         """Whether the last attempt to make an output failed."""
-        return FAILED in self._marks(output)
+        folder, name = self._look(output)
+        return name in folder.failed
 
     def read(self, output: Path) -> Mapping[str, Any] | None:
         """The record of an output, with the parts of its recipe in place; None if there is none."""
@@ -86,24 +110,42 @@ class Records:
             return _read(recipe_file(output, value)) or value
         return value
 
-    def _marks(self, output: str | Path) -> tuple[str, ...]:
+    def _behind(self, link: str | Path) -> str | None:
+        """The lineage of the file that a link leads to; None if it leads nowhere."""
+        if not os.path.exists(link):  # noqa: PTH110 - texts, and many of them; links in a circle end here too
+            return None
+        return self.lineage(os.path.join(os.path.dirname(link), os.readlink(link)))  # noqa: PTH115, PTH118, PTH120
+
+    def _look(self, output: str | Path) -> tuple[_Folder, str]:
+        """What is in the folder of an output, and the output's name there."""
         folder, name = os.path.split(output)
         if folder not in self._folders:
             self._folders[folder] = _listing(folder)
-        return self._folders[folder].get(name, ())
+        return self._folders[folder], name
 
 
-def _listing(folder: str) -> Mapping[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+def _listing(folder: str) -> _Folder:
+    names, links = _names(folder)
+    lineages: dict[str, str] = {}
+    failed, twice = set(), set()
+    for name in _names(f"{folder}/{FOLDER}")[0]:
+        match = None if name.endswith(RECIPE) else _RECORD.fullmatch(name)
+        if match and match["lineage"] == FAILED:
+            failed.add(match["name"])
+        elif match and lineages.setdefault(match["name"], match["lineage"]) != match["lineage"]:
+            twice.add(match["name"])
+    told = {name: lineage for name, lineage in lineages.items() if name not in twice} if twice else lineages
+    return _Folder(names, links, told, frozenset(failed))
+
+
+def _names(folder: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of what is in a folder, and of the links among them."""
     try:
-        names = sorted(os.listdir(f"{folder}/{FOLDER}"))  # noqa: PTH208 - names only, and many of them
+        with os.scandir(folder) as found:
+            entries = list(found)
     except OSError:
-        return found
-    for name in names:
-        match = _RECORD.fullmatch(name)
-        if match and not name.endswith(RECIPE):
-            found[match["name"]] = (*found.get(match["name"], ()), match["lineage"])
-    return found
+        return frozenset(), frozenset()
+    return frozenset(entry.name for entry in entries), frozenset(e.name for e in entries if e.is_symlink())
 
 
 def _is_record(content: Mapping[str, Any]) -> bool:

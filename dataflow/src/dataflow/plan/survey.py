@@ -71,7 +71,6 @@ class Survey:
     """
 
     cycle: Cycle
-    _names: dict[str, frozenset[str]] = field(default_factory=dict)
     _forms: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def everything(self) -> list[Item]:
@@ -126,16 +125,7 @@ class Survey:
         return False
 
     def _are_there(self, outputs: list[str]) -> bool:
-        return all(self._is_there(path) for path in outputs)
-
-    def _is_there(self, path: str) -> bool:
-        folder, name = os.path.split(path)
-        if folder not in self._names:
-            try:
-                self._names[folder] = frozenset(os.listdir(folder))  # noqa: PTH208 - names only, and many of them
-            except OSError:
-                self._names[folder] = frozenset()
-        return name in self._names[folder]
+        return all(map(self.cycle.lineages.records.is_there, outputs))
 
     def costs(self, items: Iterable[Item]) -> dict[str, Cost]:
         """What jobs take, by step, from the records of some that are there."""
