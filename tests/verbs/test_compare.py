@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import pytest
 
 from dataflow.plan.records import record_file
-from prodenv.physics_changes import Value, values_of
+from prodenv.quantities import Value, numbers_of, quantities, values_of
 
 from ..plan.conftest import Tree
 from .conftest import CHANNELS, KEYS, Box, hit_par, place
@@ -104,6 +105,151 @@ def test_changes_are_drawn(box: Box) -> None:
     box.ok("compare", "cycles/a", "cycles/b", "--figures", str(box.env.root / "figures"))
     drawn = sorted(path.name for path in (box.env.root / "figures").iterdir())
     assert "results.ecal.e_cal.eres_linear.Qbb_fwhm_in_kev.png" in drawn
+
+
+AT_QBB = "e_cal: calibration at 2039 keV"
+
+
+def override(tree: Tree, tier: str, valid_from: str, entry: dict[str, Any]) -> None:
+    """Parameters set by hand from a time on."""
+    tree.write(f"inputs/dataprod/overrides/{tier}/mine.yaml", json.dumps(entry))
+    tree.validity(f"dataprod/overrides/{tier}", {"valid_from": valid_from, "apply": ["mine.yaml"]})
+
+
+def slope(value: float) -> dict[str, Any]:
+    return {"pars": {"operations": {"e_cal": {"parameters": {"b": value}}}}}
+
+
+def shifts(found: Any) -> dict[tuple[str, str], float]:
+    """Where 2039 keV in A is in B, by run and detector, where it is elsewhere."""
+    rows = [each for each in found["physics"] if each["quantity"] == AT_QBB and each["change"]]
+    return {(each["run"], each["detector"]): each["b"]["value"] for each in rows}
+
+
+def test_an_override_is_part_of_the_calibration_from_its_run_on(box: Box) -> None:
+    _, second = pair(box)
+    override(second, "hit", "20230317T211819Z", {"V02160A": slope(0.15)})
+    found = compared(box)
+    at = -0.2 + (2039.061 + 0.2) / 0.16 * 0.15
+    assert shifts(found) == {("l200-p03-r001-cal", "V02160A"): pytest.approx(at)}
+    (row,) = (each for each in found["physics"] if each["quantity"] == AT_QBB and each["change"])
+    assert row == found["physics"][0]
+    assert (row["a"]["error"] > 0, row["b"]["error"], row["significant"]) == (True, None, True)
+    parameter = "pars.operations.e_cal.parameters.b"
+    (by_hand,) = (each for each in found["physics"] if each["quantity"] == parameter)
+    assert (by_hand["a"]["value"], by_hand["b"]["value"], by_hand["significance"]) == (0.16, 0.15, None)
+    text = box.ok("compare", "cycles/a", "cycles/b")
+    assert text.index("significant changes") < text.index(AT_QBB) < text.index("e_cal.parameters.b")
+    assert "other changes" not in text
+
+
+def test_the_same_override_in_both_is_no_change(box: Box) -> None:
+    for tree in pair(box):
+        override(tree, "hit", "20230317T211819Z", {"V02160A": slope(0.15)})
+    assert [each for each in compared(box, "--all")["physics"] if each["change"]] == []
+
+
+def test_an_override_that_begins_with_a_physics_run_is_named_there_and_once(box: Box) -> None:
+    keys = (*KEYS, "l200-p03-r000-phy-20230313T043356Z", "l200-p03-r002-phy-20230318T043356Z")
+    for name in ("cycles/a", "cycles/b"):
+        tree = box.cycle(name, keys)
+    override(tree, "hit", "20230312T043356Z", {"V02160B": slope(0.15)})
+    runs = ["l200-p03-r000-phy", "l200-p03-r001-cal"]
+    assert list(shifts(compared(box))) == [(run, "V02160B") for run in runs]
+    phy = {each["quantity"] for each in compared(box, "--all")["physics"] if each["run"] == runs[0]}
+    assert phy == {AT_QBB, "pars.operations.e_cal.parameters.b"}
+
+
+def test_an_override_that_begins_within_a_run_is_named_with_the_time(box: Box) -> None:
+    keys = (*KEYS, "l200-p03-r001-phy-20230318T043356Z", "l200-p03-r001-phy-20230318T053356Z")
+    for name in ("cycles/a", "cycles/b"):
+        tree = box.cycle(name, keys)
+    override(tree, "hit", "20230318T050000Z", {"V02160B": slope(0.15)})
+    assert list(shifts(compared(box))) == [("l200-p03-r001-phy from 20230318T053356Z", "V02160B")]
+
+
+def test_parameters_of_another_run_are_compared_where_the_plan_takes_them(box: Box) -> None:
+    first, second = pair(box)
+    for tree in (first, second):
+        place(tree, "par", "hit", KEYS[2], ".yaml").write_text(json.dumps({n: hit_par(slope=0.17) for n in CHANNELS}))
+    assert shifts(compared(box)) == {}
+    second.write(
+        "inputs/datasets/run_override.yaml",
+        json.dumps([{"valid_from": "20230317T211819Z", "category": "all", "mode": "reset", "apply": [KEYS[0]]}]),
+    )
+    assert list(shifts(compared(box))) == [("l200-p03-r001-cal", name) for name in CHANNELS]
+
+
+def test_a_decay_constant_set_by_hand_does_not_have_the_error_of_the_other(box: Box) -> None:
+    first, second = pair(box)
+    entry = json.dumps({"V02160A": {"pz": {"tau1": "341000.0*ns", "tau1_err": "60.0*ns"}}})
+    for tree in (first, second):
+        place(tree, "par", "dsp", CAL, ".yaml").write_text(entry)
+    override(second, "dsp", "20230301T000000Z", {"V02160A": {"pz": {"tau1": "341.6*us"}}})
+    row, other = (each for each in compared(box)["physics"] if each["quantity"] == "pz.tau1" and each["change"])
+    if row["significance"] is None:
+        row, other = other, row
+    assert (row["run"], other["run"]) == ("l200-p03-r000-cal", "l200-p03-r001-cal")
+    assert row["a"] == {"value": 341000.0, "error": 60.0, "unit": "ns"}
+    assert row["b"] == {"value": pytest.approx(341600.0), "error": None, "unit": "ns"}
+    assert row["significance"] == pytest.approx(10.0)
+
+
+def test_a_detector_that_failed_and_is_overridden_is_named(box: Box) -> None:
+    first, second = pair(box)
+    for tree in (first, second):
+        pars(tree, V02160A={"status": {"state": "failed", "reason": "no peak"}})
+    assert compared(box)["status"] == []
+    override(second, "hit", "20230301T000000Z", {"V02160A": {"pars": hit_par()["pars"]}})
+    (state,) = compared(box)["status"]
+    assert (state["a"], state["b"]) == ("failed: no peak", "failed: no peak (with an override)")
+
+
+def test_differences_without_errors_are_significant_beyond_rounding(box: Box) -> None:
+    first, second = pair(box)
+    for tree, value in ((first, 0.15), (second, 0.15 + 1e-15)):
+        override(tree, "hit", "20230301T000000Z", {"V02160A": slope(value), "V02160B": slope(value)})
+    assert [each for each in compared(box)["physics"] if each["significant"]] == []
+    override(second, "hit", "20230301T000000Z", {"V02160A": slope(0.15001), "V02160B": slope(0.15)})
+    found = {each["detector"]: each for each in compared(box)["physics"] if each["significant"]}
+    assert {name: row["significance"] for name, row in found.items()} == {"V02160A": None}
+
+
+def test_headlines_stand_on_top_and_no_number_is_told_twice(box: Box) -> None:
+    trees = pair(box)
+    for tree, count, fwhm in zip(trees, (1000.0, 5000.0), (2.2, 2.4), strict=True):
+        entry = hit_par(fwhm=fwhm)
+        entry["results"]["ecal"]["e_cal"]["pk_fits"]["2614.511"] |= {
+            "n_sig": count, "n_sig_err": 10.0, "parameters": {"n_sig": count}, "uncertainties": {"n_sig": 10.0}
+        }  # fmt: skip
+        pars(tree, V02160A=entry)
+    names = [each["quantity"] for each in compared(box)["physics"] if each["significant"]]
+    assert names[0] == "results.ecal.e_cal.eres_linear.Qbb_fwhm_in_kev"
+    assert [name for name in names if "n_sig" in name] == ["results.ecal.e_cal.pk_fits.2614.511.n_sig"]
+
+
+def test_cycles_of_which_only_parameters_are_there_are_compared(box: Box) -> None:
+    for tree in pair(box):
+        shutil.rmtree(tree.root / "generated/tier")
+    pars(tree, V02160A=hit_par(slope=0.15))
+    assert list(shifts(compared(box))) == [("l200-p03-r000-cal", "V02160A")]
+
+
+def test_a_parabola_is_followed(box: Box) -> None:
+    for tree, bend in zip(pair(box), (1e-7, 2e-7), strict=True):
+        entry = hit_par()
+        operation = {"expression": "a + b * e + c * e**2", "parameters": {"a": 0.0, "b": 0.16, "c": bend}}
+        entry["pars"]["operations"]["e_cal"] = operation
+        pars(tree, V02160A=entry)
+    adc = (-0.16 + (0.16**2 + 4e-7 * 2039.061) ** 0.5) / 2e-7
+    assert shifts(compared(box)) == {("l200-p03-r000-cal", "V02160A"): pytest.approx(0.16 * adc + 2e-7 * adc**2)}
+
+
+def test_numbers_set_by_hand_are_quantities_too() -> None:
+    made = {"x": 1.0, "y": 2.0, "y_err": 0.1, "z": {"w": 3}}
+    used = made | {"x": 1.5, "z": {"w": 3}, "t": "2.0*us"}
+    assert dict(numbers_of(used)) == {"x": Value(1.5), "y": Value(2.0), "z.w": Value(3.0), "t": Value(2.0, unit="us")}
+    assert quantities(made, used) == {"x": Value(1.5), "y": Value(2.0, 0.1), "t": Value(2.0, unit="us")}
 
 
 def test_figures_in_a_file_are_refused_before_anything_is_computed(box: Box) -> None:

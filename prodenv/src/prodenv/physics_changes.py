@@ -1,8 +1,7 @@
-"""What two cycles say about the same detectors in the same runs: every number in the parameter files that has an error.
+"""What two cycles say about the same detectors in the same runs: every number that has an error or was set by hand.
 
-An error stands beside its value as ``NAME_err``, ``NAME_uncertainty``, ``fwhm_err_in_kev`` for ``fwhm_in_kev``, or
-under ``uncertainties`` for what is under ``parameters``. So quantities of steps to come are compared as they are.
-Rates of events come from the records (:mod:`prodenv.rates`).
+The parameters are those that the plan uses: the calibration's with the overrides merged over them. Rates of events come
+from the records (:mod:`prodenv.rates`).
 """
 
 from __future__ import annotations
@@ -11,21 +10,23 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from dataflow.plan.errors import UserError as PlanError
-from dataflow.plan.textfile import read as read_text_file
 from prodenv.outputs import Contents
+from prodenv.quantities import Value, number, numbers_of, quantities, set_by_hand
 from prodenv.rates import EVENTS, SELECTED, rates
+from prodenv.valid_pars import moments
 
 QBB = 2039.061
 """End point of the double-beta decay of germanium-76 in keV (Mount et al., Phys. Rev. C 81, 032501)."""
 ALL = "all"
 """Stands for the detector of quantities of whole events."""
 AT_QBB = "calibration at 2039 keV"
-_QUANTITY = re.compile(r"(?P<value>[-+0-9.eE]+)(?:\s*\*\s*(?P<unit>[A-Za-z]+))?")
-"""A number in a text: with a unit, or in a form (``1e-05``) that YAML takes for text."""
+NOISE = 1e-9
+"""Relative difference of values without errors that is none."""
+_LETTERS = ("a", "b", "c")
+_CURVE = re.compile(r"\(?\s*a\s*\+\s*b\s*\*\s*\w+(\s*\+\s*c\s*\*\s*\w+\s*\*\*\s*2)?\s*\)?")
+"""The expression of a calibration that is a straight line or a parabola."""
 _HEADLINES = (
     re.compile(r"Qbb_fwhm_in_kev$"),
     re.compile(AT_QBB),
@@ -34,15 +35,6 @@ _HEADLINES = (
     re.compile(r"^rate of "),
 )
 """What is shown even where nothing is significant."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """A number with its error, ``None`` if it has none, and its unit as text."""
-
-    value: float
-    error: float | None = None
-    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +72,12 @@ class Change:
         total = math.hypot(*errors) if errors else 0.0
         return abs(self.difference) / total if total > 0 and math.isfinite(self.difference) else None
 
+    def is_significant(self, sigma: float) -> bool:
+        """Whether the difference is of `sigma` at least. Without errors, every difference beyond rounding is."""
+        if self.significance is None:
+            return abs(self.difference) > NOISE * max(abs(self.a.value), abs(self.b.value))
+        return self.significance >= sigma
+
     @property
     def headline(self) -> bool:
         """Whether it is one of the quantities that people ask for first."""
@@ -98,21 +96,42 @@ class Status:
 
 
 def changes(a: Contents, b: Contents) -> tuple[list[Change], list[Status]]:
-    """Everything that is not the same in the parameters of runs that both have; the most significant first."""
-    first, second = _par_files(a), _par_files(b)
+    """Everything that is not the same in the parameters of runs that both have; the most significant first.
+
+    What holds for several runs is named once, at the first of them.
+
+    Raises
+    ------
+    dataflow.plan.errors.UserError
+        If the metadata or a parameter file cannot be read.
+    """
     found: list[Change] = []
     states: list[Status] = []
-    for tier, run in sorted(first.keys() & second.keys()):
-        ours, theirs = _read(first[tier, run]), _read(second[tier, run])
-        for detector in sorted({*ours, *theirs}):
-            pair = [_state(pars.get(detector)) for pars in (ours, theirs)]
-            if pair[0] != pair[1]:
-                states.append(Status(tier, run, detector, *pair))
-            if pair == ["ok", "ok"]:
-                found += _of_detector(tier, run, detector, ours[detector], theirs[detector])
+    known: set[object] = set()
+    for moment in moments(a, b):
+        if not (moment.a.there and moment.b.there):
+            continue
+        ours, theirs = moment.a.read(), moment.b.read()
+        place = moment.tier, moment.run
+        for detector in sorted({*ours[1], *theirs[1]}):
+            pairs = [(made.get(detector), used.get(detector)) for made, used in (ours, theirs)]
+            state = Status(*place, detector, *(_state(*pair) for pair in pairs))
+            new = list(_of_detector(*place, detector, *pairs))
+            base = moment.tier, moment.a.made, moment.b.made, detector
+            told = {(*base, change.quantity, change.a, change.b): change for change in new}
+            found += [change for name, change in told.items() if name not in known]
+            if state.a != state.b and (*base, state.a, state.b) not in known:
+                states.append(state)
+            known |= {*told, (*base, state.a, state.b)}
     found += _rates(a, b)
-    found.sort(key=lambda change: (-(change.significance or 0.0), change.run, change.detector, change.quantity))
+    found.sort(key=lambda change: (-_rank(change), change.run, change.detector, change.quantity))
     return found, states
+
+
+def _rank(change: Change) -> float:
+    if change.significance is None:
+        return math.inf if change.is_significant(0) else 0.0
+    return change.significance
 
 
 def _rates(a: Contents, b: Contents) -> Iterator[Change]:
@@ -126,111 +145,107 @@ def _rates(a: Contents, b: Contents) -> Iterator[Change]:
             yield Change(tier, run, detector, f"rate of {name if of_all else EVENTS}", *values)
 
 
-def _par_files(contents: Contents) -> dict[tuple[str, str], Path]:
-    """The parameter files by tier and run."""
-    files: dict[tuple[str, str], Path] = {}
-    for output in contents.outputs():
-        if output.step.startswith("par_") and output.kind == f"par_{output.path.rpartition('-par_')[2].split('.')[0]}":
-            tier = output.kind.removeprefix("par_")
-            if "_" not in tier:
-                files[tier, output.run] = contents.setup.directory / output.path
-    return files
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        data = read_text_file(path).data
-    except PlanError:
-        return {}
-    return data if isinstance(data, Mapping) else {}
-
-
-def _state(entry: Any) -> str:
-    if entry is None:
+def _state(made: Any, used: Any) -> str:
+    """What there is of a detector in one cycle."""
+    if used is None:
         return "absent"
-    status = entry.get("status") if isinstance(entry, Mapping) else None
+    status = used.get("status") if isinstance(used, Mapping) else None
     if isinstance(status, Mapping) and status.get("state") == "failed":
-        return f"failed: {status.get('reason', '')}".rstrip(": ")
+        reason = f"failed: {status.get('reason', '')}".rstrip(": ")
+        return f"{reason} (with an override)" if used != made else reason
     return "ok"
 
 
-def _of_detector(tier: str, run: str, detector: str, a: Any, b: Any) -> Iterator[Change]:
-    ours, theirs = dict(values_of(a)), dict(values_of(b))
-    for quantity in sorted(ours.keys() & theirs.keys()):
-        change = Change(tier, run, detector, quantity, ours[quantity], theirs[quantity])
-        if change.difference != 0 or change.headline:
+def _of_detector(tier: str, run: str, detector: str, a: tuple[Any, Any], b: tuple[Any, Any]) -> Iterator[Change]:
+    """Compare two entries; each is what the calibration made, and what is used."""
+    ours, theirs = _known(a, b), _known(b, a)
+    found = {
+        name: Change(tier, run, detector, name, ours[name], theirs[name].in_unit(ours[name].unit))
+        for name in sorted(ours.keys() & theirs.keys())
+    }
+    for name, change in found.items():
+        twin = found.get(name.replace(".parameters.", "."), change)
+        is_twin = twin is not change and (twin.a, twin.b) == (change.a, change.b)
+        if not is_twin and (change.difference != 0 or change.headline):
             yield change
-    yield from _calibrations(tier, run, detector, a, b)
+    yield from _calibrations(tier, run, detector, a[1], b[1])
 
 
-def values_of(entry: Any, name: str = "") -> Iterator[tuple[str, Value]]:
-    """All numbers of an entry that have an error, by dotted name."""
-    if not isinstance(entry, Mapping):
-        return
-    for key, item in entry.items():
-        place = f"{name}.{key}" if name else str(key)
-        if key == "parameters" and isinstance(entry.get("uncertainties"), Mapping):
-            yield from _with_errors(place, item, entry["uncertainties"])
-        elif isinstance(item, Mapping):
-            yield from values_of(item, place)
-        else:
-            value, error = _number(item), _number(_error(entry, str(key)))
-            if value and error:
-                yield place, Value(value.value, abs(error.value), value.unit)
-
-
-def _with_errors(name: str, values: Any, errors: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
-    for key, item in values.items() if isinstance(values, Mapping) else ():
-        value, error = _number(item), _number(errors.get(key))
-        if value and error:
-            yield f"{name}.{key}", Value(value.value, abs(error.value), value.unit)
-
-
-def _error(entry: Mapping[str, Any], name: str) -> Any:
-    """The entry that holds the error of another."""
-    candidates = [f"{name}_err", f"{name}_uncertainty", name.replace("_in_", "_err_in_")]
-    return next((entry[each] for each in candidates if each != name and each in entry), None)
-
-
-def _number(item: Any) -> Value | None:
-    """A finite number, with the unit where the text has one: ``250382.1*ns``."""
-    if isinstance(item, bool):
-        return None
-    if isinstance(item, int | float):
-        return Value(float(item)) if math.isfinite(item) else None
-    match = _QUANTITY.fullmatch(item) if isinstance(item, str) else None
-    if match is None:
-        return None
-    try:
-        return Value(float(match["value"]), unit=match["unit"] or "")
-    except ValueError:
-        return None
+def _known(pair: tuple[Any, Any], other: tuple[Any, Any]) -> dict[str, Value]:
+    """The quantities of a detector in one cycle, with what the other has set by hand."""
+    found = quantities(*pair)
+    named = set_by_hand(*other) - found.keys()
+    return found | {name: value for name, value in numbers_of(pair[1]) if name in named}
 
 
 def _calibrations(tier: str, run: str, detector: str, a: Any, b: Any) -> Iterator[Change]:
-    """By energy estimator: where an event that A calibrates to 2039 keV is in B."""
-    ours, theirs = _linear(a), _linear(b)
+    """By energy: where an event that A calibrates to 2039 keV is in B."""
+    ours, theirs = _curves(a), _curves(b)
     for name in sorted(ours.keys() & theirs.keys()):
-        (offset, slope), (other_offset, other_slope) = ours[name], theirs[name]
-        adc = (QBB - offset.value) / slope.value
-        here = Value(offset.value + adc * slope.value, _at(adc, offset, slope), "keV")
-        there = Value(other_offset.value + adc * other_slope.value, _at(adc, other_offset, other_slope), "keV")
-        yield Change(tier, run, detector, f"{name}: {AT_QBB}", here, there)
+        adc = _inverse(ours[name])
+        if adc is not None:
+            values = [_at(adc, curve) for curve in (ours[name], theirs[name])]
+            yield Change(tier, run, detector, f"{name}: {AT_QBB}", *values)
 
 
-def _at(adc: float, offset: Value, slope: Value) -> float:
-    """Error of ``a + b x``; the two are anti-correlated, so without their covariance it comes out too large."""
-    return math.hypot(offset.error or 0.0, adc * (slope.error or 0.0))
+def _at(adc: float, curve: tuple[Value, ...]) -> Value:
+    """A polynomial at a place.
+
+    Its coefficients are anti-correlated, so without their covariance the error comes out too large.
+    """
+    energy = sum(each.value * adc**power for power, each in enumerate(curve))
+    errors = [each.error * adc**power for power, each in enumerate(curve) if each.error is not None]
+    return Value(energy, math.hypot(*errors) if errors else None, "keV")
 
 
-def _linear(entry: Any) -> dict[str, tuple[Value, Value]]:
-    """The linear calibration curves of a detector by energy estimator."""
-    results = entry.get("results", {}) if isinstance(entry, Mapping) else {}
-    curves = results.get("ecal", {}) if isinstance(results, Mapping) else {}
+def _inverse(curve: tuple[Value, ...]) -> float | None:
+    """Where a polynomial is 2039 keV: the solution next to that of the straight line."""
+    offset, slope, *bend = (each.value for each in curve)
+    if not slope:
+        return None
+    adc = (QBB - offset) / slope
+    if not bend or not bend[0]:
+        return adc
+    root = slope**2 + 4 * bend[0] * (QBB - offset)
+    return 2 * (QBB - offset) / (slope + math.copysign(math.sqrt(root), slope)) if root >= 0 else None
+
+
+def _curves(entry: Any) -> dict[str, tuple[Value, ...]]:
+    """The calibration curves that hit applies, by the name of the energy.
+
+    They have the errors of the calibration's results, unless their parameters are others, which were set by hand.
+    """
+    pars = _below(entry, "pars")
+    operations = pars.get("operations", pars)
     found = {}
-    for name, result in curves.items() if isinstance(curves, Mapping) else ():
-        calibration = result.get("calibration") if isinstance(result, Mapping) else None
-        values = {key.rpartition(".")[2]: value for key, value in values_of(calibration)}
-        if set(values) == {"a", "b"} and values["b"].value:
-            found[str(name)] = (values["a"], values["b"])
+    for name, operation in operations.items() if isinstance(operations, Mapping) else ():
+        curve = _curve(str(name), operation)
+        if curve:
+            result = _below(entry, "results", "ecal", name, "calibration")
+            made = tuple(number(_below(result, "parameters").get(letter)) for letter in _LETTERS[: len(curve)])
+            errors = tuple(number(_below(result, "uncertainties").get(letter)) for letter in _LETTERS[: len(curve)])
+            known = made == curve and all(errors)
+            found[str(name)] = tuple(
+                Value(value.value, abs(error.value) if known and error else None)
+                for value, error in zip(curve, errors, strict=True)
+            )
     return found
+
+
+def _curve(name: str, operation: Any) -> tuple[Value, ...] | None:
+    """The coefficients of a calibration, None for other operations."""
+    parameters = _below(operation, "parameters")
+    values = tuple(number(parameters.get(letter)) for letter in _LETTERS if letter in parameters)
+    expression = operation.get("expression", "") if isinstance(operation, Mapping) else ""
+    fits = name.endswith("_cal") and parameters.keys() in ({"a", "b"}, {"a", "b", "c"})
+    if not fits or not (expression == "" or _CURVE.fullmatch(str(expression))):
+        return None
+    known = tuple(value for value in values if value)
+    return known if len(known) == len(parameters) else None
+
+
+def _below(entry: Any, *names: Any) -> Mapping[Any, Any]:
+    """The mapping under some names; an empty one where there is none."""
+    for name in names:
+        entry = entry.get(name) if isinstance(entry, Mapping) else None
+    return entry if isinstance(entry, Mapping) else {}

@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
     a, b = (contents_of(cycle, options.setup) for cycle in cycles)
     sections = differences(a, b)
     physics, states = changes(a, b)
+    physics.sort(key=lambda change: (not _significant(change, options), not change.headline))
     if figures:
         _draw(a, physics, figures, options)
     if options.json:
@@ -59,13 +60,21 @@ def _document(
     options: argparse.Namespace, sections: dict[str, list[Difference]], physics: Sequence[Change], states: list[Status]
 ) -> dict[str, Any]:
     kept = [change for change in physics if options.all or change.headline or _significant(change, options)]
-    rows = [asdict(change) | {"change": change.difference, "significance": change.significance} for change in kept]
+    rows = [
+        asdict(change)
+        | {
+            "change": change.difference,
+            "significance": change.significance,
+            "significant": _significant(change, options),
+        }
+        for change in kept
+    ]
     found = {name: [asdict(difference) for difference in section] for name, section in sections.items()}
     return {"a": options.a, "b": options.b, **found, "status": [asdict(state) for state in states], "physics": rows}
 
 
 def _significant(change: Change, options: argparse.Namespace) -> bool:
-    return (change.significance or 0.0) >= float(options.significance)
+    return change.is_significant(float(options.significance))
 
 
 def _print_physics(physics: list[Change], states: list[Status], options: argparse.Namespace) -> None:
@@ -110,7 +119,7 @@ def _text(value: Any) -> str:
 
 def _sigma(change: Change, options: argparse.Namespace) -> Any:
     if change.significance is None:
-        return "-"
+        return coloured("-", "red" if _significant(change, options) else "")
     return coloured(f"{change.significance:.1f}", "red" if _significant(change, options) else "")
 
 
