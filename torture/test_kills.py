@@ -129,6 +129,14 @@ def _kill(chosen: list[int], child: subprocess.Popen[bytes]) -> bool:
     return bool(chosen)
 
 
+def remaining(production: Production, seconds: float = 10.0) -> list[Process]:
+    """What of a production that has ended still runs after a while."""
+    deadline = time.monotonic() + seconds
+    while (found := production.processes()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
 @dataclass(frozen=True)
 class Made:
     """What a step made.
@@ -198,6 +206,7 @@ def test_kills_at_random_times(undisturbed: Path, production: Production, figure
         code, said = production.run()
         unlike += [cycles_differ(undisturbed, production.cycle)] if code == 0 else [f"exit {code}: {said[-3000:]}"]
         unlike += [f"left behind: {path}" for path in production.cycle.rglob(".*-part*")]
+        unlike += [f"still runs: {process.words}" for process in remaining(production)]
         wrong += [f"kill {number} ({kind} in {step}): {found}" for found in unlike if found]
         print(f"{number}: {kind} in {step}: {'killed' if hit else 'too late'} {wrong[-1:]}", flush=True)
         if hit:

@@ -262,3 +262,35 @@ def test_what_the_machine_does_not_allow_is_no_reason_of_ours(error: Exception, 
     assert sentence is not None
     assert words in sentence.message
     assert of_the_machine(ValueError("ours")) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
+def test_workers_end_with_a_job_that_is_killed(tmp_path: Path) -> None:
+    from dataflow.jobs.spread import spread
+
+    def work(item: str) -> None:
+        (tmp_path / item).write_text(str(os.getpid()))
+        time.sleep(60)
+
+    job = os.fork()
+    if job == 0:
+        list(spread(work, ["a", "b", "c"], threads=2))
+        os._exit(0)
+    while len([path for path in tmp_path.iterdir() if path.stat().st_size]) < 2:
+        time.sleep(0.01)
+    workers = [int(path.read_text()) for path in tmp_path.iterdir()]
+    assert all(_runs(pid) for pid in workers)
+    os.kill(job, signal.SIGKILL)
+    os.waitpid(job, 0)
+    deadline = time.monotonic() + 20
+    while any(_runs(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there, and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from dataflow.plan.errors import SentenceError
 from .deadline import deadline
 from .errors import WorkFailed, is_full_disk
 from .lostwrites import no_lost_writes
+from .orphans import end_with
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +85,8 @@ def spread(
     global _FUNCTION, _TIMEOUT
     _FUNCTION, _TIMEOUT = function, timeout
     context = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(max(min(threads, len(items)), 1), mp_context=context)
+    workers = max(min(threads, len(items)), 1)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),))
     try:
         futures = [pool.submit(_in_worker, item) for item in items]
         for item, future in zip(items, futures, strict=True):
