@@ -17,6 +17,7 @@ def status(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     found = {}
     for width in (40, 60, 80, 200):
         monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("TERM", "dumb")
         print_table(("run", *STEPS), [(run, *("12" for _ in STEPS[1:]), coloured(BAD, "red")) for run in RUNS])
         found[width] = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
     return found

@@ -7,13 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from shutil import get_terminal_size
 from typing import Any, Literal
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _BETWEEN = 3
 """Characters between columns."""
-_NARROWEST = 20
-"""Characters that a terminal is taken to have at least."""
+_NARROWEST, _WIDE = 20, 200
+"""Characters that a terminal is taken to have at least, and where there is none."""
 _LONGEST_WORD = 36
 """A key and a comma; longer words, such as paths, are folded where there is no room."""
 
@@ -46,7 +47,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
     from rich.text import Text
 
     terminal = console()
-    terminal.width = max(terminal.width, _NARROWEST)
     lines = [[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row] for row in rows]
     whole = [name in right.split() for name in columns]
     for widths in _parts(columns, lines, whole, terminal.width):
@@ -107,7 +107,8 @@ def console() -> Any:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
-    return Terminal(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 200, highlight=False)
+    width, height = get_terminal_size(fallback=(_WIDE, 25))
+    return Terminal(width=max(width, _NARROWEST), height=height, highlight=False)
 
 
 def coloured(text: str, style: str) -> Any:
