@@ -33,10 +33,9 @@ STEPS = (
     "tier_raw", "tier_tcm", "validity_dsp", "validity_hit", "par_dsp_pz", "par_dsp", "tier_dsp", "par_hit_ecal",
     "par_hit", "tier_hit", "tier_evt", "tier_skm",
 )  # fmt: skip
-"""All steps, each behind those that it needs."""
 WITH_WORKERS = ("par_dsp_pz", "tier_dsp", "par_hit_ecal", "tier_hit")
 VICTIMS = ("job", "worker", "snakemake", "snakemake and its jobs", "run", "all")
-FROM_NOTHING = 10
+FROM_NOTHING = 20
 """Every so many kills one strikes at any time of a production that begins with the DAQ files alone."""
 MOST_WRONG = 20
 CACHES = {"matplotlib", "snakemake"}
@@ -198,7 +197,7 @@ def test_kills_at_random_times(undisturbed: Path, production: Production, figure
             production.clear()
             hit = kill_at_any_time(production, kind, draw.uniform(0.5, whole))
         else:
-            production.without([place for each in STEPS[STEPS.index(step) :] for place in made[each].places])
+            production.without(made[step].places)
             hit = kill_in_step(production, step, kind, draw.uniform(0, made[step].seconds))
         unlike = partial(undisturbed, production.cycle)
         if draw.random() < 0.5:  # jobs that outlived their master are met by the next run, or not
