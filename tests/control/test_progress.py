@@ -28,9 +28,8 @@ LATER = "interrupted; the next run goes on from here"
 
 
 def failure(step: str, number: int, why: str = "") -> str:
-    return (
-        f"{why}Error in rule {step}:\n    jobid: {number}\n    output: generated/{step}.lh5\n    log: log/{step}.log\n"
-    )
+    places = f"    output: generated/{step}.lh5 (update)\n    log: log/{step}.log\n"
+    return f"{why}Error in rule {step}:\n    jobid: {number}\n{places}"
 
 
 def killed(step: str, number: int, by: str = "died with <Signals.SIGINT: 2>.") -> str:

@@ -15,6 +15,8 @@ _FINISHED = re.compile(r"Finished jobid: (\d+) \(Rule: (.+)\)$")
 _FAILED = re.compile(r"Error in rule (\S+):$")
 _LINE = re.compile(r"    (\w+): (.*)$")
 _LOG = " (check log file(s) for error details)"
+_UPDATED = " (update)"
+"""What follows the name of an output that is there until the job replaces it."""
 STEPS = re.compile(r"(tier|par|validity)_\w+$")
 KEPT = 60
 LOCKED = "LockException"
@@ -110,7 +112,7 @@ class Progress:
             if name == "jobid":
                 self.steps.setdefault(failure.step, Count()).running.discard(value)
             elif name == "output":
-                failure.output = value.split(", ")[0]
+                failure.output = value.split(", ")[0].removesuffix(_UPDATED)
             elif name == "log":
                 failure.log = value.removesuffix(_LOG).split(", ")[0]
 
