@@ -11,6 +11,7 @@ from pathlib import Path
 from dataflow.plan.config import Setup, read_config
 from dataflow.plan.errors import UserError as PlanError
 from dataflow.plan.execenv import wrap
+from dataflow.plan.wishes import not_installed
 from prodenv.cycles import CycleFolder, command
 from prodenv.derived import changed_links, parent_of, record_of
 from prodenv.errors import UserError
@@ -70,7 +71,8 @@ def _software(setup: Setup) -> Iterator[Finding]:
         yield Finding("software", BAD, str(slip), mend)
         return
     what = "the software is what the configuration asks for"
-    other = "the configuration, the lock or a checkout has changed since the software was installed"
+    wish = not_installed(setup)
+    other = wish.message if wish else "the configuration, the lock or a checkout has changed since it was installed"
     yield Finding("software", OK, what) if current else Finding("software", WARNING, other, mend)
 
 

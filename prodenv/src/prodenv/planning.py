@@ -37,6 +37,19 @@ def open_workflow(cycle: CycleFolder, experiment: str | None = None) -> Workflow
     return Workflow(cycle.config, experiment)
 
 
+def not_installed(flow: Workflow) -> UserError | None:
+    """What is to be said if the software is not what the configuration asks for; an older dataflow does not tell."""
+    ask = getattr(flow, "not_installed", None)
+    said = ask() if ask else None
+    return UserError(said.message, hint=said.hint) if said else None
+
+
+def warnings_of(flow: Workflow) -> list[str]:
+    """What someone who looks at a cycle has to be told beforehand."""
+    said = not_installed(flow)
+    return [str(said)] if said else []
+
+
 def job_of(flow: Workflow, text: str) -> tuple[str, Key]:
     """The job that makes a file, given as a path from here or from the cycle's folder.
 

@@ -56,6 +56,20 @@ class Software:
         names |= {inner for name in names for inner in UNDERNEATH.get(name, ())}
         return {name: self._version(name) for name in sorted(names) if name in self._checkouts or name in self._locked}
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a lock that lists packages."""
+        return bool(self._lock.get("packages"))
+
+    def is_checkout(self, name: str) -> bool:
+        """Whether a package is a checkout."""
+        return _normal(name) in self._checkouts
+
+    def entry(self, name: str) -> tuple[str, str] | None:
+        """Version and address of a package in the lock, either may be empty; None if it is not installed."""
+        entries = (e for e in self._lock.get("packages", ()) if _normal(str(e.get("name"))) == _normal(name))
+        return next(((str(e.get("version") or ""), str(e.get("address") or "")) for e in entries), None)
+
     def _version(self, name: str) -> str:
         return self._state(name) if name in self._checkouts else self._locked[name]
 

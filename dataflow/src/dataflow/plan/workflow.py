@@ -17,10 +17,12 @@ from .model import Job, Key
 from .paths import template_pattern
 from .steps import Step, calibrated_tiers
 from .targets import Target, form, is_target, resolve
+from .wishes import not_installed
 
 USAGE = 2
 ALWAYS_NEW = "/proc/self/status"
 """A file that the system makes when it is looked at."""
+DRY_RUN = frozenset({"-n", "--dry-run", "--dryrun"})
 Wildcards = Any
 """Snakemake's wildcards: the fields of a key as attributes."""
 
@@ -53,7 +55,7 @@ class Workflow:
         """The targets among the words of a command line.
 
         Everything that they, and the paths among the words, need is planned here, so that what is wrong comes out as
-        one sentence before Snakemake begins.
+        one sentence before Snakemake begins. Software that is not installed yet is no error of a dry run.
 
         Raises
         ------
@@ -61,12 +63,24 @@ class Workflow:
             The first thing that is wrong.
         """
         found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
-        self._checked(found, words)
+        if self._checked(found, words):
+            self._refuse_other_software(words)
         planned = self.cycle.planned
         self.cycle.lineages.identities.learn(self.cycle.lineages.unread(planned))
         for step, key in planned:
             self.cycle.lineage(step, key)  # Snakemake asks for it where an error is a traceback
         return found
+
+    def not_installed(self) -> UserError | None:
+        """What is to be said if the installed software is not what the configuration asks for."""
+        return not_installed(self.cycle.setup)
+
+    def _refuse_other_software(self, words: Sequence[str]) -> None:
+        said = self.not_installed()
+        if said and DRY_RUN.isdisjoint(words):
+            raise said
+        if said:
+            print(said.render().replace("error:", "warning:", 1), file=sys.stderr)
 
     def wanted(self, words: Sequence[str]) -> list[tuple[str, Key]]:
         """The jobs that targets and output files (relative to the cycle) ask for, validity lists included.

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from prodenv.cycles import find_cycle
-from prodenv.planning import cores, duration, open_workflow, targets_of
+from prodenv.planning import cores, duration, open_workflow, targets_of, warnings_of
 from prodenv.render import coloured, print_json, print_table
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def planned(flow: Workflow, words: list[str], jobs: int) -> dict[str, Any]:
     seconds, unknown = remaining(items, costs, jobs)
     return {
         "targets": words,
+        "warnings": warnings_of(flow),
         "jobs": len(items),
         "cores": jobs,
         "seconds": seconds,
@@ -73,6 +74,8 @@ def _step(step: str, items: list[Item], costs: dict[str, Cost]) -> dict[str, Any
 
 def show(found: dict[str, Any]) -> None:
     """Print a plan as a table."""
+    for warning in found["warnings"]:
+        print(f"warning: {warning}")
     if not found["jobs"]:
         print("nothing to be done: everything is there and as the configuration asks for")
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prodenv.cycles import CycleFolder, command, find_cycle
 from prodenv.errors import UserError
 from prodenv.holder import refuse_living, wait_for_orphan
-from prodenv.planning import cores, open_workflow, targets_of
+from prodenv.planning import cores, not_installed, open_workflow, targets_of
 from prodenv.relinking import is_astray, relink
 from prodenv.render import print_json, size_text
 from prodenv.steps import step
@@ -51,6 +51,9 @@ def make(cycle: CycleFolder, flow: Workflow, options: argparse.Namespace) -> int
     targets = targets_of(cycle, options.targets)
     extra = [*_profile(cycle, options.profile), *options.snakemake]
     flow.wanted(targets)
+    said = not_installed(flow)
+    if said:
+        raise said
     identify(flow, cores(options.jobs))
     return produce(cycle.config, targets, cores(options.jobs), extra=extra)
 

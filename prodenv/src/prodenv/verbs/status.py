@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodenv.cycles import CycleFolder, find_cycle
-from prodenv.planning import cores, open_workflow
+from prodenv.planning import cores, open_workflow, warnings_of
 from prodenv.render import coloured, print_json, print_table
 from prodenv.verbs.plan import time_text
 
@@ -35,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
 
 def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str, Any]:
     """The state of everything that the data of a cycle allow."""
-    plan = open_workflow(cycle, experiment).cycle
+    flow = open_workflow(cycle, experiment)
+    plan = flow.cycle
     from dataflow.plan.survey import Survey, remaining  # after the cycle's own dataflow was found
 
     plan.lineages.read_unknown = False
@@ -45,6 +46,7 @@ def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str,
     return {
         "name": cycle.name,
         "running": _holder(cycle),
+        "warnings": warnings_of(flow),
         "daq_files": len(plan.inventory.daq),
         "jobs": dict(Counter(item.state for item in items)),
         "cores": jobs,
@@ -107,6 +109,8 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
         print(f"{len(whole)} runs of which everything is there are not shown (--all shows them)")
     for failure in found["failures"][:FAILURES]:
         print(f"{failure['step']} of {failure['key']} failed: {_sentence(failure['error'])}\n  log: {failure['log']}")
+    for warning in found["warnings"]:
+        print(f"warning: {warning}")
     print(_summary(found))
 
 
