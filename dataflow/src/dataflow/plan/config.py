@@ -18,14 +18,21 @@ from typing import Any
 
 import yaml
 
-from .config_schema import EXECENV, OPTIONS, PATH_ALIASES, PATHS, TABLE_FORMAT, Option
+from .config_schema import EXECENV, OPTIONS, PATH_ALIASES, PATHS, TABLE_FORMAT, Option, settings_of
 from .errors import UserError
 from .steps import BY_NAME as STEPS_BY_NAME
 from .textfile import refuse_depth, text_of
 from .words import nearest
 
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
-_TYPE_NAMES = {str: "a text", int: "a whole number", bool: "true or false", dict: "a mapping", list: "a list"}
+_TYPE_NAMES = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a mapping",
+    list: "a list",
+}
 
 
 @dataclass(frozen=True)
@@ -184,10 +191,23 @@ def _check_value(source: _Source, name: str, value: object, option: Option) -> N
     key = name.split(".")[-1]
     wrong = isinstance(value, bool) and bool not in option.types
     if wrong or not isinstance(value, option.types):
-        kinds = " or ".join(_TYPE_NAMES[kind] for kind in option.types)
+        kinds = _kinds(option)
         raise source.error(f"{name} must be {kinds}, not {value!r}", key=key)
     if option.choices and value not in option.choices:
         raise source.error(f"{name} is {value!r}", key=key, hint=f"it may be: {', '.join(option.choices)}")
+
+    if option.least is not None and not _is_enough(value, option.least):
+        raise source.error(f"{name} must be {_kinds(option)} above {max(option.least - 1, 0)}, not {value!r}", key=key)
+
+
+def _kinds(option: Option) -> str:
+    """What a value may be, in words."""
+    kinds = [kind for kind in option.types if kind is not int or float not in option.types]
+    return " or ".join(_TYPE_NAMES[kind] for kind in kinds)
+
+
+def _is_enough(value: object, least: int) -> bool:
+    return isinstance(value, (int, float)) and (value >= least if least else value > 0)
 
 
 def _texts(source: _Source, where: str, values: Mapping[str, Any], choices: Iterable[str] | None) -> dict[str, str]:
@@ -315,12 +335,13 @@ def _as_text(value: object) -> str:
 
 
 def _settings(source: _Source, content: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Tuning by step; a step that there is not is refused."""
+    """Tuning by step; steps and entries that there are not, and values of the wrong kind, are refused."""
     for name, value in content.items():
         if name not in STEPS_BY_NAME:
             raise source.error(f"settings: there is no step {name!r}", key=str(name), hint=nearest(name, STEPS_BY_NAME))
         if not isinstance(value, dict):
             raise source.error(f"settings.{name} must be a mapping, not {value!r}", key=str(name))
+        _check(source, f"settings.{name}", value, settings_of(name))
     return dict(_expand(source, "settings", content, environ))
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .steps import STEPS
+
 PATHS: Mapping[str, tuple[str, str]] = {
     "dataflow": ("$_/dataflow", "the workflow of the cycle, yours to edit"),
     "inputs": ("$_/inputs", "the metadata (legend-metadata layout)"),
@@ -91,6 +93,8 @@ class Option:
         The words allowed, where they are few.
     effective
         ``False`` for keys that are accepted because the collaboration's files have them, and do nothing here.
+    least
+        The least value of a number; 0 itself is too small.
     """
 
     types: tuple[type, ...]
@@ -98,6 +102,30 @@ class Option:
     help: str
     choices: tuple[str, ...] = ()
     effective: bool = True
+    least: int | None = None
+
+
+LIMIT = Option((int, float), None, "seconds after which a channel, or the job in one piece, has failed", least=0)
+SETTINGS: Mapping[str, Mapping[str, Option]] = {
+    "tier_raw": {
+        "buffer_size": Option((int,), None, "rows that are decoded in one go", least=1),
+        "n_max": Option((int, float), None, "rows after which decoding ends", least=1),
+        "hdf5_settings": Option((dict,), None, "compression and filters of the datasets"),
+        "compass_config_file": Option((str,), None, "settings file of a CoMPASS data acquisition"),
+        "db_dict": Option((dict,), None, "names of keys in out_spec"),
+    },
+    "tier_dsp": {
+        "buffer_len": Option((int,), None, "rows in memory", least=1),
+        "block_width": Option((int,), None, "rows that are processed in one go", least=1),
+    },
+    "tier_evt": {"buffer_len": Option((int,), None, "events in memory", least=1)},
+}
+"""What `settings` may tune of a step, beside its ``timeout``."""
+
+
+def settings_of(step: str) -> Mapping[str, Option]:
+    """What may stand in the settings of a step."""
+    return {**SETTINGS.get(step, {}), "timeout": LIMIT}
 
 
 OPTIONS: Mapping[str, Option] = {
@@ -149,10 +177,14 @@ def spelled_out(name: str) -> str:
 
 
 def _property(option: Option) -> dict[str, Any]:
-    names = {str: "string", int: "integer", bool: "boolean", dict: "object", list: "array"}
+    names = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"}
     types = [names[kind] for kind in option.types]
     note = "" if option.effective else " (accepted, no effect)"
-    schema: dict[str, Any] = {"description": option.help + note, "default": option.default}
+    schema: dict[str, Any] = {"description": option.help + note}
+    if option.default is not None:
+        schema["default"] = option.default
+    if option.least is not None:
+        schema |= {"minimum": option.least} if option.least else {"exclusiveMinimum": 0}
     schema["type"] = types[0] if len(types) == 1 else types
     return schema | ({"enum": list(option.choices)} if option.choices else {})
 
@@ -171,6 +203,8 @@ def json_schema() -> dict[str, Any]:
     aliases = {name: {"type": "string", "description": f"the same as {real}"} for name, real in PATH_ALIASES.items()}
     properties["paths"] = _closed(paths | aliases) | {"description": OPTIONS["paths"].help}
     properties["table_format"] = _closed({t: {"type": "string", "default": d} for t, d in TABLE_FORMAT.items()})
+    tuned = {step.name: _closed({key: _property(o) for key, o in settings_of(step.name).items()}) for step in STEPS}
+    properties["settings"] = _closed(tuned) | {"description": OPTIONS["settings"].help}
     named = {"type": "object", "additionalProperties": entry}
     properties["execenv"] = {"description": OPTIONS["execenv"].help, "anyOf": [entry, named]}
     setup = _closed(properties)
