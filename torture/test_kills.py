@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ import pytest
 import yaml
 from torture.compare import cycles_differ, differences, results
 from torture.conftest import SEED, Experiment, simulated, size
-from torture.productions import REPOSITORY, Process, Production, dataprod, software
+from torture.productions import REPOSITORY, TARGETS, Process, Production, dataprod, software
 
 if TYPE_CHECKING:
     from torture.conftest import Note
@@ -94,9 +94,9 @@ def victims(kind: str, running: list[Process], step: str = "") -> list[int]:
     return of_kind[kind]
 
 
-def kill_in_step(production: Production, step: str, kind: str, after: float) -> bool:
+def kill_in_step(production: Production, step: str, kind: str, after: float, targets: Sequence[str]) -> bool:
     """Run what is missing, kill some seconds after a job of the step began; whether anybody was there to be killed."""
-    child = production.start()
+    child = production.start(*targets)
     latest = time.monotonic() + LONGEST
     while not victims("job", production.processes(), step):
         if child.poll() is not None or time.monotonic() > latest:
@@ -192,17 +192,19 @@ def test_kills_at_random_times(undisturbed: Path, production: Production, figure
         step = STEPS[number % len(STEPS)]
         kind = VICTIMS[number // len(STEPS) % len(VICTIMS)]
         kind = "job" if kind == "worker" and step not in WITH_WORKERS else kind
+        targets = list(TARGETS)
         if number % FROM_NOTHING == FROM_NOTHING - 1:
             step, kind = "any", "job" if kind == "worker" else kind
             production.clear()
             hit = kill_at_any_time(production, kind, draw.uniform(0.5, whole))
         else:
+            targets += made[step].places
             production.without(made[step].places)
-            hit = kill_in_step(production, step, kind, draw.uniform(0, made[step].seconds))
+            hit = kill_in_step(production, step, kind, draw.uniform(0, made[step].seconds), targets)
         unlike = partial(undisturbed, production.cycle)
         if draw.random() < 0.5:  # jobs that outlived their master are met by the next run, or not
             time.sleep(draw.uniform(0, 3))
-        code, said = production.run()
+        code, said = production.run(*targets)
         unlike += [cycles_differ(undisturbed, production.cycle)] if code == 0 else [f"exit {code}: {said[-3000:]}"]
         unlike += [f"left behind: {path}" for path in production.cycle.rglob(".*-part*")]
         unlike += [f"still runs: {process.words}" for process in remaining(production)]
