@@ -166,17 +166,22 @@ def _keys(cycle: Cycle, step: Step) -> Iterable[Key]:
     return cycle.keys
 
 
+START = 1.5
+"""Seconds from the start of a job to its work: Python, libraries, the plan. The records have the work alone."""
+
+
 def remaining(items: Iterable[Item], costs: Mapping[str, Cost], cores: int) -> tuple[float | None, list[str]]:
     """How long the jobs still to make take, in seconds of wall time, and the steps of which nothing is known yet.
 
-    The time is None if nothing is known of any of them.
+    To the work of each comes :data:`START` on one core. The time is None if nothing is known of any of them.
     """
     ahead = [item.step for item in items if item.to_make]
     known = [costs[step] for step in ahead if step in costs]
     unknown = sorted({step for step in ahead if step not in costs})
     if ahead and not known:
         return None, unknown
-    return round(sum(cost.seconds * min(cost.threads, cores) for cost in known) / max(cores, 1), 1), unknown
+    work = sum(cost.seconds * min(cost.threads, cores) + START for cost in known)
+    return round(work / max(cores, 1), 1), unknown
 
 
 def _spread(items: list[Item]) -> list[Item]:
