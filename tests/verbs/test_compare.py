@@ -143,6 +143,13 @@ def test_an_override_is_part_of_the_calibration_from_its_run_on(box: Box) -> Non
     assert "other changes" not in text
 
 
+def test_an_override_that_no_job_could_merge_is_refused(box: Box) -> None:
+    _, second = pair(box)
+    override(second, "hit", "20230317T211819Z", {"V02160A": 5})
+    done = box.dataprod("compare", "cycles/a", "cycles/b")
+    assert done.returncode == 2 and "the override of V02160A must be a mapping, not a" in done.stderr
+
+
 def test_the_same_override_in_both_is_no_change(box: Box) -> None:
     for tree in pair(box):
         override(tree, "hit", "20230317T211819Z", {"V02160A": slope(0.15)})

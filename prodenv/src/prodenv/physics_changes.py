@@ -111,7 +111,7 @@ def changes(a: Contents, b: Contents) -> tuple[list[Change], list[Status]]:
     for moment in moments(a, b):
         if not (moment.a.there and moment.b.there):
             continue
-        ours, theirs = moment.a.read(), moment.b.read()
+        ours, theirs = moment.a.read(moment.tier), moment.b.read(moment.tier)
         place = moment.tier, moment.run
         for detector in sorted({*ours[1], *theirs[1]}):
             pairs = [(made.get(detector), used.get(detector)) for made, used in (ours, theirs)]

@@ -12,6 +12,7 @@ from dataflow.plan import parcatalog
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.merge import merged_all
 from dataflow.plan.model import Key
+from dataflow.plan.overrides import check
 from dataflow.plan.steps import calibrated_tiers
 from dataflow.plan.textfile import read as read_text_file
 from dataflow.plan.validity import Folder
@@ -38,16 +39,19 @@ class Held:
         """Whether the calibrations have been done."""
         return all(path.is_file() for path in self.made)
 
-    def read(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """What the calibrations say by detector, and what is used.
+    def read(self, tier: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """What the calibrations for a tier say by detector, and what is used.
 
         Raises
         ------
         dataflow.plan.errors.UserError
-            If a file cannot be read.
+            If a file cannot be read, or an override is of a form that no job could merge.
         """
         made = merged_all(_content(path) for path in self.made)
-        return made, merged_all([made, *(read_text_file(path).mapping() for path in self.by_hand)])
+        texts = [read_text_file(path) for path in self.by_hand]
+        for text in texts:
+            check(text, tier)
+        return made, merged_all([made, *(text.mapping() for text in texts)])
 
 
 @lru_cache(maxsize=8)

@@ -83,7 +83,9 @@ def _picture(group: Sequence[dict[str, Any]], quantity: str, path: Path, a: str,
     bottom.set_xticks(place, [f"{change['detector']} {change['run']}" for change in group], rotation=90, fontsize=6)
     top.set_title(quantity, fontsize=9)
     top.legend(fontsize=8)
-    bottom.set_ylabel("B - A")
+    unit = next((change["a"]["unit"] for change in group if change["a"].get("unit")), "")
+    top.set_ylabel(unit)
+    bottom.set_ylabel(f"B - A ({unit})" if unit else "B - A")
     figure.savefig(path, dpi=120)
 
 
