@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -40,6 +41,7 @@ FROM_NOTHING = 20
 MOST_WRONG = 20
 CACHES = {"matplotlib", "snakemake"}
 """What libraries keep in the user's cache: a list of fonts, and sources of workflows."""
+EMPTY = re.compile(r"snakemake\w{8}")
 LONGEST = 120.0
 """Seconds after which a job of the step should have begun."""
 
@@ -136,6 +138,13 @@ def remaining(production: Production, seconds: float = 10.0) -> list[Process]:
     return found
 
 
+def outside_of(production: Production) -> list[str]:
+    """What was left in the folders of user and system; a killed Snakemake leaves an empty folder for scripts."""
+    found = [path for path in production.outside.iterdir() if not (path.is_dir() and EMPTY.fullmatch(path.name))]
+    found += [path for place in production.outside.iterdir() if place not in found for path in place.rglob("*")]
+    return sorted(str(path.relative_to(production.outside)) for path in found)
+
+
 @dataclass(frozen=True)
 class Made:
     """What a step made.
@@ -214,7 +223,7 @@ def test_kills_at_random_times(undisturbed: Path, production: Production, figure
             killed[f"{step}: {kind}"] += 1
         else:
             missed += 1
-    outside = sorted(str(path.relative_to(production.outside)) for path in production.outside.iterdir())
+    outside = outside_of(production)
     figures(
         kills=killed.total(), missed=missed, wrong=len(wrong), outside=outside, by_step=dict(sorted(killed.items()))
     )

@@ -163,8 +163,9 @@ def test_of_two_runs_at_once_one_is_refused(production: Production) -> None:
 
 
 def _heed_interrupts() -> None:
-    """As a shell starts a command in the foreground; tests that run in the background inherit deafness."""
+    """As a shell starts a command in the foreground; tests in the background or under nohup inherit deafness."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def test_an_interrupted_run_ends_with_130_and_goes_on_later(production: Production, verb: Verb) -> None:
@@ -204,7 +205,9 @@ def test_snakemake_ends_with_its_run_and_the_next_one_waits_for_that(production:
 
 def test_a_broken_connection_stops_a_run(production: Production, verb: Verb) -> None:
     words = [sys.executable, "-c", START, str(production.root), TARGET]
-    first = subprocess.Popen(words, env=os.environ | {"SLOW": "3"}, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(
+        words, env=os.environ | {"SLOW": "3"}, stderr=subprocess.DEVNULL, preexec_fn=_heed_interrupts
+    )
     _until(lambda: (production.root / "jobs.txt").exists())
     first.send_signal(signal.SIGHUP)
     assert first.wait(60) == 130
