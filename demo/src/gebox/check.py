@@ -77,9 +77,6 @@ class Result:
         return "" if self.hit else "not in the parameter file"
 
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The safe loader in C where it is there: parameter files are long."""
-
 ESTIMATORS = ("trapEmax", "trapEftp", "cuspEmax", "zacEmax")
 """Energies in the order of preference: the true noise is that of a trapezoid."""
 
@@ -162,7 +159,7 @@ def _parameters(cycle: Path, tier: str, period: str, run: str) -> dict[str, Any]
     files = sorted(folder.glob(f"*-par_{tier}.yaml"))
     if not files:
         return None
-    content = yaml.load(files[0].read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader
+    content = yaml.safe_load(files[0].read_text(encoding="utf-8"))
     return content if isinstance(content, dict) else {}
 
 

@@ -21,7 +21,7 @@ import yaml
 from .config_schema import EXECENV, OPTIONS, PATH_ALIASES, PATHS, TABLE_FORMAT, Option, settings_of
 from .errors import UserError
 from .steps import BY_NAME as STEPS_BY_NAME
-from .textfile import refuse_depth, text_of
+from .textfile import SafeLoader, text_of, yaml_data
 from .words import nearest
 
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
@@ -118,7 +118,7 @@ class _DuplicateKey(ValueError):
     """A mapping says two things about one key."""
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class _Loader(SafeLoader):  # type: ignore[misc]
     """Safe YAML that refuses a key given twice, where YAML would silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -143,8 +143,7 @@ def _parse(source: _Source) -> object:
     try:
         if source.file.suffix == ".json":
             return json.loads(source.text, object_pairs_hook=_pairs)
-        refuse_depth(source.text)
-        return yaml.load(source.text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+        return yaml_data(source.text, _Loader)
     except _DuplicateKey as slip:
         key = str(slip)
         raise source.error(f"the key {key!r} stands there twice", key=key, hint="keep one of them") from None

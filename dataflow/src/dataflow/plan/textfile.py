@@ -100,8 +100,21 @@ def _parse(path: Path) -> object:
     text = text_of(path)
     if path.suffix == ".json":
         return json.loads(text) if text.strip() else None
+    return yaml_data(text)
+
+
+def yaml_data(text: str, kind: Any = SafeLoader) -> object:
+    """The one document of a YAML text, by the safe loader or a kind of it.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If the text is no YAML.
+    ValueError
+        If it is nested too deeply.
+    """
     refuse_depth(text)
-    loader = SafeLoader(text)
+    loader = kind(text)
     try:
         return loader.get_single_data()
     finally:
