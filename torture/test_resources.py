@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -173,6 +174,7 @@ def drop_rights() -> None:
 
 def test_vanishing_folder_in_every_step(production: Production, figures: Note) -> None:
     """Somebody removes the folder of the outputs while the job writes into it, at once or some milliseconds later."""
+    struck: Counter[str] = Counter()
 
     def disturb(step: str) -> str:
         return next((found for delay in DELAYS if (found := vanishing(step, delay))), "")
@@ -195,13 +197,17 @@ def test_vanishing_folder_in_every_step(production: Production, figures: Note) -
         if ending.code == 0:  # it came too late, or the job made the folder again
             production.without(step)
             production.run(step)
-        return production.complaint(step, ending) if ending.code else ""
+            return ""
+        struck[step] += 1
+        return production.complaint(step, ending)
 
     _all(production, disturb, figures)
+    assert set(struck) == set(STEPS), struck
 
 
 def test_memory_limit_in_every_step(production: Production, figures: Note) -> None:
     """Address space for the libraries and little more; what needs no more must simply work."""
+    struck: list[str] = []
 
     def disturb(step: str) -> str:
         def little() -> None:
@@ -212,9 +218,11 @@ def test_memory_limit_in_every_step(production: Production, figures: Note) -> No
         ending = production.run(step, little)
         if ending.code == 0:
             return production.changed(step)
+        struck.append(step)
         return production.complaint(step, ending, sentence=ending.code > 0)  # compiled code aborts without a word
 
     _all(production, disturb, figures)
+    assert {"tier_raw", "tier_dsp"} <= set(struck), struck
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])

@@ -81,13 +81,18 @@ def test_a_truncated_file_is_found(tree: Tree) -> None:
     assert problem.startswith("it cannot be read: ")
 
 
-def test_damaged_data_is_found_unless_only_the_structure_is_looked_at(tree: Tree) -> None:
-    path = place(tree, "tier", "raw", CAL)
+def spoil(path: Path) -> None:
+    """Overwrite data of a raw file that are compressed."""
     with h5py.File(path) as file:
         chunk = file["ch1104000/raw/baseline"].id.get_chunk_info(0)
     with path.open("r+b") as stream:
         stream.seek(chunk.byte_offset)
         stream.write(b"\xff" * chunk.size)
+
+
+def test_damaged_data_is_found_unless_only_the_structure_is_looked_at(tree: Tree) -> None:
+    path = place(tree, "tier", "raw", CAL)
+    spoil(path)
     (problem,) = problems(tree)["raw"]
     assert problem.startswith("ch1104000/raw/baseline cannot be read")
     assert problems(tree, How(quick=True)) == {}
@@ -114,11 +119,7 @@ def test_bytes_that_no_reader_misses_are_found_by_the_hash_in_the_record(tree: T
 
 def test_a_file_with_the_hash_of_its_record_is_not_decompressed(tree: Tree) -> None:
     path = place(tree, "tier", "raw", CAL)
-    with h5py.File(path) as file:
-        chunk = file["ch1104000/raw/baseline"].id.get_chunk_info(0)
-    with path.open("r+b") as stream:
-        stream.seek(chunk.byte_offset)
-        stream.write(b"\xff" * chunk.size)
+    spoil(path)
     recorded(path)
     assert problems(tree) == {}
     (problem,) = problems(tree, How(full=True))["raw"]

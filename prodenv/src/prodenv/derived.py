@@ -103,6 +103,13 @@ def files_used(cycle: CycleFolder) -> Callable[[str], str]:
     return user_of
 
 
+def link_to(source: Path, link: Path, folder: Path) -> None:
+    """Make a link to a file or folder of the parent, relative to the folder where it will be, with its time."""
+    link.symlink_to(os.path.relpath(source, folder))
+    found = source.stat()
+    os.utime(link, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+
+
 def changed_links(cycle: CycleFolder) -> list[str]:
     """The files of its parent that a derived cycle links and that are not what they were, or gone; sorted."""
     changed = []

@@ -19,7 +19,7 @@ from dataflow.plan.records import FOLDER, RECIPE, record_file
 from prodenv.cleaning import key_of
 from prodenv.cycle import GENERATED
 from prodenv.cycles import DERIVED, CycleFolder
-from prodenv.derived import manifest_of
+from prodenv.derived import link_to, manifest_of
 from prodenv.files import write_text
 from prodenv.outputs import Contents, Output
 from prodenv.software import lock_of
@@ -145,9 +145,7 @@ def _link(work: Derivation, folder: Path, name: str) -> None:
     """Link a file or folder of the parent, relative so that both can move together, with its time."""
     target, source = folder / name, work.parent.root / name
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.symlink_to(os.path.relpath(source, _final(work, folder, target.parent)))
-    found = source.stat()
-    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+    link_to(source, target, _final(work, folder, target.parent))
 
 
 def _has_record(work: Derivation, output: Output) -> bool:

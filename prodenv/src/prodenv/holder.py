@@ -134,7 +134,6 @@ def taken(cycle: Path) -> Iterator[None]:
     WorkFailed
         If somebody works on it.
     """
-    wait_for_orphan(cycle)
     file = cycle / BEGINNING
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as stream:
@@ -150,11 +149,8 @@ def taken(cycle: Path) -> Iterator[None]:
         yield
 
 
-def wait_for_orphan(cycle: Path, seconds: float = 60.0) -> None:
+def _wait_for(who: Holder, seconds: float = 60.0) -> None:
     """Wait until a Snakemake is gone whose ``dataprod run`` was killed: it has been interrupted and stops its jobs."""
-    who = recorded(cycle)
-    if who is None or not who.is_orphan:
-        return
     with step(f"waiting for process {who.pid}, left behind by a run that was killed, to stop"):
         deadline = time.monotonic() + seconds
         while who.lives and time.monotonic() < deadline:
@@ -162,7 +158,7 @@ def wait_for_orphan(cycle: Path, seconds: float = 60.0) -> None:
 
 
 def refuse_living(cycle: Path) -> None:
-    """Refuse to work on a cycle that somebody works on.
+    """Refuse to work on a cycle that somebody works on; what a killed run left behind is waited for.
 
     Raises
     ------
@@ -170,6 +166,9 @@ def refuse_living(cycle: Path) -> None:
         It names the process.
     """
     who = holder_of(cycle)
+    if who and who.is_orphan:
+        _wait_for(who)
+        who = holder_of(cycle)
     if who is None:
         return
     name = f"process {who.pid} on {who.host}" if who.pid else f"a Snakemake on {who.host}"

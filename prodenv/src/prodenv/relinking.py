@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from prodenv.cycles import DERIVED, CycleFolder
-from prodenv.derived import parent_of, record_of
+from prodenv.derived import link_to, parent_of, record_of
 from prodenv.errors import UserError
 from prodenv.files import write_text
 
@@ -63,10 +63,8 @@ def relink(cycle: CycleFolder, parent: CycleFolder | None = None) -> int:
 
 
 def _replace(link: Path, source: Path) -> None:
-    """Put a link to the source in the place of a link, with the source's time; there is always one of them."""
+    """Put a link to the source in the place of a link; there is always one of them."""
     new = link.with_name(f".{link.name}.{os.getpid()}-link")
     new.unlink(missing_ok=True)
-    new.symlink_to(os.path.relpath(source, link.parent))
-    found = source.stat()
-    os.utime(new, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+    link_to(source, new, link.parent)
     new.replace(link)

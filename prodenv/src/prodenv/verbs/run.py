@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prodenv.cycles import CycleFolder, command, find_cycle
 from prodenv.errors import UserError
-from prodenv.holder import refuse_living, wait_for_orphan
+from prodenv.holder import refuse_living
 from prodenv.planning import cores, not_installed, open_workflow, targets_of
 from prodenv.relinking import is_astray, relink
 from prodenv.render import print_json, size_text
@@ -46,7 +46,6 @@ def make(cycle: CycleFolder, flow: Workflow, options: argparse.Namespace) -> int
     """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
     from prodenv.production import produce
 
-    wait_for_orphan(cycle.root)
     refuse_living(cycle.root)
     targets = targets_of(cycle, options.targets)
     extra = [*_profile(cycle, options.profile), *options.snakemake]

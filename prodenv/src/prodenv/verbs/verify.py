@@ -24,7 +24,7 @@ from prodenv.cycles import FROZEN, CycleFolder, find_cycle
 from prodenv.derived import changed_links
 from prodenv.errors import WorkFailed
 from prodenv.manifest import entries_of
-from prodenv.outputs import contents_of
+from prodenv.outputs import Contents, contents_of
 from prodenv.render import print_json, print_table, size_text
 from prodenv.verbs.freeze import links_of, software_of
 
@@ -55,16 +55,16 @@ class Checked:
 def run(options: argparse.Namespace) -> int:
     """Check a cycle; returns 1 if something is wrong."""
     cycle = find_cycle(options.cycle)
-    setup = contents_of(cycle, options.setup).setup
+    contents = contents_of(cycle, options.setup)
     jobs = options.jobs or os.cpu_count() or 1
     problems: list[Problem] = []
     done: list[Checked] = []
     known: Mapping[str, str] = {}
     if cycle.frozen and not options.no_manifest:
-        checked, known = _manifest(cycle, setup, jobs, problems)
+        checked, known = _manifest(cycle, contents.setup, jobs, problems)
         done.append(checked)
-    done.append(_parameters(cycle, options.setup, problems))
-    done.append(_lh5(cycle, options, jobs, known, problems))
+    done.append(_parameters(cycle, contents, known, problems))
+    done.append(_lh5(contents.setup, options, jobs, known, problems))
     mend = "remove the link; the next run makes the file here"
     problems += [Problem(name, "has changed in the cycle that it is used from", mend) for name in changed_links(cycle)]
     problems.sort(key=lambda problem: (problem.file, problem.problem))
@@ -109,12 +109,10 @@ def _manifest(
     return Checked("manifest", len(common), size, time.monotonic() - begin), found
 
 
-def _parameters(cycle: CycleFolder, experiment: str | None, problems: list[Problem]) -> Checked:
-    """Read the parameter files."""
+def _parameters(cycle: CycleFolder, contents: Contents, known: Mapping[str, str], problems: list[Problem]) -> Checked:
+    """Read the parameter files; `known` are hashes that need not be found again."""
     begin = time.monotonic()
-    outputs = [
-        output for output in contents_of(cycle, experiment).outputs() if output.path.endswith((".yaml", ".json"))
-    ]
+    outputs = [output for output in contents.outputs() if output.path.endswith((".yaml", ".json"))]
     size, records = 0, Records()
     for output in outputs:
         path = cycle.root / output.path
@@ -123,7 +121,7 @@ def _parameters(cycle: CycleFolder, experiment: str | None, problems: list[Probl
             read_text_file(path)
             carried = _lineage(path)
             sha256 = (records.raw(path) or {}).get("sha256")
-            if sha256 and sha256 != hashed(path):
+            if sha256 and sha256 != (known.get(output.path) or hashed(path)):
                 problems.append(Problem(output.path, "it is not what its job wrote"))
             problems += [Problem(output.path, problem) for problem in record_problems(records, path, carried)]
         except OSError as slip:
@@ -140,12 +138,11 @@ def _lineage(path: Path) -> str:
 
 
 def _lh5(
-    cycle: CycleFolder, options: argparse.Namespace, jobs: int, known: Mapping[str, str], problems: list[Problem]
+    setup: Setup, options: argparse.Namespace, jobs: int, known: Mapping[str, str], problems: list[Problem]
 ) -> Checked:
     """Check the LH5 files with the software of the cycle; `known` are hashes that need not be found again."""
     begin = time.monotonic()
-    setup = contents_of(cycle, options.setup).setup
-    words = ["--config", str(cycle.config), "--jobs", str(jobs)]
+    words = ["--config", str(setup.file), "--jobs", str(jobs)]
     words += ["--setup", options.setup] if options.setup else []
     words += [
         word for word, given in (("--quick", options.quick), ("--full", options.full), ("--known", known)) if given
