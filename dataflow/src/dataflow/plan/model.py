@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .merge import merged_all
+from .parameters import parameters_that_hold
 
 if TYPE_CHECKING:
     from .config import Setup
@@ -159,5 +158,6 @@ class Job:
         UserError
             If a file is missing or not valid YAML.
         """
-        files = (*self.inputs.get(role, ()), *self.overrides_of.get(role, ()))
-        return deepcopy(merged_all(self._read(path).mapping() for path in files))
+        files, by_hand = self.inputs.get(role, ()), self.overrides_of.get(role, ())
+        contents = [[self._read(path).mapping() for path in paths] for paths in (files, by_hand)]
+        return parameters_that_hold(*contents)

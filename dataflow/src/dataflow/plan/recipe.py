@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .code import Code
+from .code import MACHINERY, PARAMETERS, Code
 from .identity import hashed
 from .model import Channel, Job
 from .packages import Software
 from .records import LENGTH
 from .stepconfig import NESTED
-from .steps import BY_NAME, Step
+from .steps import BY_NAME, Step, inputs_of
 
 UNIMPORTANT = frozenset({"logging", "buffer_len", "buffer_size", "block_width", "timeout"})
 """Options that change nothing about the result."""
@@ -129,7 +129,9 @@ class Recipes:
         """The code and the packages that implement a step."""
         if step.name not in self._made:
             versions = self._software.versions(self._code.imports(step.module))
-            self._made[step.name] = {"code": dict(self._code.digests(step.module)), "packages": versions}
+            takes = any(role.startswith("par_") for role in inputs_of(step))
+            code = self._code.digests(step.module, *(PARAMETERS if takes else ()))
+            self._made[step.name] = {"code": dict(code), "machinery": MACHINERY, "packages": versions}
         return dict(self._made[step.name])
 
     def _settings(self, step: Step, job: Job) -> dict[str, object]:
