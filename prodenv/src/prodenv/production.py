@@ -16,6 +16,7 @@ from prodenv import holder
 from prodenv.display import display
 from prodenv.errors import WorkFailed
 from prodenv.progress import INTERRUPTED, Progress
+from prodenv.snakemake import environment
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that interrupt Snakemake; the last one comes when a connection breaks, and is ignored under ``nohup``."""
@@ -63,7 +64,7 @@ def produce(config: Path, targets: list[str], jobs: int, *, extra: Sequence[str]
 def command(config: Path, targets: Sequence[str], jobs: int, extra: Sequence[str] = ()) -> list[str]:
     """The command line of Snakemake for some targets of a cycle."""
     snakefile = config.parent / "dataflow" / "Snakefile"
-    words = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(config)]
+    words = [sys.executable, "-I", "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(config)]
     return [*words, f"--cores={jobs}", *extra, "--", *targets]
 
 
@@ -97,7 +98,8 @@ def _child(words: Sequence[str], cycle: Path) -> Iterator[subprocess.Popen[str]]
     """Snakemake in a session of its own, so that it alone decides what a Ctrl-C means; it is told of signals."""
     bound = [sys.executable, "-I", str(Path(__file__).with_name("bound.py")), str(os.getpid())]
     child = subprocess.Popen(
-        [*bound, *words], cwd=cycle, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [*bound, *words], cwd=cycle, env=environment(os.environ),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", start_new_session=True,
     )  # fmt: skip
     holder.record(cycle, child.pid)

@@ -18,6 +18,7 @@ from dataflow.plan import open_cycle
 from dataflow.plan.errors import SentenceError, UserError
 from dataflow.plan.model import Job
 
+from . import compiled
 from .counts import counts_of
 from .deadline import deadline, timeout_of
 from .errors import of_the_machine
@@ -81,6 +82,7 @@ def run(job: Job, threads: int = 1) -> None:
     """
     start = time.monotonic()
     limit = timeout_of(job)
+    compiled.prepare()
     with deadline(limit if job.step in IN_ONE_PIECE else None, f"{job.step} of {job.key}"):
         builder_of(job.step)(job, threads)
     log.info("done in %.2f s", time.monotonic() - start)

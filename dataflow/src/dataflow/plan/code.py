@@ -45,6 +45,7 @@ LISTS: Mapping[str, tuple[str, ...]] = {
     ),
     "machinery": (
         "jobs.atomic",
+        "jobs.compiled",
         "jobs.counts",
         "jobs.deadline",
         "jobs.joblog",
