@@ -26,13 +26,13 @@ def test_a_key_knows_its_fields() -> None:
         "timestamp": "20230317T211819Z",
     }
     assert (key.timestamp, key.datatype, key["period"]) == ("20230317T211819Z", "cal", "p03")
-    assert key.run == "l200-p03-r001-cal"
+    assert (key.series, key.run) == ("l200-p03-r001-cal", "l200-p03-r001")
 
 
 def test_a_test_stand_key_has_measurements_with_underscores() -> None:
     key = TESTSTAND.key(STAND)
     assert (key["experiment"], key["detector"], key.datatype) == ("char_data", "B00000B", "th_HS2_top_psa")
-    assert key.run == "char_data-B00000B-th_HS2_top_psa-r001"
+    assert key.series == key.run == "char_data-B00000B-th_HS2_top_psa-r001"
 
 
 def test_equal_keys_are_equal_and_sort_by_time() -> None:
@@ -102,7 +102,7 @@ def test_a_setup_defines_a_scheme_of_its_own() -> None:
         }
     )
     key = scheme.key("lab-th228-r001-20220118T150113Z")
-    assert (key.datatype, key["site"], key.run) == ("th228", "lab", "lab-th228-r001")
+    assert (key.datatype, key["site"], key.series) == ("th228", "lab", "lab-th228-r001")
 
 
 @pytest.mark.parametrize(

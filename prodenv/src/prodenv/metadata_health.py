@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataflow.plan.config import Setup
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError as PlanError
-from dataflow.plan.model import Key
+from dataflow.plan.model import Unit
 from dataflow.plan.steps import calibrated_tiers
 from dataflow.plan.survey import all_jobs
 from dataflow.plan.words import nearest
@@ -23,13 +23,13 @@ def metadata(setup: Setup) -> Iterator[Finding]:
     cycle = Cycle(setup)
     problems: dict[str, str] = {}
     try:
-        runs = cycle.runs
+        runs = cycle.series
         jobs = list(all_jobs(cycle))
     except PlanError as slip:
         yield Finding(AREA, BAD, slip.message, slip.hint)
         return
-    for step, key in jobs:
-        _plan(cycle, step, key, problems)
+    for step, unit in jobs:
+        _plan(cycle, step, unit, problems)
     for message, hint in list(problems.items())[:MOST]:
         yield Finding(AREA, BAD, message, hint)
     if len(problems) > MOST:
@@ -46,7 +46,7 @@ def _overrides(cycle: Cycle) -> Iterator[Finding]:
     """Hand-made parameters of detectors that no channel map has."""
     known: set[str] = set()
     named: dict[str, str] = {}
-    for keys in cycle.runs.values():
+    for keys in cycle.series.values():
         known |= {channel.name for channel in cycle.metadata.channels(keys[0])}
         for tier in calibrated_tiers():
             named |= dict.fromkeys(cycle.metadata.override_content(tier, keys[0]), tier)
@@ -55,13 +55,13 @@ def _overrides(cycle: Cycle) -> Iterator[Finding]:
         yield Finding(AREA, WARNING, what, nearest(name, known))
 
 
-def _plan(cycle: Cycle, step: str, key: Key, problems: dict[str, str]) -> None:
+def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None:
     """Add what is wrong with a job; what is wrong with a whole run is told once."""
-    if not cycle.is_made(step, key):
+    if not cycle.is_made(step, unit):
         return
     try:
-        if key == cycle.runs[key.run][0]:
-            cycle.job(step, key)
-        cycle.lineages.check(step, key)
+        if unit.key == cycle.series[unit.key.series][0]:
+            cycle.job(step, unit)
+        cycle.lineages.check(step, unit)
     except PlanError as slip:
         problems.setdefault(slip.message, slip.hint)

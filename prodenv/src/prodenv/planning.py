@@ -11,7 +11,7 @@ from prodenv.cycles import CycleFolder
 from prodenv.errors import UserError
 
 if TYPE_CHECKING:
-    from dataflow.plan.model import Key
+    from dataflow.plan.model import Unit
     from dataflow.plan.workflow import Workflow
 
 
@@ -50,7 +50,7 @@ def warnings_of(flow: Workflow) -> list[str]:
     return [str(said)] if said else []
 
 
-def job_of(flow: Workflow, text: str) -> tuple[str, Key]:
+def job_of(flow: Workflow, text: str) -> tuple[str, Unit]:
     """The job that makes a file, given as a path from here or from the cycle's folder.
 
     Raises

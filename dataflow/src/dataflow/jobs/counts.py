@@ -7,8 +7,8 @@ from typing import Any
 
 from dataflow.plan.model import Job
 
-COUNTED = {"tier_evt": "evt", "tier_skm": "skm"}
-"""Steps whose outputs are counted, with the name of the table."""
+COUNTED = {"tiers.evt": "evt", "tiers.skm": "skm"}
+"""Modules whose outputs are counted, with the name of the table."""
 
 
 def counts_of(job: Job) -> dict[str, Any]:
@@ -26,17 +26,17 @@ def counts_of(job: Job) -> dict[str, Any]:
         ``to``, the first and last ``trigger/timestamp`` in seconds since 1970, and ``detectors``, for each detector the
         number of valid entries in ``geds/rawid``; each as far as the configuration of the events has these fields.
     """
-    if job.step not in COUNTED:
+    if job.module not in COUNTED:
         return {}
     import h5py
     import hdf5plugin  # noqa: F401 - registers the compressions
 
     with h5py.File(job.outputs["tier"]) as file:
-        table = file.get(job.table(COUNTED[job.step], grp="").strip("/"))
+        table = file.get(job.table(COUNTED[job.module], grp="").strip("/"))
         if not isinstance(table, h5py.Group):
             return {}
         found: dict[str, Any] = {"events": _length(table)}
-        if job.step == "tier_evt":
+        if job.module == "tiers.evt":
             found |= _times(table) | _detectors(table, {c.rawid: c.name for c in job.channels if c.rawid is not None})
         return found
 

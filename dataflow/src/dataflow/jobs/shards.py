@@ -77,7 +77,7 @@ def _annotate(
     job: Job, path: Path, notes: Mapping[str, str], channels: Mapping[str, Channel], failed: Mapping[str, str]
 ) -> None:
     for name, note in notes.items():
-        annotate(path, job.table(job.step.partition("_")[2], channels[name]), degraded=note)
+        annotate(path, job.table(job.module.partition(".")[2], channels[name]), degraded=note)
     if failed:
         annotate(path, failed_channels=_reasons(failed))
 

@@ -14,11 +14,13 @@ from functools import cached_property
 from typing import Any
 
 from .errors import UserError
-from .model import Key
+from .model import PARTITION, Key
 from .times import FORMAT, PATTERN, is_time
 from .words import listing, nearest
 
 TIMESTAMP = "timestamp"
+PARTITION_PATTERN = r"\w+(?:\.\w+)?"
+"""The name of a partition, after a dot the detector that has a grouping of its own."""
 _PLACE = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 _DATE_PARTS = {"%Y": r"\d{4}", "%y": r"\d\d", "%m": r"\d\d", "%d": r"\d\d", "%H": r"\d\d", "%M": r"\d\d", "%S": r"\d\d"}
 
@@ -59,7 +61,10 @@ class KeyScheme:
     detector
         The field with the one detector of a file, or an empty string if a channel map tells the channels.
     run_files
-        Tiers that are one file for each run instead of each key, with the categories that they are made of.
+        Tiers that are one file for each series (run and datatype) instead of each key, with the categories that they
+        are made of.
+    run
+        Fields that name a run, with all its datatypes; empty for all fields but the category and the time.
     """
 
     name: str
@@ -77,6 +82,7 @@ class KeyScheme:
     optional: str = ""
     detector: str = ""
     run_files: Mapping[str, tuple[str, ...]] | None = None
+    run: tuple[str, ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -84,9 +90,15 @@ class KeyScheme:
         return tuple(self.fields)
 
     @cached_property
-    def run_fields(self) -> tuple[str, ...]:
-        """The fields that name a run: all but the time."""
+    def series_fields(self) -> tuple[str, ...]:
+        """The fields that name a series, the files of one run and datatype: all but the time."""
         return self.names[:-1]
+
+    @cached_property
+    def run_places(self) -> tuple[int, ...]:
+        """The places in a key of the fields that name a run."""
+        of_run = self.run or [name for name in self.series_fields if name != self.category]
+        return tuple(place for place, name in enumerate(self.names) if name in of_run)
 
     @cached_property
     def _key(self) -> re.Pattern[str]:
@@ -107,9 +119,19 @@ class KeyScheme:
         return "-".join(f"{{{name}}}" for name in self.names)
 
     @cached_property
-    def run_template(self) -> str:
-        """The name of a run as a template of its fields."""
-        return "-".join(f"{{{name}}}" for name in self.run_fields)
+    def series_template(self) -> str:
+        """The name of a series as a template of its fields."""
+        return "-".join(f"{{{name}}}" for name in self.series_fields)
+
+    @cached_property
+    def partition_template(self) -> str:
+        """The name of a partition as a template: the fields that its files share, and ``{partition}``."""
+        return "-".join(f"{{{name}}}" for name in (*self.shared, PARTITION))
+
+    @cached_property
+    def patterns(self) -> Mapping[str, str]:
+        """The regular expressions of all fields of path templates, the name of a partition included."""
+        return {**self.fields, PARTITION: PARTITION_PATTERN}
 
     @cached_property
     def form(self) -> str:
@@ -241,11 +263,12 @@ TESTSTAND = KeyScheme(
     aliases={"tier1": "raw", "tier2": "dsp", "tier3": "hit"},
     optional="experiment",
     detector="detector",
+    run=("experiment", "detector", "measurement", "run"),
 )
 
 BUILTIN = {scheme.name: scheme for scheme in (L200, TESTSTAND)}
 CHOICES = ("time", "preferred")
-_LISTS = ("daq_names", "calibration", "shared", "runlist", "tiers")
+_LISTS = ("daq_names", "calibration", "shared", "runlist", "tiers", "run")
 _MAPPINGS = ("fields", "examples", "aliases", "run_files")
 
 
@@ -299,7 +322,7 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
 def _check(scheme: KeyScheme, where: str) -> None:
     """Refuse a scheme whose parts do not fit together."""
     _check_fields(scheme, where)
-    used = {"category": [scheme.category], "shared": scheme.shared, "runlist": scheme.runlist}
+    used = {"category": [scheme.category], "shared": scheme.shared, "runlist": scheme.runlist, "run": scheme.run}
     used["directory"] = [place[1] for place in _PLACE.finditer(scheme.directory)]
     used["optional, detector"] = [name for name in (scheme.optional, scheme.detector) if name]
     for template in scheme.daq_names:

@@ -117,7 +117,7 @@ def chain_of(job: Job, channel: Channel) -> dict[str, Any]:
 def settings_of(job: Job) -> dict[str, int]:
     """Sizes of buffer and block: the defaults, the metadata's, the site's."""
     found = dict(SETTINGS)
-    for source in (job.config.options.get("settings"), job.setup.settings.get("tier_dsp")):
+    for source in (job.config.options.get("settings"), job.settings):
         found |= {name: int(value) for name, value in dict(source or {}).items() if name in SETTINGS}
     return found
 

@@ -210,7 +210,7 @@ def _operation(name: str, value: Mapping[str, Any], lists: Mapping[str, list[str
 
 def buffer_of(job: Job) -> int:
     """Events in memory: the site's or the metadata's number, else the default."""
-    own = (job.setup.settings.get("tier_evt") or {}).get("buffer_len")
+    own = job.settings.get("buffer_len")
     return int(own or job.config.options.get("buffer_len") or job.setup.options.get("evt_buffer_len") or BUFFER)
 
 

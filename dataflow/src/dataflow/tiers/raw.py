@@ -112,7 +112,7 @@ def settings_of(job: Job) -> dict[str, Any]:
         If there is no such compression.
     """
     found: dict[str, Any] = {"hdf5_settings": {"compression": "zstd", "shuffle": True}}
-    for source in (job.config.read("settings"), job.config.options.get("settings"), job.setup.settings.get("tier_raw")):
+    for source in (job.config.read("settings"), job.config.options.get("settings"), job.settings):
         found |= dict(source or {})
     found.pop(OPTION, None)
     hdf5 = dict(found["hdf5_settings"])

@@ -231,7 +231,7 @@ def citation(cycle: CycleFolder, contents: Contents, time: str, text: str, files
     import hashlib
 
     setup, inventory = contents.setup, contents.daq()
-    runs = sorted({key.run for key in (*inventory.daq, *inventory.raw)})
+    runs = sorted({key.series for key in (*inventory.daq, *inventory.raw)})
     lock = lock_of(setup)
     software = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "no lock"
     version = (ROOT / "prodenv" / "VERSION").read_text(encoding="utf-8").strip()

@@ -72,7 +72,7 @@ def _runs(items: Iterable[Item]) -> list[dict[str, Any]]:
     for item in items:
         if item.step.startswith("validity"):
             continue
-        run, time = item.key.run, item.key.timestamp
+        run, time = item.key.series, item.key.timestamp
         datatypes[run] = item.key.datatype
         first[run] = min(first.get(run, time), time)
         found.setdefault(run, {}).setdefault(item.step, Counter())[item.state] += 1
