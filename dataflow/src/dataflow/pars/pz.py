@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lh5
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflow.jobs import dspeed_ufuncs
+from dataflow.jobs.chains import PARTS, WHOLE, run_chain
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.lh5files import open_input, rows
 from dataflow.plan.errors import UserError
@@ -21,8 +20,6 @@ from dataflow.plan.model import Channel, Job
 from .bydetector import Made, calibrate_detectors
 from .pulser import pulser_rows
 from .selection import MAD_TO_SIGMA, robust_limits
-
-dspeed_ufuncs.install()
 
 log = logging.getLogger(__name__)
 
@@ -178,13 +175,10 @@ def tails(job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: Set
 def _processed(
     path: Path, table: str, chosen: NDArray[np.int64], chain: Mapping[str, Any]
 ) -> tuple[dict[str, Any], float]:
-    from dspeed import build_dsp
-
-    wanted = lh5.LH5Iterator(str(path), table, buffer_len=1000, entry_list=list(chosen))
-    result = build_dsp(wanted, None, dsp_config=chain, lh5_tables=[""], outputs=list(OUTPUTS), block_width=16)
+    result = run_chain(path, table, chain, {}, rows=[int(row) for row in chosen], outputs=OUTPUTS)
     with open_input(path) as file:
-        node = next(name for name in sorted(file[table]) if name.startswith("waveform"))
-        period = float(file[f"{table}/{node}/dt"][0])
+        traces = next((name for name in (WHOLE, PARTS[1]) if name in file[table]), WHOLE)
+        period = float(file[f"{table}/{traces}/dt"][0])
     return {name: np.asarray(result[name].nda) for name in OUTPUTS}, period
 
 

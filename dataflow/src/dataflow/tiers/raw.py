@@ -10,14 +10,16 @@ from typing import Any
 import h5py
 import hdf5plugin
 
+from dataflow.jobs import dspeed_outputs
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import annotate
+from dataflow.jobs.rawtables import ADC_BITS
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Job
 
-from .daqfile import DaqFile, open_daq, refuse_undecodable
+from .daqfile import FLASHCAM, DaqFile, open_daq, refuse_undecodable
 from .rawspec import output_spec, unmapped
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,8 @@ def build(job: Job, threads: int = 1) -> None:
     with whole_files({"tier": job.outputs["tier"]}) as parts:
         decode(job, daq, parts["tier"])
         check_rows(job, daq, parts["tier"])
+        if daq.stream == FLASHCAM:
+            annotate(parts["tier"], **{ADC_BITS: str(flashcam_bits(daq.path))})
         if missing:
             log.warning("%s has channels that the channel map does not know: %s", source, missing)
             annotate(parts["tier"], unmapped_channels=" ".join(map(str, missing)))
@@ -72,6 +76,7 @@ def decode(job: Job, daq: DaqFile, target: Path) -> None:
     """
     from daq2lh5 import build_raw
 
+    dspeed_outputs.install()  # for chains in the output specification
     spec = output_spec(job, daq, target)
     settings = settings_of(job)
     settings.setdefault("buffer_size", buffer_rows(spec, daq))
@@ -81,6 +86,14 @@ def decode(job: Job, daq: DaqFile, target: Path) -> None:
         )
     except Exception as error:  # noqa: BLE001 - as when looking at the file
         refuse_undecodable(daq.path, "decoded", error)
+
+
+def flashcam_bits(path: Path) -> int:
+    """The depth of the digitizers of a FlashCam file. Its own table of that is left out (see ``daqfile``)."""
+    from fcio import fcio_open
+
+    with fcio_open(str(path)) as file:
+        return int(file.config.adcbits)
 
 
 def check_rows(job: Job, daq: DaqFile, target: Path) -> None:
