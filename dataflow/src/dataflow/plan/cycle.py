@@ -206,12 +206,14 @@ class Cycle:
         inputs = {role: self._inputs(step, role, key) for role in self.roles(step)}
         outputs = {role: self.paths.fill(form, key) for role, form in self.paths.outputs(step).items()}
         config = self.config(step, key)
+        channels = self._channels(step, key, config)
+        config.check(channels)
         return Job(
             step=step.name,
             key=key,
             inputs=inputs,
             outputs=outputs,
-            channels=self._channels(step, key, config),
+            channels=channels,
             config=config,
             overrides_of=self._overrides(step, key),
             log=self.paths.fill(self.paths.log(step), key),

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self
+from types import UnionType
+from typing import Any, ClassVar, Protocol, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from .errors import UserError
@@ -39,6 +40,7 @@ _LIMITS: Mapping[str, tuple[str, str]] = {
     "less_than": ("below", "lt"),
     "less_than_equal": ("at most", "le"),
 }
+_UNKNOWN = frozenset({"extra_forbidden", "invalid_key"})
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
@@ -69,6 +71,15 @@ class StepSettings(BaseModel):
 
     NOT_USED_HERE: ClassVar[Mapping[str, str]] = {}
     """Entries of the collaboration's files that the published flow reads, and what is done here instead."""
+    EXTRA: ClassVar[Any] = None
+    """The annotation of entries with names of the user's own; ``__pydantic_extra__`` says the same to pydantic."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_unused(cls, values: object) -> object:
+        if not cls.NOT_USED_HERE or not isinstance(values, Mapping):
+            return values
+        return {name: value for name, value in values.items() if name not in cls.NOT_USED_HERE}
 
     @classmethod
     def read(cls, config: Mapping[str, Any], name: str = "", place: Place | None = None) -> Self:
@@ -88,7 +99,7 @@ class StepSettings(BaseModel):
         UserError
             If an entry is unknown, missing, or of another form; with file and line, and what would be right.
         """
-        values = {key: _frozen(value) for key, value in config.items() if key not in cls.NOT_USED_HERE}
+        values = {key: _frozen(value) for key, value in config.items()}
         try:
             return cls.model_validate(values)
         except ValidationError as found:
@@ -103,6 +114,12 @@ class StepSettings(BaseModel):
     def meanings(cls) -> dict[str, str]:
         """The description of each entry, from the docstring; an entry is described under its name in the file."""
         return attributes(cls.__doc__ or "")
+
+
+class StepOptions(StepSettings):
+    """Base of the options of a rule."""
+
+    NOT_USED_HERE: ClassVar[Mapping[str, str]] = {"logging": "every job has its log"}
 
 
 def attributes(docstring: str) -> dict[str, str]:
@@ -136,9 +153,11 @@ def _wrong(
     by_location: dict[Location, list[ErrorDetails]] = {}
     for error in errors:
         by_location.setdefault(_location(error, values), []).append(error)
-    location, first = next(iter(by_location.items()))
-    message, hint = _sentence(model, location, first, name)
-    others = len(by_location) - 1
+    # an alternative of a union that was not meant is wrong further out than the one that was
+    innermost = [each for each in by_location if not any(each == one[: len(each)] != one for one in by_location)]
+    location = min(innermost, key=lambda each: by_location[each][0]["type"] not in _UNKNOWN)
+    message, hint = _sentence(model, location, by_location[location], name)
+    others = len(innermost) - 1
     more = f"{others} more {'entry is' if others == 1 else 'entries are'} wrong" if others else ""
     return place.error(message, *location, hint="; ".join(part for part in (hint, more) if part))
 
@@ -170,7 +189,7 @@ def _sentence(
     *outer, last = location or ("",)
     where = _dotted(name, outer) or "the configuration"
     kinds = {error["type"] for error in errors}
-    if kinds <= {"extra_forbidden", "invalid_key"}:
+    if kinds <= _UNKNOWN:
         return f"{where} has no entry {last!r}", _nearest(model, outer, last)
     if kinds == {"missing"}:
         return f"{where} lacks the entry {last!r}", _meaning(model, outer, last)
@@ -228,11 +247,25 @@ def _meaning(model: type[StepSettings], outer: Sequence[str | int], name: object
 
 def _model_at(model: type[StepSettings], names: Sequence[str | int]) -> type[StepSettings] | None:
     """The settings that describe the mapping under the given keys, None where it is no declared one."""
-    current: type[StepSettings] | None = model
+    annotations: list[Any] = [model]
     for name in names:
-        if current is None:
-            return None
-        fields = {field.alias or key: field for key, field in current.model_fields.items()}
-        inner = fields[str(name)].annotation if str(name) in fields else None
-        current = inner if isinstance(inner, type) and issubclass(inner, StepSettings) else None
-    return current
+        annotations = [inner for each in annotations for inner in _alternatives(_inner(each, name))]
+    return next((each for each in annotations if _is_model(each)), None)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, StepSettings)
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    return list(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else [annotation]
+
+
+def _inner(annotation: Any, name: str | int) -> Any:
+    """The annotation of an entry of a mapping or list, None if there is none."""
+    if _is_model(annotation):
+        fields = {field.alias or key: field for key, field in annotation.model_fields.items()}
+        return fields[str(name)].annotation if str(name) in fields else annotation.EXTRA
+    if get_origin(annotation) in (dict, Mapping):
+        return get_args(annotation)[1]
+    return get_args(annotation)[0] if get_origin(annotation) is tuple else None
