@@ -14,6 +14,15 @@ def listing(names: Iterable[str], most: int = 12) -> str:
     return (f"{shown} and {rest} more" if rest > 0 else shown) or "none"
 
 
+def few(names: Iterable[str], most: int = 3) -> str:
+    """``a, b, c and 97 more``: some names of many, in the given order; ``a and b`` if there are only these."""
+    ordered = list(dict.fromkeys(names))
+    shown, rest = ordered[:most], len(ordered) - most
+    if rest > 0:
+        return f"{', '.join(shown)} and {rest} more"
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
+
+
 def nearest(name: object, choices: Iterable[str]) -> str:
     """A hint for a misspelt name, which may be any value: the nearest choice, else the list of choices."""
     ordered = sorted(set(choices))
