@@ -215,9 +215,10 @@ def settings() -> str:
     """What the configuration files of calibration steps may hold: what is shipped, and what the reading class says."""
     made = []
     for step in STEPS:
-        module = FLOW / "pars" / f"{step.name.rpartition('_')[2]}.py"
+        module = FLOW / "pars" / f"{step.name.rpartition('_')[2]}_settings.py"
         for path in sorted((DEFAULTS / step.rule).glob("*_config.yaml")) if step.part_of else ():
-            meanings = {**attributes_of(module, "Settings"), **ENTRIES}
+            name = next(node.name for node in ast.parse(module.read_text()).body if isinstance(node, ast.ClassDef))
+            meanings = {**attributes_of(module, name), **ENTRIES}
             rows = [[code(name), code(value), meanings.get(name, "")] for name, value in _read(path).items()]
             made.append(f"`{path.stem}` of `{step.rule}`\n\n" + table(["entry", "default", "meaning"], rows))
     return "\n".join(made)
@@ -382,6 +383,7 @@ MEANINGS: Mapping[str, str] = {
     "bl_std": "scatter of the baseline",
     "bl_slope": "slope of the baseline, per sample of the averaged trace",
     "bl_intercept": "value of the baseline's straight line at the begin of the trace",
+    "tail_height": "height of an earlier pulse's tail in the middle of the baseline; 0 if there is none",
     "pz_bl_mean": "mean of the baseline after the pole-zero correction",
     "pz_bl_std": "scatter of the baseline after the pole-zero correction",
     "pz_mean": "mean of the tail after the pole-zero correction",

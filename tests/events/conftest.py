@@ -74,7 +74,10 @@ def make_data(folder: Path, channels: Sequence[int], hits: Hits, seed: int = 1) 
     ends = np.cumsum([len(event) for event in hits]).astype("uint32")
     key, row = (np.array([hit[i] for hit in flat], dtype=np.int64) for i in (0, 1))
     table = Table(
-        {n: VectorOfVectors(flattened_data=v, cumulative_length=ends) for n, v in (("table_key", key), ("row_in_table", row))},
+        {
+            name: VectorOfVectors(flattened_data=values, cumulative_length=ends)
+            for name, values in (("table_key", key), ("row_in_table", row))
+        },
         size=len(hits),
     )
     lh5.write(table, "tcm", str(folder / "tcm.lh5"), wo_mode="of")

@@ -12,7 +12,7 @@ from dataflow.plan import code
 from dataflow.plan.code import HERE, LISTS, Code, list_of
 from dataflow.plan.errors import UserError
 from dataflow.plan.meaning import meaning
-from dataflow.plan.steps import STEPS, inputs_of
+from dataflow.plan.steps import REGISTRY, STEPS
 
 from .conftest import Origin, changed
 
@@ -72,12 +72,11 @@ def steps_of(changes: list[str]) -> set[str]:
 
 def with_parameters() -> set[str]:
     """The steps that take parameters, and all that need their outputs."""
-    found = {step.name for step in STEPS if any(role.startswith("par_") for role in inputs_of(step))}
-    while True:
-        more = {s.name for s in STEPS if any(r in found or f"tier_{r}" in found for r in inputs_of(s))} - found
-        if not more:
-            return found
+    sources = {step.name: {each.source for each in REGISTRY.inputs_of(step)} for step in STEPS}
+    found = {name for name, needed in sources.items() if any(source.startswith("par_") for source in needed)}
+    while more := {name for name, needed in sources.items() if needed & found} - found:
         found |= more
+    return found
 
 
 def test_a_changed_hint_of_an_error_reaches_nothing(origin: Origin) -> None:

@@ -8,9 +8,8 @@ from dataflow.plan.config import Setup
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError as PlanError
 from dataflow.plan.model import Unit
-from dataflow.plan.steps import calibrated_tiers
+from dataflow.plan.noeffect import findings
 from dataflow.plan.survey import all_jobs
-from dataflow.plan.words import nearest
 from prodenv.health import BAD, OK, WARNING, Finding
 
 MOST = 10
@@ -39,20 +38,8 @@ def metadata(setup: Setup) -> Iterator[Finding]:
         yield Finding(AREA, WARNING, f"there are no data in {setup.path('tier_daq')}", mend)
     elif not problems:
         yield Finding(AREA, OK, f"all {len(runs)} runs can be planned")
-        yield from _overrides(cycle)
-
-
-def _overrides(cycle: Cycle) -> Iterator[Finding]:
-    """Hand-made parameters of detectors that no channel map has."""
-    known: set[str] = set()
-    named: dict[str, str] = {}
-    for keys in cycle.series.values():
-        known |= {channel.name for channel in cycle.metadata.channels(keys[0])}
-        for tier in calibrated_tiers():
-            named |= dict.fromkeys(cycle.metadata.override_content(tier, keys[0]), tier)
-    for name in sorted(named.keys() - known)[:MOST]:
-        what = f"the {named[name]} overrides have parameters of {name}, which is in no channel map: no file takes them"
-        yield Finding(AREA, WARNING, what, nearest(name, known))
+    for found in findings(cycle):
+        yield Finding(AREA, WARNING, found.message, found.hint)
 
 
 def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None:

@@ -47,7 +47,8 @@ def not_installed(flow: Workflow) -> UserError | None:
 def warnings_of(flow: Workflow) -> list[str]:
     """What someone who looks at a cycle has to be told beforehand."""
     said = not_installed(flow)
-    return [str(said)] if said else []
+    ask = getattr(flow, "without_effect", None)  # an older dataflow does not tell
+    return [*([str(said)] if said else []), *map(str, ask() if ask else ())]
 
 
 def job_of(flow: Workflow, text: str) -> tuple[str, Unit]:

@@ -19,6 +19,7 @@ from dataflow.plan.model import Channel, Job
 
 from .bydetector import Made, calibrate_detectors
 from .pulser import pulser_rows
+from .pz_settings import PzSettings
 from .selection import MAD_TO_SIGMA, robust_limits
 
 log = logging.getLogger(__name__)
@@ -29,34 +30,6 @@ OUTPUTS = ("tail_slope", "trapTmax", "bl_std", "bl_slope", "n_sat_hi", "tp_0_est
 MEDIAN_ERROR = 1.2533
 """Standard error of the median over that of the mean, for a normal distribution."""
 CLIP = 4.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What ``tau_config`` says.
-
-    Attributes
-    ----------
-    n_events
-        Waveforms that are looked at, at most.
-    threshold
-        Least amplitude in ADC counts; 0 takes a part of the highest ones.
-    threshold_fraction
-        That part.
-    least
-        Tails below which there is no result.
-    """
-
-    n_events: int = 5000
-    threshold: float = 0.0
-    threshold_fraction: float = 0.2
-    least: int = 20
-
-    @classmethod
-    def read(cls, config: Mapping[str, Any]) -> Settings:
-        """From the configuration, whose further keys (upstream's) are not used here."""
-        names = cls.__dataclass_fields__
-        return cls(**{name: type(getattr(cls, name))(config[name]) for name in names if name in config})
 
 
 @dataclass(frozen=True)
@@ -95,7 +68,7 @@ def build(job: Job, threads: int = 1) -> None:
     def work(channel: Channel) -> Made:
         from dataflow.views.pz import draw
 
-        settings = Settings.read(job.config.read("tau_config", channel) or {})
+        settings = PzSettings.read(job.config.read("tau_config", channel) or {}, "tau_config")
         data, period = tails(job, channel, ~pulsers[channel.name], settings)
         result = decay_constant(data, period, settings)
         entry = {
@@ -106,7 +79,7 @@ def build(job: Job, threads: int = 1) -> None:
     calibrate_detectors(job, job.channels, work, threads)
 
 
-def decay_constant(data: Mapping[str, NDArray[Any]], period: float, settings: Settings) -> DecayConstant:
+def decay_constant(data: Mapping[str, NDArray[Any]], period: float, settings: PzSettings) -> DecayConstant:
     """The median of -1/slope over clean, large pulses.
 
     Parameters
@@ -151,7 +124,9 @@ def _clipped(values: Floats) -> Floats:
     return values
 
 
-def tails(job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: Settings) -> tuple[dict[str, Any], float]:
+def tails(
+    job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: PzSettings
+) -> tuple[dict[str, Any], float]:
     """Run the chain on the first accepted waveforms of the run; returns its columns and the sampling period in ns."""
     chain = job.config.read("processing_chain", channel)
     if chain is None:

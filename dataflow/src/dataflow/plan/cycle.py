@@ -212,12 +212,14 @@ class Cycle:
 
     def _job(self, step: Step, unit: Unit) -> Job:
         config = self.config(step, unit.key)
+        channels = self._channels_of(step, unit, config)
+        config.check(channels)
         return Job(
             step=step.name,
             unit=unit,
             inputs=self._inputs(step, unit),
             outputs={role: self.paths.fill(form, unit) for role, form in self.paths.outputs(step).items()},
-            channels=self._channels_of(step, unit, config),
+            channels=channels,
             config=config,
             overrides_of=self._overrides(step, unit.key),
             log=self.paths.fill(self.paths.log(step), unit),

@@ -15,7 +15,7 @@ from .scheme import KeyScheme
 from .stepconfig import StepConfig, StepConfigs
 from .textfile import Reader, kind
 from .validity import Folder
-from .words import nearest
+from .words import few, nearest
 
 MUST_HAVE_STATUS = ("geds",)
 SWITCHES = {True: "on", False: "off"}
@@ -116,13 +116,14 @@ class Metadata:
         if self.scheme.detector:
             return
         statuses = self.statuses.require(key.timestamp, key.datatype)
-        for channel in channels:
-            if channel.name not in statuses and channel.system in MUST_HAVE_STATUS:
-                file = self.statuses.files(key.timestamp, key.datatype)[-1]
-                raise UserError(
-                    f"{file}: {channel.name} ({channel.system}) has no status at {key.timestamp}",
-                    hint=f"add {channel.name}: {{processable: true, usability: 'on'}} to it, or processable: false",
-                )
+        names = [c.name for c in channels if c.name not in statuses and c.system in MUST_HAVE_STATUS]
+        if names:
+            file = self.statuses.files(key.timestamp, key.datatype)[-1]
+            have = "has" if len(names) == 1 else "have"
+            raise UserError(
+                f"{file}: {few(names)} ({', '.join(MUST_HAVE_STATUS)}) {have} no status at {key.timestamp}",
+                hint=f"add {names[0]}: {{processable: true, usability: 'on'}} to it, or processable: false",
+            )
 
     def _channel(self, name: str, entries: Mapping[str, Any], statuses: Mapping[str, Any], key: Key) -> Channel:
         entry, status = entries[name], statuses.get(name) or {}

@@ -139,9 +139,34 @@ class KeyScheme:
         return "-".join(self.names)
 
     @cached_property
+    def example_values(self) -> Mapping[str, str]:
+        """A value of each field: its example if that fits, else one made from its expression, else its name."""
+        return {name: self._value(name) for name in self.names}
+
+    def _value(self, name: str) -> str:
+        candidates = (self.examples.get(name, ""), name, _made_up(name, self.fields[name]))
+        return next((text for text in candidates if self.fits(name, text)), name.upper())
+
+    @cached_property
     def example(self) -> str:
         """A key of this scheme."""
-        return "-".join(self.examples.get(name, name) for name in self.names)
+        return "-".join(self.example_values.values())
+
+    @cached_property
+    def daq_form(self) -> str:
+        """The names of DAQ files, without extension, for reading."""
+        return " or ".join(name.replace("{key}", self.form) for name in self.daq_names)
+
+    @cached_property
+    def daq_example(self) -> str:
+        """A DAQ file's name, without extension, in the first of the forms."""
+        return _PLACE.sub(lambda place: self._filled(place[1], place[2] or ""), self.daq_names[0])
+
+    def _filled(self, name: str, form: str) -> str:
+        text = self.example if name == "key" else self.example_values[name]
+        if form.endswith("d"):
+            return f"{int(re.sub(r'[^0-9]', '', text) or 1):{form}}"
+        return datetime.strptime(text, FORMAT).replace(tzinfo=UTC).strftime(form) if form else text
 
     def parse(self, text: str) -> Key | None:
         """The key that a text spells, None if it is none of this scheme."""
@@ -179,6 +204,13 @@ class KeyScheme:
         """The tier called `name` or having it as an alias, None if there is none."""
         real = (self.aliases or {}).get(name, name)
         return real if real in self.tiers else None
+
+
+def _made_up(name: str, pattern: str) -> str:
+    """A text that a plain expression may stand for: digits counted out, words as the field is called."""
+    text = re.sub(r"(?:\\d|\[0-9\])\{(\d+)(?:,\d*)?\}", lambda match: "1".zfill(int(match[1])), pattern)
+    text = re.sub(r"(?:\\d|\[0-9\])[+*]?", "1", text)
+    return re.sub(r"(?:\\w|\[[^]]*\])(?:[+*]|\{[^}]*\})", name, text)
 
 
 def _daq_pattern(template: str, patterns: Mapping[str, str]) -> tuple[re.Pattern[str], Mapping[str, str]]:
@@ -284,8 +316,14 @@ def scheme_of(keys: str | Mapping[str, Any], where: str = "keys") -> KeyScheme:
         return _builtin(keys, where)
     base = _builtin(str(keys.get("scheme", "l200")), f"{where}.scheme")
     given: dict[str, Any] = {name: _entry(name, value, where) for name, value in keys.items() if name != "scheme"}
-    scheme = replace(base, **given)
+    own = given.get("examples", {})
+    scheme = replace(base, **given | {"examples": dict(base.examples) | own})
     _check(scheme, where)
+    for name, text in own.items():
+        if name not in scheme.fields or not scheme.fits(name, text):
+            form = f"; its form is {scheme.fields[name]}" if name in scheme.fields else ""
+            hint = "" if form else nearest(name, scheme.fields)
+            raise UserError(f"{where}.examples: {text!r} is no {name}{form}", hint=hint)
     return scheme
 
 

@@ -74,7 +74,7 @@ def resolve(text: str, cycle: Cycle) -> Target:
 def form(scheme: KeyScheme) -> str:
     """The form of a target, for hints."""
     fields = "-".join(f"[{name}]" if name == scheme.optional else name for name in scheme.names)
-    values = [scheme.examples.get(name, name) for name in scheme.series_fields]
+    values = [scheme.example_values[name] for name in scheme.series_fields]
     example = "-".join(["all", *values, "hit" if "hit" in scheme.tiers else scheme.tiers[-1]]) + ENDING
     return f"all-{fields}-TIER{ENDING} (missing fields at the end and * stand for all), for example {example}"
 
@@ -161,7 +161,8 @@ class _Matching:
 
     def _absent(self, field: str, word: str, there: Iterable[str], where: str = "") -> UserError:
         wrong = [item for item in word.split("_") if not _is_pattern(item) and not self.scheme.fits(field, item)]
-        example = self.scheme.examples.get(field, "")
+        example = self.scheme.example_values[field]
+        example = example if self.scheme.fits(field, example) else ""
         if wrong and not self.scheme.fits(field, word):
             looks = f"a {field} looks like {example}" if example else f"its form is {self.scheme.fields[field]}"
             return UserError(f"{self.text}: {wrong[0]!r} is no {field}: {looks}", hint=f"there are: {listing(there)}")

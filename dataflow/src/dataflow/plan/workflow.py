@@ -14,6 +14,7 @@ from .cycle import Cycle, open_cycle
 from .errors import UserError
 from .execenv import wrap
 from .model import Job, Unit
+from .noeffect import Finding, findings
 from .paths import template_pattern
 from .steps import DAQ, Step
 from .targets import Target, form, is_target, resolve
@@ -75,6 +76,10 @@ class Workflow:
     def not_installed(self) -> UserError | None:
         """What is to be said if the installed software is not what the configuration asks for."""
         return not_installed(self.cycle.setup)
+
+    def without_effect(self) -> tuple[Finding, ...]:
+        """What stands in configuration and metadata and does nothing."""
+        return findings(self.cycle)
 
     def _refuse_other_software(self, words: Sequence[str]) -> None:
         said = self.not_installed()
