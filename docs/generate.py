@@ -374,7 +374,7 @@ def _outputs(processors: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, st
 
 
 MEANINGS: Mapping[str, str] = {
-    **{f"tp_{part}": f"when the pulse reaches {part} % of its height" for part in (10, 20, 50, 80, 90, 95, 99)},
+    **{f"tp_{part}": f"when the pulse reaches {part} % of its height" for part in ("01", 10, 20, 50, 80, 90, 95, 99)},
     "tp_min": "when the trace is lowest",
     "tp_max": "when the trace is highest",
     "wf_min": "lowest value of the trace",
