@@ -44,6 +44,7 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "jobs.dspeed_outputs",
         "jobs.dspeed_ufuncs",
         "jobs.evaluate",
+        "jobs.lgdos",
         "jobs.lh5files",
         "jobs.parfiles",
         "jobs.policy",
