@@ -364,12 +364,13 @@ class Cycle:
             return channels
         place = (step.name, id(channels), id(config))
         if place not in self._chosen:
-            wanted = tuple(channel for channel in channels if self._wanted(step, channel, config))
+            wanted = tuple(channel for channel in channels if self.is_wanted(step, channel, config))
             self.metadata.require_statuses(wanted, key)
             self._chosen[place] = tuple(channel for channel in wanted if channel.processable), channels, config
         return self._chosen[place][0]
 
-    def _wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
+    def is_wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
+        """Whether a step works on a channel if it is processable."""
         named = channel.system in step.channels.if_configured and config.names(channel)
         return channel.system in step.channels.systems or named
 

@@ -13,7 +13,7 @@ from .errors import UserError
 from .model import SYSTEMS, Channel, Key
 from .scheme import KeyScheme
 from .stepconfig import StepConfig, StepConfigs
-from .textfile import Reader, kind
+from .textfile import Reader, TextFile, kind
 from .validity import Folder
 from .words import few, nearest
 
@@ -50,6 +50,10 @@ class Metadata:
     def config(self, rule: str, key: Key) -> StepConfig:
         """The configuration of a step for a key."""
         return self._configs.at(rule, key.timestamp, key.datatype)
+
+    def config_files(self, key: Key) -> tuple[TextFile, ...]:
+        """The files of ``dataprod/config`` that hold for a key, in the order in which they are merged."""
+        return self._configs.texts(key.timestamp, key.datatype)
 
     def overrides(self, tier: str, key: Key) -> tuple[Path, ...]:
         """The hand-made parameter files of a tier that hold for a key, in the order in which they are merged."""

@@ -14,7 +14,7 @@ from .layers import Layers
 from .model import Channel
 from .schemas import OPTIONS, SECTIONS, schema
 from .steps import STEPS
-from .textfile import Reader, kind
+from .textfile import Reader, TextFile, kind
 from .validity import Folder
 from .words import nearest
 
@@ -276,6 +276,10 @@ class StepConfigs:
     def content(self, timestamp: str, category: str) -> Mapping[str, Any]:
         """All rules at a time; the same object if the same."""
         return self._folder.on(timestamp, category)
+
+    def texts(self, timestamp: str, category: str) -> tuple[TextFile, ...]:
+        """The files that hold at a time."""
+        return tuple(map(self._reader, self._folder.files(timestamp, category)))
 
     def at(self, rule: str, timestamp: str, category: str) -> StepConfig:
         """The configuration of a rule at a time.
