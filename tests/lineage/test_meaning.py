@@ -72,9 +72,9 @@ def steps_of(changes: list[str]) -> set[str]:
 
 def with_parameters() -> set[str]:
     """The steps that take parameters, and all that need their outputs."""
-    found = {step.name for step in STEPS if any(role.startswith("par_") for role in inputs_of(step))}
+    found = {step.name for step in STEPS if any(each.source.startswith("par_") for each in inputs_of(step))}
     while True:
-        more = {s.name for s in STEPS if any(r in found or f"tier_{r}" in found for r in inputs_of(s))} - found
+        more = {s.name for s in STEPS if any(each.source in found for each in inputs_of(s))} - found
         if not more:
             return found
         found |= more
