@@ -47,7 +47,16 @@ def not_installed(flow: Workflow) -> UserError | None:
 def warnings_of(flow: Workflow) -> list[str]:
     """What someone who looks at a cycle has to be told beforehand."""
     said = not_installed(flow)
-    return [str(said)] if said else []
+    return ([str(said)] if said else []) + ([note] if (note := left_out(flow)) else [])
+
+
+def left_out(flow: Workflow) -> str:
+    """What is to be said of files in the folder of DAQ files that are none; an older dataflow does not tell."""
+    try:
+        from dataflow.plan.inventory import left_out_note
+    except ImportError:
+        return ""
+    return left_out_note(flow.cycle.inventory, flow.cycle.setup.path("tier_daq"))
 
 
 def job_of(flow: Workflow, text: str) -> tuple[str, Key]:

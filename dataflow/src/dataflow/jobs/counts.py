@@ -9,6 +9,7 @@ from dataflow.plan.model import Job
 
 COUNTED = {"tier_evt": "evt", "tier_skm": "skm"}
 """Steps whose outputs are counted, with the name of the table."""
+RAW, SALVAGED = "tier_raw", "salvaged"
 
 
 def counts_of(job: Job) -> dict[str, Any]:
@@ -24,14 +25,17 @@ def counts_of(job: Job) -> dict[str, Any]:
     dict
         Empty for other steps than those in :data:`COUNTED`. ``events``, number of events; for ``evt`` also ``from`` and
         ``to``, the first and last ``trigger/timestamp`` in seconds since 1970, and ``detectors``, for each detector the
-        number of valid entries in ``geds/rawid``; each as far as the configuration of the events has these fields.
+        number of valid entries in ``geds/rawid``; each as far as the configuration of the events has these fields. For
+        ``raw`` ``salvaged``, where and how the DAQ file breaks off, if it does.
     """
-    if job.step not in COUNTED:
+    if job.step not in (*COUNTED, RAW):
         return {}
     import h5py
     import hdf5plugin  # noqa: F401 - registers the compressions
 
     with h5py.File(job.outputs["tier"]) as file:
+        if job.step == RAW:
+            return {SALVAGED: str(file.attrs[SALVAGED])} if SALVAGED in file.attrs else {}
         table = file.get(job.table(COUNTED[job.step], grp="").strip("/"))
         if not isinstance(table, h5py.Group):
             return {}
