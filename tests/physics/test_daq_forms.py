@@ -197,7 +197,8 @@ def test_a_file_without_a_whole_record_is_not_salvaged(shared_data: Path, cycle_
 def test_the_configuration_of_a_flashcam_file_can_be_kept(shared_data: Path, cycle_of: Maker) -> None:
     """legend-daq2lh5 writes it from memory that was never filled."""
     cycle = cycle_of(shared_data / "fcio/th228.fcio", TH228, {"V00001A": {"rawid": 0}})
-    general = {"FCConfigDecoder": {"extra/{key}": {"key_list": ["*"]}}, "FCEventDecoder": {"ch0000000/raw": {"key_list": ["*"]}}}  # fmt: skip
+    every = {"key_list": ["*"]}
+    general = {"FCConfigDecoder": {"extra/{key}": every}, "FCEventDecoder": {"ch0000000/raw": every}}
     (cycle.folder / "inputs/dataprod/config/general.yaml").write_text(json.dumps(general))
     cycle.configure("tier_raw_fcio", inputs={"out_spec": {"gen_config": "$_/general.yaml"}})
     cycle.run("tier_raw")
@@ -205,7 +206,8 @@ def test_the_configuration_of_a_flashcam_file_can_be_kept(shared_data: Path, cyc
         (stream,) = file["extra"]
         found = {name: node[()].tolist() for name, node in file[f"extra/{stream}/config"].items() if "map" not in name}
     frames = struct.unpack_from("<20i", (shared_data / "fcio/th228.fcio").read_bytes(), 72)[1::2]
-    names = ("nadcs", "ntriggers", "nsamples", "blprecision", "sumlength", "adcbits", "mastercards", "triggercards", "adccards", "gps")  # fmt: skip
+    cards = ("mastercards", "triggercards", "adccards", "gps")
+    names = ("nadcs", "ntriggers", "nsamples", "blprecision", "sumlength", "adcbits", *cards)
     assert {name: found[name] for name in names} == {name: [v] for name, v in zip(names, frames, strict=True)}
 
 
