@@ -32,7 +32,7 @@ def parameter_files(question: Mapping[str, Any]) -> dict[str, Any]:
     root, known, records = found.setup.directory, question.get("known", {}), Records()
     outputs = [output.path for output in found.outputs() if output.path.endswith((".yaml", ".json"))]
     problems = [
-        {"file": name, "problem": problem, "foreign": records.is_foreign(root / name)}
+        {"file": name, "problem": problem, "foreign": _is_foreign(root / name, records)}
         for name in outputs
         for problem in _problems(root / name, records, known.get(name))
     ]
@@ -52,6 +52,14 @@ def _problems(path: Path, records: Records, known: str | None) -> Iterator[str]:
         yield f"it cannot be read: {error.strerror}"
     except UserError as error:
         yield error.message.removeprefix(str(path)).lstrip(": ")
+
+
+def _is_foreign(path: Path, records: Records) -> bool:
+    """Whether no job of ours made a file: nothing is recorded of it, and it carries no lineage."""
+    try:
+        return records.is_foreign(path) and not _lineage(path)
+    except (OSError, ValueError):
+        return records.is_foreign(path)
 
 
 def _size(path: Path) -> int:

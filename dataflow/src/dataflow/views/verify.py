@@ -130,7 +130,8 @@ def check_group(root: Path, group: Group, how: How) -> Report:
         findings += [Finding(name, problem) for problem in wrong]
     readable = {tier: check for tier, check in checks.items() if check.readable}
     findings += [Finding(group[tier], problem) for tier, problem in fit_together(readable)]
-    told = [replace(finding, foreign=records.is_foreign(root / finding.file)) for finding in findings]
+    theirs = {name for tier, name in group.items() if not checks[tier].lineage and records.is_foreign(root / name)}
+    told = [replace(finding, foreign=finding.file in theirs) for finding in findings]
     return Report(len(group), size, tuple(each for each in told if not each.foreign or UNREADABLE in each.problem))
 
 
