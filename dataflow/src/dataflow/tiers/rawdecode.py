@@ -71,6 +71,8 @@ def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], 
             _write(head, file, database, filters_of, math.inf)
             while left > 0 and (buffers := streamer.read_chunk()):
                 left -= _write(buffers, file, database, filters_of, left)
+            if file.keys():  # lh5 leaves out tables that are written at the top
+                file.attrs["datatype"] = f"struct{{{','.join(file)}}}"
     finally:
         streamer.close_stream()
 
