@@ -193,6 +193,12 @@ def _shown(value: object) -> object:
     return "" if value is None else value
 
 
+def daq_forms() -> str:
+    """The forms of DAQ files that are known without further packages."""
+    rows = [[codes(form.endings), form.doc, code(f"tier_raw_{form.name}")] for form in all_forms()]
+    return table(["ending", "written by", "rule"], rows)
+
+
 def rules() -> str:
     """The rules that a step reads."""
     own = {step.rule.format(daq=form.name): step for step in STEPS if step.rule for form in all_forms()}
@@ -456,7 +462,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     made.__name__.replace("_", "-"): made
     for made in (
         commands, simulator, variables, options, ignored_options, execenv, paths, table_format, schemes, rules,
-        other_rules, settings, steps, systems, tiers, files, dsp_columns, hit_columns, evt_columns, skm,
+        daq_forms, other_rules, settings, steps, systems, tiers, files, dsp_columns, hit_columns, evt_columns, skm,
     )
 }  # fmt: skip
 """What can be generated, by the name in the mark."""

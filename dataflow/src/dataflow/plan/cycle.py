@@ -16,7 +16,7 @@ from .errors import Unavailable, UserError
 from .inventory import Inventory, scan
 from .lineage import Lineages
 from .metadata import Metadata
-from .model import Channel, Held, Job, Key, Unit
+from .model import RAWID_FIELD, Channel, Held, Job, Key, Unit
 from .parcatalog import ParCatalog
 from .paths import Paths
 from .recipe import digest
@@ -26,6 +26,9 @@ from .steps import DAQ, REGISTRY, Input, Registry, Scope, Step
 from .units import Place, Units
 from .validity import Folder, NoSuchFile
 from .words import nearest
+
+BY_CHANNEL = frozenset({"raw", "dsp", "hit"})
+"""Tiers whose files have a table for each channel."""
 
 
 class Cycle:
@@ -221,6 +224,7 @@ class Cycle:
         config = self.config(step, unit.key)
         channels = self._channels_of(step, unit, config)
         config.check(channels)
+        self._check_tables(step, channels)
         return Job(
             step=step.name,
             unit=unit,
@@ -238,6 +242,14 @@ class Cycle:
             tables=step.tables,
             content=self.validity(step.tier) if step.kind == "validity" else None,
         )
+
+    def _check_tables(self, step: Step, channels: tuple[Channel, ...]) -> None:
+        """Several channels with one table would be taken for one detector."""
+        form = self.setup.table_format[step.tier] if step.kind == "tier" and step.tier in BY_CHANNEL else RAWID_FIELD
+        if RAWID_FIELD not in form and len(channels) > 1:
+            hint = f"write the number of the channel into it, for example ch{{ch:07d}}/{step.tier}"
+            said = f"table_format.{step.tier} is {form!r}, one table for {len(channels)} channels of the map"
+            raise UserError(f"{self.setup.file}: {said}", hint=hint)
 
     def inputs(self, step: Step) -> tuple[Input, ...]:
         """The inputs of a step, without the tiers that the key scheme does not have."""

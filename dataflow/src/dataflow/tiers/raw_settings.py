@@ -23,7 +23,13 @@ class RawSettings(StepSettings):
     compass_config_file
         Settings file of a CoMPASS data acquisition.
     db_dict
-        Names of keys in out_spec.
+        Values for ``db.NAME`` in the processing of a table, by table.
+    salvage
+        Take what is whole of a DAQ file that breaks off; the raw file is marked.
+    aliases
+        Add the names of detectors as hard links: ``raw/V07302A``.
+    overwrite
+        An option of :func:`daq2lh5.build_raw` that means nothing here: outputs are always new.
     """
 
     buffer_size: int | None = Field(None, ge=1)
@@ -31,6 +37,9 @@ class RawSettings(StepSettings):
     hdf5_settings: dict[str, Any] | None = None
     compass_config_file: str | None = None
     db_dict: dict[str, Any] | None = None
+    salvage: bool | None = None
+    aliases: bool | None = None
+    overwrite: bool | None = None
 
 
 class RawOptions(StepOptions):
