@@ -11,7 +11,9 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from dataflow.plan.config import read_config
+from dataflow.plan.schemas import schema
 from dataflow.plan.stepconfig import DEFAULTS
+from dataflow.plan.textfile import read
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"
@@ -40,6 +42,16 @@ def test_what_is_shipped_fits() -> None:
     )
 
 
+def test_the_example_of_raw_settings_fits_schemas_and_settings() -> None:
+    kinds = {"settings": "settings", "general": "out_spec", "geds": "out_spec"}
+    for stem, name in kinds.items():
+        text = read(ROOT / "docs" / "examples" / "legend-raw" / f"{stem}.yaml")
+        kind = schema("tier_raw_orca", name)
+        assert kind is not None
+        kind.read(text.mapping(), name, text)
+        assert errors(f"tier_raw.{name}.json", text.data) == []
+
+
 @pytest.mark.parametrize(
     ("name", "value", "fits"),
     [
@@ -52,7 +64,7 @@ def test_what_is_shipped_fits() -> None:
         ("pars_hit_ecal.ecal_config.json", {"excluded_lines": ["DEP"]}, False),
         ("tier_dsp.processing_chain.json", {"processors": {"$replace": True, "a": "b + 1"}}, True),
         ("tier_dsp.processing_chain.json", {"processors": {"a": {"functon": "b"}}}, False),
-        ("tier_raw_orca.out_spec.json", {"ORFlashCamWaveformDecoder": {"ch{key}": {"key_list": [1]}}}, True),
+        ("tier_raw.out_spec.json", {"ORFlashCamWaveformDecoder": {"ch{key}": {"key_list": [1]}}}, True),
         ("dataprod-config.json", {"snakemake_rules": {"tier_dsp": {"inputs": {"processing_chain": "$_/x"}}}}, True),
         ("dataprod-config.json", {"snakemake_rules": {"tier_dsp": {"options": {"settings": {"buffer": 1}}}}}, False),
         ("dataprod-config.json", {"snakemake_rules": {"tier_dps": {}}}, False),

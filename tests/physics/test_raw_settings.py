@@ -225,7 +225,7 @@ def test_another_file_as_stream_is_refused(cycle: SmallCycle, tmp_path: Path) ->
     ("settings", "match"),
     [
         ({"hdf5_settings": {"compression": "zip"}}, "there is no compression 'zip'"),
-        ({"bufer_size": 100}, "has no setting 'bufer_size'"),
+        ({"bufer_size": 100}, "has no entry 'bufer_size'"),
     ],
 )
 def test_settings_that_there_are_not_are_refused(cycle: SmallCycle, settings: dict[str, Any], match: str) -> None:
