@@ -48,8 +48,9 @@ def _parts(kind: type[StepSettings]) -> set[type[StepSettings]]:
     """The settings that stand in others, and these."""
     seen, ahead = {kind}, [kind]
     while ahead:
-        for field in [*(each.annotation for each in ahead.pop().model_fields.values()), kind.EXTRA]:
-            new = {each for each in _models(field) if each not in seen}
+        each = ahead.pop()
+        for field in [*(one.annotation for one in each.model_fields.values()), each.EXTRA]:
+            new = _models(field) - seen
             seen |= new
             ahead += new
     return seen
