@@ -165,6 +165,32 @@ def test_columns_that_evt_uses_and_hit_does_not_have(tree: Tree) -> None:
     assert "it is not among the outputs of hit_config" in found
 
 
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{system: ged}", "'x' are of the system 'ged', which there is not: the list is empty (did you mean 'geds'?)"),
+        ("{selectors: {analysis.usability: 'onn'}}", "'onn', which is none of on, off, ac, no_psd: the list is empty"),
+        (
+            "{selectors: {analysis.usability: on}}",
+            "True, which is none of on, off, ac, no_psd: the list is empty (quote",
+        ),
+        (
+            "{selectors: {analyis.usability: 'on'}}",
+            "which no channel has: the list is empty (did you mean 'analysis'?)",
+        ),
+        ("{selectors: {analysis.psd.status.low_aoe: valid, daq.fcid: 3}}", ""),
+    ],
+)
+def test_lists_of_channels_that_no_channel_can_be_on(tree: Tree, entry: str, message: str) -> None:
+    configure(tree, {"tier_evt": {"inputs": {"evt_config": "$_/evt.yaml"}}})
+    tree.write("inputs/dataprod/config/evt.yaml", f"\nchannels: {{x: {entry}}}\n")
+    found = said(tree)
+    assert len(found) == bool(message)
+    assert all(
+        line.startswith("inputs/dataprod/config/evt.yaml:2: the channels 'x'") and message in line for line in found
+    )
+
+
 def test_metadata_that_the_plan_does_not_need_and_cannot_be_read_is_told(tree: Tree) -> None:
     tree.write("inputs/dataprod/overrides/hit/validity.yaml", "- {valid_from: never, apply: [a.yaml]}\n")
     assert any("overrides/hit/validity.yaml:1: valid_from must be" in line for line in said(tree))
