@@ -150,8 +150,14 @@ def test_energies_that_evt_uses_and_nothing_calibrates(tree: Tree) -> None:
     configure(tree, {"pars_hit_ecal": {"inputs": {"ecal_config": {"V02160A": "$_/ecal.yaml"}}}})
     tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [trapEmax]\n")
     (found,) = said(tree)
+    assert found.startswith("inputs/dataprod/config/ecal.yaml:1: ")
     assert "evt makes geds___multiplicity, geds___rawid, geds___hit_idx and 2 more of hit.cuspEmax_ctc_cal" in found
     assert "which V02160A will not have: only trapEmax is calibrated (name it in energy_params" in found
+    operation = "V02160A: {pars: {operations: {cuspEmax_ctc_cal: {parameters: {a: 0, b: 0.18}}}}}\n"
+    tree.write("inputs/dataprod/overrides/hit/a.yaml", operation)
+    tree.validity("dataprod/overrides/hit", {"valid_from": "20200101T000000Z", "apply": ["a.yaml"]})
+    assert said(tree) == []
+    tree.write("inputs/dataprod/overrides/hit/a.yaml", "{}\n")
     tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [cuspEmax]\n")
     assert said(tree) == []
 
