@@ -24,6 +24,8 @@ from .steps import BY_NAME as STEPS_BY_NAME
 from .textfile import SafeLoader, text_of, yaml_data
 from .words import nearest
 
+EDITORS = "$schema"
+"""Leads editors to ``docs/schemas/config.json``; it is not read."""
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 _TYPE_NAMES = {
     str: "a text",
@@ -225,7 +227,7 @@ def _choose(source: _Source, content: object, experiment: str | None) -> tuple[s
         if experiment not in (None, name):
             raise source.error(f"this is a setup of {name!r}, not of {experiment!r}", key="experiment")
         return name, content
-    others = sorted(set(content) - {"setups"})
+    others = sorted(set(content) - {"setups", EDITORS})
     if others:
         raise source.error(f"unknown key {others[0]!r} beside `setups`", key=others[0], hint="put it into a setup")
     return _choose_named(source, content["setups"], experiment)
@@ -373,6 +375,7 @@ def read_config(path: str | os.PathLike[str], experiment: str | None = None, *, 
     """
     source = _open(path)
     name, content = _choose(source, _parse(source), experiment)
+    content = {key: value for key, value in content.items() if key != EDITORS}
     content = _known(content) if lenient else content
     _check(source, "", content, OPTIONS)
     if not re.fullmatch(r"\w+", name):

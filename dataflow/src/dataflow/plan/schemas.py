@@ -23,8 +23,7 @@ _RAW = {
 _NONE = "settings:StepOptions"
 
 SCHEMAS: Mapping[str, Mapping[str, str]] = {
-    "tier_raw_fcio": _RAW,
-    "tier_raw_orca": _RAW,
+    "tier_raw": _RAW,
     "tier_tcm": {"config": "tiers.tcm_settings:TcmSettings", OPTIONS: _NONE},
     "tier_dsp": {"processing_chain": _CHAIN, OPTIONS: "tiers.dsp_settings:DspOptions"},
     "tier_hit": {"hit_config": "tiers.hit_settings:HitConfig", OPTIONS: "tiers.hit_settings:HitOptions"},
@@ -37,7 +36,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     },
     "pars_hit_ecal": {"ecal_config": "pars.ecal_settings:Settings", OPTIONS: _NONE},
 }
-"""Settings of the inputs of each rule, and of its options."""
+"""Settings of the inputs of each rule, and of its options; ``tier_raw`` stands for the rules of all DAQ formats."""
 
 SECTIONS: Mapping[str, frozenset[str]] = {
     "processing_chain": frozenset({"outputs", "processors"}),
@@ -47,10 +46,15 @@ SECTIONS: Mapping[str, frozenset[str]] = {
 """Entries that make a configuration complete: with all of them it stands alone, as in the published flow."""
 
 
+def _family(rule: str) -> str:
+    is_raw = rule.startswith("tier_raw_") and not rule.startswith("tier_raw_blind")
+    return "tier_raw" if is_raw else rule
+
+
 @cache
 def schema(rule: str, name: str) -> type[StepSettings] | None:
     """The settings of an input, or of the options of a rule; None where none are declared."""
-    place = SCHEMAS.get(rule, {}).get(name.partition(".")[0])
+    place = SCHEMAS.get(_family(rule), {}).get(name.partition(".")[0])
     if place is None:
         return None
     module, _, kind = place.partition(":")
