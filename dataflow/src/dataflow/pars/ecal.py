@@ -299,7 +299,10 @@ def calibrate_one(
     scale = find_scale(kept, source.lines, settings.expected_gain)
     fits, left_out = fit_lines(kept * scale, source.lines)
     if len(fits) < 2 and not settings.expected_gain:
-        raise WorkFailed(f"only the line of {fits[0].line.energy:g} keV can be fitted, and one line identifies nothing")
+        raise WorkFailed(
+            f"only the line of {fits[0].line.energy:g} keV can be fitted, and one line identifies nothing "
+            f"({_reasons(left_out)})"
+        )
     positions = np.array([fit.position for fit in fits]) / scale
     errors = np.array([np.hypot(fit.position_error, fit.line.uncertainty) for fit in fits]) / scale
     curve = curves.calibration(positions, errors, np.array([fit.line.energy for fit in fits]), settings.deg)
@@ -336,6 +339,10 @@ def fit_lines(energies: Floats, lines: Sequence[Line]) -> tuple[list[LineFit], l
             "no line could be fitted: " + "; ".join(f"{n.line.energy:g} keV: {n.reason}" for n in left_out)
         )
     return sorted(fits, key=lambda fit: fit.line.energy), left_out
+
+
+def _reasons(left_out: Sequence[NoLine]) -> str:
+    return "; ".join(f"{none.line.energy:g} keV: {none.reason}" for none in left_out)
 
 
 def _anchor(energies: Floats, lines: Sequence[Line]) -> LineFit | None:

@@ -27,6 +27,8 @@ SIDES = 3.0
 """The background is counted up to this many half widths away."""
 CAP = 9.0
 """No line counts for more than this many sigma: several lines must fit together."""
+ABSENT = 2 * CAP
+"""What a line costs that must be there and is not."""
 LEAST = 9.0
 """Sum of the significances below which there is no calibration."""
 SECOND = 4.0
@@ -42,7 +44,9 @@ LEAST_EVENTS = 10
 ABSORBED = 150.0
 """Below this energy in keV the absorption before the detector decides, so that a line may be absent."""
 ALLOWED = 10.0
-"""Factor by which the detection efficiencies of two lines may differ from what the intensities say."""
+"""Factor by which the counts of a line may be fewer than the intensities say, at equal energies..."""
+FALLING = 1.3
+"""...and beyond, as full absorption falls with this power of the energy at least in small detectors."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def find_scale(amplitudes: Floats, lines: Sequence[Line], gains: tuple[float, fl
     factors = _factors(ordered, lines, gains)
     found = count(ordered, factors, lines)
     capped = np.clip(found.significance, -1, CAP)
-    scores = capped.sum(axis=0) - CAP * contradictions(ordered, factors, lines, found)
+    scores = capped.sum(axis=0) - ABSENT * contradictions(ordered, factors, lines, found)
     # under many factors all lines count in full: the one in the middle has the largest sum without the cap
     candidates = np.flatnonzero(scores >= scores.max() - 1e-9)
     best = int(candidates[np.argmax(found.significance[:, candidates].sum(axis=0))])
@@ -166,7 +170,8 @@ def contradictions(ordered: Floats, factors: Floats, lines: Sequence[Line], foun
     low, high = np.quantile(ordered, [0.01, 1.0])
     strongest = np.argmax(np.where(known[:, None], found.significance, -np.inf), axis=0)
     each = np.arange(len(factors))
-    part = intensities[:, None] / np.maximum(intensities[strongest], 1e-9) / ALLOWED
+    falling = np.maximum(energies[:, None] / energies[strongest], 1.0) ** FALLING
+    part = intensities[:, None] / np.maximum(intensities[strongest], 1e-9) / (ALLOWED * falling)
     expected = np.maximum(found.net[strongest, each], 0) * part
     recorded = (energies[:, None] > low * factors) & (energies[:, None] < high * factors)
     absent = found.net + 3 * np.maximum(found.error, 1.0) < expected
