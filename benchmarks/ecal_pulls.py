@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dataflow.pars import curves
 from dataflow.pars.ecal import EnergyCalibration, calibrate_one
-from dataflow.pars.ecal_settings import QBB, Settings
+from dataflow.pars.ecal_settings import QBB, Settings, Sources
 from dataflow.pars.lines import Line, Source, source_of
 from dataflow.plan.stepconfig import DEFAULTS
 
@@ -73,7 +73,7 @@ def campaign(seeds: int, scale: float) -> dict[str, Floats]:
     """The pulls of all seeds, by quantity."""
     table = yaml.safe_load((DEFAULTS / "pars_hit_ecal/sources.yaml").read_text())
     settings = Settings(energy_params=("cuspEmax",))
-    source = _exact(source_of(settings, table))
+    source = _exact(source_of(settings, Sources.read(table).nuclides))
     found: dict[str, list[float]] = {}
     for seed in range(seeds):
         amplitudes = (spectrum(np.random.default_rng(seed), source, scale) - OFFSET) / GAIN

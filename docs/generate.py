@@ -29,6 +29,7 @@ from dataflow.plan.config import Setup, read_config  # noqa: E402
 from dataflow.plan.daqforms import all_forms  # noqa: E402
 from dataflow.plan.execenv import ENGINES  # noqa: E402
 from dataflow.plan.paths import Paths  # noqa: E402
+from dataflow.plan.schemas import SCHEMAS  # noqa: E402
 from dataflow.plan.scheme import BUILTIN, KeyScheme  # noqa: E402
 from dataflow.plan.stepconfig import DEFAULTS, OTHER_RULES, known_rules  # noqa: E402
 from dataflow.plan.steps import PROCESSED, STEPS, Scope, Step, calibrated_tiers, inputs_of  # noqa: E402
@@ -216,20 +217,23 @@ def settings() -> str:
     """What the configuration files of calibration steps may hold: what is shipped, and what the reading class says."""
     made = []
     for step in STEPS:
-        module = FLOW / "pars" / f"{step.name.rpartition('_')[2]}_settings.py"
         for path in sorted((DEFAULTS / step.rule).glob("*_config.yaml")) if step.part_of else ():
-            name = next(node.name for node in ast.parse(module.read_text()).body if isinstance(node, ast.ClassDef))
-            meanings = {**attributes_of(module, name), **ENTRIES}
-            rows = [[code(name), code(value), meanings.get(name, "")] for name, value in _read(path).items()]
+            module, _, name = SCHEMAS[step.rule][path.stem].partition(":")
+            file = (FLOW / module.replace(".", "/")).with_suffix(".py")
+            values = {**_class_values(file, name), **{key: code(value) for key, value in _read(path).items()}}
+            rows = [[code(key), values.get(key, ""), text] for key, text in attributes_of(file, name).items()]
             made.append(f"`{path.stem}` of `{step.rule}`\n\n" + table(["entry", "default", "meaning"], rows))
     return "\n".join(made)
 
 
-ENTRIES: Mapping[str, str] = {
-    "deg": "Degree of the calibration polynomial: 0 factor, 1 with offset, 2 parabola.",
-    "excluded_lines": "Energies in keV of lines that are not used.",
-}
-"""Entries that the reading class calls otherwise."""
+def _class_values(file: Path, name: str) -> dict[str, str]:
+    """The defaults of a class of settings, empty where there is nothing to show; the file is read, not imported."""
+    found = {}
+    for node in _class(file, name).body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            value = node.value.value if isinstance(node.value, ast.Constant) else None
+            found[node.target.id] = "" if value is None else code(value)
+    return found
 
 
 def attributes_of(file: Path, name: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from dataflow.jobs.runner import run
-from dataflow.pars.ecal_settings import Settings
+from dataflow.pars.ecal_settings import Nuclide, Settings, Sources
 from dataflow.pars.lines import Source, source_of
 from dataflow.plan import open_cycle
 from dataflow.plan.stepconfig import DEFAULTS
@@ -100,13 +100,13 @@ def cycle_of(tmp_path: Path) -> Callable[..., SmallCycle]:
 
 
 @pytest.fixture(scope="session")
-def sources() -> dict[str, Any]:
+def sources() -> Mapping[str, Nuclide]:
     """The table of sources that is shipped."""
-    return dict(yaml.safe_load((DEFAULTS / "pars_hit_ecal/sources.yaml").read_text()))
+    return Sources.read(yaml.safe_load((DEFAULTS / "pars_hit_ecal/sources.yaml").read_text())).nuclides
 
 
 @pytest.fixture(scope="session")
-def th228(sources: dict[str, Any]) -> Source:
+def th228(sources: Mapping[str, Nuclide]) -> Source:
     """The lines of 228Th."""
     return source_of(Settings(energy_params=("cuspEmax",)), sources)
 

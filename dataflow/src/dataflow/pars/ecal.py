@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.lh5files import columns_of, read_many
-from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel, Job
 
 from . import curves
 from .bydetector import Made, calibrate_detectors
 from .curves import Curve
-from .ecal_settings import QBB, Settings
+from .ecal_settings import QBB, Settings, estimator_name, plain_name
 from .linefit import LineFit, NoLine, fit_line
-from .lines import Line, Source, source_of
+from .lines import Line, Source, calibration_of
 from .pulser import pulser_rows
 from .scale import find_scale
 from .selection import Spread, robust_limits, spread_of
@@ -41,8 +40,8 @@ PATIENCE = 4.0
 """How far from its place, in keV, the first guess may put a line."""
 ANCHOR = 5.0
 """Significance of the line that tells the others where to be looked for."""
-BAD_LINE = 3.0
-"""Chi square per degree of freedom above which the fit of a line is a warning."""
+BAD_LINE, BAD_CHANCE = 3.0, 1e-4
+"""Chi square per degree of freedom above which, and its probability below which, the fit of a line is a warning."""
 BEYOND = 1.15
 """The reference energy may lie this much, as a factor, outside of the lines of the resolution curve."""
 
@@ -92,10 +91,7 @@ class EnergyCalibration:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a user of this calibration must know."""
-        found = [*self._of_curves(), *self._of_lines()]
-        if len(self.fits) == 1:
-            found.append("calibrated with one line: a factor, without offset")
-        return tuple(found)
+        return (*self._of_curves(), *self._of_lines(), *self._of_resolution())
 
     def _of_curves(self) -> list[str]:
         named = {
@@ -111,20 +107,24 @@ class EnergyCalibration:
         ]
 
     def _of_lines(self) -> list[str]:
-        found = [
+        return [
             f"the fit of {fit.line.key:g} keV does not describe the data (chi2/ndf = {fit.chi2 / fit.ndf:.1f})"
             for fit in self.fits
-            if fit.ndf > 0 and fit.chi2 > BAD_LINE * fit.ndf
+            if fit.chi2 > BAD_LINE * fit.ndf and fit.p_value is not None and fit.p_value < BAD_CHANCE
         ]
+
+    def _of_resolution(self) -> list[str]:
+        if len(self.fits) == 1:
+            return ["calibrated with one line: a factor, without offset and without resolution curve"]
         used = [fit.line.energy for fit in self.fits if fit.line.for_resolution]
         if self.resolution is None:
-            found.append(f"no resolution curve: {len(used)} of the 2 lines that it needs")
-        elif not min(used) / BEYOND <= self.reference_energy <= max(used) * BEYOND:
-            found.append(
-                f"the resolution at {self.reference_energy:g} keV is an extrapolation: "
-                f"the fitted lines reach from {min(used):.0f} to {max(used):.0f} keV"
-            )
-        return found
+            return [f"no resolution curve: {len(used)} of the 2 lines that it needs"]
+        if min(used) / BEYOND <= self.reference_energy <= max(used) * BEYOND:
+            return []
+        return [
+            f"the resolution at {self.reference_energy:g} keV is an extrapolation: "
+            f"the fitted lines reach from {min(used):.0f} to {max(used):.0f} keV"
+        ]
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def build(job: Job, threads: int = 1) -> None:
     from .ecal_report import entry
 
     channels = {channel.name: channel for channel in job.channels}
-    settings = {name: settings_of(job, channel) for name, channel in channels.items()}
+    settings = {name: calibration_of(job.config, channel) for name, channel in channels.items()}
     tables = {name: job.table("dsp", channel) for name, channel in channels.items()}
     data = _read(job, tables, [one for one, _ in settings.values()])
     pulsers = pulser_rows(job, {name: _length(columns) for name, columns in data.items()})
@@ -189,23 +189,6 @@ def build(job: Job, threads: int = 1) -> None:
         return Made(entry(result, settings[name][0], own), lambda: draw(name, str(job.key), result))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
-
-
-def settings_of(job: Job, channel: Channel) -> tuple[Settings, Source]:
-    """How a detector is calibrated, and with which lines.
-
-    Raises
-    ------
-    UserError
-        If the configuration is not valid.
-    """
-    settings = Settings.read(job.config.read("ecal_config", channel) or {}, "ecal_config")
-    names = {f"{estimator_name(parameter)}_cal" for parameter in settings.energy_params}
-    for name, copied in settings.copy_calibration.items():
-        if copied.copy_param not in names:
-            message = f"ecal_config.copy_calibration.{name}: there is no calibration {copied.copy_param!r} to copy"
-            raise UserError(message, hint=f"there are {', '.join(sorted(names))}")
-    return settings, source_of(settings, job.config.read("sources", channel) or {})
 
 
 def _read(job: Job, tables: Mapping[str, str], settings: Sequence[Settings]) -> dict[str, dict[str, NDArray[Any]]]:
@@ -381,17 +364,6 @@ def clean(data: Columns, accepted: Mask, sigmas: float) -> tuple[Mask, tuple[str
         return good, None
     limit = robust_limits(data[column][accepted], sigmas).high
     return good & (data[column] < limit), (column, limit)
-
-
-def plain_name(parameter: str) -> str:
-    """The column of dsp that an estimator is made of."""
-    return parameter.removesuffix("_ctc")
-
-
-def estimator_name(parameter: str) -> str:
-    """What an estimator is called after the correction for charge trapping."""
-    plain = plain_name(parameter)
-    return f"{plain}_ctc" if plain != parameter or "Emax" in plain or "Eftp" in plain else plain
 
 
 def corrected(data: Columns, parameter: str, trapping: Mapping[str, Any]) -> Floats:

@@ -51,7 +51,7 @@ def operations(found: DetectorCalibration, settings: Settings, trapping: Mapping
     for name, copied in settings.copy_calibration.items():
         if copied.copy_param in made:
             made[name] = _copied(made[copied.copy_param], copied.old_input_param, copied.new_input_param)
-    return made | dict(settings.extra_blocks)
+    return made | settings.extra_operations
 
 
 def _copied(operation: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from dataflow.plan.settings import StepSettings
 
@@ -17,7 +17,7 @@ QBB = 2039.061
 
 
 class LineSettings(StepSettings):
-    """A line that the table of sources does not have, or that is to be fitted in another way.
+    """A gamma line: an entry of the table of sources, or of ``lines`` in ``ecal_config``.
 
     Attributes
     ----------
@@ -26,22 +26,61 @@ class LineSettings(StepSettings):
     uncertainty
         Standard uncertainty of the energy in keV.
     intensity
-        Photons per 100 decays; 0 if not known.
-    below, above
-        Widths of the fitted window on both sides in keV; by default they follow from the energy and the neighbours.
+        Photons per 100 decays, where it is known.
+    name
+        The energy under which parameter files know the line, where readers expect another rounding.
+    calibrates
+        Whether it is used; else it is only told from its neighbours.
     tail
         Whether the peak may have a tail of incomplete charge.
     broad
         Whether it is wider than the resolution, so that it does not belong to the resolution curve.
+    below, above
+        Widths of the fitted window on both sides in keV; by default they follow from the energy and the neighbours.
     """
 
     energy: Positive
     uncertainty: Annotated[float, Field(ge=0)] = 0.0
-    intensity: Annotated[float, Field(ge=0)] = 0.0
-    below: Positive | None = None
-    above: Positive | None = None
+    intensity: Positive | None = None
+    name: Positive | None = None
+    calibrates: bool = True
     tail: bool = True
     broad: bool = False
+    below: Positive | None = None
+    above: Positive | None = None
+
+
+class Nuclide(StepSettings):
+    """A source in the table.
+
+    Attributes
+    ----------
+    evaluation
+        Where energies and intensities are from.
+    reference_energy
+        Where the resolution is stated, in keV; by default 2039.061 keV.
+    lines
+        Its lines.
+    """
+
+    evaluation: str = ""
+    reference_energy: Positive | None = None
+    lines: Annotated[tuple[LineSettings, ...], Field(min_length=1)]
+
+
+class Sources(StepSettings):
+    """Lines by nuclide: the input ``sources``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    EXTRA: ClassVar[Any] = Nuclide
+
+    __pydantic_extra__: dict[str, Nuclide] = Field(init=False)
+
+    @property
+    def nuclides(self) -> Mapping[str, Nuclide]:
+        """By name."""
+        return self.__pydantic_extra__
 
 
 class CopySettings(StepSettings):
@@ -92,7 +131,7 @@ class Settings(StepSettings):
     copy_calibration
         Calibrations for further quantities, by name of the calibrated quantity.
     extra_blocks
-        Operations that are added to the parameters as they are.
+        Operations by name (or a list of such mappings) that are added to the parameters as they are.
     """
 
     energy_params: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -106,7 +145,7 @@ class Settings(StepSettings):
     quality_sigmas: Positive = 20.0
     monitoring_parameters: tuple[Name, ...] = ()
     copy_calibration: Mapping[str, CopySettings] = Field(default_factory=dict)
-    extra_blocks: Mapping[str, Any] = Field(default_factory=dict)
+    extra_blocks: Mapping[str, Any] | tuple[Mapping[str, Any], ...] = ()
 
     NOT_USED_HERE: ClassVar[Mapping[str, str]] = {
         "bl_plot_options": "figures have one fixed form",
@@ -124,6 +163,24 @@ class Settings(StepSettings):
     }
 
     @property
+    def extra_operations(self) -> dict[str, Any]:
+        """The operations of ``extra_blocks`` by name."""
+        blocks = self.extra_blocks
+        parts = blocks if isinstance(blocks, tuple) else (blocks,)
+        return {name: operation for part in parts for name, operation in part.items()}
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The nuclides."""
         return (self.source,) if isinstance(self.source, str) else self.source
+
+
+def plain_name(parameter: str) -> str:
+    """The column of dsp that an estimator is made of."""
+    return parameter.removesuffix("_ctc")
+
+
+def estimator_name(parameter: str) -> str:
+    """What an estimator is called after the correction for charge trapping."""
+    plain = plain_name(parameter)
+    return f"{plain}_ctc" if plain != parameter or "Emax" in plain or "Eftp" in plain else plain

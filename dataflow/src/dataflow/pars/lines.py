@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from dataflow.plan.errors import UserError
+from dataflow.plan.settings import Nowhere, Place
 from dataflow.plan.words import nearest
 
-from .ecal_settings import QBB, LineSettings, Settings
+from .ecal_settings import QBB, LineSettings, Nuclide, Settings, Sources, estimator_name
+
+if TYPE_CHECKING:
+    from dataflow.plan.model import Channel
+    from dataflow.plan.stepconfig import StepConfig
 
 TL208 = 2614.511
 SAME = 1.0
@@ -77,22 +81,28 @@ class Source:
     reference_energy: float = QBB
 
 
-@dataclass(frozen=True)
-class LineOf:
-    """An entry of the table, or of ``lines`` in ``ecal_config``."""
+def calibration_of(config: StepConfig, channel: Channel) -> tuple[Settings, Source]:
+    """How a detector is calibrated, and with which lines.
 
-    energy: float
-    uncertainty: float = 0.0
-    intensity: float | None = None
-    name: float = 0.0
-    calibrates: bool = True
-    tail: bool = True
-    broad: bool = False
-    below: float | None = None
-    above: float | None = None
+    Raises
+    ------
+    UserError
+        If the configuration is not valid; file and line are named.
+    """
+    settings, table = config.settings("ecal_config", channel), config.settings("sources", channel)
+    if not isinstance(settings, Settings) or not isinstance(table, Sources):
+        raise TypeError("the inputs of pars_hit_ecal are declared with other settings")
+    place = config.layers("ecal_config", channel)
+    names = [f"{estimator_name(parameter)}_cal" for parameter in settings.energy_params]
+    for name, copied in settings.copy_calibration.items():
+        if copied.copy_param not in names:
+            message = f"ecal_config.copy_calibration.{name}: there is no calibration {copied.copy_param!r} to copy"
+            hint = f"there are {', '.join(names)}"
+            raise place.error(message, "copy_calibration", name, "copy_param", hint=hint)
+    return settings, source_of(settings, table.nuclides, place)
 
 
-def source_of(settings: Settings, table: Mapping[str, Any]) -> Source:
+def source_of(settings: Settings, table: Mapping[str, Nuclide], place: Place | None = None) -> Source:
     """The lines that a calibration uses.
 
     Parameters
@@ -100,60 +110,65 @@ def source_of(settings: Settings, table: Mapping[str, Any]) -> Source:
     settings
         Names sources and lines.
     table
-        Lines by nuclide, as in the input ``sources``.
+        The nuclides of the input ``sources``.
+    place
+        Where the settings stand.
 
     Raises
     ------
     UserError
         If a source, or a line that is to be left out, is not known, or if there is but one line and no expected gain.
     """
+    where = place or Nowhere()
     for name in settings.sources:
         if name not in table:
-            raise UserError(f"ecal_config.source: there is no source {name!r}", hint=nearest(name, sorted(table)))
-    known = [LineOf(**entry) for name in settings.sources for entry in table[name]["lines"]]
+            hint = nearest(name, sorted(table))
+            raise where.error(f"ecal_config.source: there is no source {name!r}", "source", hint=hint)
+    known = [line for name in settings.sources for line in table[name].lines]
     chosen = _chosen(settings, known)
-    lines = tuple(_line(line, chosen, known) for line in _without(chosen, settings.excluded_lines))
-    _enough(lines, settings)
-    own = (table[name].get("reference_energy") for name in settings.sources)
+    lines = tuple(_line(line, chosen, known) for line in _without(chosen, settings.excluded_lines, where))
+    _enough(lines, settings, where)
+    own = (table[name].reference_energy for name in settings.sources)
     default = next((energy for energy in own if energy), QBB)
     return Source(tuple(sorted(lines, key=lambda line: line.energy)), settings.reference_energy or default)
 
 
-def _chosen(settings: Settings, known: Sequence[LineOf]) -> list[LineOf]:
+def _chosen(settings: Settings, known: Sequence[LineSettings]) -> list[LineSettings]:
     if not settings.lines:
         return [line for line in known if line.calibrates]
     return [_wanted(line, known) for line in settings.lines]
 
 
-def _wanted(line: float | LineSettings, known: Sequence[LineOf]) -> LineOf:
+def _wanted(line: float | LineSettings, known: Sequence[LineSettings]) -> LineSettings:
     """What ``lines`` asks for: an energy is looked up among the lines of the source."""
     if isinstance(line, LineSettings):
-        return LineOf(**line.model_dump())
+        return line
     near = [entry for entry in known if abs(entry.energy - line) < SAME]
-    return min(near, key=lambda entry: abs(entry.energy - line)) if near else LineOf(line)
+    return min(near, key=lambda entry: abs(entry.energy - line)) if near else LineSettings(energy=line)
 
 
-def _without(chosen: Sequence[LineOf], excluded: Sequence[float]) -> list[LineOf]:
+def _without(chosen: Sequence[LineSettings], excluded: Sequence[float], where: Place) -> list[LineSettings]:
     for energy in excluded:
         if not any(abs(line.energy - energy) < SAME for line in chosen):
             lines = ", ".join(f"{line.energy:g}" for line in chosen)
             message = f"ecal_config.excluded_lines: the source has no line at {energy:g} keV"
-            raise UserError(message, hint=f"its lines are {lines}")
+            raise where.error(message, "excluded_lines", hint=f"its lines are {lines}")
     return [line for line in chosen if not any(abs(line.energy - energy) < SAME for energy in excluded)]
 
 
-def _enough(lines: Sequence[Line], settings: Settings) -> None:
+def _enough(lines: Sequence[Line], settings: Settings, where: Place) -> None:
     if len(lines) >= 2 or (lines and settings.expected_gain):
         return
     what = f"one line ({lines[0].energy:g} keV) identifies nothing" if lines else "there is no line to calibrate with"
-    raise UserError(
+    raise where.error(
         f"ecal_config: {what}",
+        "lines" if settings.lines else "source",
         hint="add the lines of another source, or say between which gains to look: expected_gain: [low, high], "
         "in keV per unit of the estimator",
     )
 
 
-def _line(line: LineOf, chosen: Sequence[LineOf], known: Sequence[LineOf]) -> Line:
+def _line(line: LineSettings, chosen: Sequence[LineSettings], known: Sequence[LineSettings]) -> Line:
     """How a line is fitted: neighbours that overlap belong to its model, others end its window."""
     reach = separation(line.energy)
     others = {other.energy: other for other in (*known, *chosen) if other.energy != line.energy and line in known}
@@ -177,7 +192,7 @@ def _line(line: LineOf, chosen: Sequence[LineOf], known: Sequence[LineOf]) -> Li
         intensity=line.intensity or 0.0,
         uncertainty=line.uncertainty,
         neighbours=tuple(joint),
-        name=line.name,
+        name=line.name or 0.0,
     )
 
 

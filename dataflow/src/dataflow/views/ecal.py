@@ -20,7 +20,7 @@ BINS_A_WINDOW = 60
 MAIN = ("cuspEmax_ctc", "trapEmax_ctc")
 BLUE, RED, GREY, GREEN = "#0072B2", "#D55E00", "0.55", "#009E73"
 """Colours that the colour-blind can tell apart (Okabe and Ito)."""
-BINS_OF_SPECTRUM = 1200
+BINS_OF_SPECTRUM, LEAST_BINS, EVENTS_A_BIN = 1200, 200, 10
 MOST_IN_A_ROW = 4
 SMALL = {"labelsize": 6, "pad": 2}
 
@@ -32,7 +32,7 @@ def draw(detector: str, key: str, found: DetectorCalibration) -> Figure:
     figure = fixed_page(f"{detector}  {result.parameter}  {key}")
     figure.text(0.05, 0.948, _summary(found.results, result), fontsize=7, va="top", linespacing=1.4)
     if found.warnings:
-        lines = textwrap.wrap(f"Warning: {'; '.join(found.warnings)}", 175)
+        lines = textwrap.wrap(f"Warning: {'; '.join(found.warnings)}", 240)
         figure.text(0.05, 0.008, "\n".join(lines[:3]), fontsize=6.5, color=RED, va="bottom", linespacing=1.3)
     above = figure.add_gridspec(
         1, 3, left=0.055, right=0.985, bottom=0.62, top=0.865, width_ratios=[2, 1, 1], wspace=0.2
@@ -62,7 +62,8 @@ def _summary(results: Sequence[EnergyCalibration], shown: EnergyCalibration) -> 
 
 def _spectrum(axes: Any, result: EnergyCalibration) -> None:
     high = 1.08 * max(fit.line.energy for fit in result.fits)
-    width = float(f"{high / BINS_OF_SPECTRUM:.1g}")
+    bins = min(max(len(result.energies) / EVENTS_A_BIN, LEAST_BINS), BINS_OF_SPECTRUM)
+    width = float(f"{high / bins:.1g}")
     counts, edges = np.histogram(result.energies, np.arange(0, high + width, width))
     axes.stairs(counts, edges, color=BLUE, lw=0.6, baseline=0.5)
     for fit in result.fits:
