@@ -37,7 +37,7 @@ LEAST_SIGNIFICANCE = 2.5
 """Signal over its error below which there is no line."""
 WIDEST = 12.0
 """FWHM in keV above which it is no line of a germanium detector."""
-BINNED = 10_000
+BINNED = 2_000
 """Events in the window above which they are counted in bins."""
 BINS_A_SIGMA = 10
 MOST_BINS = 4000

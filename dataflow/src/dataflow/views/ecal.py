@@ -134,10 +134,12 @@ def _lines(figure: Figure, result: EnergyCalibration) -> None:
         inner = outer[index // columns, index % columns].subgridspec(2, 1, height_ratios=[3, 1], hspace=0.0)
         peak, below = figure.add_subplot(inner[0]), figure.add_subplot(inner[1])
         low, high = np.searchsorted(energies, fit.window)
-        _line(peak, below, fit, energies[low:high])
+        _line(peak, below, fit, energies[low:high], result.slope)
+        if index + columns >= number:
+            below.set_xlabel("energy [keV], first guess", fontsize=6, labelpad=1)
 
 
-def _line(axes: Any, below: Any, fit: LineFit, energies: Any) -> None:
+def _line(axes: Any, below: Any, fit: LineFit, energies: Any, slope: float) -> None:
     from dataflow.pars.linefit import joined_bins
 
     grid = np.linspace(*fit.window, 3 * BINS_A_WINDOW)
@@ -153,7 +155,8 @@ def _line(axes: Any, below: Any, fit: LineFit, energies: Any) -> None:
     axes.tick_params(**SMALL, labelbottom=False)
     p_value = "" if fit.p_value is None else f", p = {fit.p_value:.2g}"
     axes.set_title(f"{fit.line.key:g} keV: {fit.counts:.0f} ± {fit.counts_error:.0f}{p_value}", fontsize=7, pad=3)
-    axes.text(0.02, 0.95, f"FWHM {fit.fwhm:.2f} ± {fit.fwhm_error:.2f}", transform=axes.transAxes, fontsize=6, va="top")
+    width_text = f"FWHM {fit.fwhm * slope:.2f} ± {fit.fwhm_error * slope:.2f} keV"
+    axes.text(0.02, 0.95, width_text, transform=axes.transAxes, fontsize=6, va="top")
     joined, observed, expected = joined_bins(fit, energies, BINS_A_WINDOW)
     below.stairs((observed - expected) / np.sqrt(np.maximum(expected, 1e-9)), joined, color=BLUE, lw=0.7, baseline=0)
     below.axhline(0, color="k", lw=0.5)
