@@ -12,6 +12,7 @@ from dataflow.jobs.errors import WorkFailed
 from dataflow.pars.ecal import calibrate, calibrate_one
 from dataflow.pars.ecal_settings import Nuclide, Settings
 from dataflow.pars.lines import Source, source_of
+from dataflow.pars.merge import _of_detector
 from dataflow.plan.errors import UserError
 
 if TYPE_CHECKING:
@@ -180,3 +181,12 @@ def test_one_estimator_that_fails_is_a_warning_and_all_a_failure(th228: Source) 
     assert len([text for text in found.warnings if "is not calibrated" in text]) == 2
     with pytest.raises(WorkFailed, match="cuspEmax_ctc: none of"):
         calibrate(data, every, Settings(energy_params=("cuspEmax",)), th228, {})
+
+
+def test_warnings_of_all_steps_are_in_the_parameter_file_of_the_tier() -> None:
+    failed = {"status": {"state": "failed", "step": "par_hit_aoe", "reason": "too few events"}}
+    parts = [{"results": {"ecal": {}}, "warnings": ["a curve does not fit"]}, failed | {"warnings": ["few events"]}]
+    merged = _of_detector(parts)
+    assert merged["warnings"] == ["a curve does not fit", "few events"]
+    assert merged["status"]["step"] == "par_hit_aoe"
+    assert merged["results"] == {"ecal": {}}
