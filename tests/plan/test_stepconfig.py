@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dataflow.pars.lines import calibration_of
 from dataflow.plan import stepconfig
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel
@@ -231,6 +232,18 @@ WRONG = [
         "1: ecal_config.energy_params must be a",
     ),
     ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "threshold: soon\n", "1: ecal_config.threshold must be a number"),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "deg: 1\nsource: Th282\n", "2: ecal_config.source: there is no"),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "source: Cs137\n", "1: ecal_config: one line (661.657 keV)"),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "lines: [661.7]\n", "1: ecal_config: one line (661.7 keV)"),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "excluded_lines: [1580]\n", "1: ecal_config.excluded_lines: the"),
+    (
+        "pars_hit_ecal",
+        "ecal_config",
+        "par_hit_ecal",
+        "copy_calibration: {x_cal: {copy_param: y_cal, old_input_param: y, new_input_param: x}}\n",
+        "1: ecal_config.copy_calibration.x_cal: there is no calibration 'y_cal' to copy",
+    ),
+    ("pars_hit_ecal", "sources", "par_hit_ecal", "Xy1: {lines: []}\n", "1: sources.Xy1.lines must be a list of at"),
     ("pars_dsp_tau", "tau_config", "par_dsp_pz", "n_event: 5\n", "1: tau_config has no entry 'n_event'"),
     ("pars_dsp_tau", "tau_config", "par_dsp_pz", "\nleast: many\n", "2: tau_config.least must be a whole number"),
     (
@@ -264,6 +277,17 @@ def test_wrong_settings_stop_the_plan_with_file_and_line(
     with pytest.raises(UserError) as caught:
         tree.open().job(step, CAL)
     assert "inputs/dataprod/config/settings.yaml:" in caught.value.message and message in caught.value.message
+
+
+def test_a_source_of_ones_own_is_a_source(tree: Tree) -> None:
+    inputs = {"ecal_config": "$_/ecal.yaml", "sources": "$_/sources.yaml"}
+    configure(tree, {"pars_hit_ecal": {"inputs": inputs}})
+    tree.write("inputs/dataprod/config/ecal.yaml", "source: [Xy1, Co60]\n")
+    tree.write("inputs/dataprod/config/sources.yaml", "Xy1: {lines: [{energy: 500.5}]}\n")
+    config = tree.open().job("par_hit_ecal", CAL).config
+    _, source = calibration_of(config, GED)
+    assert [line.energy for line in source.lines] == [500.5, 1173.228, 1332.492]
+    assert source.reference_energy == 1332.492
 
 
 def test_settings_of_one_detector_among_many_are_checked(tree: Tree) -> None:

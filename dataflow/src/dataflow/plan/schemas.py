@@ -5,13 +5,15 @@ The modules are imported when something is checked or documented, because they n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .model import Channel
     from .settings import StepSettings
+    from .stepconfig import StepConfig
 
 OPTIONS = "options"
 _CHAIN = "tiers.dsp_settings:ProcessingChain"
@@ -34,9 +36,16 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "processing_chain": _CHAIN,
         OPTIONS: _NONE,
     },
-    "pars_hit_ecal": {"ecal_config": "pars.ecal_settings:Settings", OPTIONS: _NONE},
+    "pars_hit_ecal": {
+        "ecal_config": "pars.ecal_settings:Settings",
+        "sources": "pars.ecal_settings:Sources",
+        OPTIONS: _NONE,
+    },
 }
 """Settings of the inputs of each rule, and of its options; ``tier_raw`` stands for the rules of all DAQ formats."""
+
+CHECKS: Mapping[str, str] = {"pars_hit_ecal": "pars.lines:calibration_of"}
+"""What is also called for each configured channel while planning: where inputs must fit one another."""
 
 SECTIONS: Mapping[str, frozenset[str]] = {
     "processing_chain": frozenset({"outputs", "processors"}),
@@ -49,6 +58,15 @@ SECTIONS: Mapping[str, frozenset[str]] = {
 def _family(rule: str) -> str:
     is_raw = rule.startswith("tier_raw_") and not rule.startswith("tier_raw_blind")
     return "tier_raw" if is_raw else rule
+
+
+@cache
+def check_of(rule: str) -> Callable[[StepConfig, Channel], object] | None:
+    """What checks the inputs of a rule together; None where nothing is declared."""
+    module, _, name = CHECKS.get(rule, "").partition(":")
+    found: Callable[[StepConfig, Channel], object] | None
+    found = getattr(import_module(f"dataflow.{module}"), name) if module else None
+    return found
 
 
 @cache
