@@ -19,7 +19,8 @@ import yaml
 from numpy.typing import NDArray
 
 from dataflow.pars import curves
-from dataflow.pars.ecal import EnergyCalibration, calibrate_one
+from dataflow.pars.ecal import calibrate_one
+from dataflow.pars.ecal_results import EnergyCalibration
 from dataflow.pars.ecal_settings import QBB, Settings, Sources
 from dataflow.pars.lines import Line, Source, source_of
 from dataflow.plan.stepconfig import DEFAULTS
