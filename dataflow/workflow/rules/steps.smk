@@ -8,6 +8,7 @@
 onstart:
     try:
         flow.require_software()
+        flow.write_tickets((job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs())
     except UserError as error:
         stop(error)
 
@@ -38,8 +39,10 @@ for step in flow.steps:
         params:
             key=flow.key(step),
             lineage=flow.lineage(step),
+            ticket=flow.ticket(step),
         threads: step.resources.threads
         resources:
             mem_mb=step.resources.mem_mb,
         shell:
             "{job_command:q} {rule} --config {flow.config:q} --key {params.key} --threads {threads}"
+            " --ticket {flow.tickets:q}/{params.ticket} --lineage {params.lineage}"
