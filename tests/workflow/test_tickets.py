@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from dataflow.jobs import runner
 from dataflow.plan import open_cycle
 from dataflow.plan.errors import UserError
 from dataflow.plan.lineage import Files
-from dataflow.plan.ticket import Tickets, read_ticket, ticket_of
+from dataflow.plan.ticket import Tickets, _packed, _unpacked, read_ticket, ticket_of
 from dataflow.plan.workflow import Workflow
 
 from ..plan.conftest import KEYS, Tree
@@ -41,7 +42,7 @@ def tree(empty: Tree) -> Tree:
 @pytest.fixture
 def configured(tree: Tree) -> Tree:
     """A cycle with configuration by detector, overrides, and settings."""
-    tree.write("inputs/dataprod/config/ecal.yaml", "{energy_params: [trapEmax], 1: one}\n")
+    tree.write("inputs/dataprod/config/ecal.yaml", "{energy_params: [trapEmax]}\n")
     tree.write("inputs/dataprod/config/other.yaml", "{energy_params: [cuspEmax]}\n")
     rules = {"pars_hit_ecal": {"inputs": {"ecal_config": {"__default__": "ecal.yaml", "V02160B": "other.yaml"}}}}
     tree.write("inputs/dataprod/config/all.yaml", json.dumps({"snakemake_rules": rules}))
@@ -56,6 +57,7 @@ def test_a_ticket_says_all_that_a_job_must_know(configured: Tree) -> None:
     cycle = configured.open()
     planned = cycle.job("par_hit_ecal", CAL)
     ticket = read_ticket(Tickets(cycle).write(cycle.step("par_hit_ecal"), planned.unit))
+    configs = {channel.name: planned.config.read("ecal_config", channel) for channel in planned.channels}
     shutil.rmtree(configured.root / "inputs")
     job = ticket.job
     for name in ("step", "unit", "inputs", "outputs", "channels", "overrides_of", "log", "module", "all_channels"):
@@ -63,8 +65,10 @@ def test_a_ticket_says_all_that_a_job_must_know(configured: Tree) -> None:
     assert (job.unit.keys, job.unit.key) == (planned.unit.keys, planned.unit.key)
     assert (job.settings, job.setup.table_format) == ({"timeout": 7}, planned.setup.table_format)
     one, other = job.channels
-    assert job.config.read("ecal_config", one) == {"energy_params": ["trapEmax"], 1: "one"}
-    assert job.config.read("ecal_config", other) == {"energy_params": ["cuspEmax"]}
+    for channel, name in ((one, "trapEmax"), (other, "cuspEmax")):
+        found = job.config.read("ecal_config", channel) or {}
+        assert found["energy_params"] == [name]
+        assert found == configs[channel.name]
     (path,) = job.inputs["par_dsp"]
     configured.write(str(path.relative_to(configured.root)), "V02160A: {pz: {tau1: 1*ns, n: 2}}\n")
     assert job.pars("par_dsp") == {"V02160A": {"pz": {"tau1": "5*ns", "n": 2}}}
@@ -117,6 +121,12 @@ def test_what_many_jobs_share_is_written_once(configured: Tree) -> None:
     assert len(tickets(configured.root)) == len(KEYS)
     shared = {json.loads(path.read_text())["shared"] for path in made.folder.glob("tier_dsp/*.json")}
     assert len(shared) == 1
+
+
+@pytest.mark.parametrize("value", [{"a": [1, 2.5, None, "é"]}, {1: "one"}, {"at": date(2023, 3, 1)}, {"a": {True: 1}}])
+def test_what_jobs_share_comes_back_as_it_was(value: dict[object, object]) -> None:
+    assert _unpacked(_packed(value)) == value
+    assert list(map(type, _unpacked(_packed(value)))) == list(map(type, value))
 
 
 def test_a_damaged_ticket_is_refused_with_its_name(tree: Tree) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import read_many
+from dataflow.jobs.lh5files import ColumnsByItem
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel, Job
 
@@ -133,15 +133,16 @@ def build(job: Job, threads: int = 1) -> None:
     }
     estimators = sorted({name for one in settings.values() for name in one.energy_params})
     tables = {name: job.table("dsp", channel) for name, channel in channels.items()}
-    data = read_many(job.inputs["dsp"], tables, (*estimators, *QUALITY, DRIFT))
-    pulsers = pulser_rows(job, {name: len(columns[DRIFT]) for name, columns in data.items()})
+    data = ColumnsByItem(job.inputs["dsp"], tables, (*estimators, *QUALITY, DRIFT))
+    counts = {name: sum(of_files) for name, of_files in data.rows().items()}
+    pulsers = pulser_rows(job, counts)
     trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}
 
     def work(channel: Channel) -> Made:
         from dataflow.views.ecal import draw
 
         name = channel.name
-        if len(data[name][DRIFT]) == 0:
+        if counts[name] == 0:
             raise WorkFailed(f"{name} has no events in this run")
         results, limit = calibrate(data[name], ~pulsers[name], settings[name], trapping.get(name, {}))
         return Made(entry(results, limit, trapping.get(name, {})), lambda: draw(name, str(job.key), results))
