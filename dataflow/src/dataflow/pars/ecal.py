@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import columns_of, read_many
+from dataflow.jobs.lh5files import ColumnsByItem, columns_of
 from dataflow.plan.model import Channel, Job
 
 from . import curves
@@ -57,39 +57,32 @@ def build(job: Job, threads: int = 1) -> None:
     channels = {channel.name: channel for channel in job.channels}
     settings = {name: calibration_of(job.config, channel) for name, channel in channels.items()}
     tables = {name: job.table("dsp", channel) for name, channel in channels.items()}
-    data = _read(job, tables, [one for one, _ in settings.values()])
-    pulsers = pulser_rows(job, {name: _length(columns) for name, columns in data.items()})
+    counts = {name: sum(of_files) for name, of_files in ColumnsByItem(job.inputs["dsp"], tables, ()).rows().items()}
+    data = _columns(job, tables, [one for one, _ in settings.values()])
+    pulsers = pulser_rows(job, counts)
     trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}
 
     def work(channel: Channel) -> Made:
         from dataflow.views.ecal import draw
 
         name, own = channel.name, trapping.get(channel.name, {})
-        if _length(data[name]) == 0:
+        if counts[name] == 0:
             raise WorkFailed(f"{name} has no events in this run")
-        result = calibrate(data[name], ~pulsers[name], *settings[name], own)
+        result = calibrate(data[name][name], ~pulsers[name], *settings[name], own)
         return Made(entry(result, settings[name][0], own), lambda: draw(name, str(job.key), result))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
 
 
-def _read(job: Job, tables: Mapping[str, str], settings: Sequence[Settings]) -> dict[str, dict[str, NDArray[Any]]]:
-    """The columns that are wanted and there, each read once."""
+def _columns(job: Job, tables: Mapping[str, str], settings: Sequence[Settings]) -> dict[str, ColumnsByItem]:
+    """The columns that are wanted and there, by detector; the worker of a detector reads them, each once."""
     wanted = {plain_name(name) for one in settings for name in one.energy_params} | {*QUALITY, DRIFT}
     wanted |= {name for one in settings for name in one.monitoring_parameters}
     there = columns_of(job.inputs["dsp"], tables)
-    groups: dict[frozenset[str], dict[str, str]] = {}
-    for name, table in tables.items():
-        groups.setdefault(frozenset(wanted & there[name]), {})[name] = table
     return {
-        name: columns
-        for names, some in groups.items()
-        for name, columns in read_many(job.inputs["dsp"], some, sorted(names)).items()
+        name: ColumnsByItem(job.inputs["dsp"], {name: table}, sorted(wanted & there[name]))
+        for name, table in tables.items()
     }
-
-
-def _length(columns: Columns) -> int:
-    return len(next(iter(columns.values()), ()))
 
 
 def calibrate(

@@ -56,7 +56,7 @@ def pulser_rows(job: Job, counts: Mapping[str, int]) -> dict[str, Mask]:
     for name, mask in masks.items():
         if len(mask) != counts[name]:
             raise BadInput(
-                f"{name} has {counts[name]} rows in the data and {len(mask)} in the coincidence maps of {job.unit}",
+                f"{name} has {counts[name]} rows in the data and {len(mask)} in the coincidence maps of {job.key.run}",
                 hint="the tiers of this run do not belong together: remove the tcm files, they are made again",
             )
     return masks
