@@ -55,10 +55,10 @@ def build(job: Job, threads: int = 1) -> None:
         with opened(source, work, settings, salvage=bool(settings.get("salvage"))) as daq:
             missing = unmapped(job, daq)
             _decode(job, daq, parts["tier"], settings)
-        check_rows(job, daq, parts["tier"])
-        if settings.get("aliases"):
-            link_names(parts["tier"], {job.table("raw", channel): channel.name for channel in job.channels})
-        _annotate(daq, missing, parts["tier"])
+            check_rows(job, daq, parts["tier"])
+            if settings.get("aliases"):
+                link_names(parts["tier"], {job.table("raw", channel): channel.name for channel in job.channels})
+            _annotate(daq, missing, parts["tier"])
 
 
 def _decode(job: Job, daq: DaqFile, target: Path, settings: Mapping[str, Any]) -> None:
