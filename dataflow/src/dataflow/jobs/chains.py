@@ -31,6 +31,7 @@ def run_chain(
     target: Path | None = None,
     rows: Sequence[int] | None = None,
     outputs: Sequence[str] | None = None,
+    adc_bits: int | None = None,
     buffer_len: int = 1000,
     block_width: int = 16,
 ) -> Any:
@@ -50,6 +51,8 @@ def run_chain(
         Those rows only.
     outputs
         Instead of the chain's.
+    adc_bits
+        The digitizer's depth; None if the file is to tell.
     buffer_len, block_width
         Rows that are read and processed together.
 
@@ -64,7 +67,7 @@ def run_chain(
     columns = column_names(source, table)
     fitting = fitted(chain, columns)
     check_columns(fitting, columns, f"{table} of {source}")
-    known = {**digitizer(source, table), **pars}
+    known = {**digitizer(source, table, adc_bits), **pars}
     chosen = {} if rows is None else {"entry_list": list(rows)}
     return build_dsp(
         RawRows(str(source), table, buffer_len=buffer_len, **chosen),

@@ -56,13 +56,15 @@ def column_names(path: Path, table: str) -> tuple[str, ...]:
         return tuple(sorted(file[table]))
 
 
-def digitizer(path: Path, table: str) -> dict[str, Any]:
+def digitizer(path: Path, table: str, bits: int | None = None) -> dict[str, Any]:
     """What a chain must know of the data's origin, as parameters: ``adc`` and ``presum``.
 
     Parameters
     ----------
     path, table
         A raw file, and a table in it that has rows.
+    bits
+        The digitizer's depth where the channel map tells.
 
     Returns
     -------
@@ -71,8 +73,8 @@ def digitizer(path: Path, table: str) -> dict[str, Any]:
         windowed and presummed traces, ``presum.norm``, by which the latter are to be divided.
     """
     with open_input(path) as file:
-        bits, columns = adc_bits(file, table), set(file[table])
-    found: dict[str, Any] = {"adc": {"lowest": 0.0, "highest": highest_value(bits)}}
+        depth, columns = bits or adc_bits(file, table), set(file[table])
+    found: dict[str, Any] = {"adc": {"lowest": 0.0, "highest": highest_value(depth)}}
     if {"waveform_windowed", "waveform_presummed"} <= columns:
         found["presum"] = {"norm": presum_norm(path, table)}
     return found

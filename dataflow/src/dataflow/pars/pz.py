@@ -140,7 +140,7 @@ def tails(
         chosen: NDArray[np.int64] = np.flatnonzero(accepted[first : first + count])[: max(wanted, 0)]
         first += count
         if len(chosen):
-            part, period = _processed(path, table, chosen, chain)
+            part, period = _processed(path, table, chosen, chain, channel.adc_bits)
             found.append(part)
     if not found:
         raise WorkFailed(f"{channel.name} has no events in this run")
@@ -148,9 +148,10 @@ def tails(
 
 
 def _processed(
-    path: Path, table: str, chosen: NDArray[np.int64], chain: Mapping[str, Any]
+    path: Path, table: str, chosen: NDArray[np.int64], chain: Mapping[str, Any], adc_bits: int | None
 ) -> tuple[dict[str, Any], float]:
-    result = run_chain(path, table, chain, {}, rows=[int(row) for row in chosen], outputs=OUTPUTS)
+    wanted = [int(row) for row in chosen]
+    result = run_chain(path, table, chain, {}, rows=wanted, outputs=OUTPUTS, adc_bits=adc_bits)
     with open_input(path) as file:
         traces = next((name for name in (WHOLE, PARTS[1]) if name in file[table]), WHOLE)
         period = float(file[f"{table}/{traces}/dt"][0])

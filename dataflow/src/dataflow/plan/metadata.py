@@ -138,6 +138,11 @@ class Metadata:
         rawid, fcid = daq.get("rawid"), daq.get("fcid")
         if not isinstance(rawid, int) or isinstance(rawid, bool):
             raise self._map_error(f"{name}: daq.rawid must be a whole number, not {rawid!r}", key, name, "daq", "rawid")
+        bits = daq.get("adc_bits", 16)
+        if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= 32:
+            raise self._map_error(
+                f"{name}: daq.adc_bits must be a whole number of 1 to 32, not {bits!r}", key, name, "daq", "adc_bits"
+            )
         if not isinstance(status, Mapping) or not isinstance(status.get("processable", True), bool):
             raise self._status_error(f"{name}: processable must be true or false", key, name, "processable")
         if not isinstance(status.get("psd") or {}, Mapping):

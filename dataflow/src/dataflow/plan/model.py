@@ -157,6 +157,11 @@ class Channel:
     psd: Mapping[str, Any] = field(default_factory=dict, compare=False)
     daq: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
+    @property
+    def adc_bits(self) -> int | None:
+        """The depth of its digitizer, None if the map does not tell: then the DAQ file does."""
+        return self.daq.get("adc_bits")
+
 
 @dataclass(frozen=True)
 class Held:

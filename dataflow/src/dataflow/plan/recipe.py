@@ -148,6 +148,8 @@ class Recipes:
     def _channel(self, step: Step, job: Job, channel: Channel, configs: dict[str, object]) -> dict[str, Any]:
         """What concerns a channel; its configuration as the hash of an entry of `configs`, as most share one."""
         found: dict[str, Any] = {"system": channel.system, "numbers": [channel.rawid, channel.fcid]}
+        if channel.adc_bits is not None:
+            found["adc_bits"] = channel.adc_bits
         if step.channels.with_status:
             found |= {"usability": channel.usability, "psd": channel.psd, "daq": channel.daq}
         if step.channels.systems:

@@ -50,6 +50,7 @@ def build(job: Job, threads: int = 1) -> None:
             chains[channel.name],
             pars.get(channel.name, {}),
             target=target,
+            adc_bits=channel.adc_bits,
             buffer_len=sizes["buffer_len"],
             block_width=sizes["block_width"],
         )
