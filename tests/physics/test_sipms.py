@@ -87,7 +87,7 @@ def test_real_channels_have_the_noise_that_their_quiet_traces_have(tmp_path: Pat
         steps = means[:, 10:] - means[:, :-10]
         deviation = 1.4826 * np.median(np.abs(steps - np.median(steps, axis=1)[:, None]), axis=1)
         assert (noise > 1.0).all(), name
-        assert (np.abs(np.median(noise / deviation) - 1) < 0.25), name
+        assert np.abs(np.median(noise / deviation) - 1) < 0.25, name
         assert found["n_pulses"].max() < 50, name
         kept = np.isfinite(found["energies"])
         np.testing.assert_array_equal(kept.sum(axis=1), found["n_pulses"])

@@ -35,7 +35,7 @@ Maker = Callable[..., "SmallCycle"]
 
 P14 = "l200-p14-r004-cal-20250606T010224Z"
 ENERGIES = ("trapTmax", "trapEmax", "trapEftp", "cuspEmax", "cuspEftp", "zacEmax", "zacEftp")
-TIMES = ("tp_0_est", "tp_01", "tp_10", "tp_50", "tp_90", "tp_99", "tp_aoe_max")
+TIMES = ("tp_0_est", "tp_01", "tp_10", "tp_50", "tp_90", "tp_99")
 TAU = 400_000.0
 
 
@@ -57,11 +57,11 @@ def test_energies_agree_with_those_of_whole_traces(tmp_path: Path, tail: float) 
         np.testing.assert_allclose(one[name], heights, rtol=2e-3, err_msg=name)
         np.testing.assert_allclose(other[name], one[name], rtol=1e-4, err_msg=name)
     for name in TIMES:
-        np.testing.assert_allclose(other[name], one[name], atol=33, err_msg=name)
+        near = 100 if name == "tp_0_est" else 33  # crosses the noise, which averages of 6 and 8 samples differ in
+        np.testing.assert_allclose(other[name], one[name], atol=near, err_msg=name)
     for name in ("drift_time", "dt_eff"):
-        np.testing.assert_allclose(other[name], one[name], atol=40, err_msg=name)
-    for name in ("A_max", "QDrift"):
-        np.testing.assert_allclose(other[name], one[name], rtol=0.03, err_msg=name)
+        np.testing.assert_allclose(other[name], one[name], atol=100, err_msg=name)
+    np.testing.assert_allclose(other["A_max"], one["A_max"], rtol=1e-3)
     np.testing.assert_allclose(other["lq80"], one["lq80"], atol=20)
 
 
@@ -77,12 +77,14 @@ def test_energies_of_real_traces_agree(tmp_path: Path, shared_data: Path) -> Non
             difference = np.abs(other[name][large] - one[name][large])
             assert np.median(difference / one[name][large]) < 2e-4, name
             assert difference.max() < 2.5, name
+        np.testing.assert_allclose(other["tp_aoe_max"][large], one["tp_aoe_max"][large], atol=16)
 
 
 def test_sums_that_were_divided_already_are_not_divided_again(tmp_path: Path) -> None:
     traces, _ = simulated()
     summed, averaged = (raw_file(tmp_path / f"{norm}.lh5", windowed(traces, norm)) for norm in (1.0, float(SUMMED)))
     assert digitizer(summed, TABLE)["presum"] == {"norm": 8.0}
+    assert digitizer(summed, TABLE)["window"] == {"first": 2625.0}
     assert digitizer(averaged, TABLE)["presum"] == {"norm": 1.0}
     one, other = processed(summed), processed(averaged)
     np.testing.assert_allclose(one["trapEmax"], other["trapEmax"], rtol=1e-6)

@@ -70,13 +70,14 @@ def digitizer(path: Path, table: str, bits: int | None = None) -> dict[str, Any]
     -------
     dict
         ``adc.lowest`` and ``adc.highest``, the values from which on a sample counts as saturated; where the table has
-        windowed and presummed traces, ``presum.norm``, by which the latter are to be divided.
+        windowed and presummed traces, ``window.first``, the sample at which the former begin, and ``presum.norm``, by
+        which the latter are to be divided.
     """
     with open_input(path) as file:
         depth, columns = bits or adc_bits(file, table), set(file[table])
     found: dict[str, Any] = {"adc": {"lowest": 0.0, "highest": highest_value(depth)}}
     if {"waveform_windowed", "waveform_presummed"} <= columns:
-        found["presum"] = {"norm": presum_norm(path, table)}
+        found |= window_and_sums(path, table)
     return found
 
 
@@ -113,18 +114,20 @@ def _configured(nodes: Iterable[Any]) -> Iterable[tuple[int, int]]:
             yield from ((int(stream) & 0xFFFF, int(depth)) for stream, depth in zip(streams, depths, strict=False))
 
 
-def presum_norm(path: Path, table: str) -> float:
-    """By what presummed traces are to be divided to be averages: their rate, or 1 where they are averages already.
+def window_and_sums(path: Path, table: str) -> dict[str, Any]:
+    """Where windowed traces begin, and by what presummed ones are to be divided to be averages, from the first row.
 
-    Told by the first trace, whose windowed samples have the same mean as the presummed ones at the same time.
+    That is their rate, or 1 where they are averages already: windowed samples have the same mean as the presummed ones
+    of the same time.
     """
     row = lh5.read(table, str(path), n_rows=1, field_mask=["waveform_windowed", "waveform_presummed"])
     window, summed = (_first(row[name]) for name in ("waveform_windowed", "waveform_presummed"))
     rate = round(summed["dt"] / window["dt"])
-    first = round((window["t0"] - summed["t0"]) / summed["dt"])
-    same = summed["values"][max(first, 0) : max(first, 0) + max(len(window["values"]) // rate, 1)]
+    begin = max(round((window["t0"] - summed["t0"]) / summed["dt"]), 0)
+    same = summed["values"][begin : begin + max(len(window["values"]) // rate, 1)]
     ratio = float(np.mean(same)) / max(abs(float(np.mean(window["values"]))), 1e-9)
-    return float(rate) if abs(ratio) > (1 + rate) / 2 else 1.0
+    norm = float(rate) if abs(ratio) > (1 + rate) / 2 else 1.0
+    return {"window": {"first": window["t0"] / window["dt"]}, "presum": {"norm": norm}}
 
 
 def _first(node: WaveformTable) -> Mapping[str, Any]:

@@ -16,7 +16,13 @@ Numbers = NDArray[Any]
 
 
 def above_tail(
-    traces: Numbers, level: ArrayLike, height: ArrayLike, tau: ArrayLike, centre: ArrayLike, out: Numbers
+    traces: Numbers,
+    level: ArrayLike,
+    height: ArrayLike,
+    tau: ArrayLike,
+    centre: ArrayLike,
+    first: ArrayLike,
+    out: Numbers,
 ) -> None:
     """Traces above what they would be without their pulse: a level, and the tail of an earlier pulse.
 
@@ -31,15 +37,18 @@ def above_tail(
     tau
         Decay constant in samples.
     centre
-        Where the height holds, in samples.
+        Where the height holds, in samples from the begin of the whole trace.
+    first
+        The first sample of a window of the trace; 0 for a whole one.
     out
-        traces - level - height · exp(-(sample - centre)/tau), shape (traces, samples).
+        traces - level - height · exp(-(first + sample - centre)/tau), shape (traces, samples).
     """
     heights = np.broadcast_to(np.asarray(height), traces.shape[:1])
     np.subtract(traces, _column(level), out=out, casting="same_kind")
     (tails,) = np.nonzero(heights)
     if len(tails):
-        shape = np.exp((float(np.max(centre)) - np.arange(traces.shape[1])) / float(np.max(tau)))
+        later = np.arange(traces.shape[1]) + (float(np.max(first)) - float(np.max(centre)))
+        shape = np.exp(-later / float(np.max(tau)))
         out[tails] -= heights[tails, None] * shape
 
 
