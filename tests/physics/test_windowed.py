@@ -72,6 +72,7 @@ def test_energies_of_real_traces_agree(tmp_path: Path, shared_data: Path) -> Non
         other = processed(raw_file(tmp_path / "windowed.lh5", windowed(traces)))
         large = (one["trapEmax"] > 1000) & (one["n_sat_hi"] == 0) & (one["tail_height"] == 0)
         large &= other["tail_height"] == 0
+        large &= one["tp_0_est"] < 60_000  # a second pulse, behind the window, was larger than the first
         assert large.sum() >= 3
         for name in ("trapTmax", "trapEmax", "cuspEmax", "zacEmax"):
             difference = np.abs(other[name][large] - one[name][large])

@@ -10,7 +10,7 @@ from typing import Any
 
 import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and part of what they compute
 
-from . import dspeed_outputs, dspeed_ufuncs
+from . import dspeed_inplace, dspeed_ufuncs
 from .errors import BadInput
 from .rawtables import RawRows, column_names, digitizer
 
@@ -63,7 +63,7 @@ def run_chain(
     """
     from dspeed import build_dsp
 
-    dspeed_outputs.install()
+    dspeed_inplace.install()
     columns = column_names(source, table)
     fitting = fitted(chain, columns)
     check_columns(fitting, columns, f"{table} of {source}")

@@ -41,7 +41,6 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "plan.expressions",
         "jobs.chains",
         "jobs.dspeed_inplace",
-        "jobs.dspeed_outputs",
         "jobs.dspeed_ufuncs",
         "jobs.evaluate",
         "jobs.lh5files",

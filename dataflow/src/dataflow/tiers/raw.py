@@ -10,7 +10,6 @@ from typing import Any
 
 import h5py
 
-from dataflow.jobs import dspeed_outputs
 from dataflow.jobs.atomic import part_name, whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
@@ -66,7 +65,6 @@ def build(job: Job, threads: int = 1) -> None:
 
 
 def _decode(job: Job, daq: DaqFile, target: Path, settings: Mapping[str, Any]) -> None:
-    dspeed_outputs.install()  # for chains in the output specification
     spec = output_spec(job, daq)
     rows = buffer_rows(spec, daq)
     begin = datetime.strptime(job.key.timestamp, FORMAT).replace(tzinfo=UTC).timestamp()
