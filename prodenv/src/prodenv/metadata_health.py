@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataflow.plan.config import Setup
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError as PlanError
+from dataflow.plan.inventory import left_out_note
 from dataflow.plan.model import Unit
 from dataflow.plan.noeffect import findings
 from dataflow.plan.survey import all_jobs
@@ -15,6 +16,7 @@ from prodenv.health import BAD, OK, WARNING, Finding
 MOST = 10
 """As many findings are shown."""
 AREA = "metadata"
+DATA = "data"
 
 
 def metadata(setup: Setup) -> Iterator[Finding]:
@@ -27,6 +29,8 @@ def metadata(setup: Setup) -> Iterator[Finding]:
     except PlanError as slip:
         yield Finding(AREA, BAD, slip.message, slip.hint)
         return
+    if note := left_out_note(cycle.inventory, setup.path("tier_daq")):
+        yield Finding(DATA, WARNING, note, "rename them, move them away, or leave them")
     for step, unit in jobs:
         _plan(cycle, step, unit, problems)
     for message, hint in list(problems.items())[:MOST]:

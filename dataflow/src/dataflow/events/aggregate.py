@@ -61,16 +61,22 @@ def extreme(
 
 def gathered(
     events: int, event: Integers, value: NDArray[Any], mask: Truths, key: NDArray[Any] | None, *, descending: bool
-) -> ak.Array:
-    """The values of the rows that count, in the order of channels or of a key; NaN values are left out."""
+) -> tuple[Integers, Integers]:
+    """Which rows make the lists of events: those that count, in the order of channels or of a key, without NaN values.
+
+    Returns
+    -------
+    chosen, counts
+        Places of rows, event after event, and how many each event has.
+    """
     counts = mask & ~np.isnan(value) if value.dtype.kind == "f" else mask
-    event, value = event[counts], value[counts]
+    event = event[counts]
     if key is None:
         order = np.argsort(event, kind="stable")
     else:
         wanted = key[counts].astype(np.float64)
         order = np.lexsort((-wanted if descending else wanted, event))
-    return jagged(value[order], np.bincount(event, minlength=events))
+    return np.flatnonzero(counts)[order], np.bincount(event, minlength=events)
 
 
 def jagged(flat: NDArray[Any], counts: Integers) -> ak.Array:

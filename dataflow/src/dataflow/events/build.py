@@ -74,6 +74,8 @@ class Events:
     reader: Reader
     files: Surroundings
     columns: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, Integers] = field(default_factory=dict)
+    """By mode and column that names channels or rows: where those rows are in the chunk, -1 for none."""
 
     def local(self, name: str) -> Any:
         """A column by the name that an expression uses."""
@@ -295,7 +297,11 @@ def _gathered(
             mask &= ~keys
     name, descending = operation.sort or ("", False)
     key = _one_value(events.reader.column(name, tables), name) if name else None
-    return aggregate.gathered(count, event, value, mask, key, descending=descending)
+    chosen, counts = aggregate.gathered(count, event, value, mask, key, descending=descending)
+    if operation.column in ("tcm.table_key", "tcm.index") and not operation.excluded:
+        mode = "keep_at_ch" if operation.column == "tcm.table_key" else "keep_at_idx"
+        events.places[f"{mode}:{operation.name}"] = events.reader.places(tables)[chosen]
+    return aggregate.jagged(value[chosen], counts)
 
 
 def _lengths(tables: Sequence[str], events: Events) -> list[int]:
@@ -309,18 +315,27 @@ def _kept(operation: Operation, events: Events) -> Any:
     if is_list and where.ndim != 2:
         raise UserError(f"{operation.argument} holds lists of lists")
     counts = aggregate.counts_of(where) if is_list else None
-    flat = np.asarray(ak.flatten(where)) if is_list else where
-    event = np.arange(events.chunk.events) if counts is None else np.repeat(np.arange(events.chunk.events), counts)
-    places = _at_index(flat, events) if operation.mode == "keep_at_idx" else events.chunk.find(event, flat)
+    places = _places(operation, where, counts, events)
     values = _everywhere(operation, events)
     there = places >= 0
     out = (
-        np.full(len(flat), operation.initial, values.dtype)
+        np.full(len(places), operation.initial, values.dtype)
         if values.dtype.kind == "f"
-        else np.zeros(len(flat), values.dtype)
+        else np.zeros(len(places), values.dtype)
     )
     out[there] = values[places[there]]
     return out if counts is None else aggregate.jagged(out, counts)
+
+
+def _places(operation: Operation, where: Any, counts: Integers | None, events: Events) -> Integers:
+    """Where the rows are that a column names by channel or by place; found once a column."""
+    name = f"{operation.mode}:{operation.argument}"
+    if name not in events.places:
+        flat = where if counts is None else np.asarray(ak.flatten(where))
+        event = np.repeat(np.arange(events.chunk.events), 1 if counts is None else counts)
+        by_index = operation.mode == "keep_at_idx"
+        events.places[name] = _at_index(flat, events) if by_index else events.chunk.find(event, flat)
+    return events.places[name]
 
 
 def _at_index(flat: NDArray[Any], events: Events) -> Integers:

@@ -43,6 +43,7 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "jobs.dspeed_inplace",
         "jobs.dspeed_ufuncs",
         "jobs.evaluate",
+        "jobs.lgdos",
         "jobs.lh5files",
         "jobs.parfiles",
         "jobs.policy",

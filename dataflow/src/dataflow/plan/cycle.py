@@ -11,8 +11,9 @@ from typing import Any
 
 from . import parcatalog
 from .config import Setup, read_config
+from .daqforms import foreign_names
 from .errors import Unavailable, UserError
-from .inventory import Inventory, daq_format, scan
+from .inventory import Inventory, scan
 from .lineage import Lineages
 from .metadata import Metadata
 from .model import Channel, Held, Job, Key, Unit
@@ -59,7 +60,7 @@ class Cycle:
     def inventory(self) -> Inventory:
         """The DAQ and raw files that are there."""
         daq = self.setup.path("tier_daq") if self.paths.inside("tier_raw") else None
-        return scan(daq, self.setup.path("tier_raw"), self.scheme)
+        return scan(daq, self.setup.path("tier_raw"), self.scheme, foreign_names(self.setup.path("install")))
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
@@ -248,7 +249,8 @@ class Cycle:
         """The resolved configuration of a step for a key."""
         rule = step.rule
         if "{daq}" in rule:
-            rule = rule.format(daq=daq_format(self._daq(key)))
+            self._daq(key)
+            rule = rule.format(daq=self.inventory.formats[key])
         return self.metadata.config(rule, key) if rule else StepConfig(step.name)
 
     def _inputs(self, step: Step, unit: Unit, *, is_part: bool = False) -> dict[str, tuple[Path, ...]]:
@@ -364,12 +366,13 @@ class Cycle:
             return channels
         place = (step.name, id(channels), id(config))
         if place not in self._chosen:
-            wanted = tuple(channel for channel in channels if self._wanted(step, channel, config))
+            wanted = tuple(channel for channel in channels if self.is_wanted(step, channel, config))
             self.metadata.require_statuses(wanted, key)
             self._chosen[place] = tuple(channel for channel in wanted if channel.processable), channels, config
         return self._chosen[place][0]
 
-    def _wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
+    def is_wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
+        """Whether a step works on a channel if it is processable."""
         named = channel.system in step.channels.if_configured and config.names(channel)
         return channel.system in step.channels.systems or named
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from . import overrides
 from .config import Setup
+from .daqforms import foreign_names
 from .datasets import Datasets
 from .errors import UserError
 from .model import SYSTEMS, Channel, Key
 from .scheme import KeyScheme
 from .stepconfig import StepConfig, StepConfigs
-from .textfile import Reader, kind
+from .textfile import Reader, TextFile, kind
 from .validity import Folder
 from .words import few, nearest
 
@@ -43,13 +44,18 @@ class Metadata:
         self._overrides: dict[str, Folder] = {}
         self._checked: dict[int, object] = {}
         folder = Folder(setup.path("config"), self.reader)
-        self._configs = StepConfigs(folder, _root(setup.path("inputs"), folder.path), self.reader)
+        foreign = foreign_names(setup.path("install"))
+        self._configs = StepConfigs(folder, _root(setup.path("inputs"), folder.path), self.reader, foreign)
         self._single: dict[str, tuple[Channel, ...]] = {}
         self._channels: dict[tuple[int, int], tuple[Channel, ...]] = {}
 
     def config(self, rule: str, key: Key) -> StepConfig:
         """The configuration of a step for a key."""
         return self._configs.at(rule, key.timestamp, key.datatype)
+
+    def config_files(self, key: Key) -> tuple[TextFile, ...]:
+        """The files of ``dataprod/config`` that hold for a key, in the order in which they are merged."""
+        return self._configs.texts(key.timestamp, key.datatype)
 
     def overrides(self, tier: str, key: Key) -> tuple[Path, ...]:
         """The hand-made parameter files of a tier that hold for a key, in the order in which they are merged."""

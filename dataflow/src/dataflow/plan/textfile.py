@@ -55,6 +55,16 @@ class TextFile:
         """The names that stand twice in one mapping: keys and positions that lead there, and the line of the last."""
         return tuple(_twice(self._root, ())) if self.has_twice else ()
 
+    def says(self, *place: str | int) -> bool:
+        """Whether the file has an entry under the given keys."""
+        node = self._root
+        for name in place:
+            found = _child(node, name)
+            if found is None:
+                return False
+            node = found[1]
+        return True
+
     def names(self, *place: str) -> tuple[str, ...]:
         """The names in the mapping under the given keys."""
         node = self._root

@@ -6,12 +6,19 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import awkward as ak
 import lh5
+import numpy as np
 from lgdo import Array, Table, VectorOfVectors
+from numpy.typing import NDArray
 
 from dataflow.jobs.atomic import whole_files
+from dataflow.jobs.evaluate import evaluate
+from dataflow.jobs.lgdos import selected
 from dataflow.plan.errors import UserError
+from dataflow.plan.expressions import parsed
 from dataflow.plan.model import Job
+from dataflow.plan.words import nearest
 
 log = logging.getLogger(__name__)
 
@@ -61,23 +68,35 @@ def select(columns: Mapping[str, Any], config: Mapping[str, Any]) -> Table:
     Raises
     ------
     UserError
-        If a field does not exist.
+        If a field does not exist, or the filter is no expression that is true or false for each event.
     """
-    whole = Table(col_dict=dict(columns))
     kept = _fields(columns, config.get("keep_fields"))
-    data = whole.view_as("ak")
-    if config.get("evt_filter"):
-        try:
-            mask = whole.eval(str(config["evt_filter"]).replace("evt.", "").replace(".", SEPARATOR))
-        except (KeyError, NameError, AttributeError, ValueError) as error:
-            raise UserError(
-                f"evt_filter {config['evt_filter']!r}: {error}", hint=f"fields: {', '.join(columns)}"
-            ) from error
-        data = data[mask.view_as("np")]
-    chosen = Table(col_dict=data[kept])
-    for name in kept:
-        chosen[name].attrs |= {key: value for key, value in columns[name].attrs.items() if key != "datatype"}
-    return chosen
+    count = len(next(iter(columns.values())))
+    mask = passing(columns, config["evt_filter"], count) if config.get("evt_filter") else np.ones(count, bool)
+    return Table(col_dict={name: selected(columns[name], mask) for name in kept}, size=int(mask.sum()))
+
+
+def passing(columns: Mapping[str, Any], text: object, count: int) -> NDArray[np.bool_]:
+    """Which of `count` events a filter such as ``(geds_multiplicity == 1) & (coincident.puls == 0)`` lets pass."""
+    expression = parsed(text, "evt_filter")
+    fields = {name: name.removeprefix("evt.").replace(".", SEPARATOR) for name in expression.names}
+    for name, field in fields.items():
+        if field not in columns:
+            raise UserError(f"evt_filter {text!r}: there is no field {name!r}", hint=nearest(field, columns))
+    found = evaluate(expression, {name: _values(columns[field]) for name, field in fields.items()})
+    if isinstance(found, ak.Array) and found.ndim == 1:
+        found = ak.to_numpy(ak.fill_none(found, False))
+    elif not isinstance(found, ak.Array) and np.ndim(found) == 0:
+        found = np.full(count, found)
+    if isinstance(found, ak.Array) or found.dtype.kind not in "bui" or len(found) != count:
+        raise UserError(
+            f"evt_filter {text!r} is not true or false for each event", hint="reduce lists, as ak.any(x, axis=-1)"
+        )
+    return np.asarray(found, dtype=bool)
+
+
+def _values(column: Array | VectorOfVectors) -> Any:
+    return column.view_as("ak") if isinstance(column, VectorOfVectors) else column.nda
 
 
 def _fields(columns: Mapping[str, Any], wanted: list[str] | None) -> list[str]:
