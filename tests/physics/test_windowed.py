@@ -155,3 +155,14 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> 
     missing = yaml.safe_load("{outputs: [daqenergy, energie], processors: {}}")
     with pytest.raises(BadInput, match="has no column energie, "):
         run_chain(file, TABLE, missing, {})
+
+
+@pytest.mark.parametrize("system", ["auxs", "bsln", "muon", "pmts", "puls"])
+def test_other_systems_take_the_sums(tmp_path: Path, system: str) -> None:
+    traces, _ = simulated()
+    one = processed(raw_file(tmp_path / "whole.lh5", whole(traces)), system)
+    other = processed(raw_file(tmp_path / "windowed.lh5", windowed(traces)), system)
+    assert set(one) == set(other)
+    np.testing.assert_allclose(other["trapTmax"], one["trapTmax"], rtol=5e-4)
+    np.testing.assert_allclose(other["bl_mean"], one["bl_mean"], rtol=1e-5)
+    np.testing.assert_allclose(other["wf_max"], one["wf_max"], rtol=1e-3)
