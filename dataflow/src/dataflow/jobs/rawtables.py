@@ -11,10 +11,8 @@ import lh5
 import numpy as np
 from lgdo import ArrayOfEqualSizedArrays, Table, WaveformTable
 
-from .lh5files import open_input
+from .lh5files import ADC_BITS, open_input
 
-ADC_BITS = "adc_bits"
-"""Attribute of a raw file: the depth of its digitizer, where no table of the file tells."""
 USUAL_BITS = 16
 FINE_BITS = 12
 

@@ -13,8 +13,7 @@ import h5py
 from dataflow.jobs.atomic import part_name, whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
-from dataflow.jobs.lh5files import annotate
-from dataflow.jobs.rawtables import ADC_BITS
+from dataflow.jobs.lh5files import ADC_BITS, annotate
 from dataflow.plan.config_schema import settings_of as known_settings
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Job
