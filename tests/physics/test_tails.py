@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from dataflow.pars.ecal import Settings, calibrate_one
+from gebox.physics import rng
+from gebox.signals import noise as gebox_noise
 
 from .traces import digitised, germanium_traces, processed, pulse, raw_file, whole
 
@@ -102,6 +104,21 @@ def test_two_decay_constants_on_a_tail(tmp_path: Path) -> None:
     found = processed(raw_file(tmp_path / "tail.lh5", whole(digitised(traces))), pars=pars)
     for name in ("trapTmax", "trapEmax", "trapEftp"):
         np.testing.assert_allclose(found[name], HEIGHTS, rtol=0.004, atol=2.0, err_msg=name)
+
+
+def test_noise_of_low_frequency_is_rarely_taken_for_a_tail(tmp_path: Path) -> None:
+    """The simulated experiment's noisiest detector: 13 ADC of white and 3 of 1/f noise a sample."""
+    state, rows = rng.seeded(3), np.zeros((600, SAMPLES))
+    bank = gebox_noise.bank(state, 13.0, 3.0)
+    for row in rows:
+        gebox_noise.add(state, bank, row)
+    traces = digitised(14_000 + rows + 1300 * pulse(SAMPLES, START, TAU))
+    found = processed(raw_file(tmp_path / "noise.lh5", whole(traces)), pars=PARS)
+    taken = found["tail_height"] != 0
+    assert np.count_nonzero(taken) < 0.025 * len(rows)
+    assert (found["tail_height"] >= 0).all()
+    for name in ("trapEmax", "cuspEmax", "zacEmax"):
+        assert found[name].std() < 1.2 * found[name][~taken].std(), name
 
 
 def test_without_a_tail_nothing_is_subtracted(tmp_path: Path) -> None:
