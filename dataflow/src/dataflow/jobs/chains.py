@@ -10,9 +10,9 @@ from typing import Any
 
 import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and part of what they compute
 
-from . import dspeed_inplace, dspeed_ufuncs
+from . import dspeed_outputs, dspeed_ufuncs
 from .errors import BadInput
-from .rawtables import RawRows, column_names, digitizer
+from .rawtables import RawRows, column_names, digitizer, refuse_mixed
 
 dspeed_ufuncs.install()
 
@@ -63,7 +63,8 @@ def run_chain(
     """
     from dspeed import build_dsp
 
-    dspeed_inplace.install()
+    dspeed_outputs.install()
+    refuse_mixed(source, table)
     columns = column_names(source, table)
     fitting = fitted(chain, columns)
     check_columns(fitting, columns, f"{table} of {source}")

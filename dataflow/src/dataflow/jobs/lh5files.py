@@ -88,6 +88,18 @@ def read_many(
     return {item: {name: _joined(arrays) for name, arrays in parts.items()} for item, parts in found.items()}
 
 
+def columns_of(paths: Sequence[Path], tables: Mapping[str, str]) -> dict[str, set[str]]:
+    """The columns that tables have in each of several files that has the table, by item name; empty where none has."""
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        with open_input(path) as file:
+            for item, table in tables.items():
+                if table in file:
+                    names = set(file[table])
+                    found[item] = found[item] & names if item in found else names
+    return {item: found.get(item, set()) for item in tables}
+
+
 def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(arrays) if arrays else np.empty(0)
 

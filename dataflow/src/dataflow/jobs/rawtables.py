@@ -11,6 +11,7 @@ import lh5
 import numpy as np
 from lgdo import ArrayOfEqualSizedArrays, Table, WaveformTable
 
+from .errors import BadInput
 from .lh5files import ADC_BITS, open_input
 
 USUAL_BITS = 16
@@ -52,6 +53,27 @@ def column_names(path: Path, table: str) -> tuple[str, ...]:
     """The columns of a table."""
     with open_input(path) as file:
         return tuple(sorted(file[table]))
+
+
+ADDRESS = ("fcid", "board_id", "board", "fc_input", "channel", "fadc_channel_id")
+"""Columns that say which channel of the digitizers a row is of, as far as a form of DAQ files has them."""
+
+
+def refuse_mixed(path: Path, table: str) -> None:
+    """Make sure that all rows of a table are of one channel: several would be taken for one detector.
+
+    Raises
+    ------
+    BadInput
+        If they are not.
+    """
+    with open_input(path) as file:
+        for name in ADDRESS:
+            node = file.get(f"{table}/{name}")
+            values = np.unique(node[:]) if isinstance(node, h5py.Dataset) else np.empty(0)
+            if len(values) > 1:
+                hint = "make raw again with one table a channel: {key} in the name of its table in out_spec"
+                raise BadInput(f"{table} of {path} holds rows of {len(values)} channels ({name})", hint=hint)
 
 
 def digitizer(path: Path, table: str, bits: int | None = None) -> dict[str, Any]:
@@ -103,13 +125,17 @@ def adc_bits(file: h5py.File, table: str) -> int:
 
 
 def _configured(nodes: Iterable[Any]) -> Iterable[tuple[int, int]]:
-    """Stream number and depth, from every configuration table."""
+    """Stream number and depth, from every configuration table; below its decoder's name each stream can have its own."""
     for node in nodes:
-        if isinstance(node, h5py.Group) and isinstance(node.get("adcbits"), h5py.Dataset):
+        if not isinstance(node, h5py.Group) or "timestamp" in node:
+            continue
+        if isinstance(node.get("adcbits"), h5py.Dataset):
             depths = np.atleast_1d(node["adcbits"][()])
             name = "fcid" if "fcid" in node else "streamid"
             streams = np.atleast_1d(node[name][()]) if name in node else np.zeros(len(depths), dtype="i8")
             yield from ((int(stream) & 0xFFFF, int(depth)) for stream, depth in zip(streams, depths, strict=False))
+        else:
+            yield from _configured(node.values())
 
 
 def window_and_sums(path: Path, table: str) -> dict[str, Any]:

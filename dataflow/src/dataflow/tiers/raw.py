@@ -14,11 +14,8 @@ from dataflow.jobs.atomic import part_name, whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import ADC_BITS, annotate
-from dataflow.plan.config_schema import settings_of as known_settings
-from dataflow.plan.errors import UserError
 from dataflow.plan.model import Job
 from dataflow.plan.times import FORMAT
-from dataflow.plan.words import nearest
 
 from .daqfile import DaqFile, opened, refuse_undecodable
 from .rawaliases import link_names
@@ -119,15 +116,11 @@ def settings_of(job: Job) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If there is no such setting or compression.
+        If there is no such compression.
     """
     found: dict[str, Any] = {"hdf5_settings": {"compression": "zstd", "shuffle": True}}
     for source in (job.config.read("settings"), job.config.options.get("settings"), job.settings):
         found |= dict(source or {})
-    known = {*known_settings(job.step), *UPSTREAMS}
-    for name in found:
-        if name not in known:
-            raise UserError(f"{job.step} has no setting {name!r}", hint=nearest(name, known))
     filters(found["hdf5_settings"] or {})
     return {name: value for name, value in found.items() if name not in (OPTION, *UPSTREAMS)}
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from prodenv.cycles import CycleFolder, command, find_cycle
 from prodenv.errors import UserError
+from prodenv.flow import ask, source_of
 from prodenv.holder import refuse_living
-from prodenv.planning import cores, not_installed, open_workflow, targets_of
+from prodenv.planning import cores, targets_of
 from prodenv.relinking import is_astray, relink
 from prodenv.render import print_json, size_text
 from prodenv.steps import step
 from prodenv.verbs.plan import planned, show
-
-if TYPE_CHECKING:
-    from dataflow.plan.workflow import Workflow
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,15 +20,14 @@ def run(options: argparse.Namespace) -> int:
     cycle = find_cycle(options.cycle)
     if not options.dry_run:
         _follow_parent(cycle)
-    flow = open_workflow(cycle, options.setup)
     if options.dry_run:
-        found = planned(flow, targets_of(cycle, options.targets), cores(options.jobs))
+        found = planned(cycle, options)
         print_json(found) if options.json else show(found)
         return 0
     if options.json:
         raise UserError("--json goes with --dry-run", hint=f"after the run: {command('status', cycle)} --json")
     cycle.refuse_frozen("run")
-    return make(cycle, flow, options)
+    return make(cycle, options)
 
 
 def _follow_parent(cycle: CycleFolder) -> None:
@@ -42,30 +38,27 @@ def _follow_parent(cycle: CycleFolder) -> None:
             relink(cycle)
 
 
-def make(cycle: CycleFolder, flow: Workflow, options: argparse.Namespace) -> int:
+def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
     from prodenv.production import produce
 
     refuse_living(cycle.root)
     targets = targets_of(cycle, options.targets)
     extra = [*_profile(cycle, options.profile), *options.snakemake]
-    flow.wanted(targets)
-    said = not_installed(flow)
-    if said:
-        raise said
-    identify(flow, cores(options.jobs))
+    if source_of(cycle):  # what another flow needs, it says itself
+        _prepare(cycle, targets, options)
     return produce(cycle.config, targets, cores(options.jobs), extra=extra)
 
 
-def identify(flow: Workflow, threads: int) -> None:
-    """Read the DAQ files that are new, once, so that neither this run nor the next ones have to while they plan."""
-    lineages = flow.cycle.lineages
-    new = lineages.unread(flow.cycle.planned)
-    size = sum(path.stat().st_size for path in new)
-    if size:
-        with step(f"reading {len(new)} new DAQ files ({size_text(size)}) for their identity"):
-            lineages.identities.learn(new, threads)
-    lineages.identities.save()
+def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace) -> None:
+    """Refuse what cannot be run, and read the DAQ files that are new, once, so that planning never has to."""
+    found = ask(cycle, "check", options.setup, targets=targets)
+    if found["software"]:
+        raise UserError(found["software"]["message"], hint=found["software"]["hint"])
+    new = found["unread"]
+    if new["bytes"]:
+        with step(f"reading {new['files']} new DAQ files ({size_text(new['bytes'])}) for their identity"):
+            ask(cycle, "identify", options.setup, targets=targets, threads=cores(options.jobs))
 
 
 def _profile(cycle: CycleFolder, name: str) -> list[str]:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prodenv.cycles import CycleFolder, find_cycle
-from prodenv.planning import cores, open_workflow, warnings_of
+from prodenv.flow import ask
+from prodenv.planning import cores
 from prodenv.render import coloured, print_json, print_table
 from prodenv.verbs.plan import time_text
 
-if TYPE_CHECKING:
-    from dataflow.plan.cycle import Cycle
-    from dataflow.plan.model import Key
-    from dataflow.plan.survey import Item, Survey
-
-STATES = ("there", "stale", "missing", "failed")
+STATES = ("there", "foreign", "stale", "missing", "failed")
+GOOD = {"there", "foreign"}
 COLOURS = {"stale": "yellow", "missing": "dim", "failed": "red"}
 FAILURES = 5
 
@@ -36,27 +30,8 @@ def run(options: argparse.Namespace) -> int:
 
 def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str, Any]:
     """The state of everything that the data of a cycle allow."""
-    flow = open_workflow(cycle, experiment)
-    plan = flow.cycle
-    from dataflow.plan.survey import Survey, remaining  # after the cycle's own dataflow was found
-
-    plan.lineages.read_unknown = False
-    survey = Survey(plan)
-    items = survey.everything()
-    seconds, unknown = remaining(items, survey.costs(items), jobs)
-    return {
-        "name": cycle.name,
-        "running": _holder(cycle),
-        "warnings": warnings_of(flow),
-        "daq_files": len(plan.inventory.daq),
-        "jobs": dict(Counter(item.state for item in items)),
-        "cores": jobs,
-        "seconds": seconds,
-        "no_time_known": unknown,
-        "runs": _runs(items),
-        "failures": _failures(items, survey, plan),
-        "salvaged": _salvaged(items, survey, plan),
-    }
+    found: dict[str, Any] = ask(cycle, "status", experiment, cores=jobs)
+    return {"name": cycle.name, "running": _holder(cycle)} | found
 
 
 def _holder(cycle: CycleFolder) -> dict[str, Any] | None:
@@ -66,64 +41,13 @@ def _holder(cycle: CycleFolder) -> dict[str, Any] | None:
     return {"host": who.host, "process": who.pid, "since": who.since} if who else None
 
 
-def _runs(items: Iterable[Item]) -> list[dict[str, Any]]:
-    """Counts of states by run and step, sorted by the time of the run's first file."""
-    found: dict[str, dict[str, Counter[str]]] = {}
-    datatypes: dict[str, str] = {}
-    first: dict[str, str] = {}
-    for item in items:
-        if item.step.startswith("validity"):
-            continue
-        run, time = item.key.series, item.key.timestamp
-        datatypes[run] = item.key.datatype
-        first[run] = min(first.get(run, time), time)
-        found.setdefault(run, {}).setdefault(item.step, Counter())[item.state] += 1
-    return [
-        {"run": run, "datatype": datatypes[run], "steps": {step: dict(n) for step, n in found[run].items()}}
-        for run in sorted(found, key=lambda run: (first[run], run))
-    ]
-
-
-def _failures(items: Iterable[Item], survey: Survey, plan: Cycle) -> list[dict[str, Any]]:
-    told = []
-    for item in items:
-        if item.state == "failed":
-            outputs = (Path(path) for path in survey.outputs(item.step, item.key))
-            failure = next(filter(None, map(plan.lineages.records.failure, outputs)), {})
-            told.append(
-                {"step": item.step, "key": str(item.key)} | {n: failure.get(n) for n in ("error", "log", "time")}
-            )
-    return told
-
-
-def _salvaged(items: Iterable[Item], survey: Survey, plan: Cycle) -> dict[str, str]:
-    """The raw files that hold only a part of their DAQ file, by key: where it breaks off."""
-    told = {}
-    for item in items:
-        if item.step == "tier_raw" and item.state in ("there", "stale") and _may_be_salvaged(plan, item.key):
-            (path,) = survey.outputs(item.step, item.key)
-            record = plan.lineages.records.raw(Path(path)) or {}
-            if reason := record.get("counts", {}).get("salvaged"):
-                told[str(item.key)] = reason
-    return told
-
-
-def _may_be_salvaged(plan: Cycle, key: Key) -> bool:
-    """Whether the settings allow it: where they do not, records need not be read."""
-    from dataflow.plan.steps import BY_NAME
-
-    config = plan.config(BY_NAME["tier_raw"], key)
-    places = (config.shared("settings"), config.options.get("settings"), plan.setup.settings.get("tier_raw"))
-    return any((place or {}).get("salvage") for place in places)
-
-
 def show(found: dict[str, Any], *, everything: bool = False) -> None:
     """Print the state of a cycle as a table: a line a run, a column a step."""
     if found["running"]:
         who = found["running"]
         print(f"process {who['process']} on {who['host']} works on it since {who['since'] or 'some time'}")
     steps = list(dict.fromkeys(step for run in found["runs"] for step in run["steps"]))
-    whole = [run for run in found["runs"] if all(set(counts) == {"there"} for counts in run["steps"].values())]
+    whole = [run for run in found["runs"] if all(set(counts) <= GOOD for counts in run["steps"].values())]
     rows = found["runs"] if everything or len(whole) < 2 else [run for run in found["runs"] if run not in whole]
     if rows:
         lines = [[run["run"], *(_cell(run["steps"].get(step)) for step in steps)] for run in rows]
@@ -144,9 +68,10 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
 def _cell(counts: dict[str, int] | None) -> Any:
     if counts is None:
         return ""
-    total, there = sum(counts.values()), counts.get("there", 0)
+    total, there = sum(counts.values()), sum(counts.get(state, 0) for state in GOOD)
     if there == total:
-        return coloured(f"{total}", "green")
+        foreign = counts.get("foreign", 0)
+        return coloured(f"{total}" + (" foreign" if foreign else ""), "cyan" if foreign else "green")
     worst = next(state for state in ("failed", "stale", "missing") if counts.get(state))
     bad = ", ".join(f"{counts[state]} {state}" for state in ("failed", "stale") if counts.get(state))
     return coloured(f"{there}/{total}" + (f" ({bad})" if bad else ""), COLOURS[worst])
@@ -161,6 +86,8 @@ def _summary(found: dict[str, Any]) -> str:
     if not jobs:
         return "there is no data yet"
     counts = ", ".join(f"{jobs[state]} {state}" for state in STATES if jobs.get(state))
-    if set(jobs) == {"there"}:
+    if set(jobs) == {"foreign"}:
+        return f"{counts}: none of our jobs made them, so they are read as they are and never made again"
+    if set(jobs) <= GOOD:
         return f"{counts}: all is made and as the configuration asks for"
     return f"{counts}; the rest takes {time_text(found['seconds'], found['no_time_known'], found['cores'])}"
