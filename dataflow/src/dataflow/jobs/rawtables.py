@@ -125,7 +125,7 @@ def adc_bits(file: h5py.File, table: str) -> int:
 
 
 def _configured(nodes: Iterable[Any]) -> Iterable[tuple[int, int]]:
-    """Stream number and depth, from every configuration table; below its decoder's name each stream can have its own."""
+    """Stream number and depth, from all configuration tables; streams can have their own below the decoder's name."""
     for node in nodes:
         if not isinstance(node, h5py.Group) or "timestamp" in node:
             continue
