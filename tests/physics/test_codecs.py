@@ -1,7 +1,9 @@
-"""Encoded traces give bit by bit what plain ones give."""
+"""Encoded traces give bit by bit what plain ones give; processors that write other types than their loop's."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ import hdf5plugin
 import lh5
 import numpy as np
 import pytest
+from lgdo import Table
 from lh5.compression import RadwareSigcompress, ULEB128ZigZagDiff
+
+from dataflow.jobs import dspeed_outputs
 
 from .traces import (
     TABLE,
@@ -19,6 +24,7 @@ from .traces import (
     processed,
     pulse,
     raw_file,
+    waveform,
     whole,
     windowed,
 )
@@ -43,7 +49,9 @@ def test_encoded_traces_give_what_plain_ones_give(tmp_path: Path, traces: dict[s
     plain = processed(raw_file(tmp_path / "plain.lh5", whole(traces[system])), system)
     height = {"geds": "trapEmax", "spms": "energies", "auxs": "trapTmax"}[system]
     assert np.nanmax(plain[height]) > 50
-    files = {name: raw_file(tmp_path / f"{name}.lh5", whole(traces[system], codec)) for name, codec in CODECS.items()}
+    files = {name: raw_file(tmp_path / "coded.lh5", whole(traces[system], codec)) for name, codec in CODECS.items()}
+    for name, codec in CODECS.items():
+        files[name] = raw_file(tmp_path / f"{name}.lh5", whole(traces[system], codec))
     files |= {
         name: raw_file(tmp_path / f"{name}.lh5", whole(traces[system]), **chosen) for name, chosen in FILTERS.items()
     }
@@ -58,6 +66,73 @@ def test_encoded_windows_and_sums_give_what_plain_ones_give(tmp_path: Path, trac
     assert plain["trapEmax"].max() > 1000
     for column, values in processed(coded).items():
         np.testing.assert_array_equal(values, plain[column], err_msg=column)
+
+
+PRESUM = {
+    "outputs": ["total", "rate"],
+    "processors": {
+        "rate, total": {
+            "function": "presum",
+            "module": "dspeed.processors",
+            "args": ["waveform", 0, "rate(dtype='H')", "total(shape=len(waveform)//8, dtype='KIND')"],
+            "unit": ["ADC", "ADC"],
+        }
+    },
+}
+
+
+def presummed(values: Any, kind: str) -> tuple[Any, Any]:
+    from dspeed import build_dsp
+
+    config = dict(PRESUM)
+    entry = dict(PRESUM["processors"]["rate, total"])  # type: ignore[call-overload]
+    entry["args"] = [str(one).replace("KIND", kind) if isinstance(one, str) else one for one in entry["args"]]
+    config["processors"] = {"rate, total": entry}
+    table = Table(col_dict={"waveform": waveform(values)})
+    made = build_dsp(table, None, dsp_config=config, lh5_tables=[""])
+    return made["total"].nda, made["rate"].nda
+
+
+@pytest.mark.parametrize("kind", ["H", "I", "f", "d"])
+@pytest.mark.parametrize("stored", ["uint16", "int32", "uint32", "float32", "float64"])
+def test_a_sum_has_the_right_value_whatever_the_types(stored: str, kind: str) -> None:
+    dspeed_outputs.install()
+    values = np.random.default_rng(4).integers(100, 8000, (40, 400)).astype(stored)
+    total, rate = presummed(values, kind)
+    np.testing.assert_array_equal(total, values.reshape(40, 50, 8).sum(axis=2))
+    assert (rate == 8).all()
+
+
+def test_what_was_only_read_stays_as_it_was() -> None:
+    read, written = np.arange(6, dtype="int32"), np.zeros(2, dtype="uint32")
+
+    def sums(source: Any, target: Any) -> None:
+        target[:] = source.reshape(2, 3).sum(axis=1)
+
+    kind = np.dtype("float64")
+    others = dspeed_outputs.converted_arguments("(n),(m)", [read, written], [kind, kind])
+    dspeed_outputs.writing_back(sums, others)(read, written)
+    assert written.tolist() == [3, 12]
+    assert read.tolist() == [0, 1, 2, 3, 4, 5]
+    assert dspeed_outputs.converted_arguments("(n)->(m)", [read, written], [kind, kind]) == {}
+
+
+ALONE = """
+import numpy as np
+from dspeed import build_dsp
+from lgdo import ArrayOfEqualSizedArrays, Table, WaveformTable
+values = ArrayOfEqualSizedArrays(nda=np.full((3, 16), 7, dtype="int32"))
+table = Table(col_dict={"waveform": WaveformTable(values=values, dt=16.0, dt_units="ns", t0=0.0, t0_units="ns")})
+chain = {"outputs": ["total"], "processors": {"rate, total": {"function": "presum", "module": "dspeed.processors",
+    "args": ["waveform", 0, "rate", "total(shape=len(waveform)//8, dtype='f')"], "unit": ["ADC", "ADC"]}}}
+print(int(build_dsp(table, None, dsp_config=chain, lh5_tables=[""])["total"].nda.sum()))
+"""
+
+
+def test_dspeed_alone_loses_sums_of_other_types() -> None:
+    """When this fails, dspeed gives 336 by itself: delete ``dataflow.jobs.dspeed_outputs``."""
+    printed = subprocess.run([sys.executable, "-c", ALONE], check=True, capture_output=True, text=True).stdout
+    assert int(printed) != 3 * 16 * 7
 
 
 def test_a_decay_constant_is_the_same_from_encoded_traces(tmp_path: Path) -> None:
