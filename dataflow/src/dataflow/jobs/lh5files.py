@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from .errors import BadInput
 
+ADC_BITS = "adc_bits"
+"""Attribute of a raw file: the depth of its digitizer, where no table of the file tells."""
+
 REMAKE = "remove the file, or restore it, and run again: it is made again from its inputs"
 
 

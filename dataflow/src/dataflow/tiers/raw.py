@@ -13,8 +13,7 @@ import h5py
 from dataflow.jobs.atomic import part_name, whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
-from dataflow.jobs.lh5files import annotate
-from dataflow.jobs.rawtables import ADC_BITS
+from dataflow.jobs.lh5files import ADC_BITS, annotate
 from dataflow.plan.model import Job
 from dataflow.plan.times import FORMAT
 
