@@ -23,7 +23,7 @@ from prodenv.outputs import Contents, Output
 
 _PART = re.compile(r"\..+\.[^.]+-\d+-part(\.[^.]+)?")
 """What a killed job leaves: see :mod:`dataflow.jobs.atomic`."""
-_RECORD = re.compile(rf"(?P<name>.+)\.(?:[0-9a-f]{{{LENGTH}}}|{FAILED})\.json")
+_RECORD = re.compile(rf"(?P<name>.+)\.(?:[0-9a-f]{{{LENGTH}}}(?:\.notes)?|{FAILED})\.json")
 _FAILURE = re.compile(rf"(?P<name>.+)\.{FAILED}\.json")
 
 

@@ -15,7 +15,7 @@ from dataflow.plan.config import Setup, read_config
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError as PlanError
 from dataflow.plan.identity import LIST
-from dataflow.plan.records import FOLDER, RECIPE, record_file
+from dataflow.plan.records import FOLDER, RECIPE, notes_file, record_file
 from prodenv.cleaning import key_of
 from prodenv.cycle import GENERATED
 from prodenv.cycles import DERIVED, CycleFolder
@@ -174,7 +174,8 @@ def _link_outputs(work: Derivation, folder: Path) -> tuple[dict[str, dict[str, A
             other += 1
             continue
         _link(work, folder, output.path)
-        _copy_records(work.parent.root / output.path, folder / output.path, lineage, done)
+        source = work.parent.root / output.path
+        _copy_records(source, folder / output.path, lineage, old.lineages.records.noted(source), done)
         found = (work.parent.root / output.path).stat()
         linked[output.path] = {"lineage": lineage, "size": found.st_size, "mtime_ns": found.st_mtime_ns}
     return linked, other
@@ -197,9 +198,11 @@ def _same_lineage(old: Cycle, new: Cycle, path: Path, output: Output) -> str:
         return ""
 
 
-def _copy_records(source: Path, target: Path, lineage: str, done: set[Path]) -> None:
-    """Copy the record of an output, and the parts of recipes in its folder, which is not among those done."""
+def _copy_records(source: Path, target: Path, lineage: str, noted: str, done: set[Path]) -> None:
+    """Copy record and notes of an output, and the parts of recipes in its folder, which is not among those done."""
     _copy_file(record_file(source, lineage), record_file(target, lineage))
+    if noted:
+        _copy_file(notes_file(source, noted), notes_file(target, noted))
     if source.parent not in done:
         done.add(source.parent)
         for part in sorted((source.parent / FOLDER).glob(f"*{RECIPE}")):

@@ -61,7 +61,7 @@ def _plan(cycle: Cycle, step: str, key: Key, problems: dict[str, str]) -> None:
         return
     try:
         if key == cycle.runs[key.run][0]:
-            cycle.job(step, key)
+            cycle.chains.check(cycle.job(step, key))
         cycle.lineages.check(step, key)
     except PlanError as slip:
         problems.setdefault(slip.message, slip.hint)

@@ -23,11 +23,13 @@ from dataflow.plan.identity import hashed
 from dataflow.plan.lineage import Lineage
 from dataflow.plan.model import Job
 from dataflow.plan.packages import DISTRIBUTIONS
-from dataflow.plan.records import FAILED, FOLDER, recipe_file, record_file
+from dataflow.plan.recipe import digest
+from dataflow.plan.records import FAILED, FOLDER, notes_file, recipe_file, record_file
 from dataflow.plan.steps import DAQ
 
 from .atomic import write_text
 from .errors import WorkFailed
+from .notes import content_of, taking_notes
 from .stamp import stamping
 
 FORM = 1
@@ -44,15 +46,18 @@ def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], Mapping[st
     mtime_ns = _daq_time(cycle, job)
     began = datetime.now(UTC), time.monotonic()
     try:
-        with stamping(lineage.hash, forget):
+        with stamping(lineage.hash, forget), taking_notes() as notes:
             found = work() or {}
     except Exception as error:
         _record_failure(job, lineage, error)
         raise
     facts = _facts(job, lineage, threads, *began) | ({"daq_mtime_ns": mtime_ns} if mtime_ns else {})
-    facts |= found
+    said = content_of(job, notes)
+    facts |= {**found, **said}
     for role, output in job.outputs.items():
         size, sha256 = _content(output)
+        if said:
+            write_text(notes_file(output, digest(said)), json.dumps(said, indent=1, ensure_ascii=False) + "\n")
         _write(cycle, output, lineage, facts | {"role": role, "size": size, "sha256": sha256})
     cycle.lineages.identities.save()
 
@@ -117,8 +122,8 @@ def libraries() -> dict[str, str]:
 
 
 def _write(cycle: Cycle, output: Path, lineage: Lineage, facts: Mapping[str, Any]) -> None:
-    for digest, part in lineage.recipe.parts.items():
-        file = recipe_file(output, digest)
+    for name, part in lineage.recipe.parts.items():
+        file = recipe_file(output, name)
         if not file.is_file():
             write_text(file, cycle.lineages.recipes.text(part) + "\n")
     write_text(record_file(output, lineage.hash), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")

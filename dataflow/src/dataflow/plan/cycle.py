@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import parcatalog
+from .chains import Chains
 from .config import Setup, read_config
 from .errors import Unavailable, UserError
 from .inventory import Inventory, daq_format, scan
@@ -46,6 +47,7 @@ class Cycle:
         self._jobs: dict[tuple[str, Key], Job] = {}
         self._par_folders: dict[str, Folder] = {}
         self.lineages = Lineages(self)
+        self.chains = Chains(setup, self.metadata.reader)
         self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
 
     @cached_property
@@ -143,7 +145,7 @@ class Cycle:
             if not self.is_made(step, key):
                 self._require(step, self.output(step, key))
                 continue
-            self.job(step, key)
+            self.chains.check(self.job(step, key))
             self.lineages.check(step, key)
             new = [need for need in self.needs(step, key) if need not in seen]
             seen.update(new)

@@ -14,11 +14,14 @@ from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import annotate
+from dataflow.jobs.notes import note, warn
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Job
+from dataflow.plan.steps import WITH_CHAINS
+from dataflow.plan.troubles import MISSING
 
 from .daqfile import DaqFile, open_daq, refuse_undecodable
-from .rawspec import output_spec, unmapped
+from .rawspec import listed, output_spec, unmapped
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,21 @@ def build(job: Job, threads: int = 1) -> None:
         if missing:
             log.warning("%s has channels that the channel map does not know: %s", source, missing)
             annotate(parts["tier"], unmapped_channels=" ".join(map(str, missing)))
+            warn("", [f"the DAQ file has channels that the channel map does not know: {listed(missing)}"])
+    note_absent(job, daq)
+
+
+def note_absent(job: Job, daq: DaqFile) -> None:
+    """Note the channels of the map that should be processed and that the DAQ file does not have.
+
+    One that the file has and that no trigger read out is not missing: a detector may be quiet in a short file.
+    """
+    there = {key for keys in daq.keys.values() for key in keys}
+    for channel in job.channels:
+        wanted = channel.processable and channel.system in WITH_CHAINS and channel.rawid is not None
+        if wanted and channel.rawid not in there:
+            note(channel.name, MISSING, job.step, f"the DAQ file has no channel {channel.rawid}")
+            log.warning("%s: the DAQ file has no channel %s", channel.name, channel.rawid)
 
 
 def decode(job: Job, daq: DaqFile, target: Path) -> None:

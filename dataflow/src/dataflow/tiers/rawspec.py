@@ -86,9 +86,9 @@ def unmapped(job: Job, daq: DaqFile) -> tuple[int, ...]:
         return ()
     missing = tuple(key for key in found if key not in known)
     if len(missing) == len(found):
-        have = _listed(sorted(key for key in known if key is not None))
+        have = listed(sorted(key for key in known if key is not None))
         raise BadInput(
-            f"the DAQ file {daq.path} has the channels {_listed(found)}, the channel map at {job.key.timestamp} has "
+            f"the DAQ file {daq.path} has the channels {listed(found)}, the channel map at {job.key.timestamp} has "
             f"none of them but {have}",
             hint="check rawid in hardware/configuration/channelmaps, and its validity.yaml",
         )
@@ -133,6 +133,7 @@ def _group(keys: list[int] | list[str], target: Path) -> dict[str, Any]:
     return {"key_list": keys, "out_stream": str(target)}
 
 
-def _listed(numbers: Iterable[int]) -> str:
+def listed(numbers: Iterable[int]) -> str:
+    """Numbers for a sentence, the first six of many."""
     shown = [str(number) for number in numbers]
     return ", ".join(shown[:6]) + (f" … ({len(shown)})" if len(shown) > 6 else "")
