@@ -73,8 +73,9 @@ def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows
         "state": "failed",
         "step": "tier_raw",
         "reason": "the DAQ file has no channel 1999999",
-        "then": "par_dsp_pz: V09999Z has no events in this run",
+        "then": "par_hit_ecal: V09999Z has no events in this run",
     }
+    assert cycle.pars("par_dsp")["V09999Z"]["status"]["then"] == "par_dsp_pz: V09999Z has no events in this run"
     made = open_cycle(cycle.config)
     (trouble,) = [t for t in troubles_of(made, [("tier_evt", made.scheme.key(CAL))]) if t.detector == "V09999Z"]
     assert (trouble.state, trouble.step, trouble.files) == ("missing", "tier_raw", len(CHAIN))

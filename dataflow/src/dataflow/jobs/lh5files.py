@@ -57,7 +57,7 @@ def columns(file: h5py.File, table: str, names: Iterable[str]) -> dict[str, NDAr
 
 
 def read_many(
-    paths: Sequence[Path], tables: Mapping[str, str], names: Sequence[str]
+    paths: Sequence[Path], tables: Mapping[str, Sequence[str | None]], names: Sequence[str]
 ) -> dict[str, dict[str, NDArray[Any]]]:
     """Columns of several tables of several files, joined along the files; each file is opened once.
 
@@ -66,7 +66,7 @@ def read_many(
     paths
         The files, in order.
     tables
-        Table by item name.
+        By item name, its table in each file: :meth:`dataflow.plan.model.Job.tables`.
     names
         Columns. A table that a file does not have adds no rows.
 
@@ -76,10 +76,11 @@ def read_many(
         By item, then by column, arrays of shape (all rows,).
     """
     found: dict[str, dict[str, list[NDArray[Any]]]] = {item: {name: [] for name in names} for item in tables}
-    for path in paths:
+    for number, path in enumerate(paths):
         with open_input(path) as file:
-            for item, table in tables.items():
-                if table in file:
+            for item, in_files in tables.items():
+                table = in_files[number]
+                if table is not None and table in file:
                     for name in names:
                         found[item][name].append(column(file, table, name))
     return {item: {name: _joined(arrays) for name, arrays in parts.items()} for item, parts in found.items()}
@@ -87,6 +88,17 @@ def read_many(
 
 def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(arrays) if arrays else np.empty(0)
+
+
+def rows_by_file(paths: Sequence[Path], tables: Mapping[str, Sequence[str | None]]) -> dict[str, list[int]]:
+    """How many rows each item has in each file; `tables` as for :func:`read_many`."""
+    found: dict[str, list[int]] = {item: [] for item in tables}
+    for number, path in enumerate(paths):
+        with open_input(path) as file:
+            for item, in_files in tables.items():
+                table = in_files[number]
+                found[item].append(rows(file, table) if table is not None and table in file else 0)
+    return found
 
 
 def rows(file: h5py.File, table: str) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import read_many
+from dataflow.jobs.lh5files import read_many, rows_by_file
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel, Job
 
@@ -132,9 +132,9 @@ def build(job: Job, threads: int = 1) -> None:
         name: Settings.read(job.config.read("ecal_config", channel) or {}) for name, channel in channels.items()
     }
     estimators = sorted({name for one in settings.values() for name in one.energy_params})
-    tables = {name: job.table("dsp", channel) for name, channel in channels.items()}
+    tables = {name: job.tables("dsp", channel) for name, channel in channels.items()}
     data = read_many(job.inputs["dsp"], tables, (*estimators, *QUALITY, DRIFT))
-    pulsers = pulser_rows(job, {name: len(columns[DRIFT]) for name, columns in data.items()})
+    pulsers = pulser_rows(job, rows_by_file(job.inputs["dsp"], tables))
     trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}
 
     def work(channel: Channel) -> Made:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class Cycle:
         self.lineages = Lineages(self)
         self.chains = Chains(setup, self.metadata.reader)
         self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
+        self._joined: dict[tuple[int, ...], tuple[tuple[Channel, ...], object]] = {}
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -220,7 +222,25 @@ class Cycle:
             setup=self.setup,
             _read=self.metadata.reader,
             all_channels=() if step.kind == "validity" else self.metadata.channels(key),
+            maps={str(each): self.metadata.channels(each) for each in self._files_of(step, key)},
         )
+
+    def _files_of(self, step: Step, key: Key) -> tuple[Key, ...]:
+        """The files that a job is about: those of the run, or its one; none for what follows from names alone."""
+        if step.kind == "validity":
+            return ()
+        return self.runs[key.run] if step.per_run else (key,)
+
+    def map_changes(self, step: Step, key: Key) -> tuple[tuple[str, int], ...]:
+        """The files of a job at which the channel map or the statuses become others, empty if they stay the same.
+
+        The maps are told apart by the numbers of the objects, which are kept as long as the cycle is.
+        """
+        if not step.per_run or step.kind == "validity":
+            return ()
+        held = [(str(each), id(self.metadata.channels(each))) for each in self._files_of(step, key)]
+        changes = [held[0], *(after for before, after in pairwise(held) if before[1] != after[1])]
+        return tuple(changes) if len(changes) > 1 else ()
 
     def roles(self, step: Step) -> tuple[str, ...]:
         """The input roles of a step, without the tiers that the key scheme does not have."""
@@ -317,8 +337,17 @@ class Cycle:
         return {role: self.metadata.overrides(role.removeprefix("par_"), key) for role in roles}
 
     def _channels(self, step: Step, key: Key, config: StepConfig) -> tuple[Channel, ...]:
-        if step.kind == "validity":
-            return ()
+        """The channels that a job works on: those of all its files, each by its name as in the first that has it."""
+        parts = [self._channels_at(step, each, config) for each in self._files_of(step, key)]
+        place = tuple(map(id, parts))
+        if len(set(place)) < 2:
+            return parts[0] if parts else ()
+        if place not in self._joined:
+            by_name = {channel.name: channel for part in reversed(parts) for channel in part}
+            self._joined[place] = tuple(by_name[name] for name in sorted(by_name)), parts
+        return self._joined[place][0]
+
+    def _channels_at(self, step: Step, key: Key, config: StepConfig) -> tuple[Channel, ...]:
         channels = self.metadata.channels(key)
         if not step.systems:
             return channels

@@ -65,7 +65,7 @@ class Lineages:
         """Whether DAQ files that no output was made from yet are read for their identity."""
         self._moments: dict[tuple[int, ...], tuple[int, tuple[object, ...]]] = {}
         self._moment_of: dict[Key, int] = {}
-        self._owns: dict[tuple[str, int, str], Mapping[str, Any]] = {}
+        self._owns: dict[tuple[object, ...], Mapping[str, Any]] = {}
         self._roles: dict[str, tuple[str, ...]] = {}
         self._wanted: dict[tuple[str, Key], str] = {}
         self._found: dict[Path, str] = {}
@@ -165,7 +165,8 @@ class Lineages:
         """The recipe of a step but for the DAQ file; the same as :meth:`recipe` gives, without planning every job."""
         if step.kind == "validity":
             return dict(self._plain(self._cycle.job(step.name, key)).own)
-        place = (step.name, self._moment(key), self._format(step, key))
+        changes = self._cycle.map_changes(step, key)
+        place = (step.name, self._moment(key), self._format(step, key), changes)
         if place not in self._owns:
             self._owns[place] = self._plain(self._cycle.job(step.name, key)).own
         return {**self._owns[place], "key": str(key)}

@@ -118,6 +118,8 @@ class Job:
         The log file.
     all_channels
         All channels of the map at that time, processable or not.
+    maps
+        The same for each file that the job is about, by key, in their order: a map may change inside a run.
     """
 
     step: str
@@ -131,6 +133,7 @@ class Job:
     setup: Setup
     _read: Callable[[Path], TextFile] = field(repr=False, compare=False)
     all_channels: tuple[Channel, ...] = field(default=(), repr=False, compare=False)
+    maps: Mapping[str, tuple[Channel, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def pulsers(self) -> tuple[Channel, ...]:
@@ -150,6 +153,18 @@ class Job:
         if channel is None or channel.rawid is None:
             return form.rpartition("/")[2]
         return form.format(ch=channel.rawid, **fields)
+
+    def tables(self, tier: str, channel: Channel) -> tuple[str | None, ...]:
+        """The LH5 table of a detector in each file of the run, by the channel map and the status of that file.
+
+        Detectors are known by their names: where a map gives one another number inside a run, its rows lie in another
+        table from there on. None for a file whose map does not have the detector, or has it as not processable.
+        """
+        found: list[str | None] = []
+        for channels in self.maps.values():
+            mine = next((each for each in channels if each.name == channel.name), None)
+            found.append(self.table(tier, mine) if mine is not None and mine.processable else None)
+        return tuple(found)
 
     def pars(self, role: str) -> dict[str, dict[str, Any]]:
         """The parameters of an input role by detector: its files merged in order, then the overrides.
