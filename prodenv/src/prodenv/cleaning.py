@@ -13,14 +13,16 @@ from typing import Any
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError as PlanError
 from dataflow.plan.model import Key
-from dataflow.plan.records import FAILED, FOLDER, LENGTH
+from dataflow.plan.records import FAILED, FOLDER, LENGTH, Records
 from dataflow.plan.textfile import read as read_text_file
+from dataflow.plan.troubles import MISSING
 from dataflow.plan.words import listing, nearest
 from prodenv.cycles import ATTIC, CycleFolder
 from prodenv.derived import files_used
 from prodenv.errors import UserError
 from prodenv.outputs import Contents, Output
 
+RAW = "tier_raw"
 _PART = re.compile(r"\..+\.[^.]+-\d+-part(\.[^.]+)?")
 """What a killed job leaves: see :mod:`dataflow.jobs.atomic`."""
 _RECORD = re.compile(rf"(?P<name>.+)\.(?:[0-9a-f]{{{LENGTH}}}(?:\.notes)?|{FAILED})\.json")
@@ -40,7 +42,7 @@ class Selection:
     stale
         Only files whose recipe is not the wanted one any more.
     failed
-        Only parameters with failed channels, and what killed or failed jobs left.
+        Only files in which detectors failed, and what killed or failed jobs left.
     """
 
     tiers: tuple[str, ...] = ()
@@ -81,7 +83,7 @@ def chosen(cycle: CycleFolder, contents: Contents, wanted: Selection) -> tuple[l
         fitting = _stale(contents, fitting, notes)
     leftovers = list(_leftovers(cycle, contents, wanted)) if wanted.failed else []
     if wanted.failed:
-        fitting = [output for output in fitting if _has_failed(cycle, output)]
+        fitting = _failed(cycle, fitting, notes)
     fitting = _replaceable(fitting, contents, notes)
     fitting = [output for output in fitting if _is_inside(cycle, output.path, notes)]
     _refuse_used(cycle, fitting)
@@ -146,8 +148,28 @@ def key_of(cycle: Cycle, output: Output) -> Key | None:
     return next(iter(cycle.runs.get(output.run, ())), None)
 
 
+def _failed(cycle: CycleFolder, outputs: list[Output], notes: list[str]) -> list[Output]:
+    """The outputs in which a detector failed, or that are without what failed before them."""
+    records = Records()
+    found, lacking = [], 0
+    for output in outputs:
+        channels = records.notes(cycle.root / output.path).get("channels", {}).values()
+        if any(entry["state"] != MISSING and entry["step"] != RAW for entry in channels):
+            found.append(output)
+        elif any(entry["state"] == MISSING for entry in channels):
+            lacking += 1
+        elif _has_failed(cycle, output):
+            found.append(output)
+    if lacking:
+        notes.append(
+            f"{lacking} files stay that lack only detectors which their DAQ files do not have: made again, they would "
+            "be the same"
+        )
+    return found
+
+
 def _has_failed(cycle: CycleFolder, output: Output) -> bool:
-    """Whether a parameter file holds a channel that failed."""
+    """Whether a parameter file without notes holds a channel that failed."""
     if not output.path.endswith(".yaml") or not output.step.startswith("par_"):
         return False
     try:

@@ -18,9 +18,11 @@ from prodenv.errors import UserError
 from prodenv.health import BAD, OK, WARNING, Finding, disk
 from prodenv.manifest import NAME, entries_of
 from prodenv.metadata_health import metadata
+from prodenv.outputs import contents_of
 from prodenv.relinking import broken_links, is_astray
 from prodenv.software import is_installed, lock_of
 from prodenv.sources import provenance, provenance_text
+from prodenv.verbs.show import troubles_in
 
 MOST = 10
 """As many findings of a kind are shown."""
@@ -40,7 +42,25 @@ def examine(cycle: CycleFolder, experiment: str | None = None) -> Iterator[Findi
     yield from metadata(setup)
     yield from _state(cycle)
     yield from _files(cycle, setup)
+    yield from _detectors(cycle, experiment)
     yield disk(cycle.root)
+
+
+def _detectors(cycle: CycleFolder, experiment: str | None) -> Iterator[Finding]:
+    """What jobs noted of detectors that they could not do, or that are not in the data."""
+    try:
+        found = troubles_in(contents_of(cycle, experiment))
+    except PlanError as slip:
+        yield Finding("detectors", BAD, slip.message, slip.hint)
+        return
+    mend = f"mend the cause; what would come out otherwise then is stale, else {command('clean', cycle)} --failed"
+    for trouble in found[:MOST]:
+        yield Finding("detectors", WARNING, trouble.sentence(), mend)
+    if len(found) > MOST:
+        more = f"{command('status', cycle)} --json has them all"
+        yield Finding("detectors", WARNING, f"and {len(found) - MOST} more", more)
+    if not found:
+        yield Finding("detectors", OK, "no detector was left out of the files that are there")
 
 
 def _sources(setup: Setup) -> Iterator[Finding]:

@@ -74,6 +74,12 @@ class Trouble:
         """As values for scripts."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Trouble:
+        """From what :meth:`plain` gave."""
+        found: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in values.items()}
+        return cls(**found)
+
 
 def troubles(records: Records, outputs: Iterable[Place]) -> list[Trouble]:
     """What the records of some outputs say of detectors, joined by detector and cause, the worst first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from .differences import Difference, differences
 from .lineage import Lineage
 from .model import Key
 from .survey import THERE, Survey
+from .troubles import Trouble, troubles
 
 NO_RECORD = "there is no record of how it was made"
 
@@ -37,6 +38,8 @@ class Reason:
         Reasons of the inputs whose lineage is another (all inputs, for the whole tree).
     note
         What else is to be said.
+    detectors
+        What its job noted of detectors.
     """
 
     path: str
@@ -48,6 +51,7 @@ class Reason:
     differences: tuple[Difference, ...] = ()
     inputs: tuple[Reason, ...] = ()
     note: str = ""
+    detectors: tuple[Trouble, ...] = ()
 
     def first(self) -> tuple[Reason, Difference] | None:
         """The first difference, and the file whose recipe it is in; that of an input goes before the file's own."""
@@ -63,7 +67,9 @@ class Reason:
         found = [difference.plain() for difference in self.differences]
         inputs = [each.plain() for each in self.inputs]
         lineages = {"lineage": self.old, "wanted": self.new}
-        return made | lineages | {"differences": found, "inputs": inputs, "note": self.note}
+        detectors = [trouble.plain() for trouble in self.detectors]
+        said = {"note": self.note, "detectors": detectors}
+        return made | lineages | {"differences": found, "inputs": inputs} | said
 
 
 class Explainer:
@@ -85,7 +91,9 @@ class Explainer:
     def why(self, step: str, key: Key) -> Reason:
         """Why the output of a job would be made again, or not."""
         if (step, key) not in self._done:
-            self._done[step, key] = self._why(step, key)
+            path, records = self._cycle.output(step, key), self._cycle.lineages.records
+            noted = troubles(records, [(step, key.run, str(path))])
+            self._done[step, key] = replace(self._why(step, key), detectors=tuple(noted))
         return self._done[step, key]
 
     def _why(self, step: str, key: Key) -> Reason:

@@ -15,8 +15,10 @@ from .errors import UserError
 from .execenv import wrap
 from .model import Job, Key
 from .paths import template_pattern
+from .records import Records
 from .steps import Step, calibrated_tiers
 from .targets import Target, form, is_target, resolve
+from .troubles import Trouble, sentences, troubles_of
 from .wishes import not_installed
 
 USAGE = 2
@@ -195,6 +197,24 @@ class Workflow:
                 f"the software of this cycle is not installed in {self.cycle.setup.path('install')}",
                 hint=f"run dataprod-install-sw {self.config}",
             )
+
+    def troubles(self, words: Sequence[str]) -> list[Trouble]:
+        """What the records say of detectors, in all that targets and output files ask for and need.
+
+        Raises
+        ------
+        UserError
+            If a target means nothing any more.
+        """
+        found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
+        jobs = [job for target in found for job in target.jobs]
+        jobs += [job for word in words if (job := self.job_of(word)) is not None]
+        return troubles_of(self.cycle, jobs, Records())
+
+    def last_words(self, words: Sequence[str]) -> None:
+        """Say what became of detectors, after Snakemake has ended: its own last lines know jobs only."""
+        for line in sentences(self.troubles(words), f"dataprod status {self.folder} --json has them all"):
+            print(line, file=sys.stderr)
 
     def _job(self, step: Step, wildcards: Wildcards) -> Job:
         return self.cycle.job(step.name, self._key(step, self._fields(wildcards)))

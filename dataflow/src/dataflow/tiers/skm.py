@@ -26,9 +26,9 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Input ``evt`` (all files of the run), output ``tier``; channel numbers (columns ``rawid``) are those of the run's
-        first channel map, so that one number is one detector in the whole file; ``skm_config`` has ``evt_filter``, an expression over
+        Input ``evt`` (all files of the run), output ``tier``; ``skm_config`` has ``evt_filter``, an expression over
         flattened fields such as ``geds_multiplicity == 1``, and ``keep_fields``, names of fields or groups of fields.
+        Channel numbers (columns ``rawid``) become those of the run's first channel map: one number is one detector.
     threads
         Not used.
 

@@ -8,6 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from dataflow.plan.records import Records
+from dataflow.plan.troubles import Trouble, sentences, troubles
 from prodenv.cycles import FROZEN, CycleFolder, find_cycle
 from prodenv.derived import parents_of, record_of, users_of
 from prodenv.outputs import Contents, Output, contents_of
@@ -51,9 +53,17 @@ def describe(cycle: CycleFolder, experiment: str | None = None) -> dict[str, Any
         "daq_files": len(inventory.daq),
         "files": _kinds(contents.outputs()),
         "runs": _runs(contents),
+        "detectors": [trouble.plain() for trouble in troubles_in(contents)],
         "elsewhere": _elsewhere(contents),
         "disk": {part: size_of(cycle.root / part).size for part in ("inputs", "dataflow", "software", "generated")},
     }
+
+
+def troubles_in(contents: Contents) -> list[Trouble]:
+    """What the records of the cycle's files say of detectors."""
+    root = contents.setup.directory
+    outputs = (output for output in contents.outputs() if not output.kind.startswith("plt"))
+    return troubles(Records(), ((each.step, each.run, f"{root}/{each.path}") for each in outputs))
 
 
 def _source(folder: Path) -> dict[str, Any]:
@@ -132,6 +142,8 @@ def _print(found: dict[str, Any]) -> None:
     rows = [(kind["kind"], kind["files"], kind["linked"], size_text(kind["size"])) for kind in found["files"]]
     if rows:
         print_table(("kind", "files", "linked", "size"), rows, right="files linked size")
+    for line in sentences([Trouble.of(entry) for entry in found["detectors"]], "--json has them all"):
+        print(line)
 
 
 def _source_text(source: dict[str, Any]) -> str:

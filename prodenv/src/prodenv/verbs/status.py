@@ -38,11 +38,16 @@ def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str,
     flow = open_workflow(cycle, experiment)
     plan = flow.cycle
     from dataflow.plan.survey import Survey, remaining  # after the cycle's own dataflow was found
+    from dataflow.plan.troubles import counted, sentences, troubles
 
     plan.lineages.read_unknown = False
     survey = Survey(plan)
     items = survey.everything()
     seconds, unknown = remaining(items, survey.costs(items), jobs)
+    there = (item for item in items if item.state in ("there", "stale"))
+    found = troubles(
+        plan.lineages.records, ((item.step, item.key.run, survey.outputs(item.step, item.key)[0]) for item in there)
+    )
     return {
         "name": cycle.name,
         "running": _holder(cycle),
@@ -54,6 +59,9 @@ def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str,
         "no_time_known": unknown,
         "runs": _runs(items),
         "failures": _failures(items, survey, plan),
+        "detectors": [trouble.plain() for trouble in found],
+        "said_of_detectors": list(sentences(found, "--json has them all")),
+        "detectors_counted": counted(found),
     }
 
 
@@ -109,6 +117,8 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
         print(f"{len(whole)} runs of which everything is there are not shown (--all shows them)")
     for failure in found["failures"][:FAILURES]:
         print(f"{failure['step']} of {failure['key']} failed: {_sentence(failure['error'])}\n  log: {failure['log']}")
+    for line in found["said_of_detectors"]:
+        print(line)
     for warning in found["warnings"]:
         print(f"warning: {warning}")
     print(_summary(found))
@@ -135,5 +145,6 @@ def _summary(found: dict[str, Any]) -> str:
         return "there is no data yet"
     counts = ", ".join(f"{jobs[state]} {state}" for state in STATES if jobs.get(state))
     if set(jobs) == {"there"}:
-        return f"{counts}: all is made and as the configuration asks for"
+        but = f", but {found['detectors_counted']}" if found["detectors_counted"] else ""
+        return f"{counts}: all is made and as the configuration asks for{but}"
     return f"{counts}; the rest takes {time_text(found['seconds'], found['no_time_known'], found['cores'])}"

@@ -18,6 +18,7 @@ from dataflow.plan.execenv import wrap
 from dataflow.plan.identity import hashed
 from dataflow.plan.records import Records
 from dataflow.plan.textfile import read as read_text_file
+from dataflow.plan.troubles import Trouble, counted, sentences
 from dataflow.views.recordcheck import record_problems
 from prodenv import manifest
 from prodenv.cycles import FROZEN, CycleFolder, find_cycle
@@ -27,6 +28,7 @@ from prodenv.manifest import entries_of
 from prodenv.outputs import Contents, contents_of
 from prodenv.render import print_json, print_table, size_text
 from prodenv.verbs.freeze import links_of, software_of
+from prodenv.verbs.show import troubles_in
 
 _LINEAGE = "# lineage: "
 """What the last line of a parameter file begins with: see :mod:`dataflow.jobs.stamp`."""
@@ -68,11 +70,13 @@ def run(options: argparse.Namespace) -> int:
     mend = "remove the link; the next run makes the file here"
     problems += [Problem(name, "has changed in the cycle that it is used from", mend) for name in changed_links(cycle)]
     problems.sort(key=lambda problem: (problem.file, problem.problem))
+    troubles = troubles_in(contents)
     if options.json:
         checks = [asdict(check) for check in done]
-        print_json({"cycle": cycle.name, "checks": checks, "problems": [asdict(problem) for problem in problems]})
+        document = {"cycle": cycle.name, "checks": checks, "problems": [asdict(problem) for problem in problems]}
+        print_json(document | {"detectors": [trouble.plain() for trouble in troubles]})
     else:
-        _print(cycle, done, problems)
+        _print(cycle, done, problems, troubles)
     return 1 if problems else 0
 
 
@@ -178,16 +182,19 @@ def ask(setup: Setup, module: str, words: list[str], text: str = "") -> Any:
         raise WorkFailed(f"{module} failed (exit code {done.returncode})\n  {lines}") from None
 
 
-def _print(cycle: CycleFolder, done: list[Checked], problems: list[Problem]) -> None:
+def _print(cycle: CycleFolder, done: list[Checked], problems: list[Problem], troubles: list[Trouble]) -> None:
     print_table(("checked", "files", "size", "speed"), _lines(done), right="files size speed")
+    for line in sentences(troubles, "--json has them all"):
+        print(line)
     if problems:
         for mend in sorted({problem.mend for problem in problems}):
             print("\n".join(f"{each.file}: {each.problem}" for each in problems if each.mend == mend))
             print(f"  → {mend}")
         print(f"{cycle.name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
     else:
+        well = f"the files are sound, but {counted(troubles)}" if troubles else "all is well"
         print(
-            f"{cycle.name}: all is well"
+            f"{cycle.name}: {well}"
             + ("" if cycle.frozen else "; it is not frozen, so there is no manifest to compare with")
         )
 

@@ -26,8 +26,13 @@ def run(options: argparse.Namespace) -> int:
     elif options.tree:
         console().print(tree(reason))
     else:
-        print("\n".join(sentences(reason)))
+        print("\n".join([*sentences(reason), *said_of_detectors(reason)]))
     return 0
+
+
+def said_of_detectors(reason: Reason) -> list[str]:
+    """What the job of a file noted of detectors, a line each."""
+    return [f"  {trouble.sentence()}" for trouble in reason.detectors]
 
 
 def sentences(reason: Reason) -> list[str]:
