@@ -19,7 +19,7 @@ STATES = (FAILED, MISSING, DEGRADED, WARNING)
 LOST = frozenset({FAILED, MISSING})
 """States in which something is not in the files that should be."""
 SHOWN = 10
-RUNS_SHOWN = 3
+RUNS_SHOWN, STEPS_SHOWN = 3, 4
 Place = tuple[str, str, str]
 """An output: its step, its run, its path."""
 
@@ -68,7 +68,7 @@ class Trouble:
         lost = {FAILED: f"failed in {self.step}", MISSING: "is missing", DEGRADED: f"is degraded by {self.step}"}
         what = lost.get(self.state, f"in {self.step}")
         then = f" (then {self.then})" if self.then else ""
-        return f"{who} {what}: {self.reason}{then} [{_few(self.runs)}: {_few(self.steps, len(self.steps))}]"
+        return f"{who} {what}: {self.reason}{then} [{_few(self.runs)}: {_few(self.steps, STEPS_SHOWN)}]"
 
     def plain(self) -> dict[str, Any]:
         """As values for scripts."""

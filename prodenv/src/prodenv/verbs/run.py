@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from prodenv.cycles import CycleFolder, command, find_cycle
@@ -15,7 +17,9 @@ from prodenv.steps import step
 from prodenv.verbs.plan import planned, show
 
 if TYPE_CHECKING:
+    from dataflow.plan.troubles import Trouble
     from dataflow.plan.workflow import Workflow
+    from prodenv.progress import Learned, Progress
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,7 +48,8 @@ def _follow_parent(cycle: CycleFolder) -> None:
 
 def make(cycle: CycleFolder, flow: Workflow, options: argparse.Namespace) -> int:
     """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
-    from prodenv.production import produce
+    from prodenv.production import produced, tell
+    from prodenv.progress import INTERRUPTED
 
     refuse_living(cycle.root)
     targets = targets_of(cycle, options.targets)
@@ -53,8 +58,40 @@ def make(cycle: CycleFolder, flow: Workflow, options: argparse.Namespace) -> int
     said = not_installed(flow)
     if said:
         raise said
-    identify(flow, cores(options.jobs))
-    return produce(cycle.config, targets, cores(options.jobs), extra=extra)
+    jobs, begin = cores(options.jobs), time.monotonic()
+    identify(flow, jobs)
+    code, progress = produced(cycle.config, targets, jobs, extra=extra, learned=_learned(flow))
+    tell(progress.last_words(cycle.root, code))
+    found = flow.troubles(targets) if code != INTERRUPTED and hasattr(flow, "troubles") else []
+    tell(_of_detectors(cycle, progress, found, time.monotonic() - begin))
+    return 1 if code == 0 and options.strict and any(trouble.is_lost for trouble in found) else code
+
+
+def _of_detectors(cycle: CycleFolder, progress: Progress, found: list[Trouble], seconds: float) -> Iterator[str]:
+    """What became of detectors, and the closing line."""
+    if found:
+        from dataflow.plan.troubles import sentences
+
+        yield from sentences(found, f"{command('status', cycle)} --json has them all")
+    yield progress.closing(seconds, _counted(found))
+
+
+def _counted(found: list[Trouble]) -> str:
+    if not found:
+        return ""
+    from dataflow.plan.troubles import counted
+
+    return counted(found)
+
+
+def _learned(flow: Workflow) -> dict[str, Learned]:
+    """What the jobs of each step took before, from the records of some that are there."""
+    from dataflow.plan.survey import Survey
+    from prodenv.progress import Learned
+
+    survey = Survey(flow.cycle)
+    costs = survey.costs(survey.everything())
+    return {step: Learned(cost.seconds, cost.threads) for step, cost in costs.items()}
 
 
 def identify(flow: Workflow, threads: int) -> None:

@@ -38,7 +38,7 @@ def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str,
     flow = open_workflow(cycle, experiment)
     plan = flow.cycle
     from dataflow.plan.survey import Survey, remaining  # after the cycle's own dataflow was found
-    from dataflow.plan.troubles import counted, sentences, troubles
+    from dataflow.plan.troubles import troubles
 
     plan.lineages.read_unknown = False
     survey = Survey(plan)
@@ -60,8 +60,6 @@ def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str,
         "runs": _runs(items),
         "failures": _failures(items, survey, plan),
         "detectors": [trouble.plain() for trouble in found],
-        "said_of_detectors": list(sentences(found, "--json has them all")),
-        "detectors_counted": counted(found),
     }
 
 
@@ -117,11 +115,14 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
         print(f"{len(whole)} runs of which everything is there are not shown (--all shows them)")
     for failure in found["failures"][:FAILURES]:
         print(f"{failure['step']} of {failure['key']} failed: {_sentence(failure['error'])}\n  log: {failure['log']}")
-    for line in found["said_of_detectors"]:
+    from dataflow.plan.troubles import Trouble, counted, sentences
+
+    detectors = [Trouble.of(entry) for entry in found["detectors"]]
+    for line in sentences(detectors, "--json has them all"):
         print(line)
     for warning in found["warnings"]:
         print(f"warning: {warning}")
-    print(_summary(found))
+    print(_summary(found, counted(detectors)))
 
 
 def _cell(counts: dict[str, int] | None) -> Any:
@@ -139,12 +140,12 @@ def _sentence(error: str | None) -> str:
     return (error or "no reason recorded").splitlines()[0].removeprefix("error: ")
 
 
-def _summary(found: dict[str, Any]) -> str:
+def _summary(found: dict[str, Any], detectors: str) -> str:
     jobs = found["jobs"]
     if not jobs:
         return "there is no data yet"
     counts = ", ".join(f"{jobs[state]} {state}" for state in STATES if jobs.get(state))
     if set(jobs) == {"there"}:
-        but = f", but {found['detectors_counted']}" if found["detectors_counted"] else ""
+        but = f", but {detectors}" if detectors else ""
         return f"{counts}: all is made and as the configuration asks for{but}"
     return f"{counts}; the rest takes {time_text(found['seconds'], found['no_time_known'], found['cores'])}"
