@@ -3,6 +3,9 @@
 A chain that names a function that is not there fails for each detector that it is for, file after file; it is a mistake
 of the configuration, and stops the plan. The sources of the installed packages are read, nothing is imported: planning
 stays fast and runs no foreign code. What sources do not tell (compiled modules, ``import *``) is taken for right.
+
+Whether a variable is there only the raw file tells, since chains read its columns by name. One that no processor makes,
+that no decoder knows, and that is almost the name of one that a processor makes, is taken for a misspelt one.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,12 @@ PROCESSORS = "processors"
 LIBRARY = "dspeed.processors"
 SHORT = {"np": "numpy", "numpy": "numpy"}
 """What dspeed understands as modules in expressions."""
+OUTPUTS = "outputs"
+DECODERS = "daq2lh5"
+CLOSE, SHORTEST = 0.85, 4
+"""How near a misspelt variable is to the right one (as :mod:`difflib` counts), and how long at least."""
+_SEPARATORS = re.compile(r"[,\s]+")
+_WORD = re.compile(r"[^\W\d]\w*")
 _TABLE = "_modules"
 """Where dspeed lists its processors by name."""
 
@@ -70,8 +80,32 @@ class Chains:
         place = _Place(tuple(self._reader(path) for path in files))
         if not isinstance(processors, Mapping):
             raise place.error(f"{PROCESSORS} must be a mapping, not {kind(processors)}", PROCESSORS)
+        made = {part for name in processors for part in _SEPARATORS.split(str(name)) if part}
         for name, node in processors.items():
-            self._processor(place, str(name), {"function": node} if isinstance(node, str) else node)
+            whole = {"function": node} if isinstance(node, str) else node
+            self._processor(place, str(name), whole)
+            for used in _variables(whole):
+                self._variable(place, f"the processor {str(name)!r} uses", used, made, PROCESSORS, str(name), "args")
+        for used in chain.get(OUTPUTS) or ():
+            self._variable(place, "the outputs name", str(used), made, OUTPUTS)
+
+    def _variable(self, place: _Place, who: str, used: str, made: set[str], *names: str) -> None:
+        """Refuse a variable that can only be a misspelt one."""
+        if used in made or len(used) < SHORTEST or not self._roots or used in self._columns:
+            return
+        close = get_close_matches(used, sorted(made), n=1, cutoff=CLOSE)
+        if close:
+            message = f"{who} {used!r}, which no processor makes and no raw file has"
+            raise place.error(message, *names, hint=f"did you mean {close[0]!r}?")
+
+    @cached_property
+    def _columns(self) -> frozenset[str]:
+        """All words in the decoders of DAQ files: names of columns are among them."""
+        folders = [root / DECODERS for root in self._roots]
+        texts = (
+            file.read_text(encoding="utf-8", errors="replace") for f in folders for file in sorted(f.rglob("*.py"))
+        )
+        return frozenset(word for text in texts for word in _WORD.findall(text))
 
     def _processor(self, place: _Place, name: str, node: Any) -> None:
         if not isinstance(node, Mapping) or not isinstance(node.get("function"), str):
@@ -108,7 +142,7 @@ class Chains:
             return table
         if source.suffix != ".py" or "import *" in text:
             return None
-        return frozenset(re.findall(r"[^\W\d]\w*", text))
+        return frozenset(_WORD.findall(text))
 
     def _text(self, source: Path) -> str:
         if source not in self._texts:
@@ -185,6 +219,19 @@ def _called(tree: ast.expr, node: Mapping[str, Any]) -> tuple[str, str] | None:
     if isinstance(inner, ast.Name) and isinstance(node.get("module"), str):
         return node["module"], inner.id
     return None
+
+
+def _variables(node: Mapping[str, Any]) -> Iterator[str]:
+    """The names of the variables that a processor takes, as far as its arguments can be read."""
+    args = node.get("args") or [node["function"]]
+    for arg in args if isinstance(args, list) else ():
+        try:
+            tree = ast.parse(arg, mode="eval") if isinstance(arg, str) else None
+        except SyntaxError:
+            continue
+        called = {id(part.func) for part in ast.walk(tree) if isinstance(part, ast.Call)} if tree else set()
+        inner = (part for part in ast.walk(tree) if isinstance(part, ast.Name)) if tree else ()
+        yield from (part.id for part in inner if id(part) not in called)
 
 
 def _table(text: str) -> frozenset[str]:

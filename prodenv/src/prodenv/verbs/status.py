@@ -44,7 +44,7 @@ def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str,
     survey = Survey(plan)
     items = survey.everything()
     seconds, unknown = remaining(items, survey.costs(items), jobs)
-    there = (item for item in items if item.state in ("there", "stale"))
+    there = (item for item in items if item.state != "missing")
     found = troubles(
         plan.lineages.records, ((item.step, item.key.run, survey.outputs(item.step, item.key)[0]) for item in there)
     )
