@@ -51,6 +51,7 @@ def measure(root: Path) -> None:
     files = timed("outputs listed", lambda: flow.files(target))
     jobs = sorted(flow.cycle.planned, key=str)
     timed("lineages", lambda: [flow.cycle.lineage(step, key) for step, key in jobs])
+    timed("what has no effect", flow.without_effect)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{len(keys)} files, {len(files)} outputs, {len(jobs)} jobs, {memory:.0f} MB")
 
@@ -95,7 +96,10 @@ def metadata(inputs: Path, runs: int, detectors: int) -> None:
             write(inputs / folder / f"from_{start}.json", json.dumps(content))
         write(inputs / folder / "validity.json", json.dumps(entries))
     for name in names:
-        write(inputs / "dataprod/config" / f"{name}.json", json.dumps({"processors": {f"p{n}": n for n in range(60)}}))
+        write(
+            inputs / "dataprod/config" / f"{name}.json",
+            json.dumps({"processors": {f"p{n}": f"baseline + {n}" for n in range(60)}}),
+        )
 
 
 def write(path: Path, text: str = "") -> None:

@@ -30,7 +30,7 @@ from dataflow.plan.execenv import ENGINES  # noqa: E402
 from dataflow.plan.paths import Paths  # noqa: E402
 from dataflow.plan.scheme import BUILTIN, KeyScheme  # noqa: E402
 from dataflow.plan.stepconfig import DEFAULTS, OTHER_RULES, known_rules  # noqa: E402
-from dataflow.plan.steps import IF_CONFIGURED, STEPS, WITH_CHAINS, Step, calibrated_tiers, inputs_of  # noqa: E402
+from dataflow.plan.steps import PROCESSED, STEPS, Scope, Step, calibrated_tiers, inputs_of  # noqa: E402
 from prodenv.parsers import COMMANDS, VARIABLES, Command  # noqa: E402
 
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -215,9 +215,10 @@ def settings() -> str:
     """What the configuration files of calibration steps may hold: what is shipped, and what the reading class says."""
     made = []
     for step in STEPS:
-        module = FLOW / "pars" / f"{step.name.rpartition('_')[2]}.py"
+        module = FLOW / "pars" / f"{step.name.rpartition('_')[2]}_settings.py"
         for path in sorted((DEFAULTS / step.rule).glob("*_config.yaml")) if step.part_of else ():
-            meanings = {**attributes_of(module, "Settings"), **ENTRIES}
+            name = next(node.name for node in ast.parse(module.read_text()).body if isinstance(node, ast.ClassDef))
+            meanings = {**attributes_of(module, name), **ENTRIES}
             rows = [[code(name), code(value), meanings.get(name, "")] for name, value in _read(path).items()]
             made.append(f"`{path.stem}` of `{step.rule}`\n\n" + table(["entry", "default", "meaning"], rows))
     return "\n".join(made)
@@ -258,22 +259,22 @@ def steps() -> str:
 
 
 def _step(step: Step) -> list[str]:
-    each = {"tier": "file", "par": "calibration run", "validity": "cycle"}[step.kind]
-    each = "run" if step.kind == "tier" and step.per_run else each
-    systems = ", ".join(step.systems)
-    systems += f" ({', '.join(step.optional_systems)} where configured by name)" if step.optional_systems else ""
+    each = f"calibration {step.scope}" if step.kind == "par" and step.scope is Scope.RUN else str(step.scope)
+    systems, named = step.channels.systems, step.channels.if_configured
+    listed = ", ".join(systems) + (f" ({', '.join(named)} where configured by name)" if named else "")
     return [
         code(step.name),
-        codes(inputs_of(step)),
+        codes(wanted.of for wanted in inputs_of(step)),
         each,
-        systems or ("" if step.kind == "validity" else "all"),
+        listed or ("" if step.kind == "validity" else "all"),
         step.doc,
     ]
 
 
 def systems() -> str:
     """Which systems are processed."""
-    return f"Always: {codes(WITH_CHAINS)}. Where `dataprod/config` names their channels: {codes(IF_CONFIGURED)}.\n"
+    named = codes(PROCESSED.if_configured)
+    return f"Always: {codes(PROCESSED.systems)}. Where `dataprod/config` names their channels: {named}.\n"
 
 
 def tiers() -> str:
@@ -297,15 +298,14 @@ def files() -> str:
             for step in used
             for role, form in (*made.outputs(step).items(), ("log", made.log(step)))
         ]
-        head = (
-            f"Key scheme `{scheme.name}`; `{{key}}` is `{scheme.key_template}`, `{{name}}` is `{scheme.run_template}`."
-        )
+        key, series = scheme.key_template, scheme.series_template
+        head = f"Key scheme `{scheme.name}`; `{{key}}` is `{key}`, `{{name}}` is `{series}`."
         parts.append(f"{head}\n\n" + table(["step", "output", "file, relative to the cycle"], rows))
     return "\n".join(parts)
 
 
 def _path(form: str, scheme: KeyScheme) -> str:
-    return code(form.replace(scheme.key_template, "{key}").replace(scheme.run_template, "{name}"))
+    return code(form.replace(scheme.key_template, "{key}").replace(scheme.series_template, "{name}"))
 
 
 def _setup(scheme: KeyScheme) -> Setup:
@@ -374,7 +374,7 @@ def _outputs(processors: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, st
 
 
 MEANINGS: Mapping[str, str] = {
-    **{f"tp_{part}": f"when the pulse reaches {part} % of its height" for part in (10, 20, 50, 80, 90, 95, 99)},
+    **{f"tp_{part}": f"when the pulse reaches {part} % of its height" for part in ("01", 10, 20, 50, 80, 90, 95, 99)},
     "tp_min": "when the trace is lowest",
     "tp_max": "when the trace is highest",
     "wf_min": "lowest value of the trace",
@@ -383,6 +383,7 @@ MEANINGS: Mapping[str, str] = {
     "bl_std": "scatter of the baseline",
     "bl_slope": "slope of the baseline, per sample of the averaged trace",
     "bl_intercept": "value of the baseline's straight line at the begin of the trace",
+    "tail_height": "height of an earlier pulse's tail in the middle of the baseline; 0 if there is none",
     "pz_bl_mean": "mean of the baseline after the pole-zero correction",
     "pz_bl_std": "scatter of the baseline after the pole-zero correction",
     "pz_mean": "mean of the tail after the pole-zero correction",

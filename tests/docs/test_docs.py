@@ -23,7 +23,25 @@ from prodenv.parsers import COMMANDS, VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))}
-FOREIGN = {"PATH", "HOME", "SHELL", "TERM", "NO_COLOR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "XDG_RUNTIME_DIR"}
+FOREIGN = {
+    "PATH",
+    "HOME",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_CONFIG_DIRS",
+    "NUMBA_CACHE_DIR",
+    "MPLBACKEND",
+    "UV_CONFIG_FILE",
+    "UV_NO_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "SHELL",
+    "TERM",
+    "NO_COLOR",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "XDG_RUNTIME_DIR",
+}
 """Variables that belong to the system; what they mean is nothing of ours."""
 
 

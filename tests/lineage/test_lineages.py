@@ -18,6 +18,8 @@ CAL0A, CAL0B, PHY0A, PHY0B, CAL1, PHY1, CAL4, PHY4 = KEYS
 ABOVE_HIT = ("tier_hit",)
 DSP_AND_ABOVE = ("tier_dsp", "tier_hit", "par_hit", "par_hit_ecal", "par_dsp", "par_dsp_pz", "tier_evt")
 
+CLASSIFIER = "operations: {x: {expression: a, lgdo_attrs: {classifier: $_/weights.bin}}}\n"
+
 
 def steps(names: list[str]) -> set[str]:
     return {name.split()[0] for name in names}
@@ -83,7 +85,7 @@ def test_drawing_reaches_nothing(origin: Origin) -> None:
 
 def test_files_that_a_configuration_names_reach_what_it_reaches(origin: Origin) -> None:
     origin.configure("tier_hit", hit_config={"__default__": "$_/hit.yaml"})
-    origin.write("inputs/dataprod/config/hit.yaml", "classifier: $_/weights.bin\nlist: [$_/gone.bin]\n")
+    origin.write("inputs/dataprod/config/hit.yaml", CLASSIFIER + "aggregations: {flags: {bit0: $_/gone.bin}}\n")
     origin.write("inputs/dataprod/config/weights.bin", "1 2 3")
     before = origin.lineages()
     os.utime(origin.root / "inputs/dataprod/config/weights.bin")
@@ -94,7 +96,7 @@ def test_files_that_a_configuration_names_reach_what_it_reaches(origin: Origin) 
 
 def test_metadata_elsewhere_give_the_same_lineages(origin: Origin, tmp_path: Path) -> None:
     origin.configure("tier_hit", hit_config={"__default__": "$_/hit.yaml"})
-    origin.write("inputs/dataprod/config/hit.yaml", "classifier: $_/weights.bin\n")
+    origin.write("inputs/dataprod/config/hit.yaml", CLASSIFIER)
     origin.write("inputs/dataprod/config/weights.bin", "1 2 3")
     before = origin.lineages()
     shutil.move(origin.root / "inputs", tmp_path / "shared metadata")

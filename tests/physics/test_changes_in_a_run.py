@@ -78,7 +78,7 @@ def made(cycle: SmallCycle) -> SmallCycle:
 def columns_by_name(cycle: SmallCycle) -> dict[str, dict[str, Any]]:
     """What the energy calibration reads of each detector."""
     job = open_cycle(cycle.config).job("par_hit_ecal", FIRST)
-    tables = {channel.name: job.tables("dsp", channel) for channel in job.channels}
+    tables = {channel.name: job.tables_in("dsp", channel) for channel in job.channels}
     return read_many(job.inputs["dsp"], tables, ("trapEmax", "tp_0_est", "timestamp"))
 
 
@@ -90,7 +90,7 @@ def test_swapped_cables_change_no_value_of_any_detector(gebox_cycle: Maker) -> N
     made(swapped)
     job = open_cycle(swapped.config).job("par_dsp_pz", FIRST)
     one = next(channel for channel in job.channels if channel.name == ONE)
-    first, second = job.tables("raw", one)
+    first, second = job.tables_in("raw", one)
     assert first != second
     before, after = columns_by_name(plain), columns_by_name(swapped)
     assert before.keys() == after.keys()
@@ -116,7 +116,7 @@ def test_a_changed_status_inside_a_run_leaves_out_the_files_of_that_detector_alo
     cycle.recorded(*((step, key) for key in (FIRST, SECOND) for step in PER_FILE[:2]))
     cycle.recorded(("par_dsp_pz", FIRST), ("par_dsp", FIRST), ("tier_dsp", FIRST), ("tier_dsp", SECOND))
     job = open_cycle(cycle.config).job("par_hit_ecal", FIRST)
-    tables = {channel.name: job.tables("dsp", channel) for channel in job.channels}
+    tables = {channel.name: job.tables_in("dsp", channel) for channel in job.channels}
     assert tables[ONE][1] is None
     counts = rows_by_file(job.inputs["dsp"], tables)
     assert counts[ONE][0] > 50
@@ -134,7 +134,7 @@ def test_a_detector_that_comes_inside_a_run_is_calibrated_from_its_files(gebox_c
     change_from(cycle, STATUSES, SECOND.rpartition("-")[2], lambda later: later.update(content))
     job = open_cycle(cycle.config).job("par_dsp_pz", FIRST)
     one = next(channel for channel in job.channels if channel.name == ONE)
-    assert [table is None for table in job.tables("raw", one)] == [True, False]
+    assert [table is None for table in job.tables_in("raw", one)] == [True, False]
 
 
 def test_numbers_in_files_of_events_are_those_of_the_first_map(gebox_cycle: Maker) -> None:
@@ -142,10 +142,11 @@ def test_numbers_in_files_of_events_are_those_of_the_first_map(gebox_cycle: Make
     change_from(cycle, MAPS, SECOND.rpartition("-")[2], swap_numbers)
     opened = open_cycle(cycle.config)
     job = opened.job("par_dsp_pz", FIRST)
-    numbers = {channel.name: channel.rawid for channel in job.maps[FIRST]}
+    first, second = job.inputs["raw"]
+    numbers = {channel.name: channel.rawid for channel in job.map_of(first)}
     one, other = numbers[ONE], numbers[OTHER]
-    assert run_numbers(job, FIRST) == {}
-    changed = run_numbers(job, SECOND)
+    assert run_numbers(job, first) == {}
+    changed = run_numbers(job, second)
     assert changed == {one: other, other: one}
     assert one is not None
     assert other is not None
@@ -171,9 +172,9 @@ def test_two_detectors_with_one_number_in_a_run_are_refused_in_one_file(gebox_cy
         cycle, STATUSES, SECOND.rpartition("-")[2], lambda content: content.update(V07777A={"processable": True})
     )
     job = open_cycle(cycle.config).job("par_dsp_pz", FIRST)
-    with pytest.raises(UserError, match="V07777A has the channel number .* which is V01001A's at the begin of"):
-        run_numbers(job, SECOND)
-    tables = {channel.name: job.tables("raw", channel) for channel in job.channels}
+    with pytest.raises(UserError, match="V07777A has the channel number .* at the begin of .* is that of V01001A"):
+        run_numbers(job, job.inputs["raw"][1])
+    tables = {channel.name: job.tables_in("raw", channel) for channel in job.channels}
     assert tables[ONE][1] is None
     assert tables["V07777A"] == (None, tables[ONE][0])
 

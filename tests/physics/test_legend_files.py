@@ -117,7 +117,7 @@ def test_a_sipm_file_goes_through_raw_to_dsp(shared_data: Path, cycle_of: Maker)
     for rawid in rawids:
         found = columns(cycle.output("tier_dsp"), f"ch{rawid:07d}/dsp")
         assert len(found["timestamp"]) == 50
-        assert found["energies"].shape == (50, 20)
+        assert found["energies"].shape == (50, 50)
         pulses = np.isfinite(found["energies"])
         np.testing.assert_array_equal(pulses.sum(axis=1), found["n_pulses"])
         assert pulses.sum() > 20

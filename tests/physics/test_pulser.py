@@ -26,7 +26,8 @@ def job_with(events: list[list[tuple[int, int]]], path: Path, pulser: int | None
     channels = [Channel("V1", "geds", 1), Channel("V2", "geds", 2)]
     pulsers = [] if pulser is None else [Channel("PULS01", "puls", pulser)]
     return SimpleNamespace(
-        maps={"l200-p03-r000-cal-20230311T235840Z": (*channels, *pulsers)},
+        map_of=lambda _: (*channels, *pulsers),
+        unit="l200-p03-r000-cal-20230311T235840Z",
         inputs={"tcm": (path,)},
         table=lambda tier: "hardware_tcm_1",
         key=SimpleNamespace(run="l200-p03-r000-cal"),

@@ -17,6 +17,7 @@ from dataflow.jobs.errors import BadInput, WorkFailed
 from dataflow.plan import open_cycle
 from dataflow.plan.errors import UserError
 from dataflow.tiers.daqfile import check_whole, open_daq
+from dataflow.tiers.formats import flashcam
 
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
@@ -32,19 +33,19 @@ def test_a_file_whose_configuration_does_not_come_first_is_refused(shared_data: 
     moved = tmp_path / "moved.fcio"
     moved.write_bytes(begin + data[len(begin) + len(config) :] + config)
     with pytest.raises(BadInput, match="corrupted at byte 68"):
-        check_whole(moved, "FlashCam")
+        check_whole(moved, flashcam.FORM)
 
 
 def test_a_wrong_length_of_traces_in_the_configuration_is_refused(shared_data: Path, tmp_path: Path) -> None:
     """The reader would cut every trace to it."""
     for name in ("th228", "L200-comm-20211130-phy-spms"):
         data = bytearray((shared_data / f"fcio/{name}.fcio").read_bytes())
-        check_whole(shared_data / f"fcio/{name}.fcio", "FlashCam")
+        check_whole(shared_data / f"fcio/{name}.fcio", flashcam.FORM)
         data[68 + 4 + 2 * 8 + 4] ^= 8
         wrong = tmp_path / f"{name}.fcio"
         wrong.write_bytes(data)
         with pytest.raises(BadInput, match="corrupted"):
-            check_whole(wrong, "FlashCam")
+            check_whole(wrong, flashcam.FORM)
 
 
 def test_two_traces_of_one_channel_are_refused(shared_data: Path, tmp_path: Path) -> None:

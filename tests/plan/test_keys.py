@@ -10,6 +10,7 @@ import pytest
 from dataflow.plan.errors import UserError
 from dataflow.plan.inventory import scan
 from dataflow.plan.scheme import BUILTIN, L200, TESTSTAND, scheme_of
+from dataflow.plan.targets import form
 
 KEY = "l200-p03-r001-cal-20230317T211819Z"
 STAND = "char_data-B00000B-th_HS2_top_psa-r001-20220118T150113Z"
@@ -26,13 +27,13 @@ def test_a_key_knows_its_fields() -> None:
         "timestamp": "20230317T211819Z",
     }
     assert (key.timestamp, key.datatype, key["period"]) == ("20230317T211819Z", "cal", "p03")
-    assert key.run == "l200-p03-r001-cal"
+    assert (key.series, key.run) == ("l200-p03-r001-cal", "l200-p03-r001")
 
 
 def test_a_test_stand_key_has_measurements_with_underscores() -> None:
     key = TESTSTAND.key(STAND)
     assert (key["experiment"], key["detector"], key.datatype) == ("char_data", "B00000B", "th_HS2_top_psa")
-    assert key.run == "char_data-B00000B-th_HS2_top_psa-r001"
+    assert key.series == key.run == "char_data-B00000B-th_HS2_top_psa-r001"
 
 
 def test_equal_keys_are_equal_and_sort_by_time() -> None:
@@ -102,7 +103,27 @@ def test_a_setup_defines_a_scheme_of_its_own() -> None:
         }
     )
     key = scheme.key("lab-th228-r001-20220118T150113Z")
-    assert (key.datatype, key["site"], key.run) == ("th228", "lab", "lab-th228-r001")
+    assert (key.datatype, key["site"], key.series) == ("th228", "lab", "lab-th228-r001")
+
+
+def test_the_examples_of_a_scheme_of_ones_own_fit_its_fields_and_names() -> None:
+    scheme = scheme_of(
+        {
+            "fields": {
+                "experiment": r"\w+",
+                "period": r"P\d",
+                "run": r"run-\d{4}",
+                "datatype": "(?:cal|bkg)",
+                "campaign": r"\w+",
+                "timestamp": r"\d{8}T\d{6}Z",
+            },
+            "daq_names": ["{experiment}-{period}_{datatype}_{campaign}_{run:05d}_{timestamp:%y%m%dT%H%M%S}"],
+            "examples": {"datatype": "bkg"},
+        }
+    )
+    assert scheme.example == "l200-P1-run-0001-bkg-campaign-20230317T211819Z"
+    assert scheme.daq_example == "l200-P1_bkg_campaign_00001_230317T211819"
+    assert form(scheme).endswith("for example all-l200-P1-run-0001-bkg-campaign-hit.gen")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +142,8 @@ def test_a_setup_defines_a_scheme_of_its_own() -> None:
         ({"choice": "newest"}, "none of preferred, time"),
         ({"daq_names": ["{run:xd}"]}, "daq_names"),
         ({"name": 3}, "must be text"),
+        ({"examples": {"period": "r003"}}, r"keys.examples: 'r003' is no period; its form is p\d{2}"),
+        ({"examples": {"perod": "p03"}}, "did you mean 'period'"),
     ],
 )
 def test_a_wrong_scheme_is_refused_with_the_right_words(keys: str | dict[str, Any], message: str) -> None:

@@ -105,6 +105,17 @@ def test_a_detector_without_status_is_named_with_the_file(tree: Tree) -> None:
     assert "add V02160A" in caught.value.hint
 
 
+def test_detectors_without_status_are_one_sentence(tree: Tree) -> None:
+    numbers = range(1200000, 1200100)
+    strangers = "".join(
+        f"V{number}A: {{name: V{number}A, system: geds, daq: {{rawid: {number}}}}}\n" for number in numbers
+    )
+    tree.metadata(channels=MAP + strangers)
+    with pytest.raises(UserError) as caught:
+        tree.open().job("tier_dsp", PHY)
+    assert "always.yaml: V1200000A, V1200001A, V1200002A and 97 more (geds) have no status at" in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

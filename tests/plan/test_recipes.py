@@ -33,7 +33,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
     return [name for name, recipe in before.items() if after[name] != recipe]
 
 
-def configure(tree: Tree, chain: str = "processors: {x: 1}\n", name: str = "V02160A") -> None:
+def configure(tree: Tree, chain: str = "processors: {x: a + 1}\n", name: str = "V02160A") -> None:
     rules = {"snakemake_rules": {"tier_dsp": {"inputs": {"processing_chain": {name: "$_/chain.yaml"}}}}}
     tree.write("inputs/dataprod/config/all.yaml", json.dumps(rules))
     tree.write("inputs/dataprod/config/chain.yaml", chain)
@@ -45,23 +45,23 @@ def test_a_recipe_is_the_same_each_time(tree: Tree) -> None:
 
 
 def test_a_comment_or_another_order_changes_nothing(tree: Tree) -> None:
-    configure(tree, "processors: {x: 1, y: 2}\n")
+    configure(tree, "processors: {x: a + 1, y: a + 2}\n")
     before = recipes(tree)
-    configure(tree, "# a comment\nprocessors:\n  y: 2\n  x: 1\n")
+    configure(tree, "# a comment\nprocessors:\n  y: a + 2\n  x: a + 1\n")
     assert changed(before, recipes(tree)) == []
 
 
 def test_a_chain_changes_the_step_that_uses_it(tree: Tree) -> None:
     configure(tree)
     before = recipes(tree)
-    configure(tree, "processors: {x: 2}\n")
+    configure(tree, "processors: {x: a + 2}\n")
     assert changed(before, recipes(tree)) == ["tier_dsp p03-r000", "tier_dsp p04-r000"]
 
 
 def test_a_chain_of_a_channel_that_is_not_processed_changes_nothing(tree: Tree) -> None:
     configure(tree, name="B00000C")
     before = recipes(tree)
-    configure(tree, "processors: {x: 2}\n", name="B00000C")
+    configure(tree, "processors: {x: a + 2}\n", name="B00000C")
     assert changed(before, recipes(tree)) == []
 
 
@@ -106,7 +106,7 @@ def test_a_new_run_changes_no_recipe_but_the_validity_list(tree: Tree) -> None:
 
 
 def test_a_moved_cycle_has_the_same_recipes(tree: Tree, tmp_path: Path) -> None:
-    configure(tree, "database: $_/other.yaml\n")
+    configure(tree, "processors: {x: {function: f, args: [$_/other.yaml]}}\n")
     before = recipes(tree)
     shutil.move(tree.root, tmp_path / 'a "new" place')
     cycle = open_cycle(tmp_path / 'a "new" place' / "config.json")

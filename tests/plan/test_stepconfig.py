@@ -11,7 +11,9 @@ import pytest
 from dataflow.plan import stepconfig
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel
+from dataflow.plan.schemas import OPTIONS, SCHEMAS, schema
 from dataflow.plan.steps import STEPS
+from dataflow.plan.textfile import read as read_text
 
 from .conftest import Tree
 
@@ -35,54 +37,107 @@ def configure(tree: Tree, *rules: dict[str, Any], categories: tuple[str, ...] = 
     )
 
 
-def test_a_detectors_own_file_comes_before_the_default(tree: Tree) -> None:
-    chains = {"V02160A": "$_/own.yaml", "__default__": ["$_/base.yaml", "$_/more.yaml"]}
-    configure(tree, {"tier_dsp": {"inputs": {"processing_chain": chains}}})
-    tree.write("inputs/dataprod/config/own.yaml", "outputs: [a]\n")
-    tree.write("inputs/dataprod/config/base.yaml", "outputs: [b]\nprocessors: {x: 1, y: 2}\nhere: $_\n")
-    tree.write("inputs/dataprod/config/more.yaml", "processors: {y: 3}\n")
-    config = tree.open().job("tier_dsp", PHY).config
-    assert config.read("processing_chain", GED) == {"outputs": ["a"]}
-    assert config.read("processing_chain", OTHER) == {
-        "outputs": ["b"],
-        "processors": {"x": 1, "y": 3},
-        "here": str(tree.root / "inputs/dataprod/config"),
-    }
+COMPLETE = "outputs: [b]\nprocessors: {x: a + 1, y: {function: f, args: [$_/w]}}\n"
 
 
-def test_what_the_metadata_leaves_out_comes_from_the_defaults(
-    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def chain_of(tree: Tree, channel: Channel = GED) -> dict[str, Any]:
+    found = tree.open().job("tier_dsp", PHY).config.read("processing_chain", channel)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Defaults of two systems' chains in place of those that are shipped."""
     folder = tmp_path / "defaults/tier_dsp"
     folder.mkdir(parents=True)
-    (folder / "processing_chain-geds.yaml").write_text("for: geds\n")
-    (folder / "processing_chain.yaml").write_text("for: others\n")
+    for system in ("geds", "spms", "puls"):
+        text = f"outputs: [{system}, t]\nprocessors: {{p: {{function: {system}, args: [1, 2]}}, q: a}}\n"
+        (folder / f"processing_chain-{system}.yaml").write_text(text)
     monkeypatch.setattr(stepconfig, "DEFAULTS", tmp_path / "defaults")
+    return folder
+
+
+def test_a_detectors_own_file_comes_before_that_of_its_system_and_the_default(tree: Tree) -> None:
+    chains = {"V02160A": "$_/own.yaml", "__default__": ["$_/base.yaml", "$_/more.yaml"], "spms": "$_/light.yaml"}
+    configure(tree, {"tier_dsp": {"inputs": {"processing_chain": chains}}})
+    tree.write("inputs/dataprod/config/own.yaml", "outputs: [a]\nprocessors: {}\n")
+    tree.write("inputs/dataprod/config/base.yaml", COMPLETE)
+    tree.write("inputs/dataprod/config/light.yaml", "outputs: [light]\nprocessors: {}\n")
+    tree.write("inputs/dataprod/config/more.yaml", "processors: {y: {function: g}}\n")
+    assert chain_of(tree) == {"outputs": ["a"], "processors": {}}
+    assert chain_of(tree, SIPM) == {"outputs": ["light"], "processors": {}}
+    weights = str(tree.root / "inputs/dataprod/config/w")
+    processors = {"x": "a + 1", "y": {"function": "g", "args": [weights]}}
+    assert chain_of(tree, OTHER) == {"outputs": ["b"], "processors": processors}
+
+
+def test_one_option_is_changed_and_the_rest_is_what_is_shipped(tree: Tree, shipped: Path) -> None:
+    configure(tree, {"tier_dsp": {"inputs": {"processing_chain": "$_/change.yaml"}}})
+    tree.write("inputs/dataprod/config/change.yaml", "outputs: [new, $default]\nprocessors: {p: {args: [3]}}\n")
+    for channel, system in ((GED, "geds"), (SIPM, "spms")):
+        assert chain_of(tree, channel) == {
+            "outputs": ["new", system, "t"],
+            "processors": {"p": {"function": system, "args": [3]}, "q": "a"},
+        }
+
+
+def test_a_complete_file_stands_alone_as_in_the_published_flow(tree: Tree, shipped: Path) -> None:
+    configure(tree, {"tier_dsp": {"inputs": {"processing_chain": "$_/chain.yaml"}}})
+    tree.write("inputs/dataprod/config/chain.yaml", "outputs: [mine]\nprocessors: {mine: a}\n")
+    assert chain_of(tree) == {"outputs": ["mine"], "processors": {"mine": "a"}}
+    files = tree.open().job("tier_dsp", PHY).config.files("processing_chain", GED)
+    assert [path.name for path in files] == ["chain.yaml"]
+
+
+def test_replacing_and_merging_can_be_asked_for(tree: Tree, shipped: Path) -> None:
+    configure(tree, {"tier_dsp": {"inputs": {"processing_chain": "$_/chain.yaml"}}})
+    tree.write("inputs/dataprod/config/chain.yaml", "processors: {$replace: true, mine: a}\n")
+    assert chain_of(tree) == {"outputs": ["geds", "t"], "processors": {"mine": "a"}}
+    tree.write("inputs/dataprod/config/chain.yaml", "$replace: false\noutputs: [mine]\nprocessors: {mine: a}\n")
+    assert chain_of(tree)["outputs"] == ["mine"]
+    assert set(chain_of(tree)["processors"]) == {"p", "q", "mine"}
+
+
+def test_what_cannot_be_merged_is_named_with_its_line(tree: Tree, shipped: Path) -> None:
+    configure(tree, {"tier_dsp": {"inputs": {"processing_chain": "$_/chain.yaml"}}})
+    tree.write("inputs/dataprod/config/chain.yaml", "processors:\n  p:\n    prereqs: [$default]\n")
+    with pytest.raises(UserError, match=r"chain.yaml:3: processors.p.prereqs says \$default, and no file before"):
+        tree.open().job("tier_dsp", PHY)
+    tree.write("inputs/dataprod/config/chain.yaml", "processors:\n  $replace: perhaps\n")
+    with pytest.raises(UserError, match=r"chain.yaml:2: \$replace must be true or false"):
+        tree.open().job("tier_dsp", PHY)
+
+
+def test_what_the_metadata_leaves_out_comes_from_the_defaults(tree: Tree, shipped: Path) -> None:
+    (shipped / "processing_chain.yaml").write_text("outputs: [others]\nprocessors: {}\n")
     configure(tree, {"tier_dsp": {"inputs": {"processing_chain": {"V02160A": "$_/own.yaml"}}}})
-    tree.write("inputs/dataprod/config/own.yaml", "for: one\n")
+    tree.write("inputs/dataprod/config/own.yaml", "outputs: [one]\nprocessors: {}\n")
     config = tree.open().job("tier_dsp", PHY).config
-    assert [(config.read("processing_chain", c) or {})["for"] for c in (GED, OTHER, SIPM)] == ["one", "geds", "others"]
+    baseline = Channel("BSLN01", "bsln", 1027201)
+    found = [(config.read("processing_chain", c) or {})["outputs"][0] for c in (GED, OTHER, SIPM, baseline)]
+    assert found == ["one", "geds", "spms", "others"]
     assert config.read("hit_config", GED) is None
 
 
 def test_each_reading_is_ones_own(tree: Tree) -> None:
     configure(tree, {"tier_dsp": {"inputs": {"processing_chain": "$_/chain.yaml"}}})
-    tree.write("inputs/dataprod/config/chain.yaml", "processors: {x: [1]}\n")
+    tree.write("inputs/dataprod/config/chain.yaml", "outputs: [x]\nprocessors: {x: a}\n")
     config = tree.open().job("tier_dsp", PHY).config
     first = config.read("processing_chain", GED)
     assert first is not None
-    first["processors"]["x"].append(2)
-    assert config.read("processing_chain", GED) == {"processors": {"x": [1]}}
+    first["outputs"].append("y")
+    assert config.read("processing_chain", GED) == {"outputs": ["x"], "processors": {"x": "a"}}
 
 
 def test_dots_lead_into_an_entry_of_several_files(tree: Tree) -> None:
     spec = {"gen_config": "$_/gen.yaml", "spms_config": "$_/spms.yaml"}
     configure(tree, {"tier_raw_fcio": {"inputs": {"out_spec": spec}}})
-    tree.write("inputs/dataprod/config/gen.yaml", "a: 1\n")
-    tree.write("inputs/dataprod/config/spms.yaml", "b: 2\n")
+    tree.write("inputs/dataprod/config/gen.yaml", "A: {a: {key_list: [1]}}\n")
+    tree.write("inputs/dataprod/config/spms.yaml", "B: {b: {out_name: c}}\n")
     config = tree.open().job("tier_raw", PHY).config
     assert config.rule == "tier_raw_fcio"
-    assert config.read("out_spec.spms_config") == {"b": 2}
+    assert config.read("out_spec.spms_config") == {"B": {"b": {"out_name": "c"}}}
     assert config.read("out_spec.geds_config") is None
 
 
@@ -91,8 +146,8 @@ def test_numbers_are_names_too(tree: Tree) -> None:
     tree.write(
         "inputs/dataprod/config/all.yaml", "snakemake_rules: {tier_tcm: {inputs: {config: {0: $_/crate.yaml}}}}\n"
     )
-    tree.write("inputs/dataprod/config/crate.yaml", "coin_window: 1\n")
-    assert tree.open().job("tier_tcm", PHY).config.read("config.0") == {"coin_window": 1}
+    tree.write("inputs/dataprod/config/crate.yaml", "coin_windows: 1\n")
+    assert tree.open().job("tier_tcm", PHY).config.read("config.0") == {"coin_windows": 1}
 
 
 def test_the_category_decides(tree: Tree) -> None:
@@ -156,3 +211,98 @@ def test_a_wrong_file_is_refused_when_it_is_read(tree: Tree, value: Any, message
     with pytest.raises(UserError) as caught:
         tree.open().job("tier_dsp", PHY).config.read("processing_chain", GED)
     assert message in str(caught.value) and "snakemake_rules.tier_dsp.inputs.processing_chain" in str(caught.value)
+
+
+WRONG = [
+    (
+        "pars_hit_ecal",
+        "ecal_config",
+        "par_hit_ecal",
+        "energy_params: [a]\ntreshold: 100\n",
+        "2: ecal_config has no entry",
+    ),
+    (
+        "pars_hit_ecal",
+        "ecal_config",
+        "par_hit_ecal",
+        "energy_params: trapEmax\n",
+        "1: ecal_config.energy_params must be a",
+    ),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "threshold: soon\n", "1: ecal_config.threshold must be a number"),
+    ("pars_dsp_tau", "tau_config", "par_dsp_pz", "n_event: 5\n", "1: tau_config has no entry 'n_event'"),
+    ("pars_dsp_tau", "tau_config", "par_dsp_pz", "\nleast: many\n", "2: tau_config.least must be a whole number"),
+    (
+        "tier_dsp",
+        "processing_chain",
+        "tier_dsp",
+        "processors: {x: {functon: f}}\n",
+        "1: processing_chain.processors.x has no",
+    ),
+    ("tier_dsp", "processing_chain", "tier_dsp", "output: [x]\n", "1: processing_chain has no entry 'output'"),
+    ("tier_hit", "hit_config", "tier_hit", "operations: {x: null}\n", "1: hit_config.operations.x must be a mapping"),
+    (
+        "tier_evt",
+        "evt_config",
+        "tier_evt",
+        "operations: {x: {agregation_mode: sum}}\n",
+        "operations.x has no entry 'agreg",
+    ),
+    ("tier_skm", "skm_config", "tier_skm", "keep_field: [x]\n", "1: skm_config has no entry 'keep_field'"),
+    ("tier_tcm", "config", "tier_tcm", "coin_window: 5\n", "1: config has no entry 'coin_window'"),
+    ("tier_raw_fcio", "settings", "tier_raw", "bufer_size: 5\n", "1: settings has no entry 'bufer_size'"),
+]
+
+
+@pytest.mark.parametrize(("rule", "name", "step", "text", "message"), WRONG)
+def test_wrong_settings_stop_the_plan_with_file_and_line(
+    tree: Tree, rule: str, name: str, step: str, text: str, message: str
+) -> None:
+    configure(tree, {rule: {"inputs": {name: "$_/settings.yaml"}}})
+    tree.write("inputs/dataprod/config/settings.yaml", text)
+    with pytest.raises(UserError) as caught:
+        tree.open().job(step, CAL)
+    assert "inputs/dataprod/config/settings.yaml:" in caught.value.message and message in caught.value.message
+
+
+def test_settings_of_one_detector_among_many_are_checked(tree: Tree) -> None:
+    configure(tree, {"pars_hit_ecal": {"inputs": {"ecal_config": {"V02160B": "$_/one.yaml"}}}})
+    tree.write("inputs/dataprod/config/one.yaml", "treshold: 1\n")
+    with pytest.raises(UserError, match=r"one.yaml:1: ecal_config has no entry 'treshold' \(did you mean 'threshold'"):
+        tree.open().job("par_hit_ecal", CAL)
+
+
+def test_options_are_checked_where_they_stand(tree: Tree) -> None:
+    configure(tree, {"tier_dsp": {"options": {"settings": {"bufer_len": 10}, "logging": {"level": "DEBUG"}}}})
+    with pytest.raises(UserError) as caught:
+        tree.open().job("tier_dsp", PHY)
+    assert "all.yaml:6: snakemake_rules.tier_dsp.options.settings has no entry 'bufer_len'" in caught.value.message
+    assert "did you mean 'buffer_len'?" in caught.value.hint
+
+
+def test_entries_of_the_published_flow_are_accepted(tree: Tree) -> None:
+    configure(tree, {"pars_dsp_tau": {"inputs": {"tau_config": "$_/tau.yaml"}}})
+    tree.write("inputs/dataprod/config/tau.yaml", "run_tau: true\nmode: single\nn_events: 7\n")
+    config = tree.open().job("par_dsp_pz", CAL).config
+    assert config.settings("tau_config", GED).model_dump()["n_events"] == 7
+
+
+@pytest.mark.parametrize("rule", sorted(SCHEMAS))
+def test_what_is_shipped_fits_its_settings(rule: str) -> None:
+    found = 0
+    for path in sorted((stepconfig.DEFAULTS / rule).glob("*.yaml")):
+        name = path.stem.partition("-")[0]
+        kind = schema(rule, name)
+        if kind is not None:
+            text = read_text(path)
+            kind.read(text.mapping(), name, text)
+            found += 1
+    assert found or not (stepconfig.DEFAULTS / rule).is_dir()
+
+
+def test_every_input_of_a_step_has_settings_and_every_entry_a_meaning() -> None:
+    for step in STEPS:
+        for form in ("fcio", "orca") if step.rule else ():
+            for name in {*step.configs, OPTIONS} - {"muon_config"}:
+                kind = schema(step.rule.format(daq=form), name)
+                assert kind is not None, (step.name, name)
+                assert set(kind.entries()) <= set(kind.meanings()), kind

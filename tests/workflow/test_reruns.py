@@ -18,7 +18,9 @@ NOTHING = "Nothing to be done"
 def configure(production: Production, value: int) -> None:
     rules = {"snakemake_rules": {"tier_hit": {"inputs": {"hit_config": {"__default__": "$_/hit.yaml"}}}}}
     production.tree.write("inputs/dataprod/config/all.yaml", json.dumps(rules))
-    production.tree.write("inputs/dataprod/config/hit.yaml", f"value: {value}\n")
+    production.tree.write(
+        "inputs/dataprod/config/hit.yaml", f"operations: {{x: {{expression: a, parameters: {{a: {value}}}}}}}\n"
+    )
     production.tree.validity("dataprod/config", {"valid_from": "20200101T000000Z", "apply": "all.yaml"})
 
 

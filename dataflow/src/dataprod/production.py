@@ -138,7 +138,7 @@ class Production:
     def expected(self, tier: str, key: Key) -> Path:
         """Where the file of a key belongs, whether it is there or not."""
         name = self._tier(tier)
-        runs = self.cycle.runs.get(key.run)
+        runs = self.cycle.series.get(key.series)
         per_run = name in (self.cycle.scheme.run_files or {})
         return self.cycle.output(f"tier_{name}", runs[0] if per_run and runs else key)
 
@@ -176,7 +176,7 @@ class Production:
     @property
     def runs(self) -> tuple[str, ...]:
         """The runs of its keys, in the order of their first files: ``l200-p03-r000-cal``."""
-        return tuple(dict.fromkeys(key.run for key in self._all_keys))
+        return tuple(dict.fromkeys(key.series for key in self._all_keys))
 
     def par(self, tier: str, key: Key | str, detector: str) -> Par:
         """The parameters of a detector that hold for a key: those of its calibration run, then overrides.
@@ -214,7 +214,7 @@ class Production:
         They are those of the plan where the data are known, else those of ``validity.yaml``.
         """
         overrides = self.cycle.metadata.overrides(tier, key)
-        if key.run in self.cycle.runs:
+        if key.series in self.cycle.series:
             job = self.cycle.job(f"tier_{self._tier(tier)}", key)
             return (*job.inputs.get(f"par_{tier}", ()), *overrides)
         folder = Folder(self.cycle.setup.path(f"par_{tier}"), self.cycle.metadata.reader)
@@ -368,7 +368,7 @@ class Production:
 
     def _some(self, tier: str, pattern: str, where: str | None) -> list[TierFile]:
         condition = Condition(where)
-        of_key = {*self.cycle.scheme.run_fields, FILE_TIME}
+        of_key = {*self.cycle.scheme.series_fields, FILE_TIME}
         terms = [term for term in condition.terms if term.names <= of_key]
         found = [file for file in self._matching(tier, pattern) if all(term(file.labels) for term in terms)]
         if not found:
@@ -406,7 +406,7 @@ class Production:
         text = "-".join(fields.values())
         if "timestamp" in fields:
             return self.cycle.scheme.parse(text)
-        return next(iter(self.cycle.runs.get(text, ())), None)
+        return next(iter(self.cycle.series.get(text, ())), None)
 
 
 def _names(names: str | Iterable[str] | None, what: str) -> list[str] | None:

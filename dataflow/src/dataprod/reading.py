@@ -144,7 +144,7 @@ def _request(
     by_channel = files[0].tier in BY_CHANNEL
     if detectors is not None and not by_channel:
         raise UserError(f"the tier {files[0].tier} is by event, not by detector", hint="leave detectors out")
-    known = (KEY, FILE_TIME, *production.cycle.scheme.run_fields, *(CHANNEL_FIELDS if by_channel else ()))
+    known = (KEY, FILE_TIME, *production.cycle.scheme.series_fields, *(CHANNEL_FIELDS if by_channel else ()))
     labels = [name for name in columns or () if name in known]
     if by_channel and "detector" not in labels:
         labels.append("detector")

@@ -11,6 +11,10 @@ import numpy as np
 from lgdo import Array, ArrayOfEqualSizedArrays, Table, VectorOfVectors
 from numpy.typing import NDArray
 
+from dataflow.jobs.lgdos import attributes, joined_lists, selected
+
+__all__ = ["Joined", "Labelled", "converted", "joined", "selected"]
+
 _TEXTS = "categorical"
 
 
@@ -68,27 +72,11 @@ def _concatenated(parts: Sequence[Any]) -> Any:
     if isinstance(first, Table):
         names = [name for name in first if all(name in part for part in parts)]
         columns = {name: _concatenated([part[name] for part in parts]) for name in names}
-        return Table(col_dict=columns, size=sum(map(len, parts)), attrs=_attributes(first))
+        return Table(col_dict=columns, size=sum(map(len, parts)), attrs=attributes(first))
     if isinstance(first, VectorOfVectors):
-        return VectorOfVectors(ak.concatenate([part.view_as("ak") for part in parts]), attrs=_attributes(first))
+        return joined_lists(parts)
     kind = ArrayOfEqualSizedArrays if isinstance(first, ArrayOfEqualSizedArrays) else Array
-    return kind(nda=np.concatenate([part.nda for part in parts]), attrs=_attributes(first))
-
-
-def _attributes(node: Any) -> dict[str, Any]:
-    """Attributes such as units, without the datatype, which follows from what it becomes."""
-    return {name: value for name, value in node.attrs.items() if name != "datatype"}
-
-
-def selected(node: Any, mask: NDArray[np.bool_]) -> Any:
-    """The rows of an LGDO object that a mask chooses."""
-    if isinstance(node, Table):
-        columns = {name: selected(node[name], mask) for name in node}
-        return Table(col_dict=columns, size=int(mask.sum()), attrs=_attributes(node))
-    if isinstance(node, VectorOfVectors):
-        return VectorOfVectors(node.view_as("ak")[mask], attrs=_attributes(node))
-    kind = ArrayOfEqualSizedArrays if isinstance(node, ArrayOfEqualSizedArrays) else Array
-    return kind(nda=node.nda[mask], attrs=_attributes(node))
+    return kind(nda=np.concatenate([part.nda for part in parts]), attrs=attributes(first))
 
 
 def converted(found: Joined, library: str) -> Any:

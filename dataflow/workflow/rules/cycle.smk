@@ -19,7 +19,7 @@ except UserError as error:
     stop(error)
 
 wildcard_constraints:
-    **flow.cycle.scheme.fields
+    **flow.cycle.scheme.patterns
 
 workdir: flow.folder
 

@@ -38,8 +38,8 @@ for step in flow.steps:
         params:
             key=flow.key(step),
             lineage=flow.lineage(step),
-        threads: step.threads
+        threads: step.resources.threads
         resources:
-            mem_mb=step.mem_mb,
+            mem_mb=step.resources.mem_mb,
         shell:
             "{job_command:q} {rule} --config {flow.config:q} --key {params.key} --threads {threads}"

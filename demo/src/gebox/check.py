@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,16 @@ def _parameters(cycle: Path, tier: str, period: str, run: str) -> dict[str, Any]
 
 def _parameter_folder(cycle: Path, tier: str) -> Path:
     """As the configuration says, else ``generated/par/{tier}``."""
+    return _configured(cycle, {f"par_{tier}": "", "par": tier}) or cycle / "generated" / "par" / tier
+
+
+def tier_folder(cycle: Path, tier: str) -> Path:
+    """As the configuration says, else ``generated/tier/{tier}``."""
+    return _configured(cycle, {f"tier_{tier}": "", "tier": tier}) or cycle / "generated" / "tier" / tier
+
+
+def _configured(cycle: Path, names: Mapping[str, str]) -> Path | None:
+    """The first of the paths that the configuration has, with the folder below it."""
     for name in ("config.json", "config.yaml"):
         path = cycle / name
         if path.is_file():
@@ -172,9 +183,10 @@ def _parameter_folder(cycle: Path, tier: str) -> Path:
             content = json.loads(text) if name.endswith("json") else yaml.safe_load(text)
             content = next(iter(content["setups"].values())) if "setups" in content else content
             paths = content.get("paths", {})
-            if f"par_{tier}" in paths:
-                return Path(str(paths[f"par_{tier}"]).replace("$_", str(cycle.resolve())))
-    return cycle / "generated" / "par" / tier
+            for known, below in names.items():
+                if known in paths:
+                    return Path(str(paths[known]).replace("$_", str(cycle.resolve()))) / below
+    return None
 
 
 def energy_results(hit: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -114,6 +114,7 @@ def run_simulate(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Compare with the truth."""
+    from gebox import checkevents
     from gebox.check import counts, residuals, results
     from gebox.report import report
 
@@ -123,7 +124,9 @@ def run_check(arguments: argparse.Namespace) -> int:
         from gebox.draw import draw_pulls
 
         draw_pulls(compared, arguments.draw)
-    return report(compared, counts(found), limit=arguments.limit)
+    calibration = report(compared, counts(found), limit=arguments.limit)
+    events = checkevents.report(checkevents.compare(arguments.cycle, truth=arguments.truth))
+    return max(calibration, events)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -145,7 +145,7 @@ def key_of(cycle: Cycle, output: Output) -> Key | None:
         return cycle.scheme.parse(output.key)
     if not output.fields:
         return cycle.keys[0] if cycle.keys else None
-    return next(iter(cycle.runs.get(output.run, ())), None)
+    return next(iter(cycle.series.get(output.run, ())), None)
 
 
 def _failed(cycle: CycleFolder, outputs: list[Output], notes: list[str]) -> list[Output]:

@@ -162,7 +162,7 @@ def data(a: Contents, b: Contents) -> list[Difference]:
 def _counts(contents: Contents) -> dict[str, int]:
     counts: dict[str, int] = {}
     for key in contents.daq().daq:
-        counts[f"{key.run} daq"] = counts.get(f"{key.run} daq", 0) + 1
+        counts[f"{key.series} daq"] = counts.get(f"{key.series} daq", 0) + 1
     for output in contents.outputs():
         if output.run:
             counts[f"{output.run} {output.kind}"] = counts.get(f"{output.run} {output.kind}", 0) + 1

@@ -98,6 +98,7 @@ def target_of(rpath: str, root: Path) -> Path:
     real = wanted.resolve()
     if not real.is_relative_to(root) or real == root:
         raise UserError(f"{rpath!r} is not inside the production environment", hint=hint)
+    refuse_characters(real)
     inside = real.relative_to(root)
     if inside.parts[0] in OWN_FOLDERS or inside.parts[0].startswith("."):
         raise UserError(f"{rpath!r} is in {inside.parts[0]}/, a folder of the production environment itself", hint=hint)
@@ -105,6 +106,29 @@ def target_of(rpath: str, root: Path) -> Path:
         raise UserError(f"{rpath!r} exists already", hint="give another name; an existing cycle is never touched")
     _not_below_a_cycle(real, root, rpath)
     return real
+
+
+REFUSED = {":": "HDF5 and lists of folders take it for a separator"}
+REFUSED |= dict.fromkeys("{}*?[]", "it has a meaning in patterns of file names")
+REFUSED |= dict.fromkeys("$~`\\\"'|&;<>!#%", "it has a meaning in shells and configuration files")
+REFUSED |= dict.fromkeys(map(chr, range(32)), "it is no printable character")
+"""Characters that a program on the way from a configuration to a file takes for something else."""
+
+
+def refuse_characters(path: Path) -> None:
+    """Refuse a place whose path libraries or shells would read as something else.
+
+    Raises
+    ------
+    UserError
+        It names the character, and what takes it for something else.
+    """
+    for character in str(path):
+        if character in REFUSED:
+            raise UserError(
+                f"the path {str(path)!r} has the character {character!r} in it: {REFUSED[character]}",
+                hint="use letters, digits, and . - _ + = @ , or spaces",
+            )
 
 
 def _not_below_a_cycle(real: Path, root: Path, rpath: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prodenv import production
+from prodenv.cycles import CycleFolder
 from prodenv.errors import UserError
 from prodenv.parsers import COMMANDS
 from prodenv.steps import step
@@ -100,6 +101,7 @@ def check(options: argparse.Namespace) -> int:
 def draw(options: argparse.Namespace) -> int:
     """Draw pictures of the simulated data."""
     cycle = place_of(options.cycle)
+    CycleFolder(cycle, cycle / "config.json").refuse_frozen("drawing")
     out = cycle / "generated" / "plt" / "demo"
     return _gebox(cycle, ["draw", "--metadata", cycle / "inputs", "--out", out])
 

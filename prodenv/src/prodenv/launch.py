@@ -51,16 +51,44 @@ def _try_newer_python() -> None:
     for minor in (14, 13, 12, 11):
         found = shutil.which(f"python3.{minor}")
         if found:
-            os.execv(found, [found, *sys.argv])  # noqa: S606 - a list, no shell
+            os.execv(found, [found, "-I", *sys.argv])  # noqa: S606 - a list, no shell
 
 
 def _hand_over(command: Command, argv: List[str]) -> int:  # noqa: UP006
     python = str(tools_python())
     if os.access(python, os.X_OK):
         sys.stdout.flush()
-        os.execv(python, [python, "-P", "-m", "prodenv", command.verb, *argv])  # noqa: S606 - a list, no shell
-    sys.stderr.write("error: the tools are not installed\nhint: run prodenv-tools\n")
+        os.execv(python, [python, "-I", "-m", "prodenv", command.verb, *argv])  # noqa: S606 - a list, no shell
+    sys.stderr.write(_why_not(python))
     return 2
+
+
+def _why_not(python: str) -> str:
+    """What is to be said where the interpreter of the tools cannot be run."""
+    closed = _closed(Path(python))
+    if closed is None:
+        return "error: the tools are not installed\nhint: run prodenv-tools\n"
+    return (
+        f"error: the tools are installed, but you may not use {closed}\n"
+        "hint: ask its owner to let others read it, or to install the tools on a Python that all can read "
+        "(prodenv-tools --python)\n"
+    )
+
+
+def _closed(path: Path) -> Optional[Path]:  # noqa: UP045
+    """The first folder or file on the way to an interpreter that this user may not use, None if there is none."""
+    for _ in range(40):  # as many links as the system follows
+        for place in [*reversed(path.parents), path]:
+            try:
+                place.lstat()
+            except PermissionError:
+                return place.parent
+            except OSError:
+                return None
+        if not path.is_symlink():
+            return None if os.access(path, os.X_OK) else path
+        path = Path(os.path.normpath(path.parent / os.readlink(path)))  # noqa: PTH115 - Python 3.7
+    return path
 
 
 def dispatch() -> int:

@@ -8,10 +8,9 @@ from itertools import pairwise
 from dataflow.plan.config import Setup
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError as PlanError
-from dataflow.plan.model import Channel, Key
-from dataflow.plan.steps import calibrated_tiers
+from dataflow.plan.model import Channel, Unit
+from dataflow.plan.noeffect import findings
 from dataflow.plan.survey import all_jobs
-from dataflow.plan.words import nearest
 from prodenv.health import BAD, OK, WARNING, Finding
 
 MOST = 10
@@ -25,13 +24,13 @@ def metadata(setup: Setup) -> Iterator[Finding]:
     cycle = Cycle(setup)
     problems: dict[str, str] = {}
     try:
-        runs = cycle.runs
+        runs = cycle.series
         jobs = list(all_jobs(cycle))
     except PlanError as slip:
         yield Finding(AREA, BAD, slip.message, slip.hint)
         return
-    for step, key in jobs:
-        _plan(cycle, step, key, problems)
+    for step, unit in jobs:
+        _plan(cycle, step, unit, problems)
     for message, hint in list(problems.items())[:MOST]:
         yield Finding(AREA, BAD, message, hint)
     if len(problems) > MOST:
@@ -41,25 +40,24 @@ def metadata(setup: Setup) -> Iterator[Finding]:
         yield Finding(AREA, WARNING, f"there are no data in {setup.path('tier_daq')}", mend)
     elif not problems:
         yield Finding(AREA, OK, f"all {len(runs)} runs can be planned")
-        yield from _overrides(cycle)
         yield from _changes(cycle)
+    for found in findings(cycle):
+        yield Finding(AREA, WARNING, found.message, found.hint)
 
 
 def _changes(cycle: Cycle) -> Iterator[Finding]:
     """Channel maps and statuses that become others inside a run."""
     found: dict[str, str] = {}
-    for run, keys in cycle.runs.items():
+    for run, keys in cycle.series.items():
         for before, after in pairwise(keys):
             old, new = cycle.metadata.channels(before), cycle.metadata.channels(after)
             if old is not new:
                 for name, what in _changed(old, new):
                     found.setdefault(f"{name} {what} inside the run {run}, at {after.timestamp}", name)
     for what in list(found)[:MOST]:
-        yield Finding(AREA, WARNING, what, "each file is taken by its own; see docs/configuration.md")
+        yield Finding(AREA, WARNING, what, OWN_MAP)
     if len(found) > MOST:
-        yield Finding(
-            AREA, WARNING, f"and {len(found) - MOST} more changes inside of runs", "see docs/configuration.md"
-        )
+        yield Finding(AREA, WARNING, f"and {len(found) - MOST} more changes inside of runs", OWN_MAP)
 
 
 def _changed(old: Iterable[Channel], new: Iterable[Channel]) -> Iterator[tuple[str, str]]:
@@ -77,26 +75,13 @@ def _changed(old: Iterable[Channel], new: Iterable[Channel]) -> Iterator[tuple[s
                 yield name, f"changes {field} from {getattr(one, field)} to {getattr(other, field)}"
 
 
-def _overrides(cycle: Cycle) -> Iterator[Finding]:
-    """Hand-made parameters of detectors that no channel map has."""
-    known: set[str] = set()
-    named: dict[str, str] = {}
-    for keys in cycle.runs.values():
-        known |= {channel.name for channel in cycle.metadata.channels(keys[0])}
-        for tier in calibrated_tiers():
-            named |= dict.fromkeys(cycle.metadata.override_content(tier, keys[0]), tier)
-    for name in sorted(named.keys() - known)[:MOST]:
-        what = f"the {named[name]} overrides have parameters of {name}, which is in no channel map: no file takes them"
-        yield Finding(AREA, WARNING, what, nearest(name, known))
-
-
-def _plan(cycle: Cycle, step: str, key: Key, problems: dict[str, str]) -> None:
+def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None:
     """Add what is wrong with a job; what is wrong with a whole run is told once."""
-    if not cycle.is_made(step, key):
+    if not cycle.is_made(step, unit):
         return
     try:
-        if key == cycle.runs[key.run][0]:
-            cycle.chains.check(cycle.job(step, key))
-        cycle.lineages.check(step, key)
+        if unit.key == cycle.series[unit.key.series][0]:
+            cycle.chains.check(cycle.job(step, unit))
+        cycle.lineages.check(step, unit)
     except PlanError as slip:
         problems.setdefault(slip.message, slip.hint)

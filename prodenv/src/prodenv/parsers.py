@@ -139,6 +139,9 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         Command("plan", "prodenv.verbs.plan", "What a run would make, and how long it would take", run_options.plan),
         Command("status", "prodenv.verbs.status", "What is there, stale, missing and failed", run_options.status),
         Command("why", "prodenv.verbs.why", "What made a file, next to what would make it now", run_options.why),
+        Command(
+            "config", "prodenv.verbs.config", "The configuration in force, and where it is from", run_options.config
+        ),
         Command("list", "prodenv.verbs.list", "The cycles of the environment", verb_options.list_),
         Command("show", "prodenv.verbs.show", "One cycle in full", verb_options.show),
         Command(

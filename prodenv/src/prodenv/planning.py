@@ -11,7 +11,7 @@ from prodenv.cycles import CycleFolder
 from prodenv.errors import UserError
 
 if TYPE_CHECKING:
-    from dataflow.plan.model import Key
+    from dataflow.plan.model import Unit
     from dataflow.plan.workflow import Workflow
 
 
@@ -47,10 +47,11 @@ def not_installed(flow: Workflow) -> UserError | None:
 def warnings_of(flow: Workflow) -> list[str]:
     """What someone who looks at a cycle has to be told beforehand."""
     said = not_installed(flow)
-    return [str(said)] if said else []
+    ask = getattr(flow, "without_effect", None)  # an older dataflow does not tell
+    return [*([str(said)] if said else []), *map(str, ask() if ask else ())]
 
 
-def job_of(flow: Workflow, text: str) -> tuple[str, Key]:
+def job_of(flow: Workflow, text: str) -> tuple[str, Unit]:
     """The job that makes a file, given as a path from here or from the cycle's folder.
 
     Raises

@@ -17,6 +17,7 @@ from prodenv import holder
 from prodenv.display import display
 from prodenv.errors import WorkFailed
 from prodenv.progress import INTERRUPTED, Learned, Progress
+from prodenv.snakemake import environment
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that interrupt Snakemake; the last one comes when a connection breaks, and is ignored under ``nohup``."""
@@ -97,7 +98,7 @@ def produced(
 def command(config: Path, targets: Sequence[str], jobs: int, extra: Sequence[str] = ()) -> list[str]:
     """The command line of Snakemake for some targets of a cycle."""
     snakefile = config.parent / "dataflow" / "Snakefile"
-    words = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(config)]
+    words = [sys.executable, "-I", "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(config)]
     return [*words, f"--cores={jobs}", "--logger", LOGGER, *extra, "--", *targets]
 
 
@@ -146,9 +147,9 @@ def _child(words: Sequence[str], cycle: Path, events: int) -> Iterator[subproces
     bound = [sys.executable, "-I", str(Path(__file__).with_name("bound.py")), str(os.getpid())]
     try:
         child = subprocess.Popen(
-            [*bound, *words], cwd=cycle, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*bound, *words], cwd=cycle, env=environment(os.environ) | {EVENTS: str(events)},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace", start_new_session=True, pass_fds=(events,),
-            env=os.environ | {EVENTS: str(events)},
         )  # fmt: skip
     finally:
         os.close(events)

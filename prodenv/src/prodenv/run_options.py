@@ -59,6 +59,14 @@ def status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="also the runs of which everything is there")
 
 
+def config(parser: argparse.ArgumentParser) -> None:
+    _cycle(parser)
+    parser.add_argument("step", metavar="STEP", help="a step such as tier_dsp or par_hit_ecal")
+    parser.add_argument("detector", metavar="DETECTOR", nargs="?", default="", help="a detector (default: all)")
+    parser.add_argument("--at", metavar="KEY", default="", help="of which file (default: the last one of the step)")
+    _json(parser)
+
+
 def why(parser: argparse.ArgumentParser) -> None:
     _cycle(parser)
     parser.add_argument("file", metavar="FILE", help="an output of the cycle, from here or from the cycle's folder")

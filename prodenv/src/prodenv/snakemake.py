@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from prodenv.cycles import CycleFolder
@@ -67,11 +67,30 @@ def main(argv: Sequence[str]) -> None:
     """Replace this process by Snakemake; ends with exit code 2 where it would write into a frozen cycle."""
     try:
         refuse_frozen(argv, Path.cwd())
+        refuse_unwritable(argv, Path.cwd())
     except UserError as slip:
         sys.stderr.write(slip.render() + "\n")
         sys.exit(slip.exit_code)
-    real = str(Path(sys.executable).with_name("snakemake"))
-    os.execv(real, [real, *arguments(argv, Path.cwd())])  # noqa: S606 - a list, no shell
+    words = [sys.executable, "-I", "-m", "snakemake", *arguments(argv, Path.cwd())]
+    os.execve(sys.executable, words, environment(os.environ))  # noqa: S606 - a list, no shell
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for Snakemake: nothing leads its Python elsewhere, and its caches can be written.
+
+    Snakemake keeps files below the user's cache folder, and ends with a traceback where it cannot be made.
+    """
+    kept = {name: value for name, value in environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    cache = Path(kept.get("XDG_CACHE_HOME") or Path(kept.get("HOME") or "/") / ".cache")
+    if not _can_write(cache):
+        kept["XDG_CACHE_HOME"] = str(Path(kept.get("TMPDIR") or "/tmp") / f"prodenv-cache-{os.getuid()}")  # noqa: S108
+    return kept
+
+
+def _can_write(folder: Path) -> bool:
+    """Whether a folder can be written in, or could be made."""
+    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), Path("/"))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def arguments(argv: Sequence[str], here: Path) -> list[str]:
@@ -101,6 +120,27 @@ def refuse_frozen(argv: Sequence[str], here: Path) -> None:
     cycle = _cycle(here, _value(argv, _CONFIGFILE), _value(argv, _SNAKEFILE))
     if cycle is not None and not _looks_only(argv):
         CycleFolder(cycle, config_file(cycle) or cycle).refuse_frozen("jobs; -n shows what they would be")
+
+
+def refuse_unwritable(argv: Sequence[str], here: Path) -> None:
+    """Refuse a cycle that this user may only read: Snakemake keeps notes in it even where it only looks.
+
+    Raises
+    ------
+    UserError
+        It says what can be done instead.
+    """
+    cycle = _cycle(here, _value(argv, _CONFIGFILE), _value(argv, _SNAKEFILE))
+    notes = None if cycle is None else cycle / ".snakemake"
+    if cycle is None or notes is None or not cycle.is_dir():
+        return
+    place = notes if notes.is_dir() else cycle
+    if not os.access(place, os.W_OK):
+        raise UserError(
+            f"you may not write in {place}, and Snakemake keeps its notes there, also for a dry run",
+            hint="dataprod plan shows what would be made, dataprod status what is there; to make something, "
+            "derive a cycle of your own: dataprod new --from",
+        )
 
 
 def _looks_only(argv: Sequence[str]) -> bool:

@@ -160,7 +160,7 @@ def _install(setup: Setup, wanted: SoftwareLock | None) -> None:
             raise WorkFailed("what was installed is not what the lock says", hint="report this")
         _warm(work, facts)
         write_text(folder / LOCK_NAME, lock.text())
-        write_text(folder / MARKER, ("" if wanted else _request(setup)) + "\n")
+        write_text(folder / MARKER, _request(setup) + "\n")
         swap_in(folder, work.target)
     if not CycleFolder(setup.directory, setup.file).frozen:
         lock.write(lock_of(setup))

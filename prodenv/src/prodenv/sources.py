@@ -91,9 +91,27 @@ def _path_source(text: str) -> Source:
     raise UserError(f"there is no folder {text!r}", hint=hint)
 
 
+GIT_VARIABLES = re.compile(r"GIT_(?!SSH|ASKPASS|TERMINAL_PROMPT|HTTP|SSL|PROXY|TRACE|CONFIG_)")
+"""Variables that lead git to another repository than the folder's, or change what it says of it."""
+
+
+def git_environment() -> dict[str, str]:
+    """The environment for git: it looks at the folder that it is told, whoever that belongs to.
+
+    Nothing is run from a repository that is only looked at, so ``safe.directory`` protects nobody here; without it, git
+    refuses to say anything of a colleague's checkout.
+    """
+    kept = {name: value for name, value in os.environ.items() if not GIT_VARIABLES.match(name)}
+    text = kept.get("GIT_CONFIG_COUNT", "")
+    count = int(text) if text.isdigit() else 0
+    safe = {f"GIT_CONFIG_KEY_{count}": "safe.directory", f"GIT_CONFIG_VALUE_{count}": "*"}
+    safe["GIT_CONFIG_COUNT"] = str(count + 1)
+    return kept | safe | {"LC_ALL": "C"}
+
+
 def git(*arguments: str | Path, cwd: Path | None = None, what: str = "", hint: str = "") -> str:
     """Run git and return its output."""
-    return call(["git", *arguments], what=what or f"git {arguments[0]}", cwd=cwd, hint=hint)
+    return call(["git", *arguments], what=what or f"git {arguments[0]}", cwd=cwd, hint=hint, environ=git_environment())
 
 
 def clone(source: Source, target: Path, *, submodules: bool = False) -> None:
@@ -207,7 +225,8 @@ def _remote(folder: Path) -> str:
 def _ask(folder: Path, *arguments: str) -> str:
     import subprocess
 
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+    words = ["git", *arguments]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=git_environment())
     return done.stdout.strip() if not done.returncode else ""
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prodenv import numba_cache
+from prodenv import numba_cache, uv_settings
 from prodenv.errors import UserError, WorkFailed
 from prodenv.files import aside, locked, remove_stale, swap_in, write_text
 from prodenv.launch import OLDEST, ROOT
@@ -39,7 +39,7 @@ _LAUNCHER = """\
 #!/bin/sh
 # Made by prodenv-tools: Snakemake with the cycle found from where you are.
 here=$(dirname -- "$(readlink -f -- "$0")")
-exec "$here/../env/bin/python" -P -m prodenv.snakemake "$@"
+exec "$here/../env/bin/python" -I -m prodenv.snakemake "$@"
 """
 
 
@@ -174,7 +174,7 @@ def _read(path: Path) -> str:
 
 def environment(place: Place) -> dict[str, str]:
     """The environment for uv: its cache is shared by all cycles, and nothing outside is taken for a target."""
-    environ = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "UV_PYTHON")}
+    environ = uv_settings.own(os.environ)
     if os.access(place.tools, os.W_OK):  # else the tools belong to someone else, and uv uses a cache of the user's own
         environ.setdefault("UV_CACHE_DIR", str(place.tools / "cache" / "uv"))
     return environ | {"UV_NO_PROGRESS": "1"}

@@ -114,7 +114,7 @@ class _Parameters:
         keys = {*self._cycle.keys, *(key for key in made if key is not None and str(key) not in ignored)}
         runs: dict[str, tuple[Key, ...]] = {}
         for key in sorted(keys, key=lambda key: key.order):
-            runs[key.run] = (*runs.get(key.run, ()), key)
+            runs[key.series] = (*runs.get(key.series, ()), key)
         return runs
 
     @cached_property
@@ -132,5 +132,5 @@ class _Parameters:
             if name not in self._foreign:
                 self._foreign[name] = Folder(self._cycle.setup.path(name), self._cycle.metadata.reader)
             return Held(self._foreign[name].files(key.timestamp, key.datatype), by_hand)
-        catalog = self._cycle.catalog if key.run in self._cycle.runs else self._catalog
+        catalog = self._cycle.catalog if key.series in self._cycle.series else self._catalog
         return Held(tuple(self._cycle.output(name, each) for each in catalog.at(key) or ()), by_hand)

@@ -7,8 +7,9 @@ from typing import Any
 
 from dataflow.plan.model import Job
 
-COUNTED = {"tier_evt": "evt", "tier_skm": "skm"}
-"""Steps whose outputs are counted, with the name of the table."""
+COUNTED = {"tiers.evt": "evt", "tiers.skm": "skm"}
+"""Modules whose outputs are counted, with the name of the table."""
+BACKWARD = "backward_steps"
 
 
 def counts_of(job: Job) -> dict[str, Any]:
@@ -22,23 +23,42 @@ def counts_of(job: Job) -> dict[str, Any]:
     Returns
     -------
     dict
-        Empty for other steps than those in :data:`COUNTED`. ``events``, number of events; for ``evt`` also ``from`` and
-        ``to``, the first and last ``trigger/timestamp`` in seconds since 1970, and ``detectors``, for each detector the
-        number of valid entries in ``geds/rawid``; each as far as the configuration of the events has these fields.
+        Empty for other steps than those in :data:`COUNTED` and ``tier_tcm``. ``events``, number of events; for ``evt``
+        also ``from`` and ``to``, the first and last ``trigger/timestamp`` in seconds since 1970, ``repeated``, the
+        number of events with several rows of a channel, and ``detectors``, for each detector the number of valid
+        entries in ``geds/rawid``; each as far as the configuration of the events has these fields. For ``tcm``,
+        ``backward_steps``, how often times go backwards, if they do.
     """
-    if job.step not in COUNTED:
+    if job.module == "tiers.tcm":
+        return _backward(job)
+    if job.module not in COUNTED:
         return {}
     import h5py
     import hdf5plugin  # noqa: F401 - registers the compressions
 
     with h5py.File(job.outputs["tier"]) as file:
-        table = file.get(job.table(COUNTED[job.step], grp="").strip("/"))
+        table = file.get(job.table(COUNTED[job.module], grp="").strip("/"))
         if not isinstance(table, h5py.Group):
             return {}
         found: dict[str, Any] = {"events": _length(table)}
-        if job.step == "tier_evt":
-            found |= _times(table) | _detectors(table, {c.rawid: c.name for c in job.channels if c.rawid is not None})
+        if job.module == "tiers.evt":
+            found |= _times(table) | _repeated(table)
+            found |= _detectors(table, {c.rawid: c.name for c in job.channels if c.rawid is not None})
         return found
+
+
+def _backward(job: Job) -> dict[str, int]:
+    import h5py
+
+    with h5py.File(job.outputs["tier"]) as file:
+        steps = int(file.attrs.get(BACKWARD, 0))
+    return {BACKWARD: steps} if steps else {}
+
+
+def _repeated(table: Any) -> dict[str, int]:
+    node = table.get("trigger/is_repeated")
+    count = int(node[:].sum()) if node is not None else 0
+    return {"repeated": count} if count else {}
 
 
 def _length(table: Any) -> int:

@@ -30,7 +30,7 @@ def timeout_of(job: Job) -> float | None:
     UserError
         If it is no positive number.
     """
-    value = (job.setup.settings.get(job.step) or {}).get(OPTION)
+    value = job.settings.get(OPTION)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:

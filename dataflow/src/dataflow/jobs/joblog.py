@@ -39,7 +39,9 @@ def open_log(path: Path, title: str) -> logging.Handler:
         What is run.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _bring_back(path)
     handler = Log(path, encoding="utf-8")
+    _keep(path)
     formatter = logging.Formatter(FORMAT, TIME)
     formatter.converter = _utc  # type: ignore[assignment]
     handler.setFormatter(formatter)
@@ -54,6 +56,26 @@ def open_log(path: Path, title: str) -> logging.Handler:
         "%s at %s on %s, process %d, python %s", title, now, platform.node(), os.getpid(), sys.version.split()[0]
     )
     return handler
+
+
+KEPT = ".kept"
+"""Folder beside the logs with a second name of each: Snakemake removes a log before the job that writes it begins."""
+
+
+def _bring_back(path: Path) -> None:
+    """Put back what earlier attempts wrote."""
+    with suppress(OSError):  # there was none, or the log is still there
+        path.hardlink_to(path.parent / KEPT / path.name)
+
+
+def _keep(path: Path) -> None:
+    """Give a log its second name; where the disk knows no hard links, earlier attempts are lost with the log."""
+    kept = path.parent / KEPT / path.name
+    with suppress(OSError):
+        kept.parent.mkdir(exist_ok=True)
+        if not (kept.exists() and kept.samefile(path)):
+            kept.unlink(missing_ok=True)
+            kept.hardlink_to(path)
 
 
 def _utc(seconds: float | None) -> object:

@@ -16,7 +16,7 @@ from typing import Any
 
 from dataflow.plan.model import Job
 from dataflow.plan.records import Records
-from dataflow.plan.steps import BY_NAME, DAQ
+from dataflow.plan.steps import DAQ
 from dataflow.plan.troubles import DEGRADED, MISSING
 
 
@@ -58,6 +58,8 @@ class Notes:
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
 
+MERGE = "pars.merge"
+"""The module that joins parts of parameters: a detector that failed in one has failed in the whole."""
 _NOTES: ContextVar[Notes | None] = ContextVar("notes", default=None)
 
 
@@ -100,7 +102,7 @@ def content_of(job: Job, notes: Notes) -> dict[str, Any]:
 def whole(job: Job, own: Mapping[str, Note]) -> dict[str, Note]:
     """What a job found itself, with the first causes that its inputs know."""
     before = inherited(job)
-    names = {channel.name for channel in job.all_channels}
+    names = {channel.name for channel in (*job.all_channels, *job.channels)}
     found = {name: cause for name, cause in before.items() if name in names}
     for name, mine in own.items():
         if mine.state != DEGRADED or name not in found:
@@ -122,7 +124,7 @@ def inherited(job: Job) -> dict[str, Note]:
     for role, paths in job.inputs.items():
         if role != DAQ and paths:
             for name, cause in _of_role(records, paths).items():
-                lost = role.startswith("par_") and not BY_NAME[job.step].is_merge
+                lost = role.startswith("par_") and job.module != MERGE
                 found.setdefault(name, replace(cause, state=DEGRADED) if lost else cause)
     return found
 

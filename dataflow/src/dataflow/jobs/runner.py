@@ -18,6 +18,7 @@ from dataflow.plan import open_cycle
 from dataflow.plan.errors import SentenceError, UserError
 from dataflow.plan.model import Job
 
+from . import compiled
 from .counts import counts_of
 from .deadline import deadline, timeout_of
 from .errors import of_the_machine
@@ -28,8 +29,8 @@ log = logging.getLogger(__name__)
 
 SERIAL = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 """A job uses the processes that it was given, not hidden threads on top of them."""
-IN_ONE_PIECE = frozenset({"tier_raw", "tier_tcm", "tier_evt", "tier_skm"})
-"""Steps that are not spread over channels: their timeout is that of the job."""
+IN_ONE_PIECE = frozenset({"tiers.raw", "tiers.tcm", "tiers.evt", "tiers.skm"})
+"""Modules whose steps are not spread over channels: their timeout is that of the job."""
 
 
 class Builder(Protocol):
@@ -81,20 +82,15 @@ def run(job: Job, threads: int = 1) -> None:
     """
     start = time.monotonic()
     limit = timeout_of(job)
-    with deadline(limit if job.step in IN_ONE_PIECE else None, f"{job.step} of {job.key}"):
-        builder_of(job.step)(job, threads)
+    compiled.prepare()
+    with deadline(limit if job.module in IN_ONE_PIECE else None, f"{job.step} of {job.unit}"):
+        builder_of(job)(job, threads)
     log.info("done in %.2f s", time.monotonic() - start)
 
 
-def builder_of(step: str) -> Builder:
-    """The function that makes a step: ``tier_dsp`` is ``build`` of ``dataflow.tiers.dsp``, and so on."""
-    kind, _, rest = step.partition("_")
-    if kind == "validity":
-        return importlib.import_module("dataflow.jobs.validity").build  # type: ignore[no-any-return]
-    if kind == "tier":
-        return importlib.import_module(f"dataflow.tiers.{rest}").build  # type: ignore[no-any-return]
-    name = rest.partition("_")[2] or "merge"
-    return importlib.import_module(f"dataflow.pars.{name}").build  # type: ignore[no-any-return]
+def builder_of(job: Job) -> Builder:
+    """The function that does a job: ``build`` of the module of its step."""
+    return importlib.import_module(f"dataflow.{job.module}").build  # type: ignore[no-any-return]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -80,7 +80,7 @@ def _annotate(
     job: Job, path: Path, notes: Mapping[str, str], channels: Mapping[str, Channel], failed: Mapping[str, str]
 ) -> None:
     for name, why in notes.items():
-        annotate(path, job.table(job.step.partition("_")[2], channels[name]), degraded=why)
+        annotate(path, job.table(job.module.partition(".")[2], channels[name]), degraded=why)
     if failed:
         annotate(path, failed_channels=_reasons(failed))
 

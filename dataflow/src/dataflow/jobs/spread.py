@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
 from dataflow.plan.errors import SentenceError
@@ -89,8 +91,9 @@ def spread(
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),))
     try:
         futures = [pool.submit(_in_worker, item) for item in items]
+        workers_of = list((pool._processes or {}).values())  # the pool forgets them when one dies
         for item, future in zip(items, futures, strict=True):
-            yield _checked(_result(item, future))
+            yield _checked(_result(item, future, workers_of))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -106,17 +109,35 @@ def _in_worker(item: str) -> Outcome[object]:
     return _guarded(_FUNCTION, item, _TIMEOUT)
 
 
-def _result(item: str, future: Future[Outcome[object]]) -> Outcome[T]:
+def _result(item: str, future: Future[Outcome[object]], workers: Sequence[BaseProcess]) -> Outcome[T]:
     try:
         return future.result()  # type: ignore[return-value]
     except BrokenProcessPool as error:
-        cause = (
-            "for want of memory" if _TIMEOUT is None else f"for want of memory, or because it hung for {_TIMEOUT:g} s"
+        number = _deadly_signal(workers)
+        by = f" by {signal.Signals(number).name}" if number in set(signal.Signals) else ""
+        raise WorkFailed(f"a worker process died{by} while {item} was due", hint=_cause(number)) from error
+
+
+def _deadly_signal(workers: Sequence[BaseProcess]) -> int:
+    """The signal that ended the first worker, 0 if none did; those that the pool itself ended had SIGTERM."""
+    for worker in workers:
+        worker.join(1.0)
+    codes = [-(worker.exitcode or 0) for worker in workers]
+    return next((code for code in codes if code > 0 and code != signal.SIGTERM), max([0, *codes]))
+
+
+def _cause(number: int) -> str:
+    if number in CRASHES:
+        return (
+            "compiled code crashed: damaged compiled code of numba, or made for another type of processor; run "
+            "dataprod-install-sw again, which compiles anew, and report it if it happens again"
         )
-        raise WorkFailed(
-            f"a worker process died while {item} was due",
-            hint=f"it was killed, most likely {cause}: use fewer threads, or more memory, and run again",
-        ) from error
+    hung = "" if _TIMEOUT is None else f", or because it hung for {_TIMEOUT:g} s"
+    return f"it was killed, most likely for lack of memory{hung}: use fewer threads, or more memory, and run again"
+
+
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
+"""Signals by which a program ends that does what it must not."""
 
 
 def _guarded(function: Callable[[str], T], item: str, timeout: float | None = None) -> Outcome[T]:

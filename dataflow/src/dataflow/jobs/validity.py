@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from dataflow.plan import open_cycle
 from dataflow.plan.model import Job
-from dataflow.plan.steps import BY_NAME
 
 from .atomic import write_text
 
@@ -21,6 +19,4 @@ def build(job: Job, threads: int = 1) -> None:
     threads
         Not used.
     """
-    cycle = open_cycle(job.setup.file, job.setup.experiment)
-    entries = cycle.validity(BY_NAME[job.step].tier)
-    write_text(job.outputs["par"], yaml.safe_dump(entries, sort_keys=False))
+    write_text(job.outputs["par"], yaml.safe_dump(job.content, sort_keys=False))

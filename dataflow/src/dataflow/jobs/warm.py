@@ -7,11 +7,15 @@ kills every later process (numba issue 10128).
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+
+from dataflow.jobs.compiled import VARIABLE, note_processor
 
 MODULES = ("dspeed.processors", "pygama.evt", "pygama.hit", "daq2lh5", "lh5", "lgdo")
 
@@ -23,8 +27,18 @@ def main() -> int:
         begun = time.monotonic()
         task()
         print(f"{task.__doc__.split('.')[0] if task.__doc__ else task.__name__}: {time.monotonic() - begun:.1f} s")
+    _note()
     print(f"all compiled in {time.monotonic() - start:.1f} s")
     return 0
+
+
+def _note() -> None:
+    """Say beside the packages what was compiled for, where the code is compiled there."""
+    if os.environ.get(VARIABLE):
+        return
+    for site in map(Path, sys.path):
+        if site.name == "site-packages" and (site / "dspeed").is_dir() and os.access(site, os.W_OK):
+            note_processor(site)
 
 
 def processors() -> None:

@@ -132,7 +132,7 @@ def build(job: Job, threads: int = 1) -> None:
         name: Settings.read(job.config.read("ecal_config", channel) or {}) for name, channel in channels.items()
     }
     estimators = sorted({name for one in settings.values() for name in one.energy_params})
-    tables = {name: job.tables("dsp", channel) for name, channel in channels.items()}
+    tables = {name: job.tables_in("dsp", channel) for name, channel in channels.items()}
     data = read_many(job.inputs["dsp"], tables, (*estimators, *QUALITY, DRIFT))
     pulsers = pulser_rows(job, rows_by_file(job.inputs["dsp"], tables))
     trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}

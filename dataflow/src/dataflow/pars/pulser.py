@@ -47,7 +47,8 @@ def pulser_rows(job: Job, counts: Mapping[str, Sequence[int]]) -> dict[str, Mask
     """
     files = job.inputs.get("tcm", ())
     masks: dict[str, list[Mask]] = {name: [] for name in counts}
-    for number, (path, channels) in enumerate(zip(files, job.maps.values(), strict=True) if files else ()):
+    for number, path in enumerate(files):
+        channels = job.map_of(path)
         ids = {channel.name: channel.rawid for channel in channels if channel.name in counts}
         pulsers = np.array([c.rawid for c in channels if c.system == "puls" and c.rawid is not None], dtype=np.int64)
         found = _of_file(path, job.table("tcm"), ids, pulsers) if len(pulsers) else {}
@@ -65,7 +66,7 @@ def _checked(job: Job, name: str, mask: Mask | None, rows: int) -> Mask:
         return np.zeros(rows, dtype=bool)
     if len(mask) != rows:
         raise BadInput(
-            f"{name} has {rows} rows in the data and {len(mask)} in the coincidence maps of {job.key.run}",
+            f"{name} has {rows} rows in the data and {len(mask)} in the coincidence maps of {job.unit}",
             hint="the tiers of this run do not belong together: remove the tcm files, they are made again",
         )
     return mask

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lh5
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflow.jobs import dspeed_ufuncs
+from dataflow.jobs.chains import PARTS, WHOLE, run_chain
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.lh5files import open_input, rows_by_file
 from dataflow.plan.errors import UserError
@@ -20,9 +19,8 @@ from dataflow.plan.model import Channel, Job
 
 from .bydetector import Made, calibrate_detectors
 from .pulser import pulser_rows
+from .pz_settings import PzSettings
 from .selection import MAD_TO_SIGMA, robust_limits
-
-dspeed_ufuncs.install()
 
 log = logging.getLogger(__name__)
 
@@ -32,34 +30,6 @@ OUTPUTS = ("tail_slope", "trapTmax", "bl_std", "bl_slope", "n_sat_hi", "tp_0_est
 MEDIAN_ERROR = 1.2533
 """Standard error of the median over that of the mean, for a normal distribution."""
 CLIP = 4.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What ``tau_config`` says.
-
-    Attributes
-    ----------
-    n_events
-        Waveforms that are looked at, at most.
-    threshold
-        Least amplitude in ADC counts; 0 takes a part of the highest ones.
-    threshold_fraction
-        That part.
-    least
-        Tails below which there is no result.
-    """
-
-    n_events: int = 5000
-    threshold: float = 0.0
-    threshold_fraction: float = 0.2
-    least: int = 20
-
-    @classmethod
-    def read(cls, config: Mapping[str, Any]) -> Settings:
-        """From the configuration, whose further keys (upstream's) are not used here."""
-        names = cls.__dataclass_fields__
-        return cls(**{name: type(getattr(cls, name))(config[name]) for name in names if name in config})
 
 
 @dataclass(frozen=True)
@@ -92,14 +62,14 @@ def build(job: Job, threads: int = 1) -> None:
     threads
         Worker processes over detectors.
     """
-    tables = {channel.name: job.tables("raw", channel) for channel in job.channels}
+    tables = {channel.name: job.tables_in("raw", channel) for channel in job.channels}
     counts = rows_by_file(job.inputs["raw"], tables)
     pulsers = pulser_rows(job, counts)
 
     def work(channel: Channel) -> Made:
         from dataflow.views.pz import draw
 
-        settings = Settings.read(job.config.read("tau_config", channel) or {})
+        settings = PzSettings.read(job.config.read("tau_config", channel) or {}, "tau_config")
         data, period = tails(job, channel, ~pulsers[channel.name], settings)
         result = decay_constant(data, period, settings)
         entry = {
@@ -110,7 +80,7 @@ def build(job: Job, threads: int = 1) -> None:
     calibrate_detectors(job, job.channels, work, threads)
 
 
-def decay_constant(data: Mapping[str, NDArray[Any]], period: float, settings: Settings) -> DecayConstant:
+def decay_constant(data: Mapping[str, NDArray[Any]], period: float, settings: PzSettings) -> DecayConstant:
     """The median of -1/slope over clean, large pulses.
 
     Parameters
@@ -155,14 +125,16 @@ def _clipped(values: Floats) -> Floats:
     return values
 
 
-def tails(job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: Settings) -> tuple[dict[str, Any], float]:
+def tails(
+    job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: PzSettings
+) -> tuple[dict[str, Any], float]:
     """Run the chain on the first accepted waveforms of the run; returns its columns and the sampling period in ns."""
     chain = job.config.read("processing_chain", channel)
     if chain is None:
         raise UserError(f"there is no processing chain for the decay constant of {channel.name}")
     found: list[dict[str, Any]] = []
     first, period = 0, 0.0
-    for path, table in zip(job.inputs["raw"], job.tables("raw", channel), strict=True):
+    for path, table in zip(job.inputs["raw"], job.tables_in("raw", channel), strict=True):
         (count,) = rows_by_file([path], {channel.name: [table]})[channel.name]
         if table is None or not count:
             continue
@@ -170,7 +142,7 @@ def tails(job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: Set
         chosen: NDArray[np.int64] = np.flatnonzero(accepted[first : first + count])[: max(wanted, 0)]
         first += count
         if len(chosen):
-            part, period = _processed(path, table, chosen, chain)
+            part, period = _processed(path, table, chosen, chain, channel.adc_bits)
             found.append(part)
     if not found:
         raise WorkFailed(f"{channel.name} has no events in this run")
@@ -178,13 +150,11 @@ def tails(job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: Set
 
 
 def _processed(
-    path: Path, table: str, chosen: NDArray[np.int64], chain: Mapping[str, Any]
+    path: Path, table: str, chosen: NDArray[np.int64], chain: Mapping[str, Any], adc_bits: int | None
 ) -> tuple[dict[str, Any], float]:
-    from dspeed import build_dsp
-
-    wanted = lh5.LH5Iterator(str(path), table, buffer_len=1000, entry_list=list(chosen))
-    result = build_dsp(wanted, None, dsp_config=chain, lh5_tables=[""], outputs=list(OUTPUTS), block_width=16)
+    wanted = [int(row) for row in chosen]
+    result = run_chain(path, table, chain, {}, rows=wanted, outputs=OUTPUTS, adc_bits=adc_bits)
     with open_input(path) as file:
-        node = next(name for name in sorted(file[table]) if name.startswith("waveform"))
-        period = float(file[f"{table}/{node}/dt"][0])
+        traces = next((name for name in (WHOLE, PARTS[1]) if name in file[table]), WHOLE)
+        period = float(file[f"{table}/{traces}/dt"][0])
     return {name: np.asarray(result[name].nda) for name in OUTPUTS}, period

@@ -22,7 +22,6 @@ from typing import Any
 from .config import Setup
 from .errors import UserError
 from .model import Channel, Job
-from .steps import BY_NAME
 from .textfile import Reader, TextFile, kind
 from .words import nearest
 
@@ -55,6 +54,7 @@ class Chains:
     def __init__(self, setup: Setup, reader: Reader) -> None:
         self._setup, self._reader = setup, reader
         self._done: set[tuple[Path, ...]] = set()
+        self._seen: dict[tuple[str, int, int], Job] = {}
         self._sources: dict[str, Path | None] = {}
         self._texts: dict[Path, str] = {}
 
@@ -66,11 +66,13 @@ class Chains:
         UserError
             If one has a processor of a wrong form, or names a function that is not there; with file and line.
         """
-        if CHAIN not in BY_NAME[job.step].configs:
+        place = job.step, id(job.config), id(job.channels)
+        if place in self._seen:
             return
+        self._seen[place] = job  # which keeps the objects: their ids must not come to mean others
         for channel in job.channels:
             files = job.config.files(CHAIN, channel)
-            if files not in self._done:
+            if files and files not in self._done:
                 self._check(job, channel, files)
                 self._done.add(files)
 

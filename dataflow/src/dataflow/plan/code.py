@@ -1,8 +1,16 @@
-"""The code that implements a step, as a hash of what it says and not of how it is written.
+"""The code that implements a step, as a hash of what it means and not of how it is written.
 
-Counted are the step's module and all modules of the dataflow that it imports, directly or not, by their syntax trees
-without comments, docstrings and formatting. Not counted are ``plan`` (what it decides enters a recipe as values),
-``views`` (they only look), and the bookkeeping of jobs.
+Every module of the dataflow that a step reaches is on exactly one of three lists:
+
+counted
+    What decides about results: the step itself, the physics, what merges parameters and what writes results. Their
+    syntax trees enter the recipe, without comments, docstrings, formatting and messages (see
+    :mod:`dataflow.plan.meaning`).
+machinery
+    How jobs are run: workers, whole files, logs, records. It has one number, :data:`MACHINERY`, that is raised by hand
+    when what it writes changes.
+not counted
+    What only speaks or looks: errors, messages, figures, and the plan, whose decisions enter a recipe as values.
 """
 
 from __future__ import annotations
@@ -14,12 +22,57 @@ from functools import cache
 from pathlib import Path
 
 from .errors import UserError
+from .meaning import meaning
 
 PACKAGE = "dataflow"
 HERE = Path(__file__).resolve().parents[1]
-NOT_COUNTED = ("plan", "views", "jobs.record", "jobs.notes", "jobs.stamp", "jobs.runner", "jobs.joblog", "jobs.warm")
-_PLACES = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+MACHINERY = 1
+"""The number of the machinery: raise it when a change there changes what files contain; everything is made again."""
+
+LISTS: Mapping[str, tuple[str, ...]] = {
+    "counted": (
+        "tiers",
+        "pars",
+        "events",
+        "physics",
+        "plan.merge",
+        "plan.parameters",
+        "plan.expressions",
+        "jobs.chains",
+        "jobs.dspeed_inplace",
+        "jobs.dspeed_outputs",
+        "jobs.dspeed_ufuncs",
+        "jobs.evaluate",
+        "jobs.lgdos",
+        "jobs.lh5files",
+        "jobs.parfiles",
+        "jobs.policy",
+        "jobs.rawtables",
+        "jobs.shards",
+        "jobs.validity",
+    ),
+    "machinery": (
+        "jobs.atomic",
+        "jobs.compiled",
+        "jobs.counts",
+        "jobs.deadline",
+        "jobs.joblog",
+        "jobs.lostwrites",
+        "jobs.notes",
+        "jobs.orphans",
+        "jobs.record",
+        "jobs.runner",
+        "jobs.spread",
+        "jobs.stamp",
+        "jobs.warm",
+    ),
+    "not counted": ("plan", "views", "jobs.errors"),
+}
+"""Modules and folders by list; of several entries that fit a module, the longest decides."""
+
+PARAMETERS = ("plan.merge", "plan.parameters")
+"""What decides which parameters hold; counted for each step that takes some."""
 
 
 class Code:
@@ -36,12 +89,18 @@ class Code:
         self._modules: dict[str, tuple[str, frozenset[str]] | None] = {}
         self._reached: dict[str, tuple[str, ...]] = {}
 
-    def digests(self, module: str) -> Mapping[str, str]:
-        """The hash of each module that `module` (``tiers.dsp``) consists of, itself included."""
-        return {name: found[0] for name in self._reach(module) if (found := self._module(name))}
+    def digests(self, module: str, *others: str) -> Mapping[str, str]:
+        """The hash of each counted module that `module` (``tiers.dsp``) and others consist of, themselves included."""
+        reached = sorted({name for each in (module, *others) for name in self._reach(each)})
+        return {name: found[0] for name in reached if list_of(name) == "counted" and (found := self._module(name))}
+
+    def reached(self, module: str) -> Mapping[str, str]:
+        """The list of each module of the dataflow that a step's module reaches; behind uncounted ones nothing is."""
+        inside = {name for each in self._reach(module) for name in (each, *self._inside(each))}
+        return {name: list_of(name) for name in sorted(inside)}
 
     def imports(self, module: str) -> frozenset[str]:
-        """The top-level names of all that those modules import from outside of the dataflow."""
+        """The top-level names of all that its counted modules and its machinery import from outside of the dataflow."""
         found = [self._module(name) for name in self._reach(module)]
         names = {name for each in found if each for name in each[1]}
         return frozenset(name.partition(".")[0] for name in names if not name.startswith(f"{PACKAGE}."))
@@ -50,18 +109,19 @@ class Code:
         if module not in self._reached:
             ahead, seen = [module], {module}
             while ahead:
-                new = {name for name in self._inside(ahead.pop()) if name not in seen}
+                inside = self._inside(ahead.pop())
+                new = {name for name in inside if name not in seen and list_of(name) != "not counted"}
                 seen |= new
                 ahead += new
             self._reached[module] = tuple(sorted(seen))
         return self._reached[module]
 
     def _inside(self, module: str) -> Iterator[str]:
-        """The counted modules of the dataflow that a module imports."""
+        """The modules of the dataflow that a module imports."""
         found = self._module(module)
         for name in found[1] if found else ():
             inner = name.removeprefix(f"{PACKAGE}.")
-            if inner != name and not _left_out(inner) and self._file(inner).is_file():
+            if inner != name and self._file(inner).is_file():
                 yield inner
 
     def _module(self, module: str) -> tuple[str, frozenset[str]] | None:
@@ -81,8 +141,25 @@ def code_of(dataflow: Path) -> Code:
     return Code(folder if folder.is_dir() else HERE)
 
 
-def _left_out(module: str) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in NOT_COUNTED)
+def list_of(module: str) -> str:
+    """The list that a module of the dataflow is on.
+
+    Raises
+    ------
+    UserError
+        If it is on none.
+    """
+    fitting = [(len(entry), name) for name, entries in LISTS.items() for entry in entries if _is_in(module, entry)]
+    if not fitting:
+        raise UserError(
+            f"the module {PACKAGE}.{module} is on none of the lists of dataflow/plan/code.py",
+            hint="put it on one: counted, machinery, or not counted",
+        )
+    return max(fitting)[1]
+
+
+def _is_in(module: str, entry: str) -> bool:
+    return module == entry or module.startswith(f"{entry}.")
 
 
 def _found(file: Path, module: str) -> tuple[str, frozenset[str]] | None:
@@ -102,38 +179,8 @@ def _analysed(file: Path, module: str, _mtime_ns: int, _size: int) -> tuple[str,
         raise UserError(
             f"{file}:{slip.lineno}: {slip.msg}", hint="this file of the dataflow is no valid Python"
         ) from None
-    parts: list[str] = []
-    _write(tree, parts)
-    digest = hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    digest = hashlib.sha256(meaning(tree).encode("utf-8", "surrogateescape")).hexdigest()
     return digest[:32], frozenset(_imported(tree, module))
-
-
-def _write(node: ast.AST, parts: list[str]) -> None:
-    """The tree as text: what is there, in order, the same under every version of Python that parses it."""
-    parts.append(type(node).__name__)
-    docstring = _docstring(node)
-    for name, value in ast.iter_fields(node):
-        if name in _PLACES or value is None or value == []:
-            continue
-        parts.append(f".{name}")
-        for item in value if isinstance(value, list) else [value]:
-            if item is docstring:
-                continue
-            if isinstance(item, ast.AST):
-                _write(item, parts)
-            else:
-                parts.append(repr(item))
-    parts.append(")")
-
-
-def _docstring(node: ast.AST) -> ast.AST | None:
-    if not isinstance(node, _DOCUMENTED) or not node.body:
-        return None
-    first = node.body[0]
-    is_text = (
-        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    )
-    return first if is_text else None
 
 
 def _imported(tree: ast.AST, module: str) -> Iterator[str]:

@@ -112,7 +112,9 @@ SETTINGS: Mapping[str, Mapping[str, Option]] = {
         "n_max": Option((int, float), None, "rows after which decoding ends", least=1),
         "hdf5_settings": Option((dict,), None, "compression and filters of the datasets"),
         "compass_config_file": Option((str,), None, "settings file of a CoMPASS data acquisition"),
-        "db_dict": Option((dict,), None, "names of keys in out_spec"),
+        "db_dict": Option((dict,), None, "values for `db.NAME` in the processing of a table, by table"),
+        "salvage": Option((bool,), None, "take what is whole of a DAQ file that breaks off; the file is marked"),
+        "aliases": Option((bool,), None, "add the names of detectors as hard links: raw/V07302A"),
     },
     "tier_dsp": {
         "buffer_len": Option((int,), None, "rows in memory", least=1),

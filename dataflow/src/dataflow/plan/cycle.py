@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -16,19 +17,16 @@ from .errors import Unavailable, UserError
 from .inventory import Inventory, daq_format, scan
 from .lineage import Lineages
 from .metadata import Metadata
-from .model import Channel, Job, Key
+from .model import Channel, Held, Job, Key, Unit
 from .parcatalog import ParCatalog
 from .paths import Paths
 from .recipe import digest
 from .scheme import KeyScheme, scheme_of
 from .stepconfig import StepConfig
-from .steps import BY_NAME, DAQ, STEPS, Step, inputs_of
-from .times import is_time
+from .steps import DAQ, REGISTRY, Input, Registry, Scope, Step
+from .units import Place, Units
 from .validity import Folder, NoSuchFile
-from .words import listing, nearest
-
-SPAN = ".."
-_PARTS = frozenset(step.name for step in STEPS if step.part_of)
+from .words import nearest
 
 
 class Cycle:
@@ -38,14 +36,23 @@ class Cycle:
     ----------
     setup
         Its configuration.
+    registry
+        The steps that there are.
+
+    Methods take a unit, or where a step runs for files or runs, the key that the unit is called by.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
+    def __init__(self, setup: Setup, registry: Registry = REGISTRY) -> None:
+        self.setup, self.registry = setup, registry
         self.scheme: KeyScheme = scheme_of(setup.keys, f"{setup.file}: keys")
         self.metadata = Metadata(setup, self.scheme)
         self.paths = Paths(setup, self.scheme)
-        self._jobs: dict[tuple[str, Key], Job] = {}
+        self.units = Units(self)
+        self._jobs: dict[Place, Job] = {}
+        self._outputs: dict[tuple[str, Key | Unit, str], Path] = {}
+        self._roles: dict[str, tuple[Input, ...]] = {}
+        self._catalogs: dict[tuple[str, ...], ParCatalog] = {}
+        self._catalog_of: dict[str, ParCatalog] = {}
         self._par_folders: dict[str, Folder] = {}
         self.lineages = Lineages(self)
         self.chains = Chains(setup, self.metadata.reader)
@@ -65,75 +72,118 @@ class Cycle:
         found = {*self.inventory.daq, *self.inventory.raw}
         return tuple(sorted((key for key in found if str(key) not in ignored), key=lambda key: key.order))
 
-    @cached_property
-    def runs(self) -> dict[str, tuple[Key, ...]]:
-        """The keys of each run, sorted by time."""
-        runs: dict[str, list[Key]] = {}
-        for key in self.keys:
-            runs.setdefault(key.run, []).append(key)
-        return {run: tuple(keys) for run, keys in runs.items()}
+    @property
+    def series(self) -> Mapping[str, tuple[Key, ...]]:
+        """The keys of each series (run and datatype), sorted by time."""
+        return self.units.series
 
-    @cached_property
+    @property
     def catalog(self) -> ParCatalog:
-        """Which calibration run gives the parameters for which file."""
-        overrides = self.metadata.datasets.run_overrides if self.scheme.choice == "time" else ()
-        return parcatalog.build(self.keys, self.scheme, overrides)
+        """Which run of the scheme's calibration categories gives the parameters for which file."""
+        return self._catalog(self.scheme.calibration)
+
+    def catalog_of(self, tier: str) -> ParCatalog:
+        """Which run gives the parameters of a tier for which file: that of the datatypes of the tier's steps."""
+        if tier not in self._catalog_of:
+            self._catalog_of[tier] = self._catalog(self.datatypes(tier))
+        return self._catalog_of[tier]
+
+    def datatypes(self, tier: str) -> tuple[str, ...]:
+        """The datatypes whose runs give parameters of a tier."""
+        return self.registry.datatypes_of(tier) or self.scheme.calibration
+
+    def _catalog(self, datatypes: tuple[str, ...]) -> ParCatalog:
+        if datatypes not in self._catalogs:
+            overrides = self.metadata.datasets.run_overrides if self.scheme.choice == "time" else ()
+            self._catalogs[datatypes] = parcatalog.build(self.keys, self.scheme, overrides, datatypes)
+        return self._catalogs[datatypes]
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The steps that this cycle runs: those of the scheme's tiers whose output lies in the cycle."""
-        return tuple(step for step in STEPS if step.tier in self.scheme.tiers and self.makes(step))
+        return tuple(step for step in self.registry.steps if step.tier in self.scheme.tiers and self.makes(step))
 
     def makes(self, step: Step) -> bool:
         """Whether the cycle makes the outputs of a step; those of a redirected path are only read."""
         return self.paths.inside(f"{'tier' if step.kind == 'tier' else 'par'}_{step.tier}")
 
-    def job(self, step: str, key: str | Key) -> Job:
+    def job(self, step: str, unit: str | Key | Unit) -> Job:
         """Everything that the job of a step must know.
 
         Parameters
         ----------
         step
             Name of the step.
-        key
-            The key of the file; for parameters and run files that of the first file of the run. ``KEY..TIME`` leaves
-            out files of the run that begin after that time: a running job must not see what came in since it was
-            planned.
+        unit
+            What it runs for, or its name: the key of the file; for parameters and run files that of the first file.
 
         Raises
         ------
         UserError
             If there is no such step or file, parameters are missing, or the metadata is wrong.
         """
-        name = key if isinstance(key, Key) else self._named(key)
-        if (step, name) not in self._jobs:
-            self._jobs[step, name] = self._job(self._step(step), name)
-        return self._jobs[step, name]
+        place = step, self.unit(step, unit)
+        if place not in self._jobs:
+            self._jobs[place] = self._job(self.step(step), place[1])
+        return self._jobs[place]
 
-    def recipe(self, step: str, key: str | Key) -> str:
+    def unit(self, step: str, unit: str | Key | Unit) -> Unit:
+        """The unit of a step that a key or a name means.
+
+        Raises
+        ------
+        UserError
+            If there is no such step, file or partition.
+        """
+        if isinstance(unit, Unit):
+            return unit
+        kind = self.step(step)
+        return self.units.at(kind, unit) if isinstance(unit, Key) else self.units.called(kind, unit)
+
+    def step(self, name: str) -> Step:
+        """The step called `name`.
+
+        Raises
+        ------
+        UserError
+            If there is none.
+        """
+        if name not in self.registry.by_name:
+            raise UserError(f"there is no step {name!r}", hint=nearest(name, self.registry.by_name))
+        return self.registry.by_name[name]
+
+    def recipe(self, step: str, unit: str | Key | Unit) -> str:
         """The hash of everything that decides what a job makes, but for its inputs."""
-        return digest(self.lineages.recipe(self.job(step, key)).own)
+        return digest(self.lineages.recipe(self.job(step, unit)).own)
 
-    def lineage(self, step: str, key: Key) -> str:
+    def lineage(self, step: str, unit: Key | Unit) -> str:
         """The hash of everything that decides what a job makes: its recipe and the lineages of its inputs."""
-        return self.lineages.wanted(step, key)
+        return self.lineages.wanted(step, unit)
 
-    def needs(self, step: str, key: Key) -> tuple[tuple[str, Key], ...]:
+    def needs(self, step: str, unit: Key | Unit) -> tuple[Place, ...]:
         """The jobs whose outputs are the inputs of a job, also those that another cycle has done."""
-        kind = BY_NAME[step]
-        return tuple(origin for role in self.roles(kind) for origin in self.origins(kind, role, key))
+        return tuple(dict.fromkeys(self.sources(step, unit).values()))
+
+    def sources(self, step: str, unit: Key | Unit) -> dict[Path, Place]:
+        """The inputs of a job that are outputs of steps, and the jobs that make them."""
+        kind, own = self.step(step), self.unit(step, unit)
+        return {
+            self.output(*origin, each.output): origin
+            for each in self.inputs(kind)
+            for origin in self.units.origins(kind, each, own)
+        }
 
     def upstream(self, steps: Iterable[str]) -> frozenset[str]:
         """The names of steps and of all steps whose outputs they need, directly or not."""
         ahead, seen = list(steps), set(steps)
         while ahead:
-            kind = BY_NAME[ahead.pop()]
-            names = {role if role in BY_NAME else f"tier_{role}" for role in self.roles(kind) if role != DAQ}
+            kind = self.step(ahead.pop())
+            names = {each.source for each in self.inputs(kind) if each.source != DAQ}
             ahead += names - seen
             seen |= names
         return frozenset(seen)
 
-    def check(self, wanted: Iterable[tuple[str, Key]]) -> None:
+    def check(self, wanted: Iterable[tuple[str, Key | Unit]]) -> None:
         """Plan jobs and all that they need, with their recipes, so that whatever is wrong comes out now.
 
         Raises
@@ -141,111 +191,87 @@ class Cycle:
         UserError
             The first thing that is wrong.
         """
-        ahead, seen = list(wanted), set(wanted)
+        ahead = [(step, self.unit(step, unit)) for step, unit in wanted]
+        seen = set(ahead)
         while ahead:
-            step, key = ahead.pop()
-            if not self.is_made(step, key):
-                self._require(step, self.output(step, key))
+            step, unit = ahead.pop()
+            if not self.is_made(step, unit):
+                self._require(step, self.output(step, unit))
                 continue
-            self.chains.check(self.job(step, key))
-            self.lineages.check(step, key)
-            new = [need for need in self.needs(step, key) if need not in seen]
+            self.chains.check(self.job(step, unit))
+            self.lineages.check(step, unit)
+            new = [need for need in self.needs(step, unit) if need not in seen]
             seen.update(new)
             ahead += new
 
     @property
-    def planned(self) -> frozenset[tuple[str, Key]]:
-        """The jobs that were planned so far: step and key."""
+    def planned(self) -> frozenset[Place]:
+        """The jobs that were planned so far: step and unit."""
         return frozenset(self._jobs)
 
     def validity(self, tier: str) -> list[dict[str, Any]]:
         """The content of a parameter folder's ``validity.yaml``."""
         template, folder = self.paths.par(tier), self.setup.path(f"par_{tier}")
-        return self.catalog.validity(lambda key: os.path.relpath(self.paths.fill(template, key), folder))
+        return self.catalog_of(tier).validity(lambda key: os.path.relpath(self.paths.fill(template, key), folder))
 
-    def first_key(self, run: str) -> Key:
-        """The first key of a run.
-
-        Raises
-        ------
-        UserError
-            If there is no data of the run.
-        """
-        if run not in self.runs:
-            raise UserError(f"there is no data of the run {run}", hint=f"there are: {listing(self.runs)}")
-        return self.runs[run][0]
-
-    def any_key(self, step: Step) -> Key:
-        """The key that a step of the whole cycle is called with: that of the first file.
-
-        Raises
-        ------
-        UserError
-            If there are no files.
-        """
-        if not self.keys:
-            raise UserError(f"{step.name} needs data; there is none", hint=f"see {self.setup.path('tier_daq')}")
-        return self.keys[0]
-
-    def span(self, step: str, key: Key) -> str:
-        """What a job is called with: its key, and for all files of a run ``KEY..TIME`` with the time of the last."""
-        return f"{key}{SPAN}{self.runs[key.run][-1].timestamp}" if BY_NAME[step].per_run else str(key)
-
-    def _named(self, text: str) -> Key:
-        name, dots, last = text.partition(SPAN)
-        key = self.scheme.key(name)
-        if dots:
-            if not is_time(last):
-                raise UserError(f"{text!r}: {last!r} is no time YYYYmmddTHHMMSSZ")
-            self.runs[key.run] = tuple(each for each in self.runs.get(key.run, ()) if each.timestamp <= last)
-        return key
-
-    def _step(self, name: str) -> Step:
-        if name not in BY_NAME:
-            raise UserError(f"there is no step {name!r}", hint=nearest(name, BY_NAME))
-        return BY_NAME[name]
-
-    def _job(self, step: Step, key: Key) -> Job:
-        self._check_key(step, key)
-        inputs = {role: self._inputs(step, role, key) for role in self.roles(step)}
-        outputs = {role: self.paths.fill(form, key) for role, form in self.paths.outputs(step).items()}
-        config = self.config(step, key)
+    def _job(self, step: Step, unit: Unit) -> Job:
+        config = self.config(step, unit.key)
+        channels = self._channels_of(step, unit, config)
+        config.check(channels)
         return Job(
             step=step.name,
-            key=key,
-            inputs=inputs,
-            outputs=outputs,
-            channels=self._channels(step, key, config),
+            unit=unit,
+            inputs=self._inputs(step, unit),
+            outputs={role: self.paths.fill(form, unit) for role, form in self.paths.outputs(step).items()},
+            channels=channels,
             config=config,
-            overrides_of=self._overrides(step, key),
-            log=self.paths.fill(self.paths.log(step), key),
+            overrides_of=self._overrides(step, unit.key),
+            log=self.paths.fill(self.paths.log(step), unit),
             setup=self.setup,
+            module=step.module,
             _read=self.metadata.reader,
-            all_channels=() if step.kind == "validity" else self.metadata.channels(key),
-            maps={str(each): self.metadata.channels(each) for each in self._files_of(step, key)},
+            all_channels=() if step.kind == "validity" else self.metadata.channels(unit.key),
+            maps=self._maps(step, unit),
+            runs=self._held(step, unit) if unit.scope is Scope.PARTITION else {},
+            tables=step.tables,
+            content=self.validity(step.tier) if step.kind == "validity" else None,
         )
 
-    def _files_of(self, step: Step, key: Key) -> tuple[Key, ...]:
-        """The files that a job is about: those of the run, or its one; none for what follows from names alone."""
-        if step.kind == "validity":
-            return ()
-        return self.runs[key.run] if step.per_run else (key,)
+    def turns(self, step: Step, unit: Unit) -> tuple[Key, ...]:
+        """The files of a unit, and of what it reads, at which the channel map or the statuses become others.
 
-    def map_changes(self, step: Step, key: Key) -> tuple[tuple[str, int], ...]:
-        """The files of a job at which the channel map or the statuses become others, empty if they stay the same.
-
-        The maps are told apart by the numbers of the objects, which are kept as long as the cycle is.
+        The first file is always among them, and mostly the only one.
         """
-        if not step.per_run or step.kind == "validity":
-            return ()
-        held = [(str(each), id(self.metadata.channels(each))) for each in self._files_of(step, key)]
-        changes = [held[0], *(after for before, after in pairwise(held) if before[1] != after[1])]
-        return tuple(changes) if len(changes) > 1 else ()
+        if unit.scope not in (Scope.RUN, Scope.PARTITION):
+            return (unit.key,)
+        keys = unit.keys
+        if any(each.datatypes for each in self.inputs(step)):
+            keys = tuple(key for run in unit.runs for key in self.units.runs[run])
+        held = [(key, self.metadata.channels(key)) for key in (unit.key, *(key for key in keys if key != unit.key))]
+        return (unit.key, *(after for (_, old), (after, new) in pairwise(held) if new is not old))
 
-    def roles(self, step: Step) -> tuple[str, ...]:
-        """The input roles of a step, without the tiers that the key scheme does not have."""
-        names = (*self.scheme.tiers, DAQ)
-        return tuple(role for role in inputs_of(step) if role.removeprefix("par_") in names or role in BY_NAME)
+    def _maps(self, step: Step, unit: Unit) -> dict[Path, tuple[Channel, ...]]:
+        """The channels at the time of each file that a job reads, where they are not the same for all."""
+        if len(self.turns(step, unit)) == 1:
+            return {}
+        return {
+            self.output(*origin, each.output): self.metadata.channels(origin[1].key)
+            for each in self.inputs(step)
+            if each.tier
+            for origin in self.units.origins(step, each, unit)
+        }
+
+    def inputs(self, step: Step) -> tuple[Input, ...]:
+        """The inputs of a step, without the tiers that the key scheme does not have."""
+        if step.name not in self._roles:
+            there = {*self.scheme.tiers, DAQ}
+            known = self.registry.by_name
+            self._roles[step.name] = tuple(
+                each
+                for each in self.registry.inputs_of(step)
+                if (each.of == DAQ or (each.source in known and known[each.source].tier in there))
+            )
+        return self._roles[step.name]
 
     def config(self, step: Step, key: Key) -> StepConfig:
         """The resolved configuration of a step for a key."""
@@ -254,42 +280,43 @@ class Cycle:
             rule = rule.format(daq=daq_format(self._daq(key)))
         return self.metadata.config(rule, key) if rule else StepConfig(step.name)
 
-    def _check_key(self, step: Step, key: Key) -> None:
-        if step.kind == "validity":
-            return
-        if key.run not in self.runs or key not in self.runs[key.run]:
-            if str(key) in self.metadata.datasets.ignored:
-                raise UserError(f"{key} is in the list of ignored files", hint="see datasets/ignored_daq_cycles.yaml")
-            raise UserError(f"there is no data file for {key}", hint=f"DAQ files are in {self.setup.path('tier_daq')}")
-        if step.kind == "par" and key not in self.catalog:
-            first = self.runs[key.run][0]
-            raise UserError(f"{step.name} is not made for {key}", hint=f"its run begins with {first}")
+    def _inputs(self, step: Step, unit: Unit, *, is_part: bool = False) -> dict[str, tuple[Path, ...]]:
+        """The files of a unit's inputs by role; a part of a unit need not have all of them."""
+        found = {each.name: self._files(step, each, unit, is_part) for each in self.inputs(step)}
+        return {role: paths for role, paths in found.items() if paths is not None}
 
-    def _inputs(self, step: Step, role: str, key: Key) -> tuple[Path, ...]:
-        if role == DAQ:
-            return (self._daq(key),)
-        tier = role.removeprefix("par_")
-        if role != tier and role not in _PARTS:
-            if not self.paths.inside(role):
-                return self._foreign_pars(tier, key)
-            if self.catalog.at(key) is None:
-                return self._no_pars(tier, key, self.catalog.first(key))
-        return tuple(self.output(name, each) for name, each in self.origins(step, role, key))
+    def _files(self, step: Step, wanted: Input, unit: Unit, is_part: bool) -> tuple[Path, ...] | None:
+        """The files of an input, None if it may be missing and is."""
+        if wanted.source == DAQ:
+            return (self._daq(unit.key),)
+        origin = self.registry.by_name[wanted.source]
+        if origin.is_merge:
+            if not self.paths.inside(origin.name):
+                return self._foreign_pars(origin.tier, unit.key)
+            if self.catalog_of(origin.tier).at(unit.key) is None:
+                return self._no_pars(origin.tier, unit.key, self.catalog_of(origin.tier).first(unit.key))
+        origins = self.units.origins(step, wanted, unit)
+        if origins or not (wanted.datatypes or wanted.optional):
+            return tuple(self.output(name, each, wanted.output) for name, each in origins)
+        if wanted.optional or is_part:
+            return None
+        kinds = " or ".join(wanted.datatypes)
+        message = f"{step.name} needs {kinds} files of {' and '.join(unit.runs)}: there are none"
+        raise Unavailable(message, hint=f"see {self.setup.path('tier_daq')}")
 
-    def origins(self, step: Step, role: str, key: Key) -> list[tuple[str, Key]]:
-        """The steps and keys whose outputs an input role consists of; none for what is no output of a step."""
-        if role == DAQ:
-            return []
-        if role in _PARTS:
-            return [(role, key)]
-        if role.startswith("par_"):
-            return [(role, each) for each in self.catalog.at(key) or () if self.paths.inside(role)]
-        keys = self.runs[key.run] if step.per_run else (key,)
-        return [(f"tier_{role}", each) for each in keys]
+    def _held(self, step: Step, unit: Unit) -> dict[str, Held]:
+        """What a partition's job reads, by run."""
+        found = {}
+        for run in unit.runs:
+            keys = tuple(key for key in unit.keys if key.run == run)
+            part = replace(unit, key=keys[0], keys=keys)
+            found[run] = Held(self._inputs(step, part, is_part=True), self._overrides(step, keys[0]))
+        return found
 
-    def is_made(self, name: str, key: Key) -> bool:
+    def is_made(self, name: str, unit: Key | Unit) -> bool:
         """Whether the cycle makes an output; what lies elsewhere, and raw files without DAQ file, it takes as it is."""
-        return self.makes(BY_NAME[name]) and not (name == "tier_raw" and key in self.inventory.raw)
+        key = unit if isinstance(unit, Key) else unit.key
+        return self.makes(self.registry.by_name[name]) and not (name == "tier_raw" and key in self.inventory.raw)
 
     def _require(self, step: str, path: Path) -> None:
         """Refuse a file of another cycle that is not there."""
@@ -297,12 +324,15 @@ class Cycle:
             hint = f"make it there, or change paths.{step} in {self.setup.file}"
             raise Unavailable(f"{path} is missing, and {self.setup.path(step)} belongs to another cycle", hint=hint)
 
-    def output(self, name: str, key: Key) -> Path:
-        """The main output of a step, or the raw file that is there without its DAQ file."""
-        if name == "tier_raw" and key in self.inventory.raw:
-            return self.inventory.raw[key]
-        outputs = self.paths.outputs(BY_NAME[name])
-        return self.paths.fill(outputs.get("tier") or outputs["par"], key)
+    def output(self, name: str, unit: Key | Unit, role: str = "") -> Path:
+        """An output of a step, the main one if no role is given; or the raw file that is there without its DAQ file."""
+        place = name, unit, role
+        if place not in self._outputs:
+            key = unit if isinstance(unit, Key) else unit.key
+            there = self.inventory.raw.get(key) if name == "tier_raw" else None
+            step = self.registry.by_name[name]
+            self._outputs[place] = there or self.paths.fill(self.paths.outputs(step)[role or step.main], unit)
+        return self._outputs[place]
 
     def _daq(self, key: Key) -> Path:
         path = self.inventory.daq.get(key)
@@ -333,37 +363,60 @@ class Cycle:
         return f"no calibration data ({' or '.join(self.scheme.calibration)}) of {shared} is there"
 
     def _overrides(self, step: Step, key: Key) -> dict[str, tuple[Path, ...]]:
-        roles = [role for role in self.roles(step) if role.startswith("par_") and role not in _PARTS]
-        return {role: self.metadata.overrides(role.removeprefix("par_"), key) for role in roles}
+        return {each.name: self.metadata.overrides(tier, key) for each, tier in self.overridden(step)}
 
-    def _channels(self, step: Step, key: Key, config: StepConfig) -> tuple[Channel, ...]:
-        """The channels that a job works on: those of all its files, each by its name as in the first that has it."""
-        parts = [self._channels_at(step, each, config) for each in self._files_of(step, key)]
+    def overridden(self, step: Step) -> list[tuple[Input, str]]:
+        """The inputs of a step that hand-made parameters change, with the tier that these are of."""
+        merges = ((each, self.registry.by_name.get(each.source)) for each in self.inputs(step))
+        return [(each, origin.tier) for each, origin in merges if origin and origin.is_merge]
+
+    def channels(self, step: Step, key: Key) -> tuple[Channel, ...]:
+        """The channels that a step works on in a file."""
+        return self._channels(step, key, self.config(step, key))
+
+    def _channels_of(self, step: Step, unit: Unit, config: StepConfig) -> tuple[Channel, ...]:
+        """The channels of a unit, each as it is in the first of its files in which it is processed."""
+        turns = self.turns(step, unit)
+        if unit.detectors is None:
+            return self._of_all([self._channels(step, key, config) for key in turns])
+        found: dict[str, Channel] = {}
+        firsts = (self.series[series][0] for series in unit.series)
+        for key in sorted({*firsts, *turns}, key=lambda key: key.order):
+            for channel in self.channels(step, key):
+                if channel.name in unit.detectors:
+                    found.setdefault(channel.name, channel)
+        return tuple(found[name] for name in sorted(found))
+
+    def _of_all(self, parts: list[tuple[Channel, ...]]) -> tuple[Channel, ...]:
+        """All channels of several lists by name; the same object for the same lists."""
         place = tuple(map(id, parts))
-        if len(set(place)) < 2:
-            return parts[0] if parts else ()
+        if len(set(place)) == 1:
+            return parts[0]
         if place not in self._joined:
             by_name = {channel.name: channel for part in reversed(parts) for channel in part}
             self._joined[place] = tuple(by_name[name] for name in sorted(by_name)), parts
         return self._joined[place][0]
 
-    def _channels_at(self, step: Step, key: Key, config: StepConfig) -> tuple[Channel, ...]:
+    def _channels(self, step: Step, key: Key, config: StepConfig) -> tuple[Channel, ...]:
+        if step.kind == "validity":
+            return ()
         channels = self.metadata.channels(key)
-        if not step.systems:
+        if not step.channels.systems:
             return channels
         place = (step.name, id(channels), id(config))
         if place not in self._chosen:
-            wanted = tuple(channel for channel in channels if self._wanted(step, channel, config))
+            wanted = tuple(channel for channel in channels if self.is_wanted(step, channel, config))
             self.metadata.require_statuses(wanted, key)
             self._chosen[place] = tuple(channel for channel in wanted if channel.processable), channels, config
         return self._chosen[place][0]
 
-    def _wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
-        named = channel.system in step.optional_systems and config.names(channel)
-        return channel.system in step.systems or named
+    def is_wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
+        """Whether a step works on a channel if it is processable."""
+        named = channel.system in step.channels.if_configured and config.names(channel)
+        return channel.system in step.channels.systems or named
 
 
-def open_cycle(config: str | os.PathLike[str], experiment: str | None = None) -> Cycle:
+def open_cycle(config: str | os.PathLike[str], experiment: str | None = None, registry: Registry = REGISTRY) -> Cycle:
     """Open the cycle of a configuration file.
 
     Parameters
@@ -372,10 +425,12 @@ def open_cycle(config: str | os.PathLike[str], experiment: str | None = None) ->
         The configuration file.
     experiment
         Name of the setup in it, None for the only one or ``l200``.
+    registry
+        The steps that there are.
 
     Raises
     ------
     UserError
         If the configuration is wrong.
     """
-    return Cycle(read_config(config, experiment))
+    return Cycle(read_config(config, experiment), registry)

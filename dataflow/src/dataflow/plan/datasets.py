@@ -121,6 +121,10 @@ class Datasets:
         chosen = runs[first][second]
         return chosen is None or run in chosen
 
+    def file(self, stem: str) -> Path:
+        """The file of that name, there or not."""
+        return self._find(stem) or self.folder / f"{stem}.yaml"
+
     def _find(self, stem: str) -> Path | None:
         return next((path for suffix in SUFFIXES if (path := self.folder / f"{stem}{suffix}").is_file()), None)
 

@@ -91,7 +91,7 @@ def _daq_stem(name: str) -> str | None:
 
 def _nameless(paths: list[str], scheme: KeyScheme) -> UserError:
     more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-    hint = f"a DAQ file is named {scheme.form}, for example {scheme.example}.fcio; rename it or move it away"
+    hint = f"a DAQ file is named {scheme.daq_form}, for example {scheme.daq_example}.fcio; rename it or move it away"
     return UserError(f"{paths[0]}{more} names no key of the scheme {scheme.name!r}", hint=hint)
 
 

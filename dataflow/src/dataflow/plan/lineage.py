@@ -15,14 +15,15 @@ from .code import code_of
 from .errors import Unavailable
 from .identity import LIST, Identities
 from .inventory import daq_format
-from .model import Job, Key
+from .model import Job, Key, Unit
 from .packages import Software
 from .recipe import Recipe, Recipes, digest
 from .records import Records
-from .steps import BY_NAME, DAQ, Step, calibrated_tiers
+from .steps import DAQ, Input, Scope, Step
 
 if TYPE_CHECKING:
     from .cycle import Cycle
+    from .units import Place
 
 UNREAD = "not read yet"
 
@@ -66,28 +67,30 @@ class Lineages:
         self._moments: dict[tuple[int, ...], tuple[int, tuple[object, ...]]] = {}
         self._moment_of: dict[Key, int] = {}
         self._owns: dict[tuple[object, ...], Mapping[str, Any]] = {}
-        self._roles: dict[str, tuple[str, ...]] = {}
-        self._wanted: dict[tuple[str, Key], str] = {}
+        self._tiers = cycle.registry.calibrated_tiers()
+        self._wanted: dict[Place, str] = {}
         self._found: dict[Path, str] = {}
-        self._current: dict[tuple[str, Key], bool | None] = {}
+        self._current: dict[Place, bool | None] = {}
 
-    def wanted(self, step: str, key: Key) -> str:
+    def wanted(self, step: str, unit: Key | Unit) -> str:
         """The lineage that the output of a step would be made by now; of what is not made here, that which it has."""
-        place = (step, key)
+        place = step, self._cycle.unit(step, unit)
         if place not in self._wanted:
-            self._wanted[place] = self._of(step, key)
+            self._wanted[place] = self._of(*place)
         return self._wanted[place]
 
-    def unread(self, jobs: Iterable[tuple[str, Key]]) -> list[Path]:
+    def unread(self, jobs: Iterable[tuple[str, Key | Unit]]) -> list[Path]:
         """The DAQ files of jobs that would have to be read for their identity."""
-        raw = [(step, key) for step, key in jobs if step == "tier_raw" and self._cycle.is_made(step, key)]
-        paths = {self._cycle.inventory.daq[key] for _, key in raw if not self._is_known(key)}
-        return sorted(paths)
+        raw = [unit for step, unit in jobs if step == "tier_raw" and self._cycle.is_made(step, unit)]
+        keys = [unit if isinstance(unit, Key) else unit.key for unit in raw]
+        return sorted({self._cycle.inventory.daq[key] for key in keys if not self._is_known(key)})
 
-    def explained(self, step: str, key: Key) -> Lineage:
+    def explained(self, step: str, unit: Key | Unit) -> Lineage:
         """The wanted lineage with all that it is made of."""
-        job = self._cycle.job(step, key)
-        return _joined(self.recipe(job), {role: self._names(job, role) for role in job.inputs if role != DAQ})
+        job = self._cycle.job(step, unit)
+        inputs = {each.name: each for each in self._cycle.inputs(self._cycle.step(step))}
+        named = {role: self._names(job, inputs[role]) for role in job.inputs if role != DAQ}
+        return _joined(self.recipe(job), named)
 
     def of_job(self, job: Job) -> Lineage:
         """The lineage that a running job makes its outputs by: that of the files as they are there."""
@@ -98,7 +101,7 @@ class Lineages:
         }
         return _joined(self.recipe(job), inputs)
 
-    def check(self, step: str, key: Key) -> None:
+    def check(self, step: str, unit: Key | Unit) -> None:
         """Compute the recipe of a job that this cycle makes, so that whatever is wrong comes out; no data is read.
 
         Raises
@@ -106,7 +109,7 @@ class Lineages:
         UserError
             If the configuration, the metadata, or the code of the step is wrong.
         """
-        self._own(BY_NAME[step], key)
+        self._own(self._cycle.step(step), self._cycle.unit(step, unit))
 
     def recipe(self, job: Job) -> Recipe:
         """The recipe of a job, with the identity of its DAQ file."""
@@ -117,11 +120,19 @@ class Lineages:
 
     def _plain(self, job: Job) -> Recipe:
         """The recipe of a job but for its DAQ file."""
-        if BY_NAME[job.step].kind == "validity":
-            return self.recipes.of(job, {}, self._cycle.validity(BY_NAME[job.step].tier))
-        metadata = self._cycle.metadata
-        overrides = {role: metadata.override_content(role.removeprefix("par_"), job.key) for role in job.overrides_of}
-        return self.recipes.of(job, overrides)
+        step = self._cycle.step(job.step)
+        overrides = {
+            f"{each.name} {run}".strip(): self._cycle.metadata.override_content(tier, key)
+            for each, tier in self._cycle.overridden(step)
+            for run, key in self._moments_of(job)
+        }
+        return self.recipes.of(step, job, overrides)
+
+    def _moments_of(self, job: Job) -> list[tuple[str, Key]]:
+        """The keys at whose times hand-made parameters are looked up: for a partition, one for each run."""
+        if job.unit.scope is not Scope.PARTITION:
+            return [("", job.key)]
+        return [(run, next(key for key in job.unit.keys if key.run == run)) for run in job.unit.runs]
 
     def found(self, path: Path) -> str:
         """The lineage of a file as it is there; of one without record, its identity.
@@ -140,41 +151,38 @@ class Lineages:
             raise Unavailable(f"{path} is missing, and it is not made here", hint="make it where it belongs")
         return digest({"file": dict(self.identities.of(path))})
 
-    def is_current(self, step: str, key: Key) -> bool | None:
+    def is_current(self, step: str, unit: Key | Unit) -> bool | None:
         """Whether the outputs of a job are as they would be made now, None if one is missing."""
-        place = (step, key)
+        place = step, self._cycle.unit(step, unit)
         if place not in self._current:
-            outputs = self._cycle.job(step, key).outputs.values()
+            outputs = self._cycle.job(*place).outputs.values()
             there = all(output.is_file() for output in outputs)
-            wanted = self.wanted(step, key) if there else ""
+            wanted = self.wanted(*place) if there else ""
             self._current[place] = all(self.records.lineage(each) == wanted for each in outputs) if there else None
         return self._current[place]
 
-    def _of(self, step: str, key: Key) -> str:
-        if not self._cycle.is_made(step, key):
-            return self.found(self._cycle.output(step, key))
-        kind = BY_NAME[step]
-        if step not in self._roles:
-            self._roles[step] = self._cycle.roles(kind)
-        roles = self._roles[step]
-        own = self._own(kind, key) | ({DAQ: self._identity(key)} if DAQ in roles else {})
-        inputs = {role: sorted(self._lineages(kind, key, role)) for role in roles if role != DAQ}
-        return digest({"recipe": own, "inputs": inputs})
+    def _of(self, step: str, unit: Unit) -> str:
+        if not self._cycle.is_made(step, unit):
+            return self.found(self._cycle.output(step, unit))
+        kind = self._cycle.step(step)
+        inputs = self._cycle.inputs(kind)
+        is_raw = any(each.of == DAQ for each in inputs)
+        own = dict(self._own(kind, unit)) | ({DAQ: self._identity(unit.key)} if is_raw else {})
+        found = {each.name: self._lineages(kind, unit, each) for each in inputs if each.of != DAQ}
+        return digest({"recipe": own, "inputs": {role: sorted(of) for role, of in found.items() if of is not None}})
 
-    def _own(self, step: Step, key: Key) -> dict[str, Any]:
+    def _own(self, step: Step, unit: Unit) -> Mapping[str, Any]:
         """The recipe of a step but for the DAQ file; the same as :meth:`recipe` gives, without planning every job."""
-        if step.kind == "validity":
-            return dict(self._plain(self._cycle.job(step.name, key)).own)
-        changes = self._cycle.map_changes(step, key)
-        place = (step.name, self._moment(key), self._format(step, key), changes)
+        changes = tuple((str(key), id(self._cycle.metadata.channels(key))) for key in self._cycle.turns(step, unit)[1:])
+        place = (step.name, self._moment(unit.key), self._format(step, unit.key), changes)
         if place not in self._owns:
-            self._owns[place] = self._plain(self._cycle.job(step.name, key)).own
-        return {**self._owns[place], "key": str(key)}
+            self._owns[place] = self._plain(self._cycle.job(step.name, unit)).own
+        return {**self._owns[place], "key": unit.name}
 
     def _moment(self, key: Key) -> int:
         """A number for the metadata that hold for a key; keys with the same number have the same recipes."""
         if key not in self._moment_of:
-            held = self._cycle.metadata.moment(key, calibrated_tiers())
+            held = self._cycle.metadata.moment(key, self._tiers)
             number, _ = self._moments.setdefault(tuple(map(id, held)), (len(self._moments), held))
             self._moment_of[key] = number
         return self._moment_of[key]
@@ -182,15 +190,18 @@ class Lineages:
     def _format(self, step: Step, key: Key) -> str:
         return daq_format(self._cycle.inventory.daq[key]) if "{daq}" in step.rule else ""
 
-    def _lineages(self, step: Step, key: Key, role: str) -> list[str]:
-        origins = self._cycle.origins(step, role, key)
+    def _lineages(self, step: Step, unit: Unit, wanted: Input) -> list[str] | None:
+        """The lineages of an input, None if it may be missing and is."""
+        origins = self._cycle.units.origins(step, wanted, unit)
         if origins:
             return [self.wanted(name, each) for name, each in origins]
-        return [self.found(path) for path in self._cycle.job(step.name, key).inputs[role]]
+        paths = self._cycle.job(step.name, unit).inputs.get(wanted.name)
+        return None if paths is None else [self.found(path) for path in paths]
 
-    def _names(self, job: Job, role: str) -> dict[str, str]:
-        names = [self._cycle.paths.relative(path) for path in job.inputs[role]]
-        return dict(zip(names, self._lineages(BY_NAME[job.step], job.key, role), strict=True))
+    def _names(self, job: Job, wanted: Input) -> dict[str, str]:
+        names = [self._cycle.paths.relative(path) for path in job.inputs[wanted.name]]
+        found = self._lineages(self._cycle.step(job.step), job.unit, wanted) or []
+        return dict(zip(names, found, strict=True))
 
     def _identity(self, key: Key) -> dict[str, Any]:
         path = self._cycle.inventory.daq[key]

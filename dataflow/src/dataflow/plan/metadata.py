@@ -13,9 +13,9 @@ from .errors import UserError
 from .model import SYSTEMS, Channel, Key
 from .scheme import KeyScheme
 from .stepconfig import StepConfig, StepConfigs
-from .textfile import Reader, kind
+from .textfile import Reader, TextFile, kind
 from .validity import Folder
-from .words import nearest
+from .words import few, nearest
 
 MUST_HAVE_STATUS = ("geds",)
 SWITCHES = {True: "on", False: "off"}
@@ -50,6 +50,10 @@ class Metadata:
     def config(self, rule: str, key: Key) -> StepConfig:
         """The configuration of a step for a key."""
         return self._configs.at(rule, key.timestamp, key.datatype)
+
+    def config_files(self, key: Key) -> tuple[TextFile, ...]:
+        """The files of ``dataprod/config`` that hold for a key, in the order in which they are merged."""
+        return self._configs.texts(key.timestamp, key.datatype)
 
     def overrides(self, tier: str, key: Key) -> tuple[Path, ...]:
         """The hand-made parameter files of a tier that hold for a key, in the order in which they are merged."""
@@ -116,13 +120,14 @@ class Metadata:
         if self.scheme.detector:
             return
         statuses = self.statuses.require(key.timestamp, key.datatype)
-        for channel in channels:
-            if channel.name not in statuses and channel.system in MUST_HAVE_STATUS:
-                file = self.statuses.files(key.timestamp, key.datatype)[-1]
-                raise UserError(
-                    f"{file}: {channel.name} ({channel.system}) has no status at {key.timestamp}",
-                    hint=f"add {channel.name}: {{processable: true, usability: 'on'}} to it, or processable: false",
-                )
+        names = [c.name for c in channels if c.name not in statuses and c.system in MUST_HAVE_STATUS]
+        if names:
+            file = self.statuses.files(key.timestamp, key.datatype)[-1]
+            have = "has" if len(names) == 1 else "have"
+            raise UserError(
+                f"{file}: {few(names)} ({', '.join(MUST_HAVE_STATUS)}) {have} no status at {key.timestamp}",
+                hint=f"add {names[0]}: {{processable: true, usability: 'on'}} to it, or processable: false",
+            )
 
     def _channel(self, name: str, entries: Mapping[str, Any], statuses: Mapping[str, Any], key: Key) -> Channel:
         entry, status = entries[name], statuses.get(name) or {}
@@ -137,6 +142,11 @@ class Metadata:
         rawid, fcid = daq.get("rawid"), daq.get("fcid")
         if not isinstance(rawid, int) or isinstance(rawid, bool):
             raise self._map_error(f"{name}: daq.rawid must be a whole number, not {rawid!r}", key, name, "daq", "rawid")
+        bits = daq.get("adc_bits", 16)
+        if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= 32:
+            raise self._map_error(
+                f"{name}: daq.adc_bits must be a whole number of 1 to 32, not {bits!r}", key, name, "daq", "adc_bits"
+            )
         if not isinstance(status, Mapping) or not isinstance(status.get("processable", True), bool):
             raise self._status_error(f"{name}: processable must be true or false", key, name, "processable")
         if not isinstance(status.get("psd") or {}, Mapping):

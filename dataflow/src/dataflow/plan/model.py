@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .merge import merged_all
+from .parameters import parameters_that_hold
 
 if TYPE_CHECKING:
     from .config import Setup
     from .scheme import KeyScheme
     from .stepconfig import StepConfig
+    from .steps import Scope
     from .textfile import TextFile
 
 RAWID_FIELD = "{ch"
+PARTITION = "partition"
+"""The field of a partition's name in path templates."""
 SYSTEMS = ("geds", "spms", "puls", "bsln", "auxs", "pmts", "muon")
 
 
@@ -50,14 +52,76 @@ class Key:
         return self[self.scheme.category]
 
     @property
-    def run(self) -> str:
-        """The name of the run that the file belongs to: the key without its time."""
+    def series(self) -> str:
+        """The files of one run and one datatype: the key without its time."""
         return "-".join(self.values[:-1])
+
+    @property
+    def run(self) -> str:
+        """The run that the file belongs to, with all its datatypes: ``l200-p03-r000``."""
+        return "-".join([self.values[place] for place in self.scheme.run_places])
 
     @property
     def order(self) -> tuple[str, tuple[str, ...]]:
         """What keys are sorted by: the time, then the name."""
         return self.values[-1], self.values
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One thing that a step runs once for: a file, a run, a partition, or the cycle.
+
+    Attributes
+    ----------
+    scope
+        Which of these it is.
+    name
+        On the job's command line, and in messages: the key of its first file, or ``l200-calgroup001a``.
+    key
+        Its first file; what the metadata say at that time holds for it.
+    keys
+        All its files, sorted by time.
+    detectors
+        The detectors that a partition is for, None for all.
+    group
+        The name of a partition without the fields that its files share: ``calgroup001a``; empty for all else.
+    note
+        What is to be said about it, for example that no grouping holds its run.
+    """
+
+    scope: Scope
+    name: str
+    key: Key = field(compare=False)
+    keys: tuple[Key, ...] = field(compare=False, repr=False)
+    detectors: frozenset[str] | None = field(default=None, compare=False)
+    group: str = field(default="", compare=False)
+    note: str = field(default="", compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """What stands in the names of its files."""
+        return {**self.key.fields, PARTITION: self.group} if self.group else self.key.fields
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """What units are sorted by: the time, then the name."""
+        return self.key.timestamp, self.name
+
+    @cached_property
+    def series(self) -> tuple[str, ...]:
+        """The series of its files, in order."""
+        return tuple(dict.fromkeys(key.series for key in self.keys))
+
+    @cached_property
+    def runs(self) -> tuple[str, ...]:
+        """The runs of its files, in order."""
+        return tuple(dict.fromkeys(key.run for key in self.keys))
 
 
 @dataclass(frozen=True)
@@ -93,6 +157,19 @@ class Channel:
     psd: Mapping[str, Any] = field(default_factory=dict, compare=False)
     daq: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
+    @property
+    def adc_bits(self) -> int | None:
+        """The depth of its digitizer, None if the map does not tell: then the DAQ file does."""
+        return self.daq.get("adc_bits")
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a job of several runs reads for one of them: paths by role, and hand-made parameter files by role."""
+
+    inputs: Mapping[str, tuple[Path, ...]]
+    overrides_of: Mapping[str, tuple[Path, ...]]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -102,12 +179,12 @@ class Job:
     ----------
     step
         Name of the step in the registry.
-    key
-        The file, or for parameters and run files the first file of the run.
+    unit
+        What it runs for.
     inputs
-        Absolute paths by role.
+        Absolute paths by role; an optional input that is not there has no entry.
     outputs
-        Absolute paths by role: ``tier``, ``par``, ``plt``.
+        Absolute paths by role: ``tier``, ``par``, ``plt``, and what else the step makes.
     channels
         The channels to work on, sorted by name.
     config
@@ -116,14 +193,24 @@ class Job:
         Hand-made parameter files by the input role that they change, merged last.
     log
         The log file.
+    setup
+        The configuration of the cycle.
+    module
+        The module of the dataflow that does the work, ``tiers.dsp``; twin tiers share one.
     all_channels
         All channels of the map at that time, processable or not.
     maps
-        The same for each file that the job is about, by key, in their order: a map may change inside a run.
+        The same at the time of each file that is read, by path, where a channel map or a status changes among them.
+    runs
+        For a partition: by run, in order, what of the inputs is of that run.
+    tables
+        The tier whose tables a role means, where they differ.
+    content
+        For an output that the plan itself decides (``validity.yaml``): what it holds.
     """
 
     step: str
-    key: Key
+    unit: Unit
     inputs: Mapping[str, tuple[Path, ...]]
     outputs: Mapping[str, Path]
     channels: tuple[Channel, ...]
@@ -131,9 +218,27 @@ class Job:
     overrides_of: Mapping[str, tuple[Path, ...]]
     log: Path
     setup: Setup
+    module: str
     _read: Callable[[Path], TextFile] = field(repr=False, compare=False)
     all_channels: tuple[Channel, ...] = field(default=(), repr=False, compare=False)
-    maps: Mapping[str, tuple[Channel, ...]] = field(default_factory=dict, repr=False, compare=False)
+    maps: Mapping[Path, tuple[Channel, ...]] = field(default_factory=dict, repr=False, compare=False)
+    runs: Mapping[str, Held] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
+    content: Any = field(default=None, repr=False)
+
+    @property
+    def key(self) -> Key:
+        """The file, or the first file of the unit."""
+        return self.unit.key
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What ``config.json`` says of the step under ``settings``."""
+        return self.setup.settings.get(self.step) or {}
+
+    def map_of(self, path: Path) -> tuple[Channel, ...]:
+        """All channels at the time of a file that is read."""
+        return self.maps.get(path, self.all_channels)
 
     @property
     def pulsers(self) -> tuple[Channel, ...]:
@@ -143,36 +248,52 @@ class Job:
     @property
     def overrides(self) -> tuple[Path, ...]:
         """All hand-made parameter files that concern the job."""
-        return tuple(path for files in self.overrides_of.values() for path in files)
+        own = [path for files in self.overrides_of.values() for path in files]
+        of_runs = [path for held in self.runs.values() for files in held.overrides_of.values() for path in files]
+        return tuple(dict.fromkeys([*own, *of_runs]))
 
-    def table(self, tier: str, channel: Channel | None = None, **fields: str) -> str:
-        """The LH5 table of a tier (and channel): ``ch1104000/raw``, or ``raw`` where a channel has no number."""
-        form = self.setup.table_format[tier]
+    def table(self, role: str, channel: Channel | None = None, **fields: str) -> str:
+        """The LH5 table of a role (and channel): ``ch1104000/raw``, or ``raw`` where a channel has no number."""
+        form = self.setup.table_format[self.tables.get(role, role)]
         if RAWID_FIELD not in form:
             return form.format(**fields) if fields else form
         if channel is None or channel.rawid is None:
             return form.rpartition("/")[2]
         return form.format(ch=channel.rawid, **fields)
 
-    def tables(self, tier: str, channel: Channel) -> tuple[str | None, ...]:
-        """The LH5 table of a detector in each file of the run, by the channel map and the status of that file.
+    def tables_in(self, role: str, channel: Channel, run: str = "") -> tuple[str | None, ...]:
+        """The LH5 table of a detector in each file of a role, by the channel map and the status of that file.
 
         Detectors are known by their names: where a map gives one another number inside a run, its rows lie in another
         table from there on. None for a file whose map does not have the detector, or has it as not processable.
+        For a partition, the files may be those of one of its runs.
         """
+        paths = (self.runs[run] if run else self).inputs.get(role, ())
+        if not self.maps:
+            return (self.table(role, channel),) * len(paths)
         found: list[str | None] = []
-        for channels in self.maps.values():
-            mine = next((each for each in channels if each.name == channel.name), None)
-            found.append(self.table(tier, mine) if mine is not None and mine.processable else None)
+        for path in paths:
+            mine = next((each for each in self.map_of(path) if each.name == channel.name), None)
+            found.append(self.table(role, mine) if mine is not None and mine.processable else None)
         return tuple(found)
 
-    def pars(self, role: str) -> dict[str, dict[str, Any]]:
+    def pars(self, role: str, run: str = "") -> dict[str, dict[str, Any]]:
         """The parameters of an input role by detector: its files merged in order, then the overrides.
+
+        Parameters
+        ----------
+        role
+            The input.
+        run
+            For a partition: those of one of its :attr:`runs`. Without it, its files are merged over all runs, and the
+            overrides are those of the first.
 
         Raises
         ------
         UserError
             If a file is missing or not valid YAML.
         """
-        files = (*self.inputs.get(role, ()), *self.overrides_of.get(role, ()))
-        return deepcopy(merged_all(self._read(path).mapping() for path in files))
+        held = self.runs[run] if run else self
+        files, by_hand = held.inputs.get(role, ()), held.overrides_of.get(role, ())
+        contents = [[self._read(path).mapping() for path in paths] for paths in (files, by_hand)]
+        return parameters_that_hold(*contents)

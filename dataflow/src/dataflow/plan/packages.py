@@ -1,16 +1,16 @@
 """Which versions of which packages a step uses: its imports, looked up in the lock of the cycle's software.
 
-A checkout counts by its revision and by a hash of what differs from it, as they are now: it is installed editable, so
-what is changed in it acts at once.
+A checkout counts by a hash of its sources as they are now: it is installed editable, so what is changed in it acts at
+once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -105,27 +105,36 @@ class Software:
         return self._checkout_states[name]
 
 
+LEFT_OUT = frozenset({"__pycache__", "build", "dist", "doc", "docs", "test", "tests"})
+"""Folders of a checkout that are no part of what is imported."""
+
+
 def checkout_state(folder: Path) -> str:
-    """Revision of a checkout and a hash of what is not committed; empty if it is under no version control."""
-    revision = _git(folder, "rev-parse", "HEAD")
-    if revision is None:
+    """A hash of what is in a checkout, empty where there is none.
+
+    The content decides, and not what git says of it: git may be absent, or refuse to look at a folder of somebody else,
+    and the same sources must be the same for everybody.
+    """
+    if not folder.is_dir():
         return ""
-    changed = hashlib.sha256(_git(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-color") or b"")
-    new = _git(folder, "ls-files", "-z", "--others", "--exclude-standard") or b""
-    for name in sorted(new.decode("utf-8", "surrogateescape").split("\0")):
-        file = folder / name
-        if name and file.is_file() and "__pycache__" not in file.parts:
-            changed.update(name.encode("utf-8", "surrogateescape") + b"\0" + file.read_bytes())
-    clean = changed.digest() == hashlib.sha256().digest()
-    return revision.decode().strip() + ("" if clean else f"+{changed.hexdigest()[:16]}")
+    digest = hashlib.sha256()
+    for name in sorted(_sources(str(folder), "")):
+        content = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        digest.update(f"{content}  {name}\n".encode("utf-8", "surrogateescape"))
+    return f"content+{digest.hexdigest()[:32]}"
 
 
-def _git(folder: Path, *words: str) -> bytes | None:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
+def _sources(folder: str, inside: str) -> Iterator[str]:
+    """The files of a checkout that can decide about results, relative to it."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.endswith((".pyc", ".egg-info", ".nbi", ".nbc")):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in LEFT_OUT:
+                    yield from _sources(entry.path, f"{inside}{entry.name}/")
+            elif entry.is_file():
+                yield inside + entry.name
 
 
 def _normal(name: str) -> str:

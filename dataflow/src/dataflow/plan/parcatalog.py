@@ -92,38 +92,56 @@ class ParCatalog:
         return keys
 
 
-def build(keys: Iterable[Key], scheme: KeyScheme, overrides: Sequence[Entry] = ()) -> ParCatalog:
-    """The catalog of the calibration runs among `keys`."""
+def build(
+    keys: Iterable[Key], scheme: KeyScheme, overrides: Sequence[Entry] = (), datatypes: tuple[str, ...] = ()
+) -> ParCatalog:
+    """The catalog of the calibration runs among `keys`.
+
+    Parameters
+    ----------
+    keys
+        All files.
+    scheme
+        What keys look like.
+    overrides
+        The entries of ``datasets/run_override.yaml``.
+    datatypes
+        The datatypes whose runs give parameters, in order of preference; those of the scheme if not given.
+    """
+    wanted = datatypes or scheme.calibration
     shared: dict[Group, list[Key]] = {}
     for key in sorted(keys, key=lambda key: key.order):
-        if key.datatype in scheme.calibration:
+        if key.datatype in wanted:
             shared.setdefault(tuple(key[name] for name in scheme.shared), []).append(key)
     if scheme.choice == "preferred":
-        return ParCatalog({group: _preferred(found, scheme) for group, found in shared.items()}, scheme)
-    replaced = _parsed(overrides, scheme)
+        return ParCatalog({group: _preferred(found, wanted) for group, found in shared.items()}, scheme)
+    replaced = _parsed(overrides, scheme, wanted)
     return ParCatalog(
-        {group: _overridden(_by_time(found, scheme), replaced) for group, found in shared.items()}, scheme
+        {group: _overridden(_by_time(found, wanted), replaced) for group, found in shared.items()}, scheme
     )
 
 
-def _preferred(keys: Sequence[Key], scheme: KeyScheme) -> list[Valid]:
-    first = min(keys, key=lambda key: (scheme.calibration.index(key.datatype), key.order))
+def _preferred(keys: Sequence[Key], datatypes: tuple[str, ...]) -> list[Valid]:
+    first = min(keys, key=lambda key: (datatypes.index(key.datatype), key.order))
     return [Valid(ALWAYS, (first,))]
 
 
-def _by_time(keys: Sequence[Key], scheme: KeyScheme) -> list[Valid]:
+def _by_time(keys: Sequence[Key], datatypes: tuple[str, ...]) -> list[Valid]:
     held: dict[str, Key] = {}
     found: dict[str, Valid] = {}
-    for _, run in groupby(keys, key=lambda key: key.run):
-        key = next(run)
+    for _, series in groupby(keys, key=lambda key: key.series):
+        key = next(series)
         held[key.datatype] = key
-        current = tuple(held[category] for category in scheme.calibration if category in held)
+        current = tuple(held[category] for category in datatypes if category in held)
         found[key.timestamp] = Valid(key.timestamp, current)
     return list(found.values())
 
 
-def _parsed(overrides: Sequence[Entry], scheme: KeyScheme) -> list[Valid]:
-    return [Valid(entry.valid_from, tuple(scheme.key(name) for name in entry.files)) for entry in overrides]
+def _parsed(overrides: Sequence[Entry], scheme: KeyScheme, datatypes: tuple[str, ...]) -> list[Valid]:
+    """The overrides; of those for other datatypes, this catalog knows nothing."""
+    found = [(entry, tuple(scheme.key(name) for name in entry.files)) for entry in overrides]
+    kept = [(entry, tuple(key for key in keys if key.datatype in datatypes), bool(keys)) for entry, keys in found]
+    return [Valid(entry.valid_from, keys) for entry, keys, had_keys in kept if keys or not had_keys]
 
 
 def _overridden(intervals: list[Valid], overrides: Sequence[Valid]) -> list[Valid]:

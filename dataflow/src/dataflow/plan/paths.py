@@ -8,12 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .config import Setup
-from .model import Key
+from .model import Key, Unit
 from .scheme import KeyScheme
-from .steps import Step
-
-PLOT_SUFFIX = ".pdf"
-
+from .steps import Output, Scope, Step
 
 _PLACE = re.compile(r"\{(\w+)\}|\{\{|\}\}")
 
@@ -42,7 +39,9 @@ class Paths:
     def __init__(self, setup: Setup, scheme: KeyScheme) -> None:
         self._setup, self._scheme = setup, scheme
         self._folders: dict[str, str] = {}
+        self._outputs: dict[str, Mapping[str, str]] = {}
         self._inside: dict[str, bool] = {}
+        self._directory = os.path.join(setup.directory, "")  # noqa: PTH118 - thousands of paths: parsed once each
 
     def folder(self, name: str) -> str:
         """The path called `name` in the configuration, with braces doubled so that it can stand in a template."""
@@ -64,13 +63,13 @@ class Paths:
 
     def absolute(self, text: str) -> Path:
         """The path that a workflow file spells."""
-        return self._setup.directory / text
+        return Path(text if text.startswith(os.sep) else f"{self._directory}{text}")
 
     def tier(self, tier: str) -> str:
         """Template of the files of a tier."""
         run_files = self._scheme.run_files or {}
         if tier in run_files:
-            return f"{self.folder(f'tier_{tier}')}/{run_files[tier][0]}/{self._scheme.run_template}-tier_{tier}.lh5"
+            return f"{self.folder(f'tier_{tier}')}/{run_files[tier][0]}/{self._scheme.series_template}-tier_{tier}.lh5"
         return self._keyed(f"tier_{tier}", f"-tier_{tier}.lh5")
 
     def daq(self, key: Key) -> str:
@@ -82,17 +81,6 @@ class Paths:
         """Template of the parameter files of a tier."""
         return self._keyed(f"par_{tier}", f"-par_{tier}.yaml")
 
-    def part(self, step: Step) -> str:
-        """Template of the result of one step of a calibration."""
-        return f"{self.folder('tmp_par')}/{self._scheme.key_template}-{step.name}.yaml"
-
-    def plot(self, step: Step) -> str:
-        """Template of the figures of a step."""
-        name = step.name.replace("par_", "plt_", 1)
-        return (
-            f"{self.folder('plt')}/{step.tier}/{self._scheme.directory}/{self._scheme.key_template}-{name}{PLOT_SUFFIX}"
-        )
-
     def validity(self, tier: str) -> str:
         """The validity list of a tier's parameter files."""
         return f"{self.folder(f'par_{tier}')}/validity.yaml"
@@ -103,23 +91,43 @@ class Paths:
         return f"{self.folder('tmp_log')}/{step.name}/{'-'.join(filter(None, names))}.log"
 
     def _name(self, step: Step) -> str:
-        if step.kind == "validity":
+        """What the names of a step's files begin with."""
+        if step.scope is Scope.CYCLE:
             return ""
+        if step.scope is Scope.PARTITION:
+            return self._scheme.partition_template
         per_run = step.kind == "tier" and step.tier in (self._scheme.run_files or {})
-        return self._scheme.run_template if per_run else self._scheme.key_template
+        return self._scheme.series_template if per_run else self._scheme.key_template
 
     def outputs(self, step: Step) -> Mapping[str, str]:
         """Templates of everything that a step makes, by role."""
-        if step.kind == "tier":
-            return {"tier": self.tier(step.tier)}
-        if step.kind == "validity":
-            return {"par": self.validity(step.tier)}
-        made = {"par": self.part(step) if step.part_of else self.par(step.tier)}
-        return made | ({"plt": self.plot(step)} if step.plot else {})
+        if step.name not in self._outputs:
+            self._outputs[step.name] = {role: self._output(step, role, made) for role, made in step.outputs.items()}
+        return self._outputs[step.name]
 
-    def fill(self, template: str, key: Key) -> Path:
-        """The absolute path that a template names for a key."""
-        return self.absolute(template.format_map(key.fields))
+    def _output(self, step: Step, role: str, made: Output) -> str:
+        if step.kind == "validity":
+            return self.validity(step.tier)
+        if made.area == "tier":
+            return self.tier(step.tier)
+        name = made.name or _file_name(step, role, made)
+        ending = f"{self._name(step)}-{name}{made.suffix}"
+        inner = "" if step.scope is Scope.PARTITION else f"/{self._scheme.directory}"
+        folders = {"par": f"par_{step.tier}", "plot": "plt", "step": "tmp_par"}
+        folder = self.folder(folders[made.area])
+        if made.area == "step":
+            return f"{folder}/{ending}"
+        return f"{folder}/{step.tier}{inner}/{ending}" if made.area == "plot" else f"{folder}{inner}/{ending}"
+
+    def fill(self, template: str, unit: Key | Unit) -> Path:
+        """The absolute path that a template names for a key or a unit."""
+        return self.absolute(template.format_map(unit.fields))
 
     def _keyed(self, folder: str, ending: str) -> str:
         return f"{self.folder(folder)}/{self._scheme.directory}/{self._scheme.key_template}{ending}"
+
+
+def _file_name(step: Step, role: str, made: Output) -> str:
+    if made.area == "plot":
+        return step.name.replace("par_", "plt_", 1)
+    return step.name if role == step.main else f"{step.name}_{role}"

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .code import Code
+from .code import MACHINERY, PARAMETERS, Code
 from .identity import hashed
 from .model import Channel, Job
 from .packages import Software
 from .records import LENGTH
 from .stepconfig import NESTED
-from .steps import BY_NAME, Step
+from .steps import Scope, Step
 
 UNIMPORTANT = frozenset({"logging", "buffer_len", "buffer_size", "block_width", "timeout"})
 """Options that change nothing about the result."""
@@ -86,26 +86,23 @@ class Recipes:
         self._files: dict[str, object] = {}
         self._configs: dict[tuple[object, ...], tuple[str, dict[str, object]]] = {}
 
-    def of(self, job: Job, overrides: Mapping[str, Mapping[str, Any]], content: object = None) -> Recipe:
+    def of(self, step: Step, job: Job, overrides: Mapping[str, Mapping[str, Any]]) -> Recipe:
         """The recipe of a job.
 
         Parameters
         ----------
-        job
+        step, job
             The job.
         overrides
-            The merged content of its hand-made parameters by input role.
-        content
-            The content of the output where the plan itself decides it.
+            The merged content of its hand-made parameters by input role, and for a partition by role and run.
         """
-        step = BY_NAME[job.step]
         shared, parts = self._shared_part(step, job)
         own: dict[str, Any] = {"step": job.step, "shared": shared}
         contents = {shared: parts}
         if step.kind == "validity":
-            own["content"] = digest(content)
-            return Recipe(own, contents | {own["content"]: {"entries": content}})
-        own |= {"key": str(job.key), "overrides": {}}
+            own["content"] = digest(job.content)
+            return Recipe(own, contents | {own["content"]: {"entries": job.content}})
+        own |= {"key": str(job.unit), "overrides": {}}
         for role, values in overrides.items():
             found, kept = self._override_part(job, values)
             if kept:
@@ -132,19 +129,21 @@ class Recipes:
         """The code and the packages that implement a step."""
         if step.name not in self._made:
             versions = self._software.versions(self._code.imports(step.module))
-            self._made[step.name] = {"code": dict(self._code.digests(step.module)), "packages": versions}
+            takes = step.is_merge or any(each.source.startswith("par_") for each in step.inputs)
+            code = self._code.digests(step.module, *(PARAMETERS if takes else ()))
+            self._made[step.name] = {"code": dict(code), "machinery": MACHINERY, "packages": versions}
         return dict(self._made[step.name])
 
     def _settings(self, step: Step, job: Job) -> dict[str, object]:
         """How a step works for a job: what the metadata and the configuration say, by channel where it differs."""
         configs: dict[str, object] = {}
         channels = {channel.name: self._channel(step, job, channel, configs) for channel in job.channels}
-        tiers = {role.removeprefix("par_") for role in (*job.inputs, step.tier)}
+        tiers = {step.tier, *(each.source.partition("_")[2].partition("_")[0] for each in step.inputs)}
         return {
             "config": self._with_files(_configured(step, job)),
             "configs": configs,
             "channels": channels,
-            "pulsers": sorted(channel.rawid or 0 for channel in job.pulsers) if step.per_run else [],
+            "pulsers": sorted(channel.rawid or 0 for channel in job.pulsers) if step.scope is not Scope.FILE else [],
             "tables": {tier: form for tier, form in job.setup.table_format.items() if tier in tiers},
             "settings": _important(step, job.setup.settings.get(step.name) or {}),
         }
@@ -152,9 +151,11 @@ class Recipes:
     def _channel(self, step: Step, job: Job, channel: Channel, configs: dict[str, object]) -> dict[str, Any]:
         """What concerns a channel; its configuration as the hash of an entry of `configs`, as most share one."""
         found: dict[str, Any] = {"system": channel.system, "numbers": [channel.rawid, channel.fcid]}
-        if step.with_status:
+        if channel.adc_bits is not None:
+            found["adc_bits"] = channel.adc_bits
+        if step.channels.with_status:
             found |= {"usability": channel.usability, "psd": channel.psd, "daq": channel.daq}
-        if step.systems:
+        if step.channels.systems:
             name, own = self._config_of(step, job, channel)
             if own:
                 found["config"] = name
@@ -206,12 +207,11 @@ def _is_file(path: Path) -> bool:
 
 def _changes(job: Job) -> dict[str, dict[str, Any]]:
     """The numbers of a job's channels from the files on at which its channel map changes; empty if it does not."""
-    if len(set(map(id, job.maps.values()))) < 2:
-        return {}
     names = {channel.name for channel in job.channels}
     found: dict[str, dict[str, Any]] = {}
     last: dict[str, Any] | None = None
-    for key, channels in job.maps.items():
+    by_key = {path.name.partition("-tier_")[0]: channels for path, channels in job.maps.items()}
+    for key, channels in sorted(by_key.items()):
         numbers = {c.name: [c.rawid, c.processable] for c in channels if c.name in names or c.system == "puls"}
         if numbers != last:
             found[key] = last = numbers
@@ -222,7 +222,7 @@ def _configured(step: Step, job: Job) -> dict[str, Any]:
     common = {
         name: _important(step, job.config.everything(name))
         for name in step.configs
-        if name in NESTED or not step.systems
+        if name in NESTED or not step.channels.systems
     }
     return {"rule": job.config.rule, "options": _important(step, job.config.options), "inputs": common}
 

@@ -14,11 +14,13 @@ from functools import cached_property
 from typing import Any
 
 from .errors import UserError
-from .model import Key
+from .model import PARTITION, Key
 from .times import FORMAT, PATTERN, is_time
 from .words import listing, nearest
 
 TIMESTAMP = "timestamp"
+PARTITION_PATTERN = r"\w+(?:\.\w+)?"
+"""The name of a partition, after a dot the detector that has a grouping of its own."""
 _PLACE = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 _DATE_PARTS = {"%Y": r"\d{4}", "%y": r"\d\d", "%m": r"\d\d", "%d": r"\d\d", "%H": r"\d\d", "%M": r"\d\d", "%S": r"\d\d"}
 
@@ -59,7 +61,10 @@ class KeyScheme:
     detector
         The field with the one detector of a file, or an empty string if a channel map tells the channels.
     run_files
-        Tiers that are one file for each run instead of each key, with the categories that they are made of.
+        Tiers that are one file for each series (run and datatype) instead of each key, with the categories that they
+        are made of.
+    run
+        Fields that name a run, with all its datatypes; empty for all fields but the category and the time.
     """
 
     name: str
@@ -77,6 +82,7 @@ class KeyScheme:
     optional: str = ""
     detector: str = ""
     run_files: Mapping[str, tuple[str, ...]] | None = None
+    run: tuple[str, ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -84,9 +90,15 @@ class KeyScheme:
         return tuple(self.fields)
 
     @cached_property
-    def run_fields(self) -> tuple[str, ...]:
-        """The fields that name a run: all but the time."""
+    def series_fields(self) -> tuple[str, ...]:
+        """The fields that name a series, the files of one run and datatype: all but the time."""
         return self.names[:-1]
+
+    @cached_property
+    def run_places(self) -> tuple[int, ...]:
+        """The places in a key of the fields that name a run."""
+        of_run = self.run or [name for name in self.series_fields if name != self.category]
+        return tuple(place for place, name in enumerate(self.names) if name in of_run)
 
     @cached_property
     def _key(self) -> re.Pattern[str]:
@@ -107,9 +119,19 @@ class KeyScheme:
         return "-".join(f"{{{name}}}" for name in self.names)
 
     @cached_property
-    def run_template(self) -> str:
-        """The name of a run as a template of its fields."""
-        return "-".join(f"{{{name}}}" for name in self.run_fields)
+    def series_template(self) -> str:
+        """The name of a series as a template of its fields."""
+        return "-".join(f"{{{name}}}" for name in self.series_fields)
+
+    @cached_property
+    def partition_template(self) -> str:
+        """The name of a partition as a template: the fields that its files share, and ``{partition}``."""
+        return "-".join(f"{{{name}}}" for name in (*self.shared, PARTITION))
+
+    @cached_property
+    def patterns(self) -> Mapping[str, str]:
+        """The regular expressions of all fields of path templates, the name of a partition included."""
+        return {**self.fields, PARTITION: PARTITION_PATTERN}
 
     @cached_property
     def form(self) -> str:
@@ -117,9 +139,34 @@ class KeyScheme:
         return "-".join(self.names)
 
     @cached_property
+    def example_values(self) -> Mapping[str, str]:
+        """A value of each field: its example if that fits, else one made from its expression, else its name."""
+        return {name: self._value(name) for name in self.names}
+
+    def _value(self, name: str) -> str:
+        candidates = (self.examples.get(name, ""), name, _made_up(name, self.fields[name]))
+        return next((text for text in candidates if self.fits(name, text)), name.upper())
+
+    @cached_property
     def example(self) -> str:
         """A key of this scheme."""
-        return "-".join(self.examples.get(name, name) for name in self.names)
+        return "-".join(self.example_values.values())
+
+    @cached_property
+    def daq_form(self) -> str:
+        """The names of DAQ files, without extension, for reading."""
+        return " or ".join(name.replace("{key}", self.form) for name in self.daq_names)
+
+    @cached_property
+    def daq_example(self) -> str:
+        """A DAQ file's name, without extension, in the first of the forms."""
+        return _PLACE.sub(lambda place: self._filled(place[1], place[2] or ""), self.daq_names[0])
+
+    def _filled(self, name: str, form: str) -> str:
+        text = self.example if name == "key" else self.example_values[name]
+        if form.endswith("d"):
+            return f"{int(re.sub(r'[^0-9]', '', text) or 1):{form}}"
+        return datetime.strptime(text, FORMAT).replace(tzinfo=UTC).strftime(form) if form else text
 
     def parse(self, text: str) -> Key | None:
         """The key that a text spells, None if it is none of this scheme."""
@@ -157,6 +204,13 @@ class KeyScheme:
         """The tier called `name` or having it as an alias, None if there is none."""
         real = (self.aliases or {}).get(name, name)
         return real if real in self.tiers else None
+
+
+def _made_up(name: str, pattern: str) -> str:
+    """A text that a plain expression may stand for: digits counted out, words as the field is called."""
+    text = re.sub(r"(?:\\d|\[0-9\])\{(\d+)(?:,\d*)?\}", lambda match: "1".zfill(int(match[1])), pattern)
+    text = re.sub(r"(?:\\d|\[0-9\])[+*]?", "1", text)
+    return re.sub(r"(?:\\w|\[[^]]*\])(?:[+*]|\{[^}]*\})", name, text)
 
 
 def _daq_pattern(template: str, patterns: Mapping[str, str]) -> tuple[re.Pattern[str], Mapping[str, str]]:
@@ -241,11 +295,12 @@ TESTSTAND = KeyScheme(
     aliases={"tier1": "raw", "tier2": "dsp", "tier3": "hit"},
     optional="experiment",
     detector="detector",
+    run=("experiment", "detector", "measurement", "run"),
 )
 
 BUILTIN = {scheme.name: scheme for scheme in (L200, TESTSTAND)}
 CHOICES = ("time", "preferred")
-_LISTS = ("daq_names", "calibration", "shared", "runlist", "tiers")
+_LISTS = ("daq_names", "calibration", "shared", "runlist", "tiers", "run")
 _MAPPINGS = ("fields", "examples", "aliases", "run_files")
 
 
@@ -261,8 +316,14 @@ def scheme_of(keys: str | Mapping[str, Any], where: str = "keys") -> KeyScheme:
         return _builtin(keys, where)
     base = _builtin(str(keys.get("scheme", "l200")), f"{where}.scheme")
     given: dict[str, Any] = {name: _entry(name, value, where) for name, value in keys.items() if name != "scheme"}
-    scheme = replace(base, **given)
+    own = given.get("examples", {})
+    scheme = replace(base, **given | {"examples": dict(base.examples) | own})
     _check(scheme, where)
+    for name, text in own.items():
+        if name not in scheme.fields or not scheme.fits(name, text):
+            form = f"; its form is {scheme.fields[name]}" if name in scheme.fields else ""
+            hint = "" if form else nearest(name, scheme.fields)
+            raise UserError(f"{where}.examples: {text!r} is no {name}{form}", hint=hint)
     return scheme
 
 
@@ -299,7 +360,7 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
 def _check(scheme: KeyScheme, where: str) -> None:
     """Refuse a scheme whose parts do not fit together."""
     _check_fields(scheme, where)
-    used = {"category": [scheme.category], "shared": scheme.shared, "runlist": scheme.runlist}
+    used = {"category": [scheme.category], "shared": scheme.shared, "runlist": scheme.runlist, "run": scheme.run}
     used["directory"] = [place[1] for place in _PLACE.finditer(scheme.directory)]
     used["optional, detector"] = [name for name in (scheme.optional, scheme.detector) if name]
     for template in scheme.daq_names:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
-from .merge import merged_all
+from .layers import Layers
 from .model import Channel
+from .schemas import OPTIONS, SECTIONS, schema
 from .steps import STEPS
-from .textfile import Reader, kind
+from .textfile import Reader, TextFile, kind
 from .validity import Folder
 from .words import nearest
+
+if TYPE_CHECKING:
+    from .settings import StepSettings
 
 RULES = "snakemake_rules"
 DEFAULT = "__default__"
@@ -23,6 +27,8 @@ DEFAULTS = Path(__file__).resolve().parents[1] / "defaults"
 DAQ_RULES = ("tier_raw_fcio", "tier_raw_orca")
 NESTED = ("out_spec", "muon_config", "config")
 """Inputs that are mappings of several files, not mappings by detector."""
+SHARED = ("settings", "evt_config", "skm_config", "config")
+"""Inputs that are the same for all channels."""
 OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "tier_raw_blind": ("settings", "config"),
     "tier_raw_blind_check": (),
@@ -57,6 +63,22 @@ def known_rules() -> Mapping[str, tuple[str, ...]]:
 
 
 @dataclass(frozen=True)
+class RulePlace:
+    """Where the inputs or the options of a rule stand in the metadata."""
+
+    folder: Folder
+    timestamp: str
+    category: str
+    rule: str
+    part: str = OPTIONS
+
+    def error(self, message: str, *names: str | int, hint: str = "") -> UserError:
+        """The error to raise about an entry."""
+        place = (RULES, self.rule, self.part, *map(str, names))
+        return self.folder.error(message, self.timestamp, self.category, *place, hint=hint)
+
+
+@dataclass(frozen=True)
 class StepConfig:
     """How a step works at one time.
 
@@ -76,12 +98,17 @@ class StepConfig:
     _root: Path = Path()
     _base: Path = Path()
     _reader: Reader = field(default_factory=Reader, repr=False, compare=False)
+    _places: RulePlace | None = field(default=None, repr=False, compare=False)
+    _layers: dict[tuple[object, ...], Layers] = field(default_factory=dict, repr=False, compare=False)
+    _settings: dict[int, tuple[Layers, StepSettings]] = field(default_factory=dict, repr=False, compare=False)
+    _checked: dict[int, tuple[Channel, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, name: str, channel: Channel | None = None) -> dict[str, Any] | None:
         """The configuration called `name`, for a channel if one is given.
 
-        Its files are merged from left to right. A channel's own entry comes before ``__default__``; what the
-        metadata leaves out comes from the defaults that are shipped, by rule and system.
+        The files of the metadata are merged from left to right over what is shipped for the rule and the channel's
+        system; a complete one stands alone (see :class:`~dataflow.plan.layers.Layers`). Of the metadata's entries that
+        for the channel comes first, then that for its system, then ``__default__``.
 
         Parameters
         ----------
@@ -104,19 +131,73 @@ class StepConfig:
         return None if found is None else deepcopy(found)
 
     def shared(self, name: str, channel: Channel | None = None) -> dict[str, Any] | None:
-        """Like :meth:`read`, but not to be changed: parts of it are shared between calls."""
-        files = self.files(name, channel)
-        return merged_all(self._reader(path).mapping() for path in files) if files else None
+        """Like :meth:`read`, but not to be changed: it is the same object in each call."""
+        layers = self.layers(name, channel)
+        return layers.data if layers.files else None
 
     def files(self, name: str, channel: Channel | None = None) -> tuple[Path, ...]:
         """The files that :meth:`read` merges."""
+        return tuple(text.path for text in self.layers(name, channel).files)
+
+    def layers(self, name: str, channel: Channel | None = None) -> Layers:
+        """The configuration called `name` with the place of every value; without files if there is none."""
         value = self._entry(name)
         if isinstance(value, Mapping):
-            own = value.get(channel.name) if channel else None
-            value = value.get(DEFAULT) if own is None else own
-        if value is None:
-            return self._default(name, channel)
-        return self._paths(name, value)
+            value = self._of_channel(value, channel)
+        own = () if value is None else self._paths(name, value)
+        shipped = _shipped(DEFAULTS / self.rule, name, channel.system if channel else "")
+        place = (self.rule, name, shipped, own)
+        if place not in self._layers:
+            sections = SECTIONS.get(name, frozenset())
+            texts = (tuple(map(self._reader, shipped)), tuple(map(self._reader, own)))
+            self._layers[place] = Layers(*texts, sections)
+        return self._layers[place]
+
+    def settings(self, name: str, channel: Channel | None = None) -> StepSettings:
+        """The configuration called `name` as the settings that its step declares.
+
+        Raises
+        ------
+        UserError
+            If an entry is unknown, missing or of another form; file and line are named.
+        """
+        layers = self.layers(name, channel)
+        if id(layers) not in self._settings:
+            kind = schema(self.rule, name)
+            if kind is None:
+                raise LookupError(f"no settings are declared for {name} of {self.rule}")
+            self._settings[id(layers)] = layers, kind.read(layers.data, name, layers)
+        return self._settings[id(layers)][1]
+
+    def check(self, channels: tuple[Channel, ...]) -> None:
+        """Read the settings of all inputs and channels that the metadata configures; what is shipped is right.
+
+        Raises
+        ------
+        UserError
+            If an entry is unknown, missing or of another form; file and line are named.
+        """
+        if id(channels) in self._checked:
+            return
+        if self.options and (kind := schema(self.rule, OPTIONS)):
+            kind.read(self.options, f"{RULES}.{self.rule}.{OPTIONS}", self._places)
+        for name in self.inputs:
+            for layers, part in self._configured(name, channels):
+                if layers.own and id(layers) not in self._settings and (kind := schema(self.rule, name)):
+                    self._settings[id(layers)] = layers, kind.read(layers.data, part, layers)
+        self._checked[id(channels)] = channels
+
+    def _configured(self, name: str, channels: Iterable[Channel]) -> Iterator[tuple[Layers, str]]:
+        """The configurations of an input, each with what it is called."""
+        value = self._entry(name)
+        if name in NESTED and isinstance(value, Mapping):
+            for part in value:
+                yield self.layers(f"{name}.{part}"), f"{name}.{part}"
+        elif name in SHARED:
+            yield self.layers(name), name
+        else:
+            for channel in channels:
+                yield self.layers(name, channel), name
 
     def everything(self, name: str) -> object:
         """All that the metadata and the defaults say about an input, entries of several files included."""
@@ -126,8 +207,14 @@ class StepConfig:
         return self.shared(name)
 
     def names(self, channel: Channel) -> bool:
-        """Whether the metadata configures a channel by name."""
-        return any(isinstance(value, Mapping) and channel.name in value for value in self.inputs.values())
+        """Whether the metadata configures a channel by its name or its system."""
+        entries = [value for value in self.inputs.values() if isinstance(value, Mapping)]
+        return any(name in value for value in entries for name in (channel.name, channel.system))
+
+    def _of_channel(self, value: Mapping[str, Any], channel: Channel | None) -> object:
+        """The entry of a channel: its own, that of its system, the default."""
+        names = (channel.name, channel.system, DEFAULT) if channel else (DEFAULT,)
+        return next((value[name] for name in names if value.get(name) is not None), None)
 
     def _entry(self, name: str) -> object:
         value: object = self.inputs
@@ -136,9 +223,6 @@ class StepConfig:
             value = by_name.get(part)
         return value
 
-    def _default(self, name: str, channel: Channel | None) -> tuple[Path, ...]:
-        return _shipped(DEFAULTS / self.rule, name, channel.system if channel else "")
-
     def _paths(self, name: str, value: object) -> tuple[Path, ...]:
         parts = value if isinstance(value, list) else [value]
         return tuple(self._path(name, part) for part in parts)
@@ -146,15 +230,19 @@ class StepConfig:
     def _path(self, name: str, text: object) -> Path:
         where = f"{RULES}.{self.rule}.inputs.{name}"
         if not isinstance(text, str):
-            raise UserError(f"{where} must be a file name, not {kind(text)}", hint=f"see {self._base}")
+            raise self._error(name, f"{where} must be a file name, not {kind(text)}", f"see {self._base}")
         path = self._base / text
         if not self._reader.is_in(path, self._root):
-            raise UserError(
-                f"{where}: {text!r} lies outside the metadata {self._root}", hint="use a file of the metadata"
-            )
+            message = f"{where}: {text!r} lies outside the metadata {self._root}"
+            raise self._error(name, message, "use a file of the metadata")
         if not path.is_file():
-            raise UserError(f"{where}: there is no file {path}", hint=f"it is named in {self._base}")
+            raise self._error(name, f"{where}: there is no file {path}", "names are relative to dataprod/config")
         return path
+
+    def _error(self, name: str, message: str, hint: str) -> UserError:
+        if self._places is None:
+            return UserError(message, hint=hint)
+        return replace(self._places, part="inputs").error(message, *name.split("."), hint=hint)
 
 
 @cache
@@ -182,10 +270,16 @@ class StepConfigs:
         self._folder, self._root, self._reader = folder, root, reader
         self._found: dict[tuple[int, str], StepConfig] = {}
         self._known = known_rules()
+        self._layers: dict[tuple[object, ...], Layers] = {}
+        self._settings: dict[int, tuple[Layers, StepSettings]] = {}
 
     def content(self, timestamp: str, category: str) -> Mapping[str, Any]:
         """All rules at a time; the same object if the same."""
         return self._folder.on(timestamp, category)
+
+    def texts(self, timestamp: str, category: str) -> tuple[TextFile, ...]:
+        """The files that hold at a time."""
+        return tuple(map(self._reader, self._folder.files(timestamp, category)))
 
     def at(self, rule: str, timestamp: str, category: str) -> StepConfig:
         """The configuration of a rule at a time.
@@ -200,7 +294,9 @@ class StepConfigs:
         if found is None:
             entry = self._rules(content, timestamp, category).get(rule) or {}
             inputs, options = entry.get("inputs") or {}, entry.get("options") or {}
-            found = StepConfig(rule, inputs, options, self._root, self._folder.path, self._reader)
+            place = RulePlace(self._folder, timestamp, category, rule)
+            base, kept = self._folder.path, (self._layers, self._settings)
+            found = StepConfig(rule, inputs, options, self._root, base, self._reader, place, *kept)
             self._found[id(content), rule] = found
         return found
 

@@ -1,21 +1,138 @@
 """The registry of steps: what is made from what. Paths, rules, targets and docs derive from this one list.
 
-A new step is one more entry: its inputs, and what it makes. Tier steps run once a file (or once a run), parameter
-steps once a calibration run; the parameter file of a tier (``par_dsp``) merges the results of all steps that are
-``part_of`` it.
+A new step is one more entry. An entry says what the step runs once for (its *scope*), what it reads (*inputs*), what it
+makes (*outputs*), and which module does it. Which files that are for one file, run or partition is known to
+:class:`dataflow.plan.units.Units` alone::
+
+    Step(
+        "par_dsp_nopt", Scope.RUN,
+        inputs=(Input("raw", role="noise", datatypes=("fft",), optional=True), Input("par_dsp_evtsel.peaks", "peaks")),
+        outputs={"par": Output(), "plt": Output(".pdf", "plot")},
+        part_of="dsp", rule="pars_dsp_nopt", configs=("optimiser_config", "processing_chain"), channels=GERMANIUM,
+    )
+
+The parameter file of a tier (``par_dsp``) merges the results of all steps that are ``part_of`` it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 
 DAQ = "daq"
-GERMANIUM = ("geds",)
-WITH_CHAINS = ("geds", "spms", "puls", "bsln")
-"""Systems whose processable channels are always processed beyond raw."""
-IF_CONFIGURED = ("auxs", "muon", "pmts")
-"""Systems whose channels are processed only where the metadata configures them by name."""
+
+
+class Scope(StrEnum):
+    """What a step runs once for."""
+
+    FILE = "file"
+    RUN = "run"
+    PARTITION = "partition"
+    CYCLE = "cycle"
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a step reads.
+
+    Attributes
+    ----------
+    of
+        A tier (``raw``), ``daq``, the parameter file of a tier (``par_dsp``), or a step's output: ``par_dsp_pz`` is
+        its first one, ``par_dsp_evtsel.peaks`` the one called so.
+    role
+        What the step calls it; `of` if not given.
+    datatypes
+        Of a tier: the files of the same run that have these datatypes. None given: the files of the unit itself.
+    optional
+        Whether the step works without: the role is then missing where there are no such files.
+    """
+
+    of: str
+    role: str = ""
+    datatypes: tuple[str, ...] = ()
+    optional: bool = False
+
+    @cached_property
+    def name(self) -> str:
+        """The role."""
+        return self.role or self.of
+
+    @cached_property
+    def source(self) -> str:
+        """What makes it: ``daq``, or the name of a step (``tier_raw``, ``par_dsp``, ``par_dsp_evtsel``)."""
+        name = self.of.partition(".")[0]
+        return name if name == DAQ or name.startswith(("tier_", "par_")) else f"tier_{name}"
+
+    @cached_property
+    def output(self) -> str:
+        """Which output of that step; empty for the first."""
+        return self.of.partition(".")[2]
+
+    @cached_property
+    def tier(self) -> str:
+        """The tier that it is, empty for parameters."""
+        return self.source.removeprefix("tier_") if self.source.startswith("tier_") else ""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that a step makes.
+
+    Attributes
+    ----------
+    suffix
+        Ending of the file.
+    area
+        Where it is kept: ``tier``, ``par`` (with the parameters of the tier), ``plot``, or ``step`` (below
+        ``generated/tmp``, only for other steps).
+    name
+        What stands in its file name after the key; made from the step and the role if not given.
+    """
+
+    suffix: str = ".yaml"
+    area: str = "step"
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Select:
+    """The channels that a step works on.
+
+    Attributes
+    ----------
+    systems
+        Systems whose processable channels are always among them; empty for all channels, processable or not.
+    if_configured
+        Systems whose channels are among them where the metadata configures them by name.
+    with_status
+        Whether what the metadata says of a channel beyond its numbers (usability, pulse-shape status, electronics)
+        enters the results.
+    """
+
+    systems: tuple[str, ...] = ()
+    if_configured: tuple[str, ...] = ()
+    with_status: bool = False
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job needs: memory in MB, and how many threads help it."""
+
+    mem_mb: int = 1000
+    threads: int = 1
+
+
+ALL_CHANNELS = Select()
+GERMANIUM = Select(("geds",))
+PROCESSED = Select(("geds", "spms", "puls", "bsln"), ("auxs", "muon", "pmts"))
+
+TIER = {"tier": Output(".lh5", "tier")}
+PART = {"par": Output()}
+PART_AND_FIGURES = {"par": Output(), "plt": Output(".pdf", "plot")}
+PARS = {"par": Output(".yaml", "par")}
 
 
 @dataclass(frozen=True)
@@ -26,44 +143,52 @@ class Step:
     ----------
     name
         What the job is called: ``tier_dsp``, ``par_hit_ecal``.
+    scope
+        What it runs once for.
     inputs
-        Roles of its inputs: ``daq``, a tier, or ``par_`` and a tier; without the tiers that the key scheme lacks.
+        What it reads; without the tiers that the key scheme lacks. A merge reads the results of its parts.
+    outputs
+        What it makes, by role; the first is the one that other steps read.
+    datatypes
+        Of which datatypes the files of its unit are; empty for all (files), or those that give parameters.
+    part_of
+        The tier whose parameter file its result becomes a part of.
+    module
+        The module of the dataflow that does it, ``tiers.dsp``; from the name if not given.
     rule
         Its entry in the metadata ``dataprod/config``; ``{daq}`` stands for the DAQ format.
     configs
         Names of that entry's inputs, old spellings included.
-    systems
-        Systems of the channels it works on; empty for all channels of the map, processable or not.
-    optional_systems
-        Systems whose channels it works on where they are configured by name.
-    part_of
-        For a step of a calibration: the tier whose parameter file its result becomes a part of.
-    plot
-        Whether it draws figures.
-    per_run
-        Whether its inputs are all files of a run.
-    with_status
-        Whether what the metadata says of a channel beyond its numbers (usability, pulse-shape status, electronics)
-        enters its results.
-    mem_mb, threads
-        What it needs: memory in MB, and how many threads help it.
+    channels
+        What it works on.
+    resources
+        What it needs.
     doc
         What it does, in a few words.
     """
 
     name: str
-    inputs: tuple[str, ...]
+    scope: Scope
+    inputs: tuple[Input, ...] = ()
+    outputs: Mapping[str, Output] = field(default_factory=lambda: TIER, hash=False)
+    datatypes: tuple[str, ...] = ()
+    part_of: str = ""
+    module: str = ""
     rule: str = ""
     configs: tuple[str, ...] = ()
-    systems: tuple[str, ...] = ()
-    optional_systems: tuple[str, ...] = ()
-    part_of: str = ""
-    plot: bool = False
-    per_run: bool = False
-    with_status: bool = False
-    mem_mb: int = 1000
-    threads: int = 1
+    channels: Select = ALL_CHANNELS
+    resources: Resources = Resources()
     doc: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.module:
+            object.__setattr__(self, "module", self._own_module())
+
+    def _own_module(self) -> str:
+        rest = self.name.partition("_")[2]
+        if self.kind == "validity":
+            return "jobs.validity"
+        return f"tiers.{rest}" if self.kind == "tier" else f"pars.{rest.partition('_')[2] or 'merge'}"
 
     @cached_property
     def kind(self) -> str:
@@ -76,64 +201,147 @@ class Step:
         return self.part_of or self.name.partition("_")[2]
 
     @cached_property
-    def module(self) -> str:
-        """The module of the dataflow that does it: ``tiers.dsp``, ``pars.pz``, ``pars.merge``, ``jobs.validity``."""
-        if self.kind == "validity":
-            return "jobs.validity"
-        rest = self.name.partition("_")[2]
-        return f"tiers.{rest}" if self.kind == "tier" else f"pars.{rest.partition('_')[2] or 'merge'}"
-
-    @property
     def is_merge(self) -> bool:
         """Whether it joins the results of a calibration's steps into the parameter file."""
         return self.kind == "par" and not self.part_of
 
+    @cached_property
+    def main(self) -> str:
+        """The role of the output that other steps read."""
+        return next(iter(self.outputs))
+
+    @cached_property
+    def tables(self) -> Mapping[str, str]:
+        """The tier whose tables a role means, where a twin calls them otherwise: ``{"dsp": "psp"}``."""
+        of = {each.name: each.tier for each in self.inputs if each.tier and each.name != each.tier}
+        own = self.module.partition(".")[2]
+        return of | ({own: self.tier} if self.kind == "tier" and own != self.tier else {})
+
+
+def twin(step: Step, tiers: Mapping[str, str], **changes: object) -> Step:
+    """The same step for other tiers: same module and roles, other files.
+
+    Parameters
+    ----------
+    step
+        For example ``tier_hit``.
+    tiers
+        The other names, ``{"hit": "pht", "dsp": "psp"}``.
+    **changes
+        What else is different: ``scope``, ``rule``, ``doc`` …
+    """
+
+    def renamed(name: str) -> str:
+        kind, _, rest = name.partition("_")
+        if not rest:
+            return tiers.get(name, name)
+        tier, under, part = rest.partition("_")
+        return f"{kind}_{tiers.get(tier, tier)}{under}{part}"
+
+    inputs = tuple(replace(each, of=_of(renamed, each.of), role=each.name) for each in step.inputs)
+    name, part_of = renamed(step.name), tiers.get(step.part_of, step.part_of)
+    return replace(step, **{"name": name, "inputs": inputs, "part_of": part_of, "module": step.module} | changes)  # type: ignore[arg-type]
+
+
+def _of(renamed: Callable[[str], str], of: str) -> str:
+    name, dot, output = of.partition(".")
+    return f"{renamed(name)}{dot}{output}"
+
+
+class Registry:
+    """A list of steps.
+
+    Parameters
+    ----------
+    steps
+        In the order in which they are shown; parts of a parameter file in the order in which they are merged.
+    """
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        self.steps = tuple(steps)
+        self.by_name: Mapping[str, Step] = {step.name: step for step in self.steps}
+        self._inputs: dict[str, tuple[Input, ...]] = {}
+
+    def parts_of(self, tier: str) -> tuple[Step, ...]:
+        """The steps whose results are merged into the parameter file of a tier, in order."""
+        return tuple(step for step in self.steps if step.part_of == tier)
+
+    def inputs_of(self, step: Step) -> tuple[Input, ...]:
+        """The inputs of a step; a merge reads the results of its parts, each under the step's name."""
+        if step.name not in self._inputs:
+            parts = tuple(Input(part.name) for part in self.parts_of(step.tier))
+            self._inputs[step.name] = parts if step.is_merge else step.inputs
+        return self._inputs[step.name]
+
+    def calibrated_tiers(self) -> tuple[str, ...]:
+        """The tiers that have parameter files."""
+        return tuple(step.tier for step in self.steps if step.is_merge)
+
+    def datatypes_of(self, tier: str) -> tuple[str, ...]:
+        """The datatypes whose runs give parameters of a tier: those of its parts; empty for what the scheme says."""
+        parts = self.parts_of(tier)
+        own = self.by_name[f"par_{tier}"].datatypes if f"par_{tier}" in self.by_name else ()
+        if own or not all(part.datatypes for part in parts):
+            return own
+        return tuple(dict.fromkeys(name for part in parts for name in part.datatypes))
+
 
 STEPS: tuple[Step, ...] = (
     Step(
-        "tier_raw", (DAQ,), "tier_raw_{daq}", ("settings", "out_spec"), mem_mb=2000, doc="DAQ file to LH5"
-    ),
-    Step("tier_tcm", ("raw",), "tier_tcm", ("config",), doc="which channels fired together"),
-    Step(
-        "tier_dsp", ("raw", "par_dsp"), "tier_dsp", ("processing_chain",), WITH_CHAINS, IF_CONFIGURED,
-        mem_mb=3000, threads=4, doc="quantities from waveforms",
+        "tier_raw", Scope.FILE, (Input(DAQ),), rule="tier_raw_{daq}", configs=("settings", "out_spec"),
+        resources=Resources(2000), doc="DAQ file to LH5",
     ),
     Step(
-        "tier_hit", ("dsp", "par_hit"), "tier_hit", ("hit_config",), WITH_CHAINS, IF_CONFIGURED,
-        mem_mb=1500, doc="calibrated quantities",
+        "tier_tcm", Scope.FILE, (Input("raw"),), rule="tier_tcm", configs=("config",),
+        doc="which channels fired together",
     ),
     Step(
-        "tier_evt", ("tcm", "dsp", "hit", "par_hit"), "tier_evt", ("evt_config", "muon_config"), WITH_CHAINS,
-        IF_CONFIGURED, with_status=True, mem_mb=2000, doc="events",
+        "tier_dsp", Scope.FILE, (Input("raw"), Input("par_dsp")), rule="tier_dsp", configs=("processing_chain",),
+        channels=PROCESSED, resources=Resources(3000, 4), doc="quantities from waveforms",
     ),
-    Step("tier_skm", ("evt",), "tier_skm", ("skm_config",), per_run=True, mem_mb=2000, doc="events for analysis"),
     Step(
-        "par_dsp_pz", ("raw", "tcm"), "pars_dsp_tau", ("tau_config", "processing_chain"), GERMANIUM,
-        part_of="dsp", plot=True, per_run=True, mem_mb=4000, threads=8, doc="decay constant",
+        "tier_hit", Scope.FILE, (Input("dsp"), Input("par_hit")), rule="tier_hit", configs=("hit_config",),
+        channels=PROCESSED, resources=Resources(1500), doc="calibrated quantities",
     ),
-    Step("par_dsp", (), systems=GERMANIUM, per_run=True, doc="parameters for dsp"),
     Step(
-        "par_hit_ecal", ("dsp", "tcm", "par_dsp"), "pars_hit_ecal", ("ecal_config",), GERMANIUM,
-        part_of="hit", plot=True, per_run=True, mem_mb=4000, threads=8, doc="energy calibration",
+        "tier_evt", Scope.FILE, (Input("tcm"), Input("dsp"), Input("hit"), Input("par_hit")), rule="tier_evt",
+        configs=("evt_config", "muon_config"), channels=replace(PROCESSED, with_status=True),
+        resources=Resources(2000), doc="events",
     ),
-    Step("par_hit", (), systems=GERMANIUM, per_run=True, doc="parameters for hit"),
-    Step("validity_dsp", (), doc="which dsp parameters hold when"),
-    Step("validity_hit", (), doc="which hit parameters hold when"),
+    Step(
+        "tier_skm", Scope.RUN, (Input("evt"),), rule="tier_skm", configs=("skm_config",), resources=Resources(2000),
+        doc="events for analysis",
+    ),
+    Step(
+        "par_dsp_pz", Scope.RUN, (Input("raw"), Input("tcm")), PART_AND_FIGURES, part_of="dsp", rule="pars_dsp_tau",
+        configs=("tau_config", "processing_chain"), channels=GERMANIUM, resources=Resources(4000, 8),
+        doc="decay constant",
+    ),
+    Step("par_dsp", Scope.RUN, outputs=PARS, channels=GERMANIUM, doc="parameters for dsp"),
+    Step(
+        "par_hit_ecal", Scope.RUN, (Input("dsp"), Input("tcm"), Input("par_dsp")), PART_AND_FIGURES, part_of="hit",
+        rule="pars_hit_ecal", configs=("ecal_config",), channels=GERMANIUM, resources=Resources(4000, 8),
+        doc="energy calibration",
+    ),
+    Step("par_hit", Scope.RUN, outputs=PARS, channels=GERMANIUM, doc="parameters for hit"),
+    Step("validity_dsp", Scope.CYCLE, outputs=PARS, doc="which dsp parameters hold when"),
+    Step("validity_hit", Scope.CYCLE, outputs=PARS, doc="which hit parameters hold when"),
 )  # fmt: skip
 
-BY_NAME = {step.name: step for step in STEPS}
+REGISTRY = Registry(STEPS)
+BY_NAME = REGISTRY.by_name
 
 
 def parts_of(tier: str) -> tuple[Step, ...]:
     """The steps whose results are merged into the parameter file of a tier, in order."""
-    return tuple(step for step in STEPS if step.part_of == tier)
+    return REGISTRY.parts_of(tier)
 
 
-def inputs_of(step: Step) -> tuple[str, ...]:
-    """The input roles of a step; a merge takes the results of its parts, each under the step's name."""
-    return tuple(part.name for part in parts_of(step.tier)) if step.is_merge else step.inputs
+def inputs_of(step: Step) -> tuple[Input, ...]:
+    """The inputs of a step; a merge takes the results of its parts, each under the step's name."""
+    return REGISTRY.inputs_of(step)
 
 
 def calibrated_tiers() -> tuple[str, ...]:
     """The tiers that have parameter files."""
-    return tuple(step.tier for step in STEPS if step.is_merge)
+    return REGISTRY.calibrated_tiers()

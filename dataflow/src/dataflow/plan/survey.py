@@ -10,8 +10,8 @@ from typing import Any
 
 from .cycle import Cycle
 from .errors import Unavailable
-from .model import Key
-from .steps import BY_NAME, Step
+from .model import Key, Unit
+from .units import Place
 
 THERE, STALE, MISSING, FAILED = "there", "stale", "missing", "failed"
 STATES = (THERE, STALE, MISSING, FAILED)
@@ -26,7 +26,7 @@ class Item:
 
     Attributes
     ----------
-    step, key
+    step, unit
         The job.
     state
         ``there`` (as it would be made now), ``stale`` (there, but it would be made otherwise), ``missing``, or
@@ -34,8 +34,13 @@ class Item:
     """
 
     step: str
-    key: Key
+    unit: Unit
     state: str
+
+    @property
+    def key(self) -> Key:
+        """The first file of the unit."""
+        return self.unit.key
 
     @property
     def to_make(self) -> bool:
@@ -75,51 +80,53 @@ class Survey:
 
     def everything(self) -> list[Item]:
         """All that the cycle can make from the data that is there."""
-        return [self.item(step, key) for step, key in all_jobs(self.cycle)]
+        return [self.item(step, unit) for step, unit in all_jobs(self.cycle)]
 
-    def to_make(self, wanted: Iterable[tuple[str, Key]]) -> list[Item]:
+    def to_make(self, wanted: Iterable[tuple[str, Key | Unit]]) -> list[Item]:
         """The jobs that a run makes for some wanted ones: those that are not there, and what they need of others."""
-        ahead, seen, found = list(wanted), set(wanted), []
+        ahead: list[Place] = [(step, self.cycle.unit(step, unit)) for step, unit in wanted]
+        seen, found = set(ahead), []
         while ahead:
             item = self.item(*ahead.pop())
             if item.to_make:
                 found.append(item)
-                new = [need for need in self.cycle.needs(item.step, item.key) if need not in seen]
+                new = [need for need in self.cycle.needs(item.step, item.unit) if need not in seen]
                 seen.update(new)
                 ahead += new
         order = {step.name: number for number, step in enumerate(self.cycle.steps)}
-        return sorted(found, key=lambda item: (order[item.step], item.key.order))
+        return sorted(found, key=lambda item: (order[item.step], item.unit.order))
 
-    def item(self, step: str, key: Key) -> Item:
+    def item(self, step: str, unit: Key | Unit) -> Item:
         """The state of one job's outputs."""
-        return Item(step, key, self._state(step, key))
+        own = self.cycle.unit(step, unit)
+        return Item(step, own, self._state(step, own))
 
-    def outputs(self, step: str, key: Key) -> list[str]:
+    def outputs(self, step: str, unit: Key | Unit) -> list[str]:
         """The paths of a job's outputs."""
         if step not in self._forms:
             base = Path(os.fspath(self.cycle.setup.directory).replace("{", "{{").replace("}", "}}"))
-            templates = self.cycle.paths.outputs(BY_NAME[step]).values()
+            templates = self.cycle.paths.outputs(self.cycle.step(step)).values()
             self._forms[step] = tuple(os.fspath(base / template) for template in templates)
-        return [form.format_map(key.fields) for form in self._forms[step]]
+        return [form.format_map(unit.fields) for form in self._forms[step]]
 
-    def _state(self, step: str, key: Key) -> str:
-        if not self.cycle.is_made(step, key):
-            return THERE if self.cycle.output(step, key).is_file() else MISSING
-        lineages, outputs = self.cycle.lineages, self.outputs(step, key)
-        if self._is_current(step, key, outputs):
+    def _state(self, step: str, unit: Unit) -> str:
+        if not self.cycle.is_made(step, unit):
+            return THERE if self.cycle.output(step, unit).is_file() else MISSING
+        lineages, outputs = self.cycle.lineages, self.outputs(step, unit)
+        if self._is_current(step, unit, outputs):
             return THERE
         if any(lineages.records.has_failed(path) for path in outputs):
             return FAILED
         return STALE if self._are_there(outputs) else MISSING
 
-    def _is_current(self, step: str, key: Key, outputs: list[str]) -> bool:
+    def _is_current(self, step: str, unit: Unit, outputs: list[str]) -> bool:
         """Whether outputs are as wanted; those that cannot be made any more, for want of parameters, are not."""
         lineages = self.cycle.lineages
         found = {lineages.records.lineage(path) for path in outputs} if self._are_there(outputs) else {None}
         try:
             if len(found) == 1 and None not in found:
-                return found == {lineages.wanted(step, key)}
-            lineages.check(step, key)
+                return found == {lineages.wanted(step, unit)}
+            lineages.check(step, unit)
         except Unavailable:
             return False
         return False
@@ -138,7 +145,7 @@ class Survey:
 
     def _records(self, items: Iterable[Item]) -> Iterator[Mapping[str, Any]]:
         for item in items:
-            record = self.cycle.lineages.records.raw(Path(self.outputs(item.step, item.key)[0]))
+            record = self.cycle.lineages.records.raw(Path(self.outputs(item.step, item.unit)[0]))
             if (
                 record
                 and all(isinstance(record.get(name, 1), (int, float)) for name in NUMBERS)
@@ -147,23 +154,10 @@ class Survey:
                 yield record
 
 
-def all_jobs(cycle: Cycle) -> Iterator[tuple[str, Key]]:
-    """Every job that the data of a cycle allow: step and key."""
-    if not cycle.keys:
-        return
+def all_jobs(cycle: Cycle) -> Iterator[Place]:
+    """Every job that the data of a cycle allow: step and unit."""
     for step in cycle.steps:
-        yield from ((step.name, key) for key in _keys(cycle, step))
-
-
-def _keys(cycle: Cycle, step: Step) -> Iterable[Key]:
-    if step.kind == "validity":
-        return [cycle.keys[0]]
-    if step.kind == "par":
-        return sorted((key for key in cycle.catalog.keys if key.run in cycle.runs), key=lambda key: key.order)
-    run_files = cycle.scheme.run_files or {}
-    if step.tier in run_files:
-        return [keys[0] for keys in cycle.runs.values() if keys[0].datatype in run_files[step.tier]]
-    return cycle.keys
+        yield from ((step.name, unit) for unit in cycle.units.of(step))
 
 
 START = 1.5

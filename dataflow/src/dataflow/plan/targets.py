@@ -13,9 +13,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from .errors import UserError
-from .model import Key
+from .model import Key, Unit
 from .scheme import KeyScheme
-from .steps import BY_NAME, calibrated_tiers
+from .steps import Scope
 from .words import listing, nearest
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ class Target:
     text
         As the user wrote it.
     jobs
-        The jobs whose outputs are wanted: step and key.
+        The jobs whose outputs are wanted: step and unit.
     """
 
     text: str
-    jobs: tuple[tuple[str, Key], ...]
+    jobs: tuple[tuple[str, Unit], ...]
 
 
 def is_target(text: str) -> bool:
@@ -68,13 +68,13 @@ def resolve(text: str, cycle: Cycle) -> Target:
         keys = [key for key in keys if cycle.metadata.datasets.listed(key, runlist)]
         if not keys:
             raise UserError(f"{text}: no data of the run list {selection!r} is among the rest of the target")
-    return Target(text, tuple((step, key) for key in _made(text, step, keys, cycle)))
+    return Target(text, tuple((step, unit) for unit in _made(text, step, keys, cycle)))
 
 
 def form(scheme: KeyScheme) -> str:
     """The form of a target, for hints."""
     fields = "-".join(f"[{name}]" if name == scheme.optional else name for name in scheme.names)
-    values = [scheme.examples.get(name, name) for name in scheme.run_fields]
+    values = [scheme.example_values[name] for name in scheme.series_fields]
     example = "-".join(["all", *values, "hit" if "hit" in scheme.tiers else scheme.tiers[-1]]) + ENDING
     return f"all-{fields}-TIER{ENDING} (missing fields at the end and * stand for all), for example {example}"
 
@@ -82,7 +82,7 @@ def form(scheme: KeyScheme) -> str:
 def _step(text: str, tier: str, cycle: Cycle) -> str:
     """The step that makes what the last word of a target names."""
     scheme = cycle.scheme
-    pars = [f"par_{name}" for name in calibrated_tiers() if name in scheme.tiers]
+    pars = [f"par_{name}" for name in cycle.registry.calibrated_tiers() if name in scheme.tiers]
     if tier in pars:
         return tier
     known = scheme.tier(tier)
@@ -93,21 +93,15 @@ def _step(text: str, tier: str, cycle: Cycle) -> str:
     return f"tier_{known}"
 
 
-def _made(text: str, step: str, keys: Sequence[Key], cycle: Cycle) -> list[Key]:
-    """The keys that the outputs of a step are named after, for the data in `keys`."""
-    kind = BY_NAME[step]
-    if kind.kind == "par":
-        runs = {key.run for key in keys}
-        found = [key for key in sorted(cycle.catalog.keys, key=lambda key: key.order) if key.run in runs]
-        wanted = cycle.scheme.calibration
-    elif kind.tier in (cycle.scheme.run_files or {}):
-        wanted = (cycle.scheme.run_files or {})[kind.tier]
-        runs = {key.run for key in keys if key.datatype in wanted}
-        found = [members[0] for run, members in cycle.runs.items() if run in runs]
-    else:
-        return list(keys)
+def _made(text: str, step: str, keys: Sequence[Key], cycle: Cycle) -> list[Unit]:
+    """The units of a step that the data in `keys` are in."""
+    kind = cycle.step(step)
+    if cycle.units.scope(kind) is Scope.FILE:
+        return [cycle.units.at(kind, key) for key in keys]
+    series = {key.series for key in keys}
+    found = [unit for unit in cycle.units.of(kind) if not series.isdisjoint(unit.series)]
     if not found:
-        there = listing(key.datatype for key in keys)
+        there, wanted = listing(key.datatype for key in keys), cycle.units.datatypes(kind)
         raise UserError(f"{text}: {step} is made from {' or '.join(wanted)} data; the target matches {there}")
     return found
 
@@ -167,7 +161,8 @@ class _Matching:
 
     def _absent(self, field: str, word: str, there: Iterable[str], where: str = "") -> UserError:
         wrong = [item for item in word.split("_") if not _is_pattern(item) and not self.scheme.fits(field, item)]
-        example = self.scheme.examples.get(field, "")
+        example = self.scheme.example_values[field]
+        example = example if self.scheme.fits(field, example) else ""
         if wrong and not self.scheme.fits(field, word):
             looks = f"a {field} looks like {example}" if example else f"its form is {self.scheme.fields[field]}"
             return UserError(f"{self.text}: {wrong[0]!r} is no {field}: {looks}", hint=f"there are: {listing(there)}")

@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from json import JSONDecodeError
@@ -24,6 +25,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 HERE = re.compile(r"\$(?:\{_\}|_(?![A-Za-z0-9_]))")
 MOST_NODES = 5_000_000
 """More values than any metadata file holds: aliases that multiply are refused instead of filling the memory."""
+MERGE = "tag:yaml.org,2002:merge"
 DEEPEST = 100
 WIDEST = 1000
 """Longest line, in characters, for which the depth of its indentation needs no look."""
@@ -40,10 +42,36 @@ class TextFile:
         Where it was read.
     data
         Its content with ``$_`` expanded to the folder of the file; an empty file gives an empty mapping.
+    has_twice
+        Whether a name stands twice in one of its mappings.
     """
 
     path: Path
     data: Any
+    has_twice: bool = False
+
+    @cached_property
+    def twice(self) -> tuple[tuple[tuple[str | int, ...], int], ...]:
+        """The names that stand twice in one mapping: keys and positions that lead there, and the line of the last."""
+        return tuple(_twice(self._root, ())) if self.has_twice else ()
+
+    def says(self, *place: str | int) -> bool:
+        """Whether the file has an entry under the given keys."""
+        node = self._root
+        for name in place:
+            found = _child(node, name)
+            if found is None:
+                return False
+            node = found[1]
+        return True
+
+    def names(self, *place: str) -> tuple[str, ...]:
+        """The names in the mapping under the given keys."""
+        node = self._root
+        for name in place:
+            found = _child(node, name)
+            node = found[1] if found else None
+        return tuple(str(key.value) for key, _ in node.value) if isinstance(node, yaml.MappingNode) else ()
 
     @cached_property
     def _root(self) -> yaml.Node | None:
@@ -81,8 +109,9 @@ def read(path: Path) -> TextFile:
     UserError
         If it cannot be read, is no UTF-8 text, no valid YAML (file and line are named), or asks for objects by tags.
     """
+    notes: list[str] = []
     try:
-        data = _parse(path)
+        data = _parse(path, notes)
     except OSError as exc:
         raise UserError(f"{path} cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
@@ -93,14 +122,50 @@ def read(path: Path) -> TextFile:
         raise UserError(f"{path}:{exc.lineno}: {exc.msg}") from exc
     except (ValueError, RecursionError) as exc:
         raise UserError(f"{path}: {exc}") from exc
-    return TextFile(path, _expand(path, {} if data is None else data))
+    return TextFile(path, _expand(path, {} if data is None else data), bool(notes))
 
 
-def _parse(path: Path) -> object:
+def _parse(path: Path, twice: list[str]) -> object:
+    """The content of a file; names that stand twice in a mapping are added to a list."""
     text = text_of(path)
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(found)
+        if len(made) < len(found):
+            twice.append("here")
+        return made
+
     if path.suffix == ".json":
-        return json.loads(text) if text.strip() else None
-    return yaml_data(text)
+        return json.loads(text, object_pairs_hook=pairs) if text.strip() else None
+    return yaml_data(text, lambda text: _Noticing(text, twice))
+
+
+class _Noticing(SafeLoader):  # type: ignore[misc]
+    """Safe YAML that notes that a name stands twice in a mapping, where YAML silently takes the last."""
+
+    def __init__(self, text: str, twice: list[str]) -> None:
+        super().__init__(text)
+        self._names_twice = twice
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != MERGE]
+        if len(set(names)) < len(names):
+            self._names_twice.append("here")
+        return super().construct_mapping(node, deep=deep)  # type: ignore[no-any-return]
+
+
+def _twice(node: yaml.Node | None, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], int]]:
+    if isinstance(node, yaml.MappingNode):
+        counts = Counter((key.tag, str(key.value)) for key, _ in node.value if key.tag != MERGE)
+        last = {(key.tag, str(key.value)): key.start_mark.line + 1 for key, _ in node.value}
+        for (tag, name), line in last.items():
+            if counts[tag, name] > 1:
+                yield (*place, name), line
+        for key, value in node.value:
+            yield from _twice(value, (*place, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for position, item in enumerate(node.value):
+            yield from _twice(item, (*place, position))
 
 
 def yaml_data(text: str, kind: Any = SafeLoader) -> object:
@@ -214,6 +279,11 @@ class Reader:
         if path not in self._files:
             self._files[path] = read(path)
         return self._files[path]
+
+    @property
+    def read(self) -> tuple[TextFile, ...]:
+        """All files that were read so far."""
+        return tuple(self._files.values())
 
     def is_in(self, path: Path, root: Path) -> bool:
         """Whether a file lies in a folder after resolving links; looked up once."""

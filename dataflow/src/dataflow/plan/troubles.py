@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from .steps import BY_NAME
+from .steps import REGISTRY
 
 if TYPE_CHECKING:
     from .cycle import Cycle
-    from .model import Key
+    from .model import Key, Unit
     from .records import Records
 
 FAILED, MISSING, DEGRADED, WARNING = "failed", "missing", "degraded", "warning"
@@ -20,6 +20,7 @@ LOST = frozenset({FAILED, MISSING})
 """States in which something is not in the files that should be."""
 SHOWN = 10
 RUNS_SHOWN, STEPS_SHOWN = 3, 4
+_ORDER = {name: number for number, name in enumerate(REGISTRY.by_name)}
 Place = tuple[str, str, str]
 """An output: its step, its run, its path."""
 
@@ -99,18 +100,23 @@ def troubles(records: Records, outputs: Iterable[Place]) -> list[Trouble]:
     return sorted(made, key=lambda each: (STATES.index(each.state), each.detector, each.step, each.reason))
 
 
-def troubles_of(cycle: Cycle, jobs: Iterable[tuple[str, Key]], records: Records | None = None) -> list[Trouble]:
+def troubles_of(cycle: Cycle, jobs: Iterable[tuple[str, Key | Unit]], records: Records | None = None) -> list[Trouble]:
     """What the records of the outputs of some jobs say, and of all that these need."""
-    ahead, places = list(dict.fromkeys(jobs)), []
-    seen = set(ahead)
+    ahead = list(dict.fromkeys((step, cycle.unit(step, unit)) for step, unit in jobs))
+    seen, places = set(ahead), []
     while ahead:
-        step, key = ahead.pop()
-        places.append((step, key.run, str(cycle.output(step, key))))
-        if cycle.is_made(step, key):
-            new = [need for need in cycle.needs(step, key) if need not in seen]
+        step, unit = ahead.pop()
+        places.append((step, run_of(unit), str(cycle.output(step, unit))))
+        if cycle.is_made(step, unit):
+            new = [need for need in cycle.needs(step, unit) if need not in seen]
             seen.update(new)
             ahead += new
     return troubles(records or cycle.lineages.records, places)
+
+
+def run_of(unit: Unit) -> str:
+    """What the files of a unit are together, for people: ``l200-p03-r000-cal``, or the name of a partition."""
+    return unit.name if unit.group else unit.key.series
 
 
 def sentences(found: Sequence[Trouble], more: str, most: int = SHOWN) -> Iterator[str]:
@@ -160,14 +166,13 @@ def _entries(notes: Mapping[str, Any], step: str) -> Iterator[tuple[str, str, st
 
 def _trouble(detector: str, cause: str, reason: str, places: Sequence[tuple[str, str, str, str]]) -> Trouble:
     states, steps, runs, thens = ({place[number] for place in places} for number in range(4))
-    order = list(BY_NAME)
     return Trouble(
         detector,
         min(states, key=STATES.index),
         cause,
         reason,
         min(filter(None, thens), default=""),
-        tuple(sorted(steps, key=order.index)),
+        tuple(sorted(steps, key=lambda step: (_ORDER.get(step, len(_ORDER)), step))),
         tuple(sorted(runs)),
         len(places),
     )

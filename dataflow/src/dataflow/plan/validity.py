@@ -227,6 +227,16 @@ class Folder:
         entry = self.validity.at(timestamp, category)
         return tuple(self._locate(name, entry.place) for name in entry.files) if entry else ()
 
+    def read(self, name: str) -> object:
+        """The content of a file of the folder.
+
+        Raises
+        ------
+        UserError
+            If it is not there or not valid.
+        """
+        return self._reader(self._locate(name, str(self.file or self.path))).data
+
     def on(self, timestamp: str, category: str = ALL) -> dict[str, Any]:
         """The merged content of the files that hold at a time. Shared between calls: do not change it."""
         entry = self.validity.at(timestamp, category)

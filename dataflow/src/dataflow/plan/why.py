@@ -11,9 +11,10 @@ from typing import Any
 from .cycle import Cycle
 from .differences import Difference, differences
 from .lineage import Lineage
-from .model import Key
+from .model import Key, Unit
 from .survey import THERE, Survey
-from .troubles import Trouble, troubles
+from .troubles import Trouble, run_of, troubles
+from .units import Place
 
 NO_RECORD = "there is no record of how it was made"
 
@@ -86,45 +87,46 @@ class Explainer:
     def __init__(self, cycle: Cycle, *, whole: bool = False) -> None:
         self._cycle, self._whole = cycle, whole
         self._survey = Survey(cycle)
-        self._done: dict[tuple[str, Key], Reason] = {}
+        self._done: dict[Place, Reason] = {}
 
-    def why(self, step: str, key: Key) -> Reason:
+    def why(self, step: str, unit: Key | Unit) -> Reason:
         """Why the output of a job would be made again, or not."""
-        if (step, key) not in self._done:
-            path, records = self._cycle.output(step, key), self._cycle.lineages.records
-            noted = troubles(records, [(step, key.run, str(path))])
-            self._done[step, key] = replace(self._why(step, key), detectors=tuple(noted))
-        return self._done[step, key]
+        place = step, self._cycle.unit(step, unit)
+        if place not in self._done:
+            own = place[1]
+            noted = troubles(self._cycle.lineages.records, [(step, run_of(own), str(self._cycle.output(step, own)))])
+            self._done[place] = replace(self._why(*place), detectors=tuple(noted))
+        return self._done[place]
 
-    def _why(self, step: str, key: Key) -> Reason:
+    def _why(self, step: str, unit: Unit) -> Reason:
         cycle = self._cycle
-        path = cycle.output(step, key)
+        path = cycle.output(step, unit)
         name = cycle.paths.relative(path)
-        state = self._survey.item(step, key).state
-        if not cycle.is_made(step, key):
-            return Reason(name, "", str(key), state, cycle.lineages.found(path), cycle.lineage(step, key))
-        new = cycle.lineages.explained(step, key)
+        state = self._survey.item(step, unit).state
+        if not cycle.is_made(step, unit):
+            return Reason(name, "", str(unit), state, cycle.lineages.found(path), cycle.lineage(step, unit))
+        new = cycle.lineages.explained(step, unit)
         record = cycle.lineages.records.read(path)
-        inputs = self._inputs(step, key, new, record)
+        inputs = self._inputs(step, unit, new, record)
         damaged = cycle.lineages.records.unreadable(path)
         if damaged:
             note = (
                 f"its record {cycle.paths.relative(damaged)} cannot be read: remove it, and the next run makes it again"
             )
             old = cycle.lineages.records.lineage(path)
-            return Reason(name, step, str(key), state, old, new.hash, (), inputs, note)
+            return Reason(name, step, str(unit), state, old, new.hash, (), inputs, note)
         if record is None:
             failure = cycle.lineages.records.failure(path)
             note = str(failure["error"]) if failure else NO_RECORD if path.is_file() else ""
-            return Reason(name, step, str(key), state, None, new.hash, (), inputs, note)
+            return Reason(name, step, str(unit), state, None, new.hash, (), inputs, note)
         found = differences(record["recipe"], self._expanded(new))
         note, old = _of_inputs(record, new), cycle.lineages.records.lineage(path)
-        return Reason(name, step, str(key), state, old, new.hash, tuple(found), inputs, note)
+        return Reason(name, step, str(unit), state, old, new.hash, tuple(found), inputs, note)
 
-    def _inputs(self, step: str, key: Key, new: Lineage, record: Mapping[str, Any] | None) -> tuple[Reason, ...]:
+    def _inputs(self, step: str, unit: Unit, new: Lineage, record: Mapping[str, Any] | None) -> tuple[Reason, ...]:
         old = {name: hash_ for found in (record or {}).get("inputs", {}).values() for name, hash_ in found.items()}
         wanted = {name: hash_ for found in new.inputs.values() for name, hash_ in found.items()}
-        origins = {self._cycle.paths.relative(self._cycle.output(*need)): need for need in self._cycle.needs(step, key)}
+        origins = {self._cycle.paths.relative(path): made for path, made in self._cycle.sources(step, unit).items()}
         chosen = [name for name in wanted if self._whole or record is None or old.get(name) != wanted[name]]
         reasons = [self.why(*origins[name]) for name in chosen if name in origins]
         return tuple(each for each in reasons if self._whole or each.state != THERE or each.differences)

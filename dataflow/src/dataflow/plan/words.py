@@ -14,8 +14,34 @@ def listing(names: Iterable[str], most: int = 12) -> str:
     return (f"{shown} and {rest} more" if rest > 0 else shown) or "none"
 
 
+def few(names: Iterable[str], most: int = 3) -> str:
+    """``a, b, c and 97 more``: some names of many, in the given order; ``a and b`` if there are only these."""
+    ordered = list(dict.fromkeys(names))
+    shown, rest = ordered[:most], len(ordered) - most
+    if rest > 0:
+        return f"{', '.join(shown)} and {rest} more"
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
+
+
 def nearest(name: object, choices: Iterable[str]) -> str:
     """A hint for a misspelt name, which may be any value: the nearest choice, else the list of choices."""
     ordered = sorted(set(choices))
-    close = get_close_matches(str(name), ordered, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"there are: {listing(ordered)}"
+    close = get_close_matches(str(name), ordered, n=5, cutoff=0.6)
+    # two letters exchanged are one error to a typist, and two to difflib
+    best = min(close, key=lambda each: _edits(str(name), each), default="")
+    return f"did you mean {best!r}?" if best else f"there are: {listing(ordered)}"
+
+
+def _edits(first: str, second: str) -> int:
+    """How many letters are inserted, left out, wrong, or exchanged with the next (optimal string alignment)."""
+    before: list[int] = []
+    last = list(range(len(second) + 1))
+    for i, one in enumerate(first, start=1):
+        row = [i]
+        for j, other in enumerate(second, start=1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (one != other))
+            if i > 1 and j > 1 and one == second[j - 2] and other == first[i - 2]:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before, last = last, row
+    return last[-1]

@@ -13,12 +13,14 @@ from typing import Any, NoReturn
 from .cycle import Cycle, open_cycle
 from .errors import UserError
 from .execenv import wrap
-from .model import Job, Key
+from .model import Job, Unit
+from .noeffect import Finding, findings
 from .paths import template_pattern
 from .records import Records
-from .steps import Step, calibrated_tiers
+from .steps import DAQ, Step
 from .targets import Target, form, is_target, resolve
 from .troubles import Trouble, sentences, troubles_of
+from .units import Place
 from .wishes import not_installed
 
 USAGE = 2
@@ -69,13 +71,17 @@ class Workflow:
             self._refuse_other_software(words)
         planned = self.cycle.planned
         self.cycle.lineages.identities.learn(self.cycle.lineages.unread(planned))
-        for step, key in planned:
-            self.cycle.lineage(step, key)  # Snakemake asks for it where an error is a traceback
+        for step, unit in planned:
+            self.cycle.lineage(step, unit)  # Snakemake asks for it where an error is a traceback
         return found
 
     def not_installed(self) -> UserError | None:
         """What is to be said if the installed software is not what the configuration asks for."""
         return not_installed(self.cycle.setup)
+
+    def without_effect(self) -> tuple[Finding, ...]:
+        """What stands in configuration and metadata and does nothing."""
+        return findings(self.cycle)
 
     def _refuse_other_software(self, words: Sequence[str]) -> None:
         said = self.not_installed()
@@ -84,7 +90,7 @@ class Workflow:
         if said:
             print(said.render().replace("error:", "warning:", 1), file=sys.stderr)
 
-    def wanted(self, words: Sequence[str]) -> list[tuple[str, Key]]:
+    def wanted(self, words: Sequence[str]) -> list[Place]:
         """The jobs that targets and output files (relative to the cycle) ask for, validity lists included.
 
         Raises
@@ -99,29 +105,29 @@ class Workflow:
         lists = [self.job_of(path) for target in found for path in self._validity(target)]
         return list(dict.fromkeys([*self._checked(found, words), *filter(None, lists)]))
 
-    def _checked(self, found: Sequence[Target], words: Sequence[str]) -> list[tuple[str, Key]]:
+    def _checked(self, found: Sequence[Target], words: Sequence[str]) -> list[Place]:
         """The jobs of targets and paths, with all that they need planned."""
         wanted = [job for target in found for job in target.jobs]
         wanted += [job for word in words if (job := self.job_of(word)) is not None]
         self.cycle.check(wanted)
         return wanted
 
-    def job_of(self, word: str) -> tuple[str, Key] | None:
+    def job_of(self, word: str) -> Place | None:
         """The job that makes the output file `word` (relative to the cycle), None if no step does."""
         for step, pattern in self._patterns:
             match = pattern.fullmatch(word)
             if match:
-                return step.name, self._key(step, match.groupdict())
+                return step.name, self.cycle.units.named(step, match.groupdict())
         return None
 
     @cached_property
     def _patterns(self) -> list[tuple[Step, re.Pattern[str]]]:
-        fields = self.cycle.scheme.fields
+        fields = self.cycle.scheme.patterns
         return [(s, template_pattern(made, fields)) for s in self.steps for made in self.outputs(s).values()]
 
     def files(self, target: Target) -> list[str]:
         """The files that a target asks for, with the validity lists of the parameters that they depend on."""
-        outputs = [path for step, key in target.jobs for path in self._outputs(step, key)]
+        outputs = [path for step, unit in target.jobs for path in self._outputs(step, unit)]
         return list(dict.fromkeys(outputs)) + self._validity(target)
 
     def outputs(self, step: Step) -> Mapping[str, str]:
@@ -145,12 +151,12 @@ class Workflow:
         return of
 
     def key(self, step: Step) -> Callable[[Wildcards], str]:
-        """The function that gives a job's key, with the last file of the run where all files are its inputs."""
-        return lambda wildcards: self.cycle.span(step.name, self._job(step, wildcards).key)
+        """The function that gives the name of a job's unit."""
+        return lambda wildcards: str(self._unit(step, wildcards))
 
     def lineage(self, step: Step) -> Callable[[Wildcards], str]:
         """The function that gives a job's lineage."""
-        return lambda wildcards: self.cycle.lineage(step.name, self._job(step, wildcards).key)
+        return lambda wildcards: self.cycle.lineage(step.name, self._unit(step, wildcards))
 
     def is_current(self, step: Step, wildcards: Wildcards) -> bool:
         """Whether the outputs of a job are there and as they would be made now."""
@@ -163,7 +169,7 @@ class Workflow:
     def _state(self, step: Step, wildcards: Wildcards) -> bool | None:
         if self._gone(step, wildcards):
             return True
-        return self.cycle.lineages.is_current(step.name, self._job(step, wildcards).key)
+        return self.cycle.lineages.is_current(step.name, self._unit(step, wildcards))
 
     def command(self) -> list[str]:
         """The beginning of a job's command line, up to the name of the step."""
@@ -217,36 +223,30 @@ class Workflow:
             print(line, file=sys.stderr)
 
     def _job(self, step: Step, wildcards: Wildcards) -> Job:
-        return self.cycle.job(step.name, self._key(step, self._fields(wildcards)))
+        return self.cycle.job(step.name, self._unit(step, wildcards))
 
     def _gone(self, step: Step, wildcards: Wildcards) -> str:
         """The missing DAQ file of a raw file that is there: Snakemake then takes the raw file as it is."""
-        if step.name != "tier_raw":
+        if not any(each.of == DAQ for each in step.inputs):
             return ""
-        key = self._key(step, self._fields(wildcards))
+        key = self._unit(step, wildcards).key
         return self.cycle.paths.daq(key) if key in self.cycle.inventory.raw else ""
 
-    def _fields(self, wildcards: Wildcards) -> dict[str, str]:
-        return {name: getattr(wildcards, name) for name in self.cycle.scheme.names if hasattr(wildcards, name)}
+    def _unit(self, step: Step, wildcards: Wildcards) -> Unit:
+        """The unit of the job whose output has these fields."""
+        names = self.cycle.scheme.patterns
+        fields = {name: getattr(wildcards, name) for name in names if hasattr(wildcards, name)}
+        return self.cycle.units.named(step, fields)
 
-    def _key(self, step: Step, fields: Mapping[str, str]) -> Key:
-        """The key of the job whose output has these fields: all of them, those of a run, or none."""
-        values = "-".join(fields[name] for name in self.cycle.scheme.names if name in fields)
-        if step.kind == "validity":
-            return self.cycle.any_key(step)
-        if len(fields) == len(self.cycle.scheme.names):
-            return self.cycle.scheme.key(values)
-        return self.cycle.first_key(values)
-
-    def _outputs(self, step: str, key: Key) -> list[str]:
-        if not self.cycle.is_made(step, key):
-            return [self.cycle.paths.relative(self.cycle.output(step, key))]
-        return [self.cycle.paths.relative(path) for path in self.cycle.job(step, key).outputs.values()]
+    def _outputs(self, step: str, unit: Unit) -> list[str]:
+        if not self.cycle.is_made(step, unit):
+            return [self.cycle.paths.relative(self.cycle.output(step, unit))]
+        return [self.cycle.paths.relative(path) for path in self.cycle.job(step, unit).outputs.values()]
 
     def _validity(self, target: Target) -> list[str]:
         needed = self.cycle.upstream({step for step, _ in target.jobs})
-        made = {step.name for step in self.steps}
-        tiers = [tier for tier in calibrated_tiers() if f"par_{tier}" in needed and f"validity_{tier}" in made]
+        made, calibrated = {step.name for step in self.steps}, self.cycle.registry.calibrated_tiers()
+        tiers = [tier for tier in calibrated if f"par_{tier}" in needed and f"validity_{tier}" in made]
         return [self.cycle.paths.validity(tier) for tier in tiers]
 
 

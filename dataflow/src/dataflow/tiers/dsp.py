@@ -7,17 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import lh5
-
-from dataflow.jobs import dspeed_ufuncs
+from dataflow.jobs.chains import run_chain
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import open_input, rows
 from dataflow.jobs.policy import note_degraded
 from dataflow.jobs.shards import build_by_channel
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel, Job
-
-dspeed_ufuncs.install()
 
 log = logging.getLogger(__name__)
 
@@ -45,55 +41,22 @@ def build(job: Job, threads: int = 1) -> None:
     pars = job.pars("par_dsp") if job.inputs.get("par_dsp") else {}
     chains = {channel.name: chain_of(job, channel) for channel in channels}
 
+    sizes = settings_of(job)
+
     def work(channel: Channel, target: Path) -> None:
-        table = job.table("raw", channel)
-        process(source, table, chains[channel.name], pars.get(channel.name, {}), target, settings_of(job))
+        run_chain(
+            source,
+            job.table("raw", channel),
+            chains[channel.name],
+            pars.get(channel.name, {}),
+            target=target,
+            adc_bits=channel.adc_bits,
+            buffer_len=sizes["buffer_len"],
+            block_width=sizes["block_width"],
+        )
 
     notes = {channel.name: f"par_dsp: {why}" for channel in channels if (why := _missing(channel, pars, job))}
     build_by_channel(job, channels, work, threads, notes)
-
-
-def process(
-    source: Path,
-    table: str,
-    chain: Mapping[str, Any],
-    pars: Mapping[str, Any],
-    target: Path,
-    settings: Mapping[str, int],
-) -> None:
-    """Run a chain on a raw table; the output table has ``dsp`` in place of ``raw``.
-
-    Parameters
-    ----------
-    source, table
-        File and table of waveforms.
-    chain
-        Configuration for :func:`dspeed.build_dsp`.
-    pars
-        The channel's parameters: ``db.`` in the chain.
-    target
-        File to write.
-    settings
-        ``buffer_len`` and ``block_width``.
-    """
-    from dspeed import build_dsp
-
-    rows_in = lh5.LH5Iterator(str(source), table, buffer_len=settings["buffer_len"])
-    build_dsp(
-        rows_in,
-        str(target),
-        dsp_config=chain,
-        lh5_tables=[table],
-        database=database(table, pars),
-        write_mode="r",
-        **settings,
-    )
-
-
-def database(table: str, pars: Mapping[str, Any]) -> dict[str, Any]:
-    """A channel's parameters as dspeed looks for them: below the first part of the table's name, if it has several."""
-    channel = table.partition("/")[0] if "/" in table else ""
-    return {channel: dict(pars)} if channel else dict(pars)
 
 
 def chain_of(job: Job, channel: Channel) -> dict[str, Any]:
@@ -117,7 +80,7 @@ def chain_of(job: Job, channel: Channel) -> dict[str, Any]:
 def settings_of(job: Job) -> dict[str, int]:
     """Sizes of buffer and block: the defaults, the metadata's, the site's."""
     found = dict(SETTINGS)
-    for source in (job.config.options.get("settings"), job.setup.settings.get("tier_dsp")):
+    for source in (job.config.options.get("settings"), job.settings):
         found |= {name: int(value) for name, value in dict(source or {}).items() if name in SETTINGS}
     return found
 

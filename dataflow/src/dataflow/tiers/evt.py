@@ -1,4 +1,4 @@
-"""evt: one row an event, by pygama's event builder."""
+"""evt: one row an event, by the builder in :mod:`dataflow.events`."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
+import lh5
 import numpy as np
+from lgdo import Array, Table, VectorOfVectors
 from numpy.typing import NDArray
 
+from dataflow.events.build import Sources, build_events
+from dataflow.events.operations import EventConfig, event_config
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.errors import BadInput
-from dataflow.jobs.lh5files import annotate, open_input, rows
+from dataflow.jobs.lh5files import annotate, open_input
 from dataflow.jobs.policy import failure_of
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel, Job
+from dataflow.plan.words import listing
 
 log = logging.getLogger(__name__)
 
 BUFFER = 1_000_000
-"""Events in memory: with 10,000 as in pygama a calibration file takes thirty times as long (upstream's figure)."""
-FUNCTION = re.compile(r"pygama\.evt\.modules\.\w+\.\w+\([\w\s.,='\"\[\]+\-*/<>]*\)", re.DOTALL)
-"""What an operation in function mode may call; pygama evaluates it as Python."""
+"""Events in memory."""
+UNKNOWN = b""
+"""The name of a channel that the map does not have."""
 
 
 def build(job: Job, threads: int = 1) -> None:
@@ -45,25 +49,29 @@ def build(job: Job, threads: int = 1) -> None:
     UserError
         If the configuration is wrong.
     """
-    from pygama.evt import build_evt
-
     (tcm,), (dsp,), (hit,) = (job.inputs[role] for role in ("tcm", "dsp", "hit"))
     present = channels_with_hits(job, dsp, hit)
     if not present:
         raise BadInput(f"{hit} has no table of a processable channel")
-    config = resolved(job, present)
-    group, form = job.table("evt", grp="").strip("/"), table_form(job)
+    tables = {job.table("hit", channel).partition("/")[0]: channel for channel in present}
+    sources = Sources(
+        (tcm, job.table("tcm")),
+        {"dsp": (dsp, "dsp"), "hit": (hit, "hit")},
+        {table: int(channel.rawid or 0) for table, channel in tables.items()},
+        {table: channel.name for table, channel in tables.items()},
+        table_form(job),
+    )
+    config, names = resolved(job, present), {c.rawid: c.name for c in job.all_channels if c.rawid is not None}
+    group, repeated = job.table("evt", grp="").strip("/"), 0
     with whole_files({"tier": job.outputs["tier"]}) as parts:
-        datainfo = {
-            "tcm": (str(tcm), job.table("tcm")),
-            "dsp": (str(dsp), "dsp", form),
-            "hit": (str(hit), "hit", form),
-            "evt": (str(parts["tier"]), group),
-        }
-        build_evt(datainfo, config, wo_mode="of", buffer_len=buffer_of(job))
-        drop_inherited_units(parts["tier"], group, config["operations"])
-        add_key(job, parts["tier"], group)
+        for number, events in enumerate(build_events(sources, config, buffer_of(job))):
+            add_names(events, names)
+            add_key(job, events)
+            repeated += int(events["trigger"]["is_repeated"].nda.sum())
+            lh5.write(events, group, str(parts["tier"]), wo_mode="append" if number else "of")
         _annotate(job, parts["tier"], group, present)
+    if repeated:
+        log.warning("%d events have several rows of a channel; the first in time is used", repeated)
 
 
 def channels_with_hits(job: Job, dsp: Path, hit: Path) -> list[Channel]:
@@ -93,8 +101,8 @@ def table_form(job: Job) -> str:
     return form.replace("{ch", "{")
 
 
-def resolved(job: Job, present: Sequence[Channel]) -> dict[str, Any]:
-    """The configuration with channel lists in place of systems and selectors.
+def resolved(job: Job, present: Sequence[Channel]) -> EventConfig:
+    """The configuration with channel lists in place of systems and selectors, checked.
 
     Raises
     ------
@@ -104,79 +112,27 @@ def resolved(job: Job, present: Sequence[Channel]) -> dict[str, Any]:
     config = job.config.read("evt_config")
     if config is None or not {"channels", "operations", "outputs"} <= set(config):
         raise UserError("evt_config needs channels, operations and outputs", hint="see docs/configuration.md")
-    lists = {name: _tables(job, name, value, present) for name, value in config["channels"].items()}
-    operations = {name: _operation(name, value, lists) for name, value in config["operations"].items()}
-    return dict(config) | {"channels": lists, "operations": without_empty(operations, lists)}
-
-
-SCALAR_MODES = ("sum", "any", "all", "first_at", "last_at")
-
-
-def without_empty(operations: Mapping[str, Any], lists: dict[str, list[str]]) -> dict[str, Any]:
-    """Operations over no channel become constants of the same form: pygama cannot build a column of nothing.
-
-    Parameters
-    ----------
-    operations
-        All operations.
-    lists
-        Tables by the name of the list.
-
-    Returns
-    -------
-    dict
-        The operations; an aggregation to one number becomes its initial value, any other an empty list in each event.
-    """
-    filled = [name for name, value in operations.items() if _channels_of(value, lists)]
-    anchor = next((name for name in filled if _mode_of(operations[name]) in ("first_at", "sum")), "")
-    if not anchor:
-        raise UserError("evt_config has no operation of mode first_at or sum with a channel that is there")
-    table = _channels_of(operations[anchor], lists)[0]
-    empty = {name for name, value in operations.items() if "aggregation_mode" in value and name not in filled}
-    found = {anchor: operations[anchor]}
-    for name, value in operations.items():
-        found[name] = _constant(value, anchor) if name in empty else value
-    lists[EMPTY] = [table]
-    return found
-
-
-EMPTY = "one_channel_for_empty_columns"
-
-
-def _channels_of(operation: Mapping[str, Any], lists: Mapping[str, list[str]]) -> list[str]:
-    named = operation.get("channels", [])
-    return [table for name in ([named] if isinstance(named, str) else named) for table in lists[name]]
-
-
-def _mode_of(operation: Mapping[str, Any]) -> str:
-    return str(operation.get("aggregation_mode", "")).partition(":")[0]
-
-
-def _constant(operation: Mapping[str, Any], anchor: str) -> dict[str, Any]:
-    kept = {name: operation[name] for name in ("dtype", "lgdo_attrs", "description") if name in operation}
-    if _mode_of(operation) not in SCALAR_MODES:
-        nothing = {"channels": EMPTY, "aggregation_mode": "gather", "expression": "tcm.table_key"}
-        return nothing | {"query": "dsp.timestamp < 0"} | kept
-    initial = operation.get("initial", float("nan"))
-    if isinstance(initial, bool):
-        return {"expression": f"evt.{anchor} {'>=' if initial else '<'} a", "parameters": {"a": float("-inf")}} | kept
-    return {"expression": f"evt.{anchor} * 0 + a", "parameters": {"a": float(initial)}} | kept
+    return event_config(
+        config, {name: _tables(job, name, value, present) for name, value in config["channels"].items()}
+    )
 
 
 def _tables(job: Job, name: str, value: Any, present: Iterable[Channel]) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list):
-        return [str(item) for item in value]
-    if not isinstance(value, Mapping) or "system" not in value:
+    """The tables of a list: named one by one, or all of a system (of all systems where none is named)."""
+    there = {job.table("hit", channel).partition("/")[0]: channel for channel in present}
+    if isinstance(value, str | list):
+        named = [value] if isinstance(value, str) else [str(item) for item in value]
+        if absent := [table for table in named if table not in there]:
+            log.warning("channels.%s: not in this file: %s", name, listing(absent))
+        return [table for table in named if table in there]
+    if not isinstance(value, Mapping) or not set(value) <= {"system", "selectors"}:
         raise UserError(f"evt_config: channels.{name} must be a list of tables, or a system with selectors")
-    chosen = [
-        channel
-        for channel in present
-        if channel.system == value["system"]
+    return [
+        table
+        for table, channel in there.items()
+        if value.get("system", channel.system) == channel.system
         and all(selected(channel, *item) for item in (value.get("selectors") or {}).items())
     ]
-    return [job.table("hit", channel).partition("/")[0] for channel in chosen]
 
 
 def selected(channel: Channel, path: str, wanted: Any) -> bool:
@@ -192,66 +148,41 @@ def selected(channel: Channel, path: str, wanted: Any) -> bool:
     return bool(node == wanted)
 
 
-def _operation(name: str, value: Mapping[str, Any], lists: Mapping[str, list[str]]) -> dict[str, Any]:
-    if value.get("aggregation_mode") == "function" and not FUNCTION.fullmatch(value["expression"].strip()):
-        raise UserError(
-            f"evt_config: {name} calls {value['expression']!r}",
-            hint="only functions of pygama.evt.modules may be called",
-        )
-    for key in ("channels", "exclude_channels"):
-        named = value.get(key, [])
-        for item in [named] if isinstance(named, str) else named:
-            if item not in lists:
-                raise UserError(
-                    f"evt_config: {name} names the channels {item!r}", hint=f"there are: {', '.join(lists)}"
-                )
-    return dict(value)
-
-
 def buffer_of(job: Job) -> int:
     """Events in memory: the site's or the metadata's number, else the default."""
-    own = (job.setup.settings.get("tier_evt") or {}).get("buffer_len")
+    own = job.settings.get("buffer_len")
     return int(own or job.config.options.get("buffer_len") or job.setup.options.get("evt_buffer_len") or BUFFER)
 
 
-FIELD = re.compile(r"\s*\w+\.\w+\s*")
-"""An expression that is nothing but a column of a tier."""
+def add_names(events: Table, names: Mapping[int, str]) -> None:
+    """Add the detectors' names beside each column ``rawid``, as ``name``: a text, or a list of texts, an event."""
+    for group in [events, *(node for node in events.values() if isinstance(node, Table))]:
+        node = group.get("rawid")
+        if isinstance(node, VectorOfVectors) and node.ndim == 2 and "name" not in group:
+            flat = Array(named(node.flattened_data.nda, names))
+            group.add_field("name", VectorOfVectors(flattened_data=flat, cumulative_length=node.cumulative_length.nda))
+        elif isinstance(node, Array) and "name" not in group:
+            group.add_field("name", Array(named(node.nda, names)))
 
 
-def drop_inherited_units(path: Path, group: str, operations: Mapping[str, Any]) -> None:
-    """Take units away from what is computed: pygama hands on those of the column that an expression looks at.
-
-    A number of detectors above 25 keV is no energy.
-    """
-    with h5py.File(path, "a") as file:
-        for name, operation in operations.items():
-            node = file.get(f"{group}/{name.replace('___', '/')}")
-            if node is None or FIELD.fullmatch(operation["expression"]):
-                continue
-            if "units" in node.attrs and "units" not in (operation.get("lgdo_attrs") or {}):
-                del node.attrs["units"]
+def named(numbers: NDArray[Any], names: Mapping[int, str]) -> NDArray[np.bytes_]:
+    """The detectors' names of channel numbers, all of one length in bytes; an empty one where there is none."""
+    known = np.array(sorted(names), dtype=np.int64)
+    longest = max((len(name.encode()) for name in names.values()), default=1)
+    texts = np.array([names[number].encode() for number in known] + [UNKNOWN], dtype=f"S{longest}")
+    wanted = np.nan_to_num(numbers.astype(np.float64), nan=-1.0).astype(np.int64)
+    place = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
+    return texts[np.where(known[place] == wanted, place, -1)] if len(known) else np.full(len(wanted), UNKNOWN, "S1")
 
 
-def add_key(job: Job, path: Path, group: str) -> None:
+def add_key(job: Job, events: Table) -> None:
     """Add which period, run and file an event is of, as upstream does (``trigger/period``, ``run``, ``cycle``)."""
-    with h5py.File(path, "a") as file:
-        table = file.get(f"{group}/trigger")
-        if table is None:
-            return
-        count = rows(file, table.name)
-        for name in ("period", "run"):
-            digits = re.sub(r"\D", "", job.key.fields.get(name, ""))
-            if digits:
-                add_column(table, name, np.full(count, int(digits), dtype="int16"), "real")
-        add_column(table, "cycle", np.full(count, job.key.timestamp.encode(), dtype="S16"), "string")
-
-
-def add_column(table: h5py.Group, name: str, values: NDArray[Any], kind: str) -> None:
-    """Add an array to an LH5 table; it is no part of the table before the table's datatype names it."""
-    node = table.create_dataset(name, data=values, compression="gzip")
-    node.attrs["datatype"] = f"array<1>{{{kind}}}"
-    fields = str(table.attrs["datatype"]).removeprefix("table{").removesuffix("}")
-    table.attrs["datatype"] = f"table{{{fields},{name}}}"
+    count, trigger = len(events), events["trigger"]
+    for name in ("period", "run"):
+        digits = re.sub(r"\D", "", job.key.fields.get(name, ""))
+        if digits:
+            trigger.add_field(name, Array(np.full(count, int(digits), dtype="int16")))
+    trigger.add_field("cycle", Array(np.full(count, job.key.timestamp.encode(), dtype="S16")))
 
 
 def _annotate(job: Job, path: Path, group: str, present: Sequence[Channel]) -> None:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin
 
-from dataflow.jobs.atomic import whole_files
+from dataflow.jobs import dspeed_outputs
+from dataflow.jobs.atomic import part_name, whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import annotate
 from dataflow.jobs.notes import note, warn
+from dataflow.jobs.rawtables import ADC_BITS
+from dataflow.plan.config_schema import settings_of as known_settings
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Job
-from dataflow.plan.steps import WITH_CHAINS
+from dataflow.plan.steps import PROCESSED
+from dataflow.plan.times import FORMAT
 from dataflow.plan.troubles import MISSING
+from dataflow.plan.words import nearest
 
-from .daqfile import DaqFile, open_daq, refuse_undecodable
+from .daqfile import DaqFile, opened, refuse_undecodable
+from .rawaliases import link_names
+from .rawdecode import decode, filters
 from .rawspec import listed, output_spec, unmapped
 
 log = logging.getLogger(__name__)
@@ -28,15 +35,8 @@ log = logging.getLogger(__name__)
 MEMORY = 400e6
 """Bytes that the decoding buffers of all channels may take together."""
 MOST_ROWS, LEAST_ROWS = 8192, 64
-
-FILTERS: Mapping[str, Any] = {
-    "zstd": hdf5plugin.Zstd,
-    "blosc": hdf5plugin.Blosc,
-    "lz4": hdf5plugin.LZ4,
-    "bitshuffle": hdf5plugin.Bitshuffle,
-    "bzip2": hdf5plugin.BZip2,
-}
-"""Compressions that HDF5 has as plugins, by the names of the collaboration's configuration."""
+UPSTREAMS = ("overwrite",)
+"""A setting of :func:`daq2lh5.build_raw` that has no meaning here: outputs are always new."""
 
 
 def build(job: Job, threads: int = 1) -> None:
@@ -45,7 +45,8 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Input ``daq``, output ``tier``; options ``settings`` of the rule are those of :func:`daq2lh5.build_raw`.
+        Input ``daq``, output ``tier``; options ``settings`` of the rule are those of :func:`daq2lh5.build_raw`, and
+        ``salvage``, ``aliases``.
     threads
         Not used: a stream is decoded in one piece.
 
@@ -55,15 +56,16 @@ def build(job: Job, threads: int = 1) -> None:
         If the file is empty, truncated, corrupted, or has no known channel.
     """
     (source,) = job.inputs["daq"]
-    daq = open_daq(source)
-    missing = unmapped(job, daq)
+    settings = settings_of(job)
     with whole_files({"tier": job.outputs["tier"]}) as parts:
-        decode(job, daq, parts["tier"])
+        work = part_name(job.outputs["tier"].with_suffix(".daq"))
+        with opened(source, work, settings, salvage=bool(settings.get("salvage"))) as daq:
+            missing = unmapped(job, daq)
+            _decode(job, daq, parts["tier"], settings)
         check_rows(job, daq, parts["tier"])
-        if missing:
-            log.warning("%s has channels that the channel map does not know: %s", source, missing)
-            annotate(parts["tier"], unmapped_channels=" ".join(map(str, missing)))
-            warn("", [f"the DAQ file has channels that the channel map does not know: {listed(missing)}"])
+        if settings.get("aliases"):
+            link_names(parts["tier"], {job.table("raw", channel): channel.name for channel in job.channels})
+        _annotate(daq, missing, parts["tier"])
     note_absent(job, daq)
 
 
@@ -74,31 +76,43 @@ def note_absent(job: Job, daq: DaqFile) -> None:
     """
     there = {key for keys in daq.keys.values() for key in keys}
     for channel in job.channels:
-        wanted = channel.processable and channel.system in WITH_CHAINS and channel.rawid is not None
+        wanted = channel.processable and channel.system in PROCESSED.systems and channel.rawid is not None
         if wanted and channel.rawid not in there:
             note(channel.name, MISSING, job.step, f"the DAQ file has no channel {channel.rawid}")
             log.warning("%s: the DAQ file has no channel %s", channel.name, channel.rawid)
 
 
-def decode(job: Job, daq: DaqFile, target: Path) -> None:
-    """Run legend-daq2lh5 on a file.
-
-    Raises
-    ------
-    BadInput
-        If it cannot decode it.
-    """
-    from daq2lh5 import build_raw
-
-    spec = output_spec(job, daq, target)
-    settings = settings_of(job)
-    settings.setdefault("buffer_size", buffer_rows(spec, daq))
+def _decode(job: Job, daq: DaqFile, target: Path, settings: Mapping[str, Any]) -> None:
+    dspeed_outputs.install()  # for chains in the output specification
+    spec = output_spec(job, daq)
+    rows = buffer_rows(spec, daq)
+    begin = datetime.strptime(job.key.timestamp, FORMAT).replace(tzinfo=UTC).timestamp()
     try:
-        build_raw(
-            str(daq.path), in_stream_type=daq.stream, out_spec=spec, overwrite=True, filekey=str(target), **settings
-        )
+        decode(daq, spec, target, {"buffer_size": rows, **settings}, begin)
     except Exception as error:  # noqa: BLE001 - as when looking at the file
         refuse_undecodable(daq.path, "decoded", error)
+
+
+def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path) -> None:
+    """Say in the file what it lacks, and how deep the digitizers are."""
+    if daq.stream == "FlashCam":
+        annotate(target, **{ADC_BITS: str(flashcam_bits(daq.plain))})
+    if missing:
+        log.warning("%s has channels that the channel map does not know: %s", daq.path, missing)
+        annotate(target, unmapped_channels=" ".join(map(str, missing)))
+        warn("", [f"the DAQ file has channels that the channel map does not know: {listed(missing)}"])
+    if daq.lost:
+        log.warning("%s is %s; what is whole was taken", daq.path, daq.lost)
+        annotate(target, salvaged=daq.lost)
+        warn("", [f"the DAQ file is {daq.lost}; what is whole was taken"])
+
+
+def flashcam_bits(path: Path) -> int:
+    """The depth of the digitizers of a FlashCam file. Its own table of that is left out (see ``daqfile``)."""
+    from fcio import fcio_open
+
+    with fcio_open(str(path)) as file:
+        return int(file.config.adcbits)
 
 
 def check_rows(job: Job, daq: DaqFile, target: Path) -> None:
@@ -122,26 +136,22 @@ def _tables(target: Path, job: Job) -> list[str]:
 
 
 def settings_of(job: Job) -> dict[str, Any]:
-    """The settings of the rule and of the site, with compressions as HDF5 wants them.
+    """The settings of the rule and of the site.
 
     Raises
     ------
     UserError
-        If there is no such compression.
+        If there is no such setting or compression.
     """
     found: dict[str, Any] = {"hdf5_settings": {"compression": "zstd", "shuffle": True}}
-    for source in (job.config.read("settings"), job.config.options.get("settings"), job.setup.settings.get("tier_raw")):
+    for source in (job.config.read("settings"), job.config.options.get("settings"), job.settings):
         found |= dict(source or {})
-    found.pop(OPTION, None)
-    hdf5 = dict(found["hdf5_settings"])
-    name = hdf5.get("compression")
-    if isinstance(name, str) and name not in ("gzip", "lzf"):
-        if name not in FILTERS:
-            known = ", ".join(sorted([*FILTERS, "gzip", "lzf"]))
-            raise UserError(f"there is no compression {name!r} for raw files", hint=f"use one of {known}")
-        hdf5.pop("compression")
-        hdf5 |= FILTERS[name]()
-    return found | {"hdf5_settings": hdf5}
+    known = {*known_settings(job.step), *UPSTREAMS}
+    for name in found:
+        if name not in known:
+            raise UserError(f"{job.step} has no setting {name!r}", hint=nearest(name, known))
+    filters(found["hdf5_settings"] or {})
+    return {name: value for name, value in found.items() if name not in (OPTION, *UPSTREAMS)}
 
 
 def buffer_rows(spec: Mapping[str, Any], daq: DaqFile) -> int:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import lh5
+import numpy as np
 from lgdo import Array, Table, VectorOfVectors
+from numpy.typing import NDArray
 
 from dataflow.jobs.atomic import whole_files
+from dataflow.jobs.evaluate import evaluate
+from dataflow.jobs.lgdos import selected
 from dataflow.plan.errors import UserError
+from dataflow.plan.expressions import parsed
 from dataflow.plan.model import Job
+from dataflow.plan.words import nearest
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +46,18 @@ def build(job: Job, threads: int = 1) -> None:
         If the configuration names an unknown field, or two detectors had one number in the course of the run.
     """
     config = job.config.read("skm_config") or {}
-    numbers = {key: run_numbers(job, key) for key in job.maps}
+    numbers = [run_numbers(job, path) for path in job.inputs["evt"]]
     table, group = job.table("evt", grp="").strip("/"), job.table("skm", grp="").strip("/")
     with whole_files({"tier": job.outputs["tier"]}) as parts:
         first = True
-        for path, changed in zip(job.inputs["evt"], numbers.values(), strict=True):
+        for path, changed in zip(job.inputs["evt"], numbers, strict=True):
             for chunk in lh5.LH5Iterator(str(path), table, buffer_len=BUFFER):
                 events = select(renumbered(flattened(chunk), changed), config)
                 lh5.write(events, group, str(parts["tier"]), wo_mode="of" if first else "append")
                 first = False
 
 
-def run_numbers(job: Job, key: str) -> dict[int, int]:
+def run_numbers(job: Job, path: Path) -> dict[int, int]:
     """The channel numbers of a file that have to be changed to those of the run's first file: old and new.
 
     Raises
@@ -57,16 +65,16 @@ def run_numbers(job: Job, key: str) -> dict[int, int]:
     UserError
         If a detector that the first file does not have has a number that belongs to another there.
     """
-    first = next(iter(job.maps.values()))
+    first = job.all_channels
     of_name = {channel.name: channel.rawid for channel in first}
     owner = {channel.rawid: channel.name for channel in first}
     changed: dict[int, int] = {}
-    for channel in job.maps[key]:
+    for channel in job.map_of(path):
         wanted = of_name.get(channel.name)
         if channel.name not in of_name and channel.rawid in owner:
             raise UserError(
-                f"{channel.name} has the channel number {channel.rawid} at {key}, which is {owner[channel.rawid]}'s at "
-                f"the begin of {job.key.run}: one file cannot hold both",
+                f"{channel.name} has the channel number {channel.rawid} in {path.name}, which at the begin of "
+                f"{job.unit} is that of {owner[channel.rawid]}: one file cannot hold both",
                 hint="give the channel a new rawid in the channel map, or let the new map begin with a new run",
             )
         if channel.rawid is not None and wanted is not None and wanted != channel.rawid:
@@ -100,23 +108,35 @@ def select(columns: Mapping[str, Any], config: Mapping[str, Any]) -> Table:
     Raises
     ------
     UserError
-        If a field does not exist.
+        If a field does not exist, or the filter is no expression that is true or false for each event.
     """
-    whole = Table(col_dict=dict(columns))
     kept = _fields(columns, config.get("keep_fields"))
-    data = whole.view_as("ak")
-    if config.get("evt_filter"):
-        try:
-            mask = whole.eval(str(config["evt_filter"]).replace("evt.", "").replace(".", SEPARATOR))
-        except (KeyError, NameError, AttributeError, ValueError) as error:
-            raise UserError(
-                f"evt_filter {config['evt_filter']!r}: {error}", hint=f"fields: {', '.join(columns)}"
-            ) from error
-        data = data[mask.view_as("np")]
-    chosen = Table(col_dict=data[kept])
-    for name in kept:
-        chosen[name].attrs |= {key: value for key, value in columns[name].attrs.items() if key != "datatype"}
-    return chosen
+    count = len(next(iter(columns.values())))
+    mask = passing(columns, config["evt_filter"], count) if config.get("evt_filter") else np.ones(count, bool)
+    return Table(col_dict={name: selected(columns[name], mask) for name in kept}, size=int(mask.sum()))
+
+
+def passing(columns: Mapping[str, Any], text: object, count: int) -> NDArray[np.bool_]:
+    """Which of `count` events a filter such as ``(geds_multiplicity == 1) & (coincident.puls == 0)`` lets pass."""
+    expression = parsed(text, "evt_filter")
+    fields = {name: name.removeprefix("evt.").replace(".", SEPARATOR) for name in expression.names}
+    for name, field in fields.items():
+        if field not in columns:
+            raise UserError(f"evt_filter {text!r}: there is no field {name!r}", hint=nearest(field, columns))
+    found = evaluate(expression, {name: _values(columns[field]) for name, field in fields.items()})
+    if isinstance(found, ak.Array) and found.ndim == 1:
+        found = ak.to_numpy(ak.fill_none(found, False))
+    elif not isinstance(found, ak.Array) and np.ndim(found) == 0:
+        found = np.full(count, found)
+    if isinstance(found, ak.Array) or found.dtype.kind not in "bui" or len(found) != count:
+        raise UserError(
+            f"evt_filter {text!r} is not true or false for each event", hint="reduce lists, as ak.any(x, axis=-1)"
+        )
+    return np.asarray(found, dtype=bool)
+
+
+def _values(column: Array | VectorOfVectors) -> Any:
+    return column.view_as("ak") if isinstance(column, VectorOfVectors) else column.nda
 
 
 def _fields(columns: Mapping[str, Any], wanted: list[str] | None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import h5py
 
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.errors import BadInput
-from dataflow.jobs.lh5files import open_input
+from dataflow.jobs.lh5files import column, open_input
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Job
 
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 DEFAULTS: Mapping[str, Any] = {"coin_cols": "timestamp", "coin_windows": 1e-5, "hash_func": r"\d+"}
 """Events are what follows within 10 us."""
+BACKWARD = "backward_steps"
+"""The attribute that says how often times go backwards: a number of the file, by channel of the table."""
 
 
 def build(job: Job, threads: int = 1) -> None:
@@ -28,7 +30,9 @@ def build(job: Job, threads: int = 1) -> None:
     ----------
     job
         Input ``raw``, output ``tier``. Each crate (fcid) of the file gets a table ``hardware_tcm_{fcid}``; the first
-        one is called as ``table_format`` says.
+        one is called as ``table_format`` says. Where times go backwards in a channel (a reset clock, records out of
+        order), all rows of the file are sorted by time at once: time alone decides what belongs together. The steps
+        are counted in the log and in the table's attribute ``backward_steps``.
     threads
         Not used: it is one pass over sorted times.
     """
@@ -38,9 +42,51 @@ def build(job: Job, threads: int = 1) -> None:
     groups = crates(job, source)
     with whole_files({"tier": job.outputs["tier"]}) as parts:
         for crate, (name, tables) in groups.items():
-            build_tcm(
-                [(str(source), tables)], out_file=str(parts["tier"]), out_name=name, wo_mode="a", **options(job, crate)
-            )
+            chosen = options(job, crate)
+            steps, longest = backward_steps(source, tables, chosen["coin_cols"])
+            if steps:
+                chosen["buffer_len"] = longest + 1  # pygama sorts what is in memory, and merges only sorted parts
+            if isinstance(chosen["coin_cols"], str):
+                chosen.setdefault("out_fields", chosen["coin_cols"])
+            build_tcm([(str(source), tables)], out_file=str(parts["tier"]), out_name=name, wo_mode="a", **chosen)
+            if steps:
+                _tell(steps, parts["tier"], name, source)
+
+
+def backward_steps(source: Path, tables: Sequence[str], columns: str | Sequence[str]) -> tuple[dict[str, int], int]:
+    """How often the time of a row is before that of the row before it.
+
+    Parameters
+    ----------
+    source
+        A raw file.
+    tables
+        Its tables.
+    columns
+        The column, or columns, of times.
+
+    Returns
+    -------
+    steps, longest
+        The number of steps back by table, of those that have any; the number of rows of the longest table.
+    """
+    names = [columns] if isinstance(columns, str) else columns
+    found, longest = {}, 0
+    with open_input(source) as file:
+        for table in tables:
+            times = column(file, table, names[0])
+            longest = max(longest, len(times))
+            if count := int((times[1:] < times[:-1]).sum()):
+                found[table] = count
+    return found, longest
+
+
+def _tell(steps: Mapping[str, int], path: Path, name: str, source: Path) -> None:
+    text = ", ".join(f"{table.partition('/')[0]}: {count}" for table, count in sorted(steps.items()))
+    log.warning("%s: times go backwards (%s): rows are sorted by time", source.name, text)
+    with h5py.File(path, "a") as file:
+        file[name].attrs[BACKWARD] = text
+        file.attrs[BACKWARD] = int(file.attrs.get(BACKWARD, 0)) + sum(steps.values())
 
 
 def crates(job: Job, source: Path) -> dict[int, tuple[str, list[str]]]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+os.environ["MPLBACKEND"] = "Agg"  # before the import: an unknown backend of the user's environment ends in an error
+
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+mpl.rcdefaults()  # figures are the same whatever settings the user has in a matplotlibrc
 
 SIZE = (11.7, 8.3)
 """A4, inches."""

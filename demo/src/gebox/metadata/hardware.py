@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from gebox.experiment.constants import FOURTEEN_BITS
 from gebox.experiment.model import Address, Auxiliary, Detector
 
 _DENSITY = 5.55
@@ -33,7 +34,7 @@ def _germanium(detector: Detector) -> dict[str, Any]:
         "name": detector.name,
         "system": "geds",
         "location": {"string": detector.string, "position": detector.position},
-        "daq": _daq(detector.address),
+        "daq": _daq(detector.address) | ({"adc_bits": 14} if detector.name == FOURTEEN_BITS else {}),
         "voltage": {
             "card": {"id": detector.string, "serialno": None},
             "channel": detector.position,

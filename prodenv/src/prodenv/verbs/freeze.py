@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import stat
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
     contents = contents_of(cycle, options.setup)
     _refuse(cycle)
     entries = list(entries_of(cycle.root, software_of(contents.setup)))
+    _refuse_others(cycle, entries)
     if options.dry_run:
         _announce(cycle, entries)
         return 0
@@ -62,6 +64,26 @@ def _refuse(cycle: CycleFolder) -> None:
         raise UserError(f"{cycle.name} is frozen already", hint=f"to check it: {command('verify', cycle)}")
     if cycle.interrupted:
         raise UserError(f"{cycle.name} was interrupted while it was running", hint="run it to its end before")
+
+
+def _refuse_others(cycle: CycleFolder, entries: list[Entry]) -> None:
+    """Refuse where permissions belong to others: half of them would be taken away.
+
+    Raises
+    ------
+    UserError
+        It names the first file and its owner.
+    """
+    me = os.geteuid()
+    if me == 0:
+        return
+    for path in (cycle.root, *(Path(entry.path) for entry in entries if not entry.link)):
+        owner = path.lstat().st_uid
+        if owner != me:
+            raise UserError(
+                f"{path} belongs to the user {owner}, and only the owner can take away the right to write",
+                hint=f"let the owner of all files freeze {cycle.name}",
+            )
 
 
 def _announce(cycle: CycleFolder, entries: list[Entry]) -> None:
@@ -181,16 +203,22 @@ def thaw(cycle: CycleFolder) -> None:
     """Give back the permissions that were noted, then forget about it; can be repeated where it was interrupted."""
     modes = _state(cycle)["modes"]
     root_mode = int(modes.get(".", "755"), 8)
-    cycle.root.chmod(root_mode | stat.S_IWUSR)
+    _set_mode(cycle.root, root_mode | stat.S_IWUSR)
     for name, mode in modes.items():
         path = cycle.root / name
         if name != "." and _is_inside(path, cycle.root):
             with contextlib.suppress(FileNotFoundError):
-                path.chmod(int(mode, 8) & 0o7777)
+                _set_mode(path, int(mode, 8) & 0o7777)
     folder = cycle.root / FROZEN
     folder.chmod(0o755)
     shutil.rmtree(folder)
-    cycle.root.chmod(root_mode)
+    _set_mode(cycle.root, root_mode)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Set permissions where they differ: only the owner of a file may set them, even to what they are."""
+    if stat.S_IMODE(path.lstat().st_mode) != mode:
+        path.chmod(mode)
 
 
 def _is_inside(path: Path, root: Path) -> bool:
@@ -203,7 +231,7 @@ def citation(cycle: CycleFolder, contents: Contents, time: str, text: str, files
     import hashlib
 
     setup, inventory = contents.setup, contents.daq()
-    runs = sorted({key.run for key in (*inventory.daq, *inventory.raw)})
+    runs = sorted({key.series for key in (*inventory.daq, *inventory.raw)})
     lock = lock_of(setup)
     software = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "no lock"
     version = (ROOT / "prodenv" / "VERSION").read_text(encoding="utf-8").strip()

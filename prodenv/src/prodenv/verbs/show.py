@@ -113,7 +113,7 @@ def _runs(contents: Contents) -> dict[str, int]:
     inventory = contents.daq()
     runs: dict[str, int] = defaultdict(int)
     for key in sorted({*inventory.daq, *inventory.raw}, key=lambda key: key.order):
-        runs[key.run] += 1
+        runs[key.series] += 1
     return dict(runs)
 
 

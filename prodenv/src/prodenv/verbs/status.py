@@ -38,16 +38,15 @@ def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str,
     flow = open_workflow(cycle, experiment)
     plan = flow.cycle
     from dataflow.plan.survey import Survey, remaining  # after the cycle's own dataflow was found
-    from dataflow.plan.troubles import troubles
+    from dataflow.plan.troubles import run_of, troubles
 
     plan.lineages.read_unknown = False
     survey = Survey(plan)
     items = survey.everything()
     seconds, unknown = remaining(items, survey.costs(items), jobs)
-    there = (item for item in items if item.state != "missing")
-    found = troubles(
-        plan.lineages.records, ((item.step, item.key.run, survey.outputs(item.step, item.key)[0]) for item in there)
-    )
+    made = (item for item in items if item.state != "missing")
+    places = ((item.step, run_of(item.unit), survey.outputs(item.step, item.unit)[0]) for item in made)
+    found = troubles(plan.lineages.records, places)
     return {
         "name": cycle.name,
         "running": _holder(cycle),
@@ -78,7 +77,7 @@ def _runs(items: Iterable[Item]) -> list[dict[str, Any]]:
     for item in items:
         if item.step.startswith("validity"):
             continue
-        run, time = item.key.run, item.key.timestamp
+        run, time = item.key.series, item.key.timestamp
         datatypes[run] = item.key.datatype
         first[run] = min(first.get(run, time), time)
         found.setdefault(run, {}).setdefault(item.step, Counter())[item.state] += 1

@@ -1,0 +1,1 @@
+"""Events from the rows of channels: the configuration language of pygama's event builder, evaluated for whole files."""

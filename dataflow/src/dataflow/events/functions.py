@@ -1,0 +1,124 @@
+"""Processing functions of pygama, called by name with arguments that are values or columns; never by ``eval``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from lgdo import LGDO, Array, VectorOfVectors
+
+from dataflow.jobs.errors import WorkFailed
+from dataflow.plan.errors import UserError
+from dataflow.plan.expressions import Call, Column
+from dataflow.plan.words import nearest
+
+from .rows import Chunk
+
+SUPPLIED = ("datainfo", "tcm", "table_names", "channel_mapping")
+"""Arguments that the event builder gives."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What processing functions are given about files.
+
+    Attributes
+    ----------
+    datainfo
+        By tier: file, group, and form of table names, as :func:`pygama.evt.build_evt` takes it.
+    names
+        Detector names by table.
+    """
+
+    datainfo: Mapping[str, tuple[str, ...]]
+    names: Mapping[str, str]
+
+
+def called(call: Call, tables: Sequence[str], chunk: Chunk, columns: Mapping[str, Any], files: Surroundings) -> Any:
+    """The result of a processing function.
+
+    Parameters
+    ----------
+    call
+        Which function, with which arguments.
+    tables
+        The channels that it works on.
+    chunk
+        The rows.
+    columns
+        Earlier columns of the events and parameters by name.
+    files
+        Where it may read.
+
+    Returns
+    -------
+    array
+        numpy with a value, or awkward with a list, an event.
+
+    Raises
+    ------
+    UserError
+        If there is no such function or argument.
+    WorkFailed
+        If the function fails, or returns another number of events.
+    """
+    function = _function(call)
+    arguments = {name: _argument(value, columns, call) for name, value in call.arguments.items()}
+    given = (_datainfo(files), _tcm(chunk), list(tables), dict(files.names))
+    try:
+        found = function(*given, **arguments)
+    except Exception as error:
+        raise WorkFailed(f"{call.function} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(found, LGDO) or len(found) != chunk.events:
+        raise WorkFailed(f"{call.function} did not return a column of {chunk.events} events")
+    return found.view_as("ak") if isinstance(found, VectorOfVectors) else np.asarray(found.view_as("np"))
+
+
+def _function(call: Call) -> Any:
+    module, _, name = call.function.rpartition(".")
+    try:
+        home = importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(f"there is no module {module}: {error}") from error
+    own = {key: value for key, value in vars(home).items() if inspect.isfunction(value) and value.__module__ == module}
+    if name not in own:
+        raise UserError(f"{module} has no function {name!r}", hint=nearest(name, own))
+    known = inspect.signature(own[name]).parameters
+    if tuple(known)[: len(SUPPLIED)] != SUPPLIED:
+        raise UserError(f"{call.function} is no processing function of events", hint="see pygama.evt.modules")
+    for argument in call.arguments:
+        if argument not in known or argument in SUPPLIED:
+            raise UserError(f"{call.function} has no argument {argument!r}", hint=nearest(argument, known))
+    return own[name]
+
+
+def _argument(value: Any, columns: Mapping[str, Any], call: Call) -> Any:
+    if not isinstance(value, Column):
+        return value
+    name = value.name.replace(".", "___")
+    if name not in columns:
+        raise UserError(f"{call.function}: there is no {value.name!r}", hint=nearest(name, columns))
+    found = columns[name]
+    if isinstance(found, ak.Array):
+        return VectorOfVectors(found)
+    return Array(found) if isinstance(found, np.ndarray) else found
+
+
+def _datainfo(files: Surroundings) -> Any:
+    from pygama.evt.utils import make_files_config
+
+    return make_files_config(dict(files.datainfo))
+
+
+def _tcm(chunk: Chunk) -> Any:
+    from pygama.evt.utils import TCMData
+
+    from .aggregate import jagged
+
+    counts = np.bincount(chunk.event, minlength=chunk.events)
+    return TCMData(table_key=jagged(chunk.key, counts), row_in_table=jagged(chunk.row, counts))

@@ -1,0 +1,139 @@
+"""FlashCam files: containers of records of frames, as in the FCIO and TMIO library that the ``fcio`` package ships.
+
+The FlashCam reader takes the end of a truncated file for the end of the data, so the structure is walked here first.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .form import BrokenError, Content, Form
+
+STREAM_TAG = -1_000_000_001
+PROTOCOL_LENGTH = 64
+BEGIN = 4 + PROTOCOL_LENGTH
+CONFIG_TAG, EVENT_TAG, SPARSE_TAG = 1, 3, 6
+TRACES_AT = {EVENT_TAG: 4, SPARSE_TAG: 7}
+"""Which frame of a record holds traces: all of them, or the first."""
+FRAMES = {CONFIG_TAG: 10, EVENT_TAG: 6, SPARSE_TAG: 7}
+"""Frames that a record has at least; a sparse event has one more for each trace."""
+LAST_TAG = 64
+
+
+def records(data: mmap.mmap) -> Iterator[int]:
+    """The ends of the records; each is yielded when its last frame has been seen whole.
+
+    Raises
+    ------
+    BrokenError
+        If the file ends inside a record, or a tag or a size is impossible.
+    """
+    place = _begin(data)
+    _check_sizes(data)
+    for begin, end in _spans(data, place):
+        if end + 4 > len(data):
+            _check_last(data, begin)
+        yield end
+
+
+def _spans(data: mmap.mmap, place: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of each record; before a piece of a next one is refused, that before it is told."""
+    size, begin, first = len(data), -1, True
+    word = partial(struct.Struct("<i").unpack_from, data)
+    while place < size:
+        if place + 4 > size:
+            if begin >= 0:
+                yield begin, place
+            raise BrokenError("truncated", place)
+        (value,) = word(place)
+        if value >= 0:
+            if begin < 0:
+                raise BrokenError("corrupted", place)
+            place += 4 + value
+            if place > size:
+                raise BrokenError("truncated", place - value)
+            continue
+        if begin >= 0:
+            yield begin, place
+        if -value > LAST_TAG or (first and value != -CONFIG_TAG):  # without configuration first the reader crashes
+            raise BrokenError("corrupted", place)
+        begin, first = place, False
+        place += 4
+    if begin < 0:
+        raise BrokenError("truncated", place)
+    yield begin, place
+
+
+def _check_last(data: mmap.mmap, begin: int) -> None:
+    """A file may break off between two frames: the last record has as many as its kind must have."""
+    tag = -struct.unpack_from("<i", data, begin)[0]
+    found, _ = frames_at(data, begin)
+    least = FRAMES.get(tag, 1)
+    if tag == SPARSE_TAG and len(found) >= least and len(found[5]) == 4:
+        least += int.from_bytes(found[5], "little")
+    if len(found) < least:
+        raise BrokenError("truncated", len(data))
+
+
+def _check_sizes(data: mmap.mmap) -> None:
+    """Make sure that the first event has the size that the configuration says: a damaged number cuts every trace."""
+    place = _begin(data)
+    if place + 4 > len(data) or struct.unpack_from("<i", data, place)[0] != -CONFIG_TAG:
+        return  # the walk finds it
+    config, place = frames_at(data, place)
+    if len(config) < 3 or any(len(frame) != 4 for frame in config[:3]):
+        raise BrokenError("corrupted" if place < len(data) else "truncated", BEGIN)
+    adcs, triggers, samples = (int.from_bytes(frame, "little", signed=True) for frame in config[:3])
+    while place + 4 <= len(data):
+        begin, tag = place, -struct.unpack_from("<i", data, place)[0]
+        found, place = frames_at(data, place)
+        if tag in TRACES_AT:
+            traces = found[TRACES_AT[tag] :][:1]
+            expected = 2 * (2 + samples) * (adcs + triggers if tag == EVENT_TAG else 1)
+            if traces and place <= len(data) and len(traces[0]) != expected:
+                raise BrokenError(f"corrupted (traces of {len(traces[0])} and not {expected} bytes)", begin)
+            return
+
+
+def frames_at(data: mmap.mmap, place: int) -> tuple[list[bytes], int]:
+    """The frames of the record at a byte, and where the next record begins; beyond the end if its last is cut."""
+    found, place = [], place + 4
+    while place + 4 <= len(data):
+        (length,) = struct.unpack_from("<i", data, place)
+        if length < 0:
+            break
+        found.append(data[place + 4 : place + 4 + length])
+        place += 4 + length
+    return found, place
+
+
+def _begin(data: mmap.mmap) -> int:
+    if len(data) < BEGIN or struct.unpack_from("<i", data)[0] != STREAM_TAG:
+        raise BrokenError("not a FlashCam file, or corrupted", 0)
+    return BEGIN
+
+
+def content(path: Path, _settings: Mapping[str, Any]) -> Content:
+    """The channels of a file, from its configuration.
+
+    FlashCam's own configuration record is no context: legend-daq2lh5 writes it from memory that was never filled.
+    """
+    from daq2lh5.fc.fc_eventheader_decoder import get_key
+    from fcio import fcio_open
+
+    with fcio_open(str(path)) as file:
+        config = file.config
+        entries = [int(entry) for entry in config.tracemap]
+        twice = sorted({entry for entry in entries if entries.count(entry) > 1})
+        if any(entries) and twice:  # without a trace map all are zero
+            raise ValueError(f"two traces have the same channel {twice[0] >> 16}/{twice[0] & 0xFFFF} in its trace map")
+        keys = {int(get_key(config.streamid, entry >> 16, entry & 0xFFFF)) for entry in entries}
+        return Content({"FCEventDecoder": tuple(sorted(keys))}, int(config.eventsamples))
+
+
+FORM = Form("FlashCam", records, content)

@@ -1,0 +1,219 @@
+"""What lies around a user (variables, settings, rights) does not decide about what is installed, run or found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prodenv import launch, sources, uv_settings
+from prodenv.cycle import REFUSED, refuse_characters
+from prodenv.errors import UserError
+from prodenv.snakemake import environment, refuse_unwritable
+
+AS_ROOT = os.geteuid() == 0
+
+
+@pytest.mark.parametrize("command", ["dataprod", "dataprod-init-cycle", "prodenv-tools"])
+def test_python_variables_of_the_user_do_not_reach_the_commands(repository: Path, tmp_path: Path, command: str) -> None:
+    (tmp_path / "argparse.py").write_text("raise SystemExit('the module of the user')")
+    environ = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nonexistent", "PYTHONSTARTUP": "x"}
+    done = subprocess.run([repository / "bin" / command, "--help"], env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ")
+
+
+def settings(tmp_path: Path, text: str) -> dict[str, str]:
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv/uv.toml").write_text(text)
+    nowhere = str(tmp_path / "nothing")
+    return uv_settings.own({"XDG_CONFIG_HOME": str(tmp_path), "XDG_CONFIG_DIRS": nowhere, "HOME": nowhere})
+
+
+def test_of_uv_settings_only_index_and_network_count(tmp_path: Path) -> None:
+    text = """
+    index-url = "https://one.example/simple"
+    extra-index-url = ["https://two.example/simple", "https://three.example/simple"]
+    native-tls = true
+    prerelease = "allow"
+    [pip]
+    target = "/somewhere/else"
+    no-build = true
+    find-links = ["/wheels"]
+    """
+    found = settings(tmp_path, text)
+    assert found == {
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "XDG_CONFIG_DIRS": str(tmp_path / "nothing"),
+        "HOME": str(tmp_path / "nothing"),
+        "UV_NO_CONFIG": "1",
+        "UV_DEFAULT_INDEX": "https://one.example/simple",
+        "UV_INDEX": "https://two.example/simple https://three.example/simple",
+        "UV_NATIVE_TLS": "true",
+        "UV_FIND_LINKS": "/wheels",
+    }
+
+
+def test_named_indexes_are_handed_on(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path,
+        """
+        [[index]]
+        name = "lab"
+        url = "https://lab.example/simple"
+        [[index]]
+        url = "https://main.example/simple"
+        default = true
+        """,
+    )
+    assert found["UV_INDEX"] == "lab=https://lab.example/simple"
+    assert found["UV_DEFAULT_INDEX"] == "https://main.example/simple"
+
+
+def test_a_variable_wins_over_the_file_and_what_decides_on_packages_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv/uv.toml").write_text('index-url = "https://file.example"')
+    found = uv_settings.own(
+        {
+            "XDG_CONFIG_HOME": str(tmp_path),
+            "UV_INDEX_URL": "https://variable.example",
+            "UV_CONSTRAINT": "c.txt",
+            "VIRTUAL_ENV": "/venv",
+            "PYTHONPATH": "/x",
+        }
+    )
+    assert found["UV_INDEX_URL"] == "https://variable.example" and "UV_DEFAULT_INDEX" not in found
+    assert not {"UV_CONSTRAINT", "VIRTUAL_ENV", "PYTHONPATH"} & set(found)
+
+
+def test_a_broken_uv_toml_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="uv.toml cannot be read"):
+        settings(tmp_path, "index-url = ")
+
+
+def test_uv_itself_takes_no_target_from_the_user(repository: Path, tmp_path: Path) -> None:
+    """The real uv, with a settings file that would send packages to another folder."""
+    uv = repository / "tools" / "bin" / "uv"
+    if not uv.exists():
+        pytest.skip("uv is not installed: run make test, or prodenv-tools")
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv/uv.toml").write_text(f'[pip]\ntarget = "{tmp_path / "elsewhere"}"\nunknown-entry = 1\n')
+    environ = uv_settings.own(os.environ | {"XDG_CONFIG_HOME": str(tmp_path)})
+    done = subprocess.run([uv, "pip", "list", "--python", sys.executable], env=environ, capture_output=True, text=True)
+    assert done.returncode == 0 and "pytest" in done.stdout, done.stderr
+
+
+def test_git_variables_do_not_lead_to_another_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    for folder in (ours, other):
+        folder.mkdir()
+        (folder / "file").write_text(folder.name)
+        sources.make_repository(folder, folder.name)
+    before = sources.state(ours)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+    assert sources.state(ours) == before != sources.state(other)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can give files to another user")
+def test_a_repository_of_another_user_keeps_its_provenance(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "file").write_text("content")
+    sources.make_repository(folder, "first")
+    before = sources.state(folder)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+    assert sources.state(folder) == before and before["revision"]
+
+
+def test_the_state_of_a_checkout_needs_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataflow.plan.packages import checkout_state
+
+    folder = tmp_path / "package"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src/module.py").write_text("x = 1\n")
+    sources.make_repository(folder, "first")
+    before = checkout_state(folder)
+    monkeypatch.setenv("PATH", "")
+    assert checkout_state(folder) == before != ""
+    (folder / "src/module.py").write_text("x = 2\n")
+    assert checkout_state(folder) != before
+
+
+@pytest.mark.parametrize("character", sorted(REFUSED))
+def test_characters_that_something_takes_for_something_else_are_refused(character: str) -> None:
+    with pytest.raises(UserError, match="has the character"):
+        refuse_characters(Path(f"/data/a{character}b"))
+
+
+@pytest.mark.parametrize("name", ["v01", "a b", "a-b_c.d", "é", "測定", "a+b", "a=b", "a@b"])
+def test_other_characters_are_allowed(name: str) -> None:
+    refuse_characters(Path("/data") / name)
+
+
+def test_a_cycle_with_such_a_name_is_refused_before_anything_is_made(repository: Path) -> None:
+    done = subprocess.run(
+        [repository / "bin/dataprod-init-cycle", "cycles/a:b"], capture_output=True, text=True, cwd=repository
+    )
+    assert done.returncode == 2 and "the character ':'" in done.stderr
+    assert not (repository / "cycles/a:b").exists()
+
+
+def test_snakemake_has_a_cache_that_can_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    found = environment({"HOME": str(file), "TMPDIR": str(tmp_path), "PYTHONPATH": "x", "PYTHONHOME": "y"})
+    assert found["XDG_CACHE_HOME"] == str(tmp_path / f"prodenv-cache-{os.getuid()}")
+    assert "PYTHONPATH" not in found and "PYTHONHOME" not in found
+    assert "XDG_CACHE_HOME" not in environment({"HOME": str(tmp_path)})
+
+
+def test_a_cycle_that_may_only_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "dataflow").mkdir()
+    refuse_unwritable(["-n"], tmp_path)
+    monkeypatch.setattr("prodenv.snakemake.os.access", lambda path, mode: False)
+    with pytest.raises(UserError, match="you may not write in") as caught:
+        refuse_unwritable(["-n"], tmp_path)
+    assert "dataprod plan" in caught.value.hint
+
+
+def test_tools_that_others_may_not_read_are_not_called_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "tools/env/bin/python"
+    monkeypatch.setattr(launch, "ROOT", tmp_path)
+    assert "the tools are not installed" in launch._why_not(str(python))
+    python.parent.mkdir(parents=True)
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "python").write_text("")
+    python.symlink_to(private / "python")
+    assert f"you may not use {private / 'python'}" in launch._why_not(str(python))
+
+
+@pytest.mark.skipif(not AS_ROOT or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_another_user_is_told_which_folder_is_closed(repository: Path, tmp_path: Path) -> None:
+    """The real command as another user, with tools whose interpreter lies in a closed home."""
+    root, home = tmp_path / "prodenv", tmp_path / "home"
+    shutil.copytree(repository / "bin", root / "bin")
+    shutil.copytree(repository / "prodenv", root / "prodenv", ignore=shutil.ignore_patterns("__pycache__"))
+    home.mkdir(mode=0o700)
+    (home / "python").symlink_to(sys.executable)
+    (root / "tools/env/bin").mkdir(parents=True)
+    (root / "tools/env/bin/python").symlink_to(home / "python")
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            if not folder.is_relative_to(tmp_path.parent.parent):
+                pytest.skip(f"{folder} is closed to others")
+            folder.chmod(folder.stat().st_mode | 0o055)
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    if python is None:
+        pytest.skip("there is no python3 that every user may run")
+    words = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", root / "bin/dataprod", "list"]
+    done = subprocess.run(words, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+    assert done.returncode == 2 and f"you may not use {home}" in done.stderr, done.stderr

@@ -1,0 +1,200 @@
+"""The jobs tcm, evt and skm on files made here: sparse, with repeated rows and times that go backwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import lh5
+import numpy as np
+import pytest
+from lgdo import Array, Table
+from numpy.typing import NDArray
+
+from dataflow.jobs.counts import counts_of
+from dataflow.plan import open_cycle
+from dataflow.plan.errors import UserError
+from dataflow.tiers import evt, skm, tcm
+
+from ..physics.conftest import make_cycle
+
+if TYPE_CHECKING:
+    from dataflow.plan.model import Job
+
+KEY = "ts1-p01-r000-phy-20230318T000000Z"
+START = 1.6790976e9
+RAWIDS = {"V01A": 1000001, "B02B": 1000002, "S001": 1000005, "V99X": 1000009}
+Times = dict[str, NDArray[np.float64]]
+
+
+class Files:
+    """A cycle with the raw, dsp and hit files of given times; energies are 100 keV and more."""
+
+    def __init__(self, folder: Path, times: Times) -> None:
+        source = folder / "none.fcio"
+        source.write_bytes(b"")
+        channels = {n: {"rawid": r, "system": "spms" if n[0] == "S" else "geds"} for n, r in RAWIDS.items()}
+        self.cycle = make_cycle(folder / "cycle", source, KEY, channels)
+        self.cycle.set(allow_none_par=True)
+        status = folder / "cycle/inputs/datasets/statuses/config.yaml"
+        lines = [f"{n}: {{processable: {str(n != 'V99X').lower()}, usability: 'on'}}\n" for n in RAWIDS]
+        status.write_text("".join(lines))
+        self.times = times
+        self.energies = {n: 100.0 + np.arange(len(t)) + 1000 * place for place, (n, t) in enumerate(times.items())}
+        for name, values in times.items():
+            self._write(name, values)
+
+    def job(self, step: str) -> Job:
+        """A job of the cycle."""
+        return open_cycle(self.cycle.config).job(step, KEY)
+
+    def _write(self, name: str, times: NDArray[np.float64]) -> None:
+        count, energy = len(times), self.energies[name]
+        tables: dict[str, dict[str, Any]] = {"raw": {"timestamp": times, "fcid": np.ones(count, "int32")}}
+        if name != "V99X":
+            tables["dsp"] = {"timestamp": times, "tp_0_est": np.full(count, 48_000.0) - RAWIDS[name] % 10}
+            tables["dsp"]["trapTmax"] = np.zeros(count)
+            tables["hit"] = {"cuspEmax_ctc_cal": energy, "is_valid_cal": np.ones(count, bool), "energy_sum": energy}
+            tables["hit"]["quality_flags"] = np.zeros(count, "uint8")
+        for tier, columns in tables.items():
+            path = self.job(f"tier_{tier}").outputs["tier"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            table = Table({column: Array(values) for column, values in columns.items()})
+            lh5.write(table, tier, str(path), group=f"ch{RAWIDS[name]:07d}", wo_mode="append")
+
+    def run(self) -> Any:
+        """Run tcm and evt; the events."""
+        tcm.build(self.job("tier_tcm"))
+        evt.build(self.job("tier_evt"))
+        return lh5.read("evt", str(self.job("tier_evt").outputs["tier"])).view_as("ak")
+
+
+@pytest.fixture
+def files_of(tmp_path: Path) -> Callable[..., Files]:
+    """Makes a cycle: ``files_of(V01A=[…], B02B=[…])``, times in seconds from the start of the file."""
+
+    def made(**times: Sequence[float]) -> Files:
+        return Files(tmp_path, {name: START + np.asarray(values, float) for name, values in times.items()})
+
+    return made
+
+
+def seconds(times: Any) -> list[float]:
+    return [round(value - START, 7) for value in times.tolist()]
+
+
+def test_each_event_has_the_time_of_its_earliest_row(files_of: Callable[..., Files]) -> None:
+    """Also where only a channel fired that is not processed: no event is without a time."""
+    events = files_of(V01A=[1, 3.000002], B02B=[2, 3.000001], S001=[4], V99X=[3, 5]).run()
+    assert seconds(events.trigger.timestamp) == [1, 2, 3.000001, 4, 5]
+    assert events.geds.name.tolist() == [[b"V01A"], [b"B02B"], [b"B02B", b"V01A"], [], []]
+    assert events.geds.energy.tolist() == [[100], [1100], [1101, 101], [], []]
+    assert events.geds.multiplicity.tolist() == [1, 1, 2, 0, 0]
+    assert events.spms.name.tolist() == [[], [], [], [b"S001"], []]
+    assert events.trigger.cycle.tolist() == [b"20230318T000000Z"] * 5
+    assert events.trigger.period.tolist() == [1] * 5
+    assert events.trigger.is_repeated.tolist() == [False] * 5
+
+
+def test_the_record_has_first_and_last_time(files_of: Callable[..., Files]) -> None:
+    files = files_of(V01A=[1, 3], B02B=[2], S001=[7])
+    files.run()
+    counts = counts_of(files.job("tier_evt"))
+    assert (counts["events"], counts["from"] - START, counts["to"] - START) == (4, 1, 7)
+    assert counts["detectors"] == {"B02B": 1, "V01A": 2}
+
+
+def test_two_rows_of_a_channel_in_an_event_count_once(
+    files_of: Callable[..., Files], caplog: pytest.LogCaptureFixture
+) -> None:
+    files = files_of(V01A=[1, 1.000003, 2], B02B=[1.000001], S001=[9])
+    events = files.run()
+    assert seconds(events.trigger.timestamp) == [1, 2, 9]
+    assert events.geds.energy.tolist() == [[1100, 100], [102], []]
+    assert events.geds.energy_sum.tolist() == [1200, 102, 0]
+    assert events.geds.multiplicity.tolist() == [2, 1, 0]
+    assert events.geds.hit_idx.tolist() == [[1, 0], [3], []]
+    assert events.trigger.is_repeated.tolist() == [True, False, False]
+    assert counts_of(files.job("tier_evt"))["repeated"] == 1
+    assert "1 events have several rows of a channel; the first in time is used" in caplog.text
+
+
+def test_times_that_go_backwards_are_counted_and_sorted(
+    files_of: Callable[..., Files], caplog: pytest.LogCaptureFixture
+) -> None:
+    files = files_of(V01A=[5, 6, 1, 2], B02B=[6.000001, 2.000001], S001=[3])
+    with caplog.at_level(logging.WARNING):
+        events = files.run()
+    assert seconds(events.trigger.timestamp) == [1, 2, 3, 5, 6]
+    assert events.geds.energy.tolist() == [[102], [1101, 103], [], [100], [1100, 101]]
+    assert "times go backwards (ch1000001: 1, ch1000002: 1): rows are sorted by time" in caplog.text
+    assert counts_of(files.job("tier_tcm")) == {"backward_steps": 2}
+    with h5py.File(files.job("tier_tcm").outputs["tier"]) as file:
+        assert file[files.job("tier_tcm").table("tcm")].attrs["backward_steps"] == "ch1000001: 1, ch1000002: 1"
+
+
+def test_shuffled_rows_give_the_same_events(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    times = {
+        name: START + np.sort(rng.integers(0, 400, 300)) * 1.0 + rng.uniform(0, 1e-6, 300) for name in list(RAWIDS)[:3]
+    }
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    sorted_times = {name: np.sort(values) for name, values in times.items()}
+    shuffled = {name: rng.permutation(values) for name, values in sorted_times.items()}
+    one, other = Files(tmp_path / "a", sorted_times).run(), Files(tmp_path / "b", shuffled).run()
+    expected = by_hand(sorted_times)
+    assert seconds(one.trigger.timestamp) == seconds(other.trigger.timestamp) == expected
+    assert one.geds.name.tolist() == other.geds.name.tolist()
+
+
+def by_hand(times: Times) -> list[float]:
+    """Begins of groups of rows, none of which follows the row before it by more than 10 us."""
+    joined = sorted(float(value) for values in times.values() for value in values)
+    begins = [v for v, before in zip(joined, [-1.0, *joined], strict=False) if v - before > 1e-5]
+    return [round(value - START, 7) for value in begins]
+
+
+def test_skm_keeps_texts_and_lists_of_texts_in_their_rows(files_of: Callable[..., Files]) -> None:
+    files = files_of(V01A=[1, 3.000002], B02B=[2, 3.000001], S001=[4])
+    files.run()
+    skm.build(files.job("tier_skm"))
+    path = files.job("tier_skm").outputs["tier"]
+    events = lh5.read("skm", str(path)).view_as("ak")
+    assert events.trigger_cycle.tolist() == [b"20230318T000000Z"] * 2
+    assert events.geds_name.tolist() == [[b"V01A"], [b"B02B"]]
+    assert seconds(events.trigger_timestamp) == [1, 2]
+    with h5py.File(path) as file:
+        assert file["skm/trigger_cycle"].attrs["datatype"] == "array<1>{string}"
+        assert file["skm/geds_name"].attrs["datatype"] == "array<1>{array<1>{string}}"
+        assert file["skm/geds_energy"].attrs["units"] == "keV"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("__import__('os').system('true')", "may not be called"),
+        ("geds_multiplicity + 0.5", "is not true or false for each event"),
+        ("geds_energy > 3", "is not true or false for each event"),
+        ("geds_multiplicty == 1", "there is no field 'geds_multiplicty'"),
+    ],
+)
+def test_a_filter_that_is_none_is_named(files_of: Callable[..., Files], text: str, sentence: str) -> None:
+    files = files_of(V01A=[1], B02B=[2], S001=[4])
+    files.run()
+    table = lh5.read("evt", str(files.job("tier_evt").outputs["tier"]))
+    with pytest.raises(UserError) as caught:
+        skm.select(skm.flattened(table), {"evt_filter": text})
+    assert sentence in caught.value.message
+    assert text in caught.value.message
+
+
+def test_a_filter_may_use_words_lists_and_dots(files_of: Callable[..., Files]) -> None:
+    files = files_of(V01A=[1, 3.000002], B02B=[2, 3.000001], S001=[4])
+    files.run()
+    columns = skm.flattened(lh5.read("evt", str(files.job("tier_evt").outputs["tier"])))
+    text = "evt.geds.multiplicity in (1, 2) and not ak.any(geds_energy > 1100, axis=-1)"
+    assert seconds(skm.select(columns, {"evt_filter": text})["trigger_timestamp"].nda) == [1, 2]

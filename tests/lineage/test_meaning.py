@@ -1,0 +1,162 @@
+"""The lineage follows the meaning of code: words reach nothing, a changed computation exactly what it concerns."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+
+import pytest
+
+from dataflow.plan import code
+from dataflow.plan.code import HERE, LISTS, Code, list_of
+from dataflow.plan.errors import UserError
+from dataflow.plan.meaning import meaning
+from dataflow.plan.steps import REGISTRY, STEPS
+
+from .conftest import Origin, changed
+
+SAME = {
+    "a comment": ("x = 1\n", "x = 1  # why\n"),
+    "formatting": ("f(1, 2)\n", "f(\n    1,\n    2,\n)\n"),
+    "a docstring": ("def f():\n    'old'\n    return 1\n", "def f():\n    'new'\n    return 1\n"),
+    "the message of an error": ("raise BadInput(f'{x} is wrong')\n", "raise BadInput(f'{x} is invalid')\n"),
+    "what a message shows": ("raise BadInput(f'{x}')\n", "raise BadInput(f'{x.name}')\n"),
+    "a hint": ("raise UserError(m, hint='do this')\n", "raise UserError(m, hint='do that')\n"),
+    "a hint in a variable": ("hint = 'a'\nraise E(m, hint=hint)\n", "hint = 'b'\nraise E(m, hint=hint)\n"),
+    "a constant of messages": (
+        "HELP = 'a'\nraise BadInput(m, hint=HELP)\n",
+        "HELP = 'b'\nraise BadInput(m, hint=HELP)\n",
+    ),
+    "an error that is made to be raised later": ("e = WorkFailed('a')\n", "e = WorkFailed('b')\n"),
+    "a log line": ("log.info('%d rows', n)\n", "log.info('%d rows read', n)\n"),
+    "one log line more": ("x = 1\n", "x = 1\nlog.warning('careful')\n"),
+}
+OTHER = {
+    "a number": ("x = 1\n", "x = 2\n"),
+    "a text that is used": ("NAME = 'a'\nf(NAME)\n", "NAME = 'b'\nf(NAME)\n"),
+    "a text that is also used for a message": (
+        "NAME = 'a'\nf(NAME)\nraise BadInput(NAME)\n",
+        "NAME = 'b'\nf(NAME)\nraise BadInput(NAME)\n",
+    ),
+    "the class of an error": ("raise BadInput(x)\n", "raise WorkFailed(x)\n"),
+    "when an error is raised": ("if a > 1:\n    raise BadInput(x)\n", "if a > 2:\n    raise BadInput(x)\n"),
+    "a default": ("def f(a=1): ...\n", "def f(a=2): ...\n"),
+    "an order": ("f([*a, *b])\n", "f([*b, *a])\n"),
+}
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_words_have_no_meaning(change: str) -> None:
+    before, after = (meaning(ast.parse(text)) for text in SAME[change])
+    assert before == after
+
+
+@pytest.mark.parametrize("change", OTHER)
+def test_a_change_of_meaning_is_seen(change: str) -> None:
+    before, after = (meaning(ast.parse(text)) for text in OTHER[change])
+    assert before != after
+
+
+def replace(origin: Origin, module: str, old: str, new: str) -> None:
+    """Change the code of the cycle; the old text must be there once."""
+    file = origin.code(module)
+    text = file.read_text()
+    assert text.count(old) == 1, (module, old)
+    file.write_text(text.replace(old, new))
+
+
+def steps_of(changes: list[str]) -> set[str]:
+    return {name.split()[0] for name in changes}
+
+
+def with_parameters() -> set[str]:
+    """The steps that take parameters, and all that need their outputs."""
+    sources = {step.name: {each.source for each in REGISTRY.inputs_of(step)} for step in STEPS}
+    found = {name for name, needed in sources.items() if any(source.startswith("par_") for source in needed)}
+    while more := {name for name, needed in sources.items() if needed & found} - found:
+        found |= more
+    return found
+
+
+def test_a_changed_hint_of_an_error_reaches_nothing(origin: Origin) -> None:
+    before = origin.lineages()
+    replace(origin, "jobs/errors.py", "give the job more memory", "give it more memory")
+    assert changed(before, origin.lineages()) == []
+
+
+def test_a_changed_message_of_a_step_reaches_nothing(origin: Origin) -> None:
+    before = origin.lineages()
+    replace(origin, "tiers/tcm.py", "has no table of a channel in the channel map", "is empty")
+    assert changed(before, origin.lineages()) == []
+
+
+def test_the_order_of_calibrated_and_hand_made_parameters_reaches_all_that_take_some(origin: Origin) -> None:
+    before = origin.lineages()
+    replace(origin, "plan/parameters.py", "[*calibrated, *overrides]", "[*overrides, *calibrated]")
+    made = steps_of(list(before))
+    assert steps_of(changed(before, origin.lineages())) == with_parameters() & made
+
+
+def test_what_merging_means_reaches_all_that_take_parameters(origin: Origin) -> None:
+    before = origin.lineages()
+    replace(origin, "plan/merge.py", "result = merged(result, part)", "result = merged(part, result)")
+    reached = steps_of(changed(before, origin.lineages()))
+    assert with_parameters() & steps_of(list(before)) <= reached
+
+
+def test_a_changed_fit_reaches_the_calibration_and_what_uses_it(origin: Origin) -> None:
+    before = origin.lineages()
+    file = origin.code("pars/linefit.py")
+    file.write_text(file.read_text() + "\nANOTHER = 1\n")
+    assert steps_of(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
+
+
+def test_the_number_of_the_machinery_reaches_everything(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = origin.lineages()
+    monkeypatch.setattr("dataflow.plan.recipe.MACHINERY", code.MACHINERY + 1)
+    made_by_code = [name for name in before if not name.startswith("validity_")]
+    assert set(made_by_code) <= set(changed(before, origin.lineages()))
+
+
+@pytest.mark.parametrize("step", [step.name for step in STEPS])
+def test_every_module_that_a_step_reaches_is_on_one_list(step: str) -> None:
+    (module,) = (each.module for each in STEPS if each.name == step)
+    reached = Code(HERE).reached(module)
+    assert reached[module] == "counted"
+    assert set(reached.values()) <= set(LISTS)
+
+
+def modules() -> Iterator[str]:
+    for file in sorted(HERE.rglob("*.py")):
+        name = ".".join(file.relative_to(HERE).with_suffix("").parts)
+        if not name.endswith(("__init__", "__main__")):
+            yield name
+
+
+def test_every_module_is_on_one_list_and_every_entry_is_a_module() -> None:
+    assert {list_of(module) for module in modules()} == set(LISTS)
+    entries = [entry for entries in LISTS.values() for entry in entries]
+    assert len(entries) == len(set(entries))
+    known = set(modules())
+    assert [entry for entry in entries if not any(m == entry or m.startswith(f"{entry}.") for m in known)] == []
+
+
+def test_a_module_on_no_list_is_an_error() -> None:
+    with pytest.raises(UserError, match="another.room is on none of the lists"):
+        list_of("another.room")
+
+
+def test_the_words_of_this_test_are_those_of_the_errors_that_exist() -> None:
+    """Each class of the error modules is recognised by its name."""
+    from dataflow.jobs import errors as of_jobs
+    from dataflow.plan import errors as of_plan
+    from dataflow.plan.meaning import ERROR
+
+    classes = [
+        name
+        for module in (of_jobs, of_plan)
+        for name, each in inspect.getmembers(module, inspect.isclass)
+        if issubclass(each, Exception) and each.__module__ == module.__name__
+    ]
+    assert classes and [name for name in classes if not ERROR.fullmatch(name)] == []

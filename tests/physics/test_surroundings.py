@@ -1,0 +1,128 @@
+"""Jobs in the surroundings of a user: compiled code, settings of figures, earlier logs, deaths by signal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataflow.jobs import compiled
+from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.joblog import open_log
+from dataflow.jobs.spread import spread
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"), [(signal.SIGSEGV, "compiled code crashed"), (signal.SIGKILL, "lack of memory")]
+)
+def test_a_death_by_signal_is_named(number: signal.Signals, hint: str) -> None:
+    def die(item: str) -> None:
+        if item == "b":
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(WorkFailed, match=f"died by {number.name}") as caught:
+        list(spread(die, ["a", "b"], 2))
+    assert hint in caught.value.hint
+
+
+def test_earlier_attempts_stay_in_the_log_though_snakemake_removes_it(tmp_path: Path) -> None:
+    log = tmp_path / "log" / "job.log"
+    for attempt in ("first", "second", "third"):
+        log.unlink(missing_ok=True)  # as Snakemake does before a job
+        handler = open_log(log, attempt)
+        handler.close()
+    assert [word for word in ("first", "second", "third") if word in log.read_text()] == ["first", "second", "third"]
+
+
+def test_figures_are_the_same_whatever_the_user_has_set(tmp_path: Path) -> None:
+    program = (
+        "from dataflow.views.pages import new_page, save_page; import pathlib, sys; page = new_page('t'); "
+        "page.add_subplot().plot([1, 2]); save_page(page, pathlib.Path(sys.argv[1]))"
+    )
+    source = str(Path(compiled.__file__).parents[2])
+
+    def draw(name: str, environ: dict[str, str], cwd: Path) -> bytes:
+        target = tmp_path / f"{name}.pdf"
+        words = [sys.executable, "-c", program, target]
+        done = subprocess.run(words, env=environ | {"PYTHONPATH": source}, cwd=cwd, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return target.read_bytes()
+
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "matplotlibrc").write_text("lines.linewidth: 9\nfont.family: monospace\nfigure.facecolor: red\n")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MPL")}
+    assert draw("plain", plain, tmp_path) == draw("theirs", plain | {"MPLBACKEND": "module://nowhere"}, theirs)
+
+
+@pytest.fixture
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation that was compiled for this processor, seen by a user with a home."""
+    site = tmp_path / "env/lib/python3.11/site-packages"
+    (site / "dspeed/processors/__pycache__").mkdir(parents=True)
+    compiled.note_processor(site)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
+    monkeypatch.setattr(sys, "path", [str(site), *sys.path])
+    monkeypatch.delenv(compiled.VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return site
+
+
+@pytest.fixture
+def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    made: list[Path] = []
+    monkeypatch.setattr(compiled, "_compile", made.append)
+    return made
+
+
+def test_compiled_code_for_this_processor_is_taken(installation: Path, compilations: list[Path]) -> None:
+    compiled.prepare()
+    assert compilations == [] and compiled.VARIABLE not in os.environ
+
+
+def test_code_for_another_processor_is_compiled_once_for_this_one(installation: Path, compilations: list[Path]) -> None:
+    (installation / compiled.MARKER).write_text(json.dumps({"processor": "another"}))
+    compiled.prepare()
+    folder = Path(os.environ.pop(compiled.VARIABLE))
+    assert folder.is_relative_to(installation.parents[3] / "cache")
+    compiled.prepare()
+    assert compilations == [folder]
+    del os.environ[compiled.VARIABLE]
+
+
+def test_software_that_cannot_be_written_is_compiled_for_the_user(
+    installation: Path, compilations: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "__pycache__" not in str(path) and real(path, mode))
+    compiled.prepare()
+    assert compilations == [Path(os.environ.pop(compiled.VARIABLE))]
+
+
+def test_a_failed_compilation_is_named(installation: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (installation / compiled.MARKER).write_text(json.dumps({"processor": "another"}))
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no compiler >&2; exit 3\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(WorkFailed, match="could not be compiled for this processor: no compiler"):
+        compiled.prepare()
+    os.environ.pop(compiled.VARIABLE, None)
+
+
+def test_a_folder_that_somebody_else_laid_out_is_not_used(
+    installation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (installation / compiled.MARKER).write_text(json.dumps({"processor": "another"}))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    (tmp_path / f"prodenv-compiled-{os.getuid()}").mkdir(mode=0o777)
+    (tmp_path / f"prodenv-compiled-{os.getuid()}").chmod(0o777)
+    with pytest.raises(WorkFailed, match="is not a private folder"):
+        compiled.prepare()

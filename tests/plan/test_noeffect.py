@@ -1,0 +1,170 @@
+"""What stands in configuration and metadata and does nothing is named with file and line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dataflow.plan import noeffect
+
+from .conftest import MAP, STATUSES, Tree
+from .test_stepconfig import configure
+
+
+def said(tree: Tree) -> list[str]:
+    """The findings, with paths from the cycle's folder on."""
+    return [str(found).replace(f"{tree.root}/", "") for found in noeffect.findings(tree.open())]
+
+
+def test_a_tidy_cycle_has_nothing_without_effect(tree: Tree) -> None:
+    assert said(tree) == []
+
+
+def test_a_test_stand_has_nothing_without_effect(stand: Tree) -> None:
+    assert said(stand) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("usability: on", "usability: onn", "3: the usability 'onn' of V02160A is none of on, off, ac, no_psd: it"),
+        ("usability: on", "usablity: on", "3: the entry 'usablity' in the status of V02160A is not known"),
+        (
+            "V02160A:",
+            "V02160X: {usability: 'on'}\nV02160A:",
+            "3: V02160X is in no channel map, but has a status: nothing",
+        ),
+        ("B00000C: {", "B00000C: {reason: broken, ", ""),
+    ],
+)
+def test_statuses(tree: Tree, old: str, new: str, message: str) -> None:
+    tree.metadata(statuses="# \n# \n" + STATUSES.replace(old, new))
+    found = said(tree)
+    assert len(found) == bool(message)
+    assert all(line.startswith(f"inputs/datasets/statuses/always.yaml:{message}") for line in found)
+    assert all("did you mean" in line for line in found)
+
+
+def test_many_detectors_are_one_sentence(tree: Tree) -> None:
+    strangers = "".join(f"V9{number:04d}A: {{processable: true, usability: oon}}\n" for number in range(100))
+    tree.metadata(statuses=STATUSES + strangers)
+    where = "inputs/datasets/statuses/always.yaml:5: "
+    assert said(tree) == [
+        f"{where}the usability 'oon' of V90000A, V90001A, V90002A and 97 more is none of on, off, ac, no_psd: "
+        "it selects nothing",
+        f"{where}V90000A, V90001A, V90002A and 97 more are in no channel map, but have a status: nothing takes them",
+    ]
+
+
+def test_a_detector_of_another_times_map_is_known(tree: Tree) -> None:
+    tree.write("inputs/hardware/configuration/channelmaps/later.yaml", MAP.replace("V02160B", "V09999A"))
+    tree.validity(
+        "hardware/configuration/channelmaps",
+        {"valid_from": "20200101T000000Z", "apply": ["always.yaml"]},
+        {"valid_from": "20400101T000000Z", "mode": "reset", "apply": ["later.yaml"]},
+    )
+    tree.write("inputs/datasets/statuses/always.yaml", STATUSES + "V09999A: {processable: true, usability: 'on'}\n")
+    assert said(tree) == []
+
+
+def test_overrides_and_configuration_of_unknown_detectors(tree: Tree) -> None:
+    tree.write("inputs/dataprod/overrides/hit/a.yaml", "V02160A: {}\nV0216OB: {}\n")
+    tree.validity("dataprod/overrides/hit", {"valid_from": "20200101T000000Z", "apply": ["a.yaml"]})
+    inputs = {"hit_config": {"V0261OA": "$_/hit.yaml", "__default__": "$_/hit.yaml", "spms": "$_/hit.yaml"}}
+    configure(tree, {"tier_hit": {"inputs": inputs}})
+    tree.write("inputs/dataprod/config/hit.yaml", "{}\n")
+    assert said(tree) == [
+        "inputs/dataprod/overrides/hit/a.yaml:2: V0216OB is in no channel map, but has hit overrides: nothing takes it "
+        "(did you mean 'V02160B'?)",
+        "inputs/dataprod/config/all.yaml:6: V0261OA is in no channel map, but has a configuration of its own: nothing "
+        "takes it (did you mean 'V02160A'?)",
+    ]
+
+
+def test_rules_one_level_too_high_and_unknown_entries(tree: Tree) -> None:
+    entry: dict[str, Any] = {"tier_dsp": {}, "analysis": {}, "snakemake_rule": {}, "snakemake_rules": {}}
+    spec = {"ged_config": "$_/x.yaml"}
+    entry["snakemake_rules"] = {"tier_raw_orca": {"inputs": {"out_spec": spec}}}
+    tree.write("inputs/dataprod/config/all.yaml", json.dumps(entry, indent=1))
+    tree.write("inputs/dataprod/config/x.yaml", "{}\n")
+    tree.validity("dataprod/config", {"valid_from": "20200101T000000Z", "apply": ["all.yaml"]})
+    where = "inputs/dataprod/config/all.yaml"
+    assert said(tree) == [
+        f"{where}:2: tier_dsp stands one level too high: nothing reads it (put it below snakemake_rules)",
+        f"{where}:4: the entry 'snakemake_rule' is not known: nothing reads it (did you mean 'snakemake_rules'?)",
+        f"{where}:9: snakemake_rules.tier_raw_orca.inputs.out_spec has the entry 'ged_config', which is not known: "
+        "nothing reads it (did you mean 'geds_config'?)",
+    ]
+
+
+def test_a_name_twice_in_one_mapping(tree: Tree) -> None:
+    tree.metadata(statuses=STATUSES + "S001:\n  processable: true\n  usability: 'on'\n  processable: false\n")
+    where = "inputs/datasets/statuses/always.yaml"
+    assert said(tree) == [
+        f"{where}:5: 'S001' stands twice: only this one is read (keep one of them)",
+        f"{where}:8: 'processable' stands twice in S001: only this one is read (keep one of them)",
+    ]
+
+
+def test_a_name_twice_in_json_and_merge_keys_in_yaml(tree: Tree) -> None:
+    tree.write("inputs/datasets/statuses/more.json", '{"S001": {"usability": "on",\n "usability": "off"}}')
+    tree.metadata(statuses="base: &b {processable: true}\n" + STATUSES + "PULS01: {<<: *b, usability: 'on'}\n")
+    tree.validity("datasets/statuses", {"valid_from": "20200101T000000Z", "apply": ["always.yaml", "more.json"]})
+    assert [line for line in said(tree) if "twice" in line] == [
+        "inputs/datasets/statuses/more.json:2: 'usability' stands twice in S001: only this one is read "
+        "(keep one of them)"
+    ]
+
+
+def test_paths_and_files_that_are_not_there(tree: Tree) -> None:
+    tree.config["paths"] = {"par_overwrite": "$_/inputs/override", "tier_hit": "/nowhere/hit", "tier_dsp": "$_/new/dsp"}
+    configure(tree, {"tier_hit": {"inputs": {"hit_config": "$_/hit.yaml"}}})
+    tree.write("inputs/dataprod/config/hit.yaml", "operations:\n  x: {expression: a, lgdo_attrs: {c: $_/gone.bin}}\n")
+    found = said(tree)
+    assert found[:2] == [
+        "config.json:1: paths.par_overwrite: there is no inputs/override (hand-made parameters; merged last) "
+        "(make it, or correct paths.par_overwrite)",
+        "config.json:1: paths.tier_hit: there is no /nowhere/hit (calibrated quantities by channel) "
+        "(make it, or correct paths.tier_hit)",
+    ]
+    assert found[2:] == [
+        "inputs/dataprod/config/hit.yaml:2: there is no file inputs/dataprod/config/gone.bin (correct the name)"
+    ]
+
+
+def test_files_that_no_validity_list_names(tree: Tree) -> None:
+    tree.write("inputs/datasets/statuses/new.yaml", "{}\n")
+    tree.write("inputs/dataprod/config/mine.yaml", "snakemake_rules: {}\n")
+    tree.write("inputs/dataprod/config/chain.yaml", "outputs: []\n")
+    assert said(tree) == [
+        "inputs/datasets/statuses: new.yaml is named by no entry of inputs/datasets/statuses/validity.yaml: nothing "
+        "reads it (add an entry that applies it)",
+        "inputs/dataprod/config: mine.yaml is named by no entry of a validity.yaml: nothing reads it "
+        "(add an entry that applies it)",
+    ]
+
+
+def test_energies_that_evt_uses_and_nothing_calibrates(tree: Tree) -> None:
+    configure(tree, {"pars_hit_ecal": {"inputs": {"ecal_config": {"V02160A": "$_/ecal.yaml"}}}})
+    tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [trapEmax]\n")
+    (found,) = said(tree)
+    assert "evt makes geds___multiplicity, geds___rawid, geds___hit_idx and 2 more of hit.cuspEmax_ctc_cal" in found
+    assert "which V02160A will not have: only trapEmax is calibrated (name it in energy_params" in found
+    tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [cuspEmax]\n")
+    assert said(tree) == []
+
+
+def test_columns_that_evt_uses_and_hit_does_not_have(tree: Tree) -> None:
+    configure(tree, {"tier_evt": {"inputs": {"evt_config": "$_/evt.yaml"}}})
+    operation = "{channels: geds_on, aggregation_mode: sum, expression: hit.lq_80}"
+    tree.write("inputs/dataprod/config/evt.yaml", f"outputs: [$default, x]\noperations:\n  x: {operation}\n")
+    (found,) = said(tree)
+    assert found.startswith("inputs/dataprod/config/evt.yaml:3: evt makes x of hit.lq_80, which V02160A and V02160B")
+    assert "it is not among the outputs of hit_config" in found
+
+
+def test_metadata_that_the_plan_does_not_need_and_cannot_be_read_is_told(tree: Tree) -> None:
+    tree.write("inputs/dataprod/overrides/hit/validity.yaml", "- {valid_from: never, apply: [a.yaml]}\n")
+    assert any("overrides/hit/validity.yaml:1: valid_from must be" in line for line in said(tree))
