@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from dataflow.plan.daqforms import foreign_names
 from dataflow.plan.errors import UserError
-from dataflow.plan.inventory import daq_format, scan
+from dataflow.plan.inventory import left_out_note, scan
 from dataflow.plan.scheme import L200
 
 KEY = "l200-p03-r001-cal-20230317T211819Z"
+FORMS = {"fcio": "fcio", "orca": "orca", "BIN": "compass", "bin": "compass", "llama": "llama"}
 
 
 def make(folder: Path, *names: str) -> None:
@@ -21,12 +23,13 @@ def make(folder: Path, *names: str) -> None:
         path.touch()
 
 
-@pytest.mark.parametrize("extension", ["fcio", "fcio.gz", "fcio.bz2", "orca", "orca.gz", "orca.bz2"])
+@pytest.mark.parametrize("extension", [*FORMS, "fcio.gz", "fcio.bz2", "orca.gz", "orca.bz2", "BIN.gz"])
 def test_daq_files_are_known_by_their_extensions(tmp_path: Path, extension: str) -> None:
     make(tmp_path, f"daq/cal/p03/r001/{KEY}.{extension}")
-    (key, path), *rest = scan(tmp_path / "daq", tmp_path / "raw", L200).daq.items()
+    found = scan(tmp_path / "daq", tmp_path / "raw", L200)
+    (key, path), *rest = found.daq.items()
     assert (str(key), path.name, rest) == (KEY, f"{KEY}.{extension}", [])
-    assert daq_format(path) == extension.partition(".")[0]
+    assert found.formats == {key: FORMS[extension.partition(".")[0]]}
 
 
 def test_raw_files_count_where_the_daq_file_is_gone(tmp_path: Path) -> None:
@@ -60,6 +63,31 @@ def test_a_daq_file_that_names_no_key_is_refused(tmp_path: Path) -> None:
 def test_other_and_hidden_files_are_left_alone(tmp_path: Path) -> None:
     make(tmp_path, "readme.txt", "cal/notes.lh5", f"cal/.{KEY}.fcio.part", ".trash/th228.fcio", f"cal/{KEY}.fcio.md5")
     assert scan(tmp_path, tmp_path / "raw", L200).daq == {}
+
+
+def test_files_of_no_known_form_are_named(tmp_path: Path) -> None:
+    make(tmp_path, f"cal/{KEY}.fcio", "readme.txt", *(f"cal/{KEY}.dat{number}" for number in range(4)))
+    found = scan(tmp_path, tmp_path / "raw", L200)
+    assert len(found.left_out) == 5
+    note = left_out_note(found, tmp_path)
+    assert note.startswith(f"5 files in {tmp_path} left out, of no known form of DAQ files: cal/{KEY}.dat0, cal/")
+    assert note.endswith(", and 2 more")
+    assert not left_out_note(scan(tmp_path / "cal/nothing", tmp_path / "raw", L200), tmp_path)
+
+
+def test_another_package_may_bring_a_form(tmp_path: Path) -> None:
+    """It declares the ending of its files; nothing of it is imported while planning."""
+    make(tmp_path, f"daq/{KEY}.struck", f"daq/{KEY}.other")
+    assert scan(tmp_path / "daq", tmp_path / "raw", L200).daq == {}
+    package = tmp_path / "python/lib/python3.11/site-packages/struck-1.0.dist-info"
+    package.mkdir(parents=True)
+    declared = "[console_scripts]\nrun = struck:main\n[dataprod.daq_formats]\nstruck = struck.absent:FORM\n"
+    (package / "entry_points.txt").write_text(declared)
+    names = foreign_names(tmp_path / "python")
+    assert names == ("struck",)
+    found = scan(tmp_path / "daq", tmp_path / "raw", L200, names)
+    assert [(str(key), path.name) for key, path in found.daq.items()] == [(KEY, f"{KEY}.struck")]
+    assert [path.suffix for path in found.left_out] == [".other"]
 
 
 def test_a_link_to_a_parent_folder_ends_somewhere(tmp_path: Path) -> None:

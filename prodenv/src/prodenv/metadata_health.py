@@ -8,6 +8,7 @@ from itertools import pairwise
 from dataflow.plan.config import Setup
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError as PlanError
+from dataflow.plan.inventory import left_out_note
 from dataflow.plan.model import Channel, Unit
 from dataflow.plan.noeffect import findings
 from dataflow.plan.survey import all_jobs
@@ -17,6 +18,7 @@ MOST = 10
 """As many findings are shown."""
 AREA = "metadata"
 OWN_MAP = "each file is taken by its own map and statuses: see docs/configuration.md; else let it begin with a run"
+DATA = "data"
 
 
 def metadata(setup: Setup) -> Iterator[Finding]:
@@ -29,6 +31,8 @@ def metadata(setup: Setup) -> Iterator[Finding]:
     except PlanError as slip:
         yield Finding(AREA, BAD, slip.message, slip.hint)
         return
+    if note := left_out_note(cycle.inventory, setup.path("tier_daq")):
+        yield Finding(DATA, WARNING, note, "rename them, move them away, or leave them")
     for step, unit in jobs:
         _plan(cycle, step, unit, problems)
     for message, hint in list(problems.items())[:MOST]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataflow.plan.config import Setup, read_config
+from dataflow.plan.daqforms import foreign_names
 from dataflow.plan.inventory import Inventory, scan
 from dataflow.plan.paths import Paths, template_pattern
 from dataflow.plan.scheme import KeyScheme, scheme_of
@@ -80,7 +81,8 @@ class Contents:
 
     def daq(self) -> Inventory:
         """Its DAQ files, and the raw files without one."""
-        return scan(self.setup.path("tier_daq"), self.setup.path("tier_raw"), self.scheme)
+        foreign = foreign_names(self.setup.path("install"))
+        return scan(self.setup.path("tier_daq"), self.setup.path("tier_raw"), self.scheme, foreign)
 
     def _forms(self) -> dict[Path, list[tuple[Step, str, re.Pattern[str]]]]:
         """By folder, the steps whose outputs lie in it, what they are, and their names."""

@@ -48,7 +48,17 @@ def warnings_of(flow: Workflow) -> list[str]:
     """What someone who looks at a cycle has to be told beforehand."""
     said = not_installed(flow)
     ask = getattr(flow, "without_effect", None)  # an older dataflow does not tell
-    return [*([str(said)] if said else []), *map(str, ask() if ask else ())]
+    left_out_files = [note] if (note := left_out(flow)) else []
+    return [*([str(said)] if said else []), *map(str, ask() if ask else ()), *left_out_files]
+
+
+def left_out(flow: Workflow) -> str:
+    """What is to be said of files in the folder of DAQ files that are none; an older dataflow does not tell."""
+    try:
+        from dataflow.plan.inventory import left_out_note
+    except ImportError:
+        return ""
+    return left_out_note(flow.cycle.inventory, flow.cycle.setup.path("tier_daq"))
 
 
 def job_of(flow: Workflow, text: str) -> tuple[str, Unit]:

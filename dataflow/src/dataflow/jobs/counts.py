@@ -10,6 +10,7 @@ from dataflow.plan.model import Job
 COUNTED = {"tiers.evt": "evt", "tiers.skm": "skm"}
 """Modules whose outputs are counted, with the name of the table."""
 BACKWARD = "backward_steps"
+RAW, SALVAGED = "tiers.raw", "salvaged"
 
 
 def counts_of(job: Job) -> dict[str, Any]:
@@ -23,20 +24,23 @@ def counts_of(job: Job) -> dict[str, Any]:
     Returns
     -------
     dict
-        Empty for other steps than those in :data:`COUNTED` and ``tier_tcm``. ``events``, number of events; for ``evt``
-        also ``from`` and ``to``, the first and last ``trigger/timestamp`` in seconds since 1970, ``repeated``, the
-        number of events with several rows of a channel, and ``detectors``, for each detector the number of valid
-        entries in ``geds/rawid``; each as far as the configuration of the events has these fields. For ``tcm``,
-        ``backward_steps``, how often times go backwards, if they do.
+        Empty for other steps than those in :data:`COUNTED`, ``tier_tcm`` and ``tier_raw``. ``events``, their number;
+        for ``evt`` also ``from`` and ``to``, the first and last ``trigger/timestamp`` in seconds since 1970,
+        ``repeated``, the number of events with several rows of a channel, and ``detectors``, for each detector the
+        number of valid entries in ``geds/rawid``; each as far as the configuration of the events has these fields. For
+        ``tcm``, ``backward_steps``, how often times go backwards, if they do. For ``raw``, ``salvaged``, where and how
+        the DAQ file breaks off, if it does.
     """
     if job.module == "tiers.tcm":
         return _backward(job)
-    if job.module not in COUNTED:
+    if job.module not in (*COUNTED, RAW):
         return {}
     import h5py
     import hdf5plugin  # noqa: F401 - registers the compressions
 
     with h5py.File(job.outputs["tier"]) as file:
+        if job.module == RAW:
+            return {SALVAGED: str(file.attrs[SALVAGED])} if SALVAGED in file.attrs else {}
         table = file.get(job.table(COUNTED[job.module], grp="").strip("/"))
         if not isinstance(table, h5py.Group):
             return {}

@@ -13,8 +13,9 @@ from typing import Any
 from . import parcatalog
 from .chains import Chains
 from .config import Setup, read_config
+from .daqforms import foreign_names
 from .errors import Unavailable, UserError
-from .inventory import Inventory, daq_format, scan
+from .inventory import Inventory, scan
 from .lineage import Lineages
 from .metadata import Metadata
 from .model import Channel, Held, Job, Key, Unit
@@ -63,7 +64,7 @@ class Cycle:
     def inventory(self) -> Inventory:
         """The DAQ and raw files that are there."""
         daq = self.setup.path("tier_daq") if self.paths.inside("tier_raw") else None
-        return scan(daq, self.setup.path("tier_raw"), self.scheme)
+        return scan(daq, self.setup.path("tier_raw"), self.scheme, foreign_names(self.setup.path("install")))
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
@@ -277,7 +278,8 @@ class Cycle:
         """The resolved configuration of a step for a key."""
         rule = step.rule
         if "{daq}" in rule:
-            rule = rule.format(daq=daq_format(self._daq(key)))
+            self._daq(key)
+            rule = rule.format(daq=self.inventory.formats[key])
         return self.metadata.config(rule, key) if rule else StepConfig(step.name)
 
     def _inputs(self, step: Step, unit: Unit, *, is_part: bool = False) -> dict[str, tuple[Path, ...]]:

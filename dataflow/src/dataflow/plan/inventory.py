@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from .daqforms import form_and_stem
 from .errors import UserError
 from .model import Key
 from .scheme import KeyScheme
 
-FORMATS = ("fcio", "orca")
-PACKED = ("", ".gz", ".bz2")
 RAW_ENDING = "-tier_raw.lh5"
 DEEPEST = 20
 """Folders below folders that are searched: a link to a parent folder must not keep us for ever."""
@@ -28,13 +27,19 @@ class Inventory:
         DAQ files.
     raw
         Raw files whose DAQ file is not there.
+    formats
+        Names of the DAQ files' forms, see :mod:`dataflow.plan.daqforms`.
+    left_out
+        Files in the folder of DAQ files whose names are those of no known form.
     """
 
     daq: Mapping[Key, Path]
     raw: Mapping[Key, Path]
+    formats: Mapping[Key, str] = field(default_factory=dict)
+    left_out: tuple[Path, ...] = ()
 
 
-def scan(daq: Path | None, raw: Path, scheme: KeyScheme) -> Inventory:
+def scan(daq: Path | None, raw: Path, scheme: KeyScheme, foreign: tuple[str, ...] = ()) -> Inventory:
     """Find the files of a cycle.
 
     Parameters
@@ -45,48 +50,51 @@ def scan(daq: Path | None, raw: Path, scheme: KeyScheme) -> Inventory:
         Folder of the raw files.
     scheme
         What keys look like.
+    foreign
+        Names of forms of DAQ files that other packages bring.
 
     Raises
     ------
     UserError
         If a DAQ file has a name that is no key, or two files have one key.
     """
-    found = _daq_files(daq, scheme) if daq else {}
-    return Inventory(found, {key: path for key, path in _raw_files(raw, scheme) if key not in found})
+    found = _daq_files(daq, scheme, foreign) if daq else Inventory({}, {})
+    rest = {key: path for key, path in _raw_files(raw, scheme) if key not in found.daq}
+    return Inventory(found.daq, rest, found.formats, found.left_out)
 
 
-def daq_format(path: Path) -> str:
-    """``fcio`` or ``orca``."""
-    return next(name for name in FORMATS if f".{name}" in path.suffixes)
+def left_out_note(inventory: Inventory, folder: Path) -> str:
+    """One sentence on the files in the folder of DAQ files that are none of a known form, empty if there are none."""
+    number = len(inventory.left_out)
+    if not number:
+        return ""
+    names = ", ".join(os.path.relpath(path, folder) for path in inventory.left_out[:SHOWN])
+    more = f", and {number - SHOWN} more" if number > SHOWN else ""
+    return f"{number} file{'s' * (number > 1)} in {folder} left out, of no known form of DAQ files: {names}{more}"
 
 
-def _daq_files(folder: Path, scheme: KeyScheme) -> dict[Key, Path]:
+SHOWN = 3
+
+
+def _daq_files(folder: Path, scheme: KeyScheme, foreign: tuple[str, ...]) -> Inventory:
     found: dict[Key, Path] = {}
-    unknown = []
+    formats: dict[Key, str] = {}
+    unknown, left_out = [], []
     for path in files_below(folder):
-        stem = _daq_stem(path.rpartition(os.sep)[2])
-        if stem is None:
+        form = form_and_stem(path.rpartition(os.sep)[2], foreign)
+        if form is None:
+            left_out.append(Path(path))
             continue
-        key = scheme.daq_key(stem)
+        key = scheme.daq_key(form[1])
         if key is None:
             unknown.append(path)
         elif key in found:
             raise UserError(f"two DAQ files for {key}: {found[key]} and {path}", hint="keep one of them there")
         else:
-            found[key] = Path(path)
+            found[key], formats[key] = Path(path), form[0].name
     if unknown:
         raise _nameless(unknown, scheme)
-    return found
-
-
-def _daq_stem(name: str) -> str | None:
-    """A DAQ file's name without its extensions, None if the name is not that of a DAQ file."""
-    for packed in PACKED:
-        for form in FORMATS:
-            ending = f".{form}{packed}"
-            if name.endswith(ending):
-                return name[: -len(ending)]
-    return None
+    return Inventory(found, {}, formats, tuple(left_out))
 
 
 def _nameless(paths: list[str], scheme: KeyScheme) -> UserError:

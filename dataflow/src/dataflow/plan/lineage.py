@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from .code import code_of
 from .errors import Unavailable
 from .identity import LIST, Identities
-from .inventory import daq_format
 from .model import Job, Key, Unit
 from .packages import Software
 from .recipe import Recipe, Recipes, digest
@@ -188,7 +187,7 @@ class Lineages:
         return self._moment_of[key]
 
     def _format(self, step: Step, key: Key) -> str:
-        return daq_format(self._cycle.inventory.daq[key]) if "{daq}" in step.rule else ""
+        return self._cycle.inventory.formats[key] if "{daq}" in step.rule else ""
 
     def _lineages(self, step: Step, unit: Unit, wanted: Input) -> list[str] | None:
         """The lineages of an input, None if it may be missing and is."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import overrides
 from .config import Setup
+from .daqforms import foreign_names
 from .datasets import Datasets
 from .errors import UserError
 from .model import SYSTEMS, Channel, Key
@@ -43,7 +44,8 @@ class Metadata:
         self._overrides: dict[str, Folder] = {}
         self._checked: dict[int, object] = {}
         folder = Folder(setup.path("config"), self.reader)
-        self._configs = StepConfigs(folder, _root(setup.path("inputs"), folder.path), self.reader)
+        foreign = foreign_names(setup.path("install"))
+        self._configs = StepConfigs(folder, _root(setup.path("inputs"), folder.path), self.reader, foreign)
         self._single: dict[str, tuple[Channel, ...]] = {}
         self._channels: dict[tuple[int, int], tuple[Channel, ...]] = {}
 

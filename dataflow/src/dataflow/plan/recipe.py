@@ -145,7 +145,7 @@ class Recipes:
             "channels": channels,
             "pulsers": sorted(channel.rawid or 0 for channel in job.pulsers) if step.scope is not Scope.FILE else [],
             "tables": {tier: form for tier, form in job.setup.table_format.items() if tier in tiers},
-            "settings": _important(step, job.setup.settings.get(step.name) or {}),
+            "settings": self._with_files(_important(step, job.setup.settings.get(step.name) or {})),
         }
 
     def _channel(self, step: Step, job: Job, channel: Channel, configs: dict[str, object]) -> dict[str, Any]:

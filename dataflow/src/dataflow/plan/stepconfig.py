@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .daqforms import all_forms
 from .errors import UserError
 from .layers import Layers
 from .model import Channel
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 RULES = "snakemake_rules"
 DEFAULT = "__default__"
 DEFAULTS = Path(__file__).resolve().parents[1] / "defaults"
-DAQ_RULES = ("tier_raw_fcio", "tier_raw_orca")
 NESTED = ("out_spec", "muon_config", "config")
 """Inputs that are mappings of several files, not mappings by detector."""
 SHARED = ("settings", "evt_config", "skm_config", "config")
@@ -56,9 +56,10 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
 """Rules that the collaboration's metadata configures and no step here reads yet, with their inputs."""
 
 
-def known_rules() -> Mapping[str, tuple[str, ...]]:
+def known_rules(foreign: Iterable[str] = ()) -> Mapping[str, tuple[str, ...]]:
     """The rules that metadata may configure, with the names of their inputs."""
-    own = {step.rule.format(daq=form): step.configs for step in STEPS if step.rule for form in ("fcio", "orca")}
+    names = [form.name for form in all_forms(foreign)]
+    own = {step.rule.format(daq=name): step.configs for step in STEPS if step.rule for name in names}
     return dict(OTHER_RULES) | own
 
 
@@ -264,12 +265,14 @@ class StepConfigs:
         The metadata; configuration files must lie in it.
     reader
         Reads and keeps files.
+    foreign
+        Forms of DAQ files that other packages bring; each has a rule.
     """
 
-    def __init__(self, folder: Folder, root: Path, reader: Reader) -> None:
+    def __init__(self, folder: Folder, root: Path, reader: Reader, foreign: Iterable[str] = ()) -> None:
         self._folder, self._root, self._reader = folder, root, reader
         self._found: dict[tuple[int, str], StepConfig] = {}
-        self._known = known_rules()
+        self._known = known_rules(foreign)
         self._layers: dict[tuple[object, ...], Layers] = {}
         self._settings: dict[int, tuple[Layers, StepSettings]] = {}
 

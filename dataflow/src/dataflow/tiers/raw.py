@@ -104,7 +104,6 @@ def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path) -> None:
     if daq.lost:
         log.warning("%s is %s; what is whole was taken", daq.path, daq.lost)
         annotate(target, salvaged=daq.lost)
-        warn("", [f"the DAQ file is {daq.lost}; what is whole was taken"])
 
 
 def flashcam_bits(path: Path) -> int:

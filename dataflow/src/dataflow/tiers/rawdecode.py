@@ -1,9 +1,9 @@
 """Decoding by legend-daq2lh5, and what its readers and lh5 leave undone.
 
-The loop is that of :func:`daq2lh5.build_raw`, with four differences: buffers begin as zeros (some decoders never fill a
-column, and what the memory held would differ from run to run); the processing of ``proc_spec`` that fails is an error
-(there a line in the log, and the columns are missing); the file's name may hold any character; waveform codecs and
-HDF5 filters go together (see :func:`filters`).
+The loop is that of :func:`daq2lh5.build_raw`, with these differences: buffers begin as zeros (some decoders never fill
+a column) and are written in order, so that two runs give the same bytes; a ``proc_spec`` that cannot be followed is an
+error (there a line in the log, and the columns are missing); the file's name may hold any character; waveform codecs
+and HDF5 filters go together (see :func:`filters`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataflow.jobs import dspeed_inplace
 from dataflow.plan.errors import UserError
 
 from .daqfile import DaqFile
+from .rawcodecs import packed
 from .rawspec import Spec
 
 FILTERS: Mapping[str, Any] = {
@@ -34,6 +35,7 @@ FILTERS: Mapping[str, Any] = {
 BUILT_IN = ("gzip", "lzf", "szip")
 COMPRESSION, LEVEL = "compression", "compression_opts"
 PROCESSING = "proc_spec"
+CONFIG = "FCConfigDecoder"
 
 
 def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], begin: float) -> None:
@@ -62,12 +64,13 @@ def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], 
     left = float(settings.get("n_max") or math.inf)
     size = int(min(int(settings["buffer_size"]), left))
     try:
-        buffers = streamer.open_stream(str(daq.plain), rb_lib=library, buffer_size=size, chunk_mode="only_full")
-        _clear(buffer for group in streamer.rb_lib.values() for buffer in group)
+        head = streamer.open_stream(str(daq.plain), rb_lib=library, buffer_size=size, chunk_mode="only_full")
+        _prepare(streamer)
+        database = settings.get("db_dict") or {}
         with h5py.File(target, "w") as file:
-            while buffers and left > 0:
-                left -= _write(buffers, file, settings.get("db_dict") or {}, filters_of, left)
-                buffers = streamer.read_chunk()
+            _write(head, file, database, filters_of, math.inf)
+            while left > 0 and (buffers := streamer.read_chunk()):
+                left -= _write(buffers, file, database, filters_of, left)
     finally:
         streamer.close_stream()
 
@@ -82,11 +85,20 @@ def _streamer(daq: DaqFile, settings: Mapping[str, Any], begin: float) -> Any:
     return get_streamer(str(daq.plain), daq.stream)
 
 
-def _clear(buffers: Iterable[Any]) -> None:
-    """Let all columns begin as zeros."""
-    for buffer in buffers:
-        for column in _arrays(buffer.lgdo):
+def _prepare(streamer: Any) -> None:
+    """Let all columns begin as zeros, and tables be written in the order of their names.
+
+    FlashCam's own configuration has its row here: its reader says that the buffer is full, and fills in nothing.
+    """
+    config = streamer.rb_lib.get(CONFIG, ())
+    for buffer in config:
+        buffer.loc = 0
+    for buffers in streamer.rb_lib.values():
+        buffers.sort(key=lambda buffer: str(buffer.out_name))
+        for column in (column for buffer in buffers if not buffer.loc for column in _arrays(buffer.lgdo)):
             column[...] = 0
+    for buffer in config:
+        streamer.config_decoder.decode_packet(streamer.fcio, buffer, 0)
 
 
 def _arrays(node: Any) -> Iterable[Any]:
@@ -98,7 +110,7 @@ def _arrays(node: Any) -> Iterable[Any]:
     elif isinstance(node, Struct):
         for child in node.values():
             yield from _arrays(child)
-    elif isinstance(node, Array) and not node.attrs.get("constant"):
+    elif isinstance(node, Array):
         yield node.nda
 
 
@@ -111,6 +123,7 @@ def _write(buffers: Iterable[Any], file: h5py.File, database: Mapping[str, Any],
         rows = int(min(buffer.loc, most - done))
         if buffer.lgdo is not None and rows > 0 and buffer.out_stream:
             table = buffer.lgdo if buffer.proc_spec is None else _processed(buffer, database)
+            table = packed(table, rows, buffer.out_name)
             lh5.write(table, buffer.out_name, file, n_rows=rows, wo_mode="append", **settings)
         done += max(rows, 0)
         buffer.loc = 0
@@ -132,7 +145,7 @@ def _processed(buffer: Any, database: Mapping[str, Any]) -> Any:
         table = buffer_processor(buffer, db_dict=database.get(buffer.out_name))
         missing = [name for name in wanted if name not in table]
     except KeyError as error:
-        missing = [str(error.args[0])]
+        table, missing = None, [str(error.args[0])]
     if missing:
         hint = "see the log of the job for what the processing says"
         raise UserError(f"the proc_spec of {buffer.out_name} makes no {', '.join(missing)}", hint=hint)

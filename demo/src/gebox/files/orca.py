@@ -4,8 +4,9 @@ A file is a sequence of packets of 32-bit words: the first word holds the data i
 words (lower 18 bits; 0 means that the second word holds it). The first packet has id 0 and holds an XML property list
 that names the decoder of every id and describes crates and cards. The subset written here:
 
-* ``ORFCIOConfig``, ``ORFCIOEvent``, ``ORFCIOStatus``: word 2 the stream id, then the bytes of a FlashCam stream as in a
-  ``.fcio`` file (for the configuration with the protocol before it), filled up with zeros to whole words;
+* ``ORFCIOConfig``, ``ORFCIOEvent``, ``ORFCIOStatus``, always with the length in the second word: word 2 the stream id,
+  then the bytes of a FlashCam stream as in a ``.fcio`` file (for the configuration with the protocol before it), filled
+  up with zeros to whole words;
 * ``ORRunModel``: begin and end of the run (word 1 flags, word 2 run number, word 3 Unix time).
 
 What the header says beyond what legend-daq2lh5 reads (thresholds, filters, high voltage) is left out. A file may carry
@@ -19,13 +20,11 @@ import plistlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 from gebox.files import fcio
 
 RUN, CONFIG, EVENT, STATUS = (number << 18 for number in (1, 2, 3, 4))
-LARGEST: Final = (1 << 18) - 1
-"""Words that fit into the first word's counter."""
 _START, _STOP = 0x1, 0x0
 
 
@@ -101,11 +100,9 @@ class Writer:
         self._packet(kind, struct.pack("<I", stream) + payload)
 
     def _packet(self, kind: int, payload: bytes) -> None:
-        """A packet; two words of head, so that the payload begins at word 2 in both forms."""
+        """A packet in the extended form, as ORCA writes all FlashCam records since 2024, also short ones."""
         payload += b"\0" * (-len(payload) % 4)
-        words = 2 + len(payload) // 4
-        head = (kind | words, 0) if words <= LARGEST else (kind, words)
-        self.file.write(struct.pack("<2I", *head) + payload)
+        self.file.write(struct.pack("<2I", kind, 2 + len(payload) // 4) + payload)
 
     def _run(self, flags: int, time: int) -> None:
         self.file.write(struct.pack("<4I", RUN | 4, flags, self.run.number, time))

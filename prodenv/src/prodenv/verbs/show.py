@@ -51,6 +51,7 @@ def describe(cycle: CycleFolder, experiment: str | None = None) -> dict[str, Any
         "software": _software(contents),
         "frozen": _frozen(cycle),
         "daq_files": len(inventory.daq),
+        "left_out": [str(path) for path in inventory.left_out],
         "files": _kinds(contents.outputs()),
         "runs": _runs(contents),
         "detectors": [trouble.plain() for trouble in troubles_in(contents)],
@@ -133,7 +134,7 @@ def _print(found: dict[str, Any]) -> None:
         ("used by", ", ".join(found["used_by"]) or "-"),
         *((name, _source_text(source)) for name, source in found["sources"].items()),
         ("software", _software_text(software)),
-        ("DAQ files", found["daq_files"]),
+        ("DAQ files", _daq_text(found)),
         ("runs", ", ".join(f"{run} ({count})" for run, count in found["runs"].items()) or "-"),
         ("disk", ", ".join(f"{name} {size_text(size)}" for name, size in found["disk"].items())),
         *(("elsewhere", f"{name}: {path}") for name, path in found["elsewhere"].items()),
@@ -144,6 +145,11 @@ def _print(found: dict[str, Any]) -> None:
         print_table(("kind", "files", "linked", "size"), rows, right="files linked size")
     for line in sentences([Trouble.of(entry) for entry in found["detectors"]], "--json has them all"):
         print(line)
+
+
+def _daq_text(found: dict[str, Any]) -> str:
+    others = len(found["left_out"])
+    return f"{found['daq_files']}" + (f", {others} of no known form left out" if others else "")
 
 
 def _source_text(source: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from prodenv.verbs.plan import time_text
 
 if TYPE_CHECKING:
     from dataflow.plan.cycle import Cycle
+    from dataflow.plan.model import Key
     from dataflow.plan.survey import Item, Survey
 
 STATES = ("there", "stale", "missing", "failed")
@@ -59,6 +60,7 @@ def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str,
         "runs": _runs(items),
         "failures": _failures(items, survey, plan),
         "detectors": [trouble.plain() for trouble in found],
+        "salvaged": _salvaged(items, survey, plan),
     }
 
 
@@ -99,6 +101,27 @@ def _failures(items: Iterable[Item], survey: Survey, plan: Cycle) -> list[dict[s
     return told
 
 
+def _salvaged(items: Iterable[Item], survey: Survey, plan: Cycle) -> dict[str, str]:
+    """The raw files that hold only a part of their DAQ file, by key: where it breaks off."""
+    told = {}
+    for item in items:
+        if item.step == "tier_raw" and item.state in ("there", "stale") and _may_be_salvaged(plan, item.key):
+            (path,) = survey.outputs(item.step, item.key)
+            record = plan.lineages.records.raw(Path(path)) or {}
+            if reason := record.get("counts", {}).get("salvaged"):
+                told[str(item.key)] = reason
+    return told
+
+
+def _may_be_salvaged(plan: Cycle, key: Key) -> bool:
+    """Whether the settings allow it: where they do not, records need not be read."""
+    from dataflow.plan.steps import BY_NAME
+
+    config = plan.config(BY_NAME["tier_raw"], key)
+    places = (config.shared("settings"), config.options.get("settings"), plan.setup.settings.get("tier_raw"))
+    return any((place or {}).get("salvage") for place in places)
+
+
 def show(found: dict[str, Any], *, everything: bool = False) -> None:
     """Print the state of a cycle as a table: a line a run, a column a step."""
     if found["running"]:
@@ -119,6 +142,10 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
     detectors = [Trouble.of(entry) for entry in found["detectors"]]
     for line in sentences(detectors, "--json has them all"):
         print(line)
+    for key, reason in list(found["salvaged"].items())[:FAILURES]:
+        print(f"only a part of {key} could be read: its DAQ file is {reason}")
+    if (more := len(found["salvaged"]) - FAILURES) > 0:
+        print(f"and {more} more such files (all: --json)")
     for warning in found["warnings"]:
         print(f"warning: {warning}")
     print(_summary(found, counted(detectors)))

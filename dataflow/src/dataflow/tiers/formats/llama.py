@@ -1,6 +1,7 @@
 """llamaDAQ files: a head, the configuration of each open channel, then one record for each trace of a SIS3316.
 
-``timestamp``, seconds since 1970 as in all other raw tables, is added here to what legend-daq2lh5 decodes.
+``timestamp``, seconds since 1970 as in all other raw tables, is added here to what legend-daq2lh5 decodes; and times
+are counted in 48 bits (there in 32, so that they begin again every 34 s at 125 MHz).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 DECODER = "LLAMAEventDecoder"
 MAGIC = 0x4972414C
 HEAD, CONFIG = 16, 88
+NANOSECOND = 1e-9
 EVENT_LENGTH = 16
 """Word of a channel's configuration that holds the length of its records in words."""
 
@@ -90,8 +92,12 @@ def streamer(settings: Mapping[str, Any]) -> DataStreamer:
             row = buffer.loc if buffer is not None else 0
             full = bool(super().decode_packet(packet, tables, packet_id, channel))
             if buffer is not None:
-                passed = buffer.lgdo["time_since_run_start"].nda[row]
-                buffer.lgdo["timestamp"].nda[row] = settings.get(BEGIN, 0.0) + passed
+                head, low = struct.unpack_from("<2I", packet)
+                passed = ((head >> 16 << 32) + low) * self.dt_raw[channel] * NANOSECOND
+                begin = settings.get(BEGIN, 0.0)
+                for name, value in (("time_since_run_start", passed), ("unixtime", begin + passed)):
+                    buffer.lgdo[name].nda[row] = value
+                buffer.lgdo["timestamp"].nda[row] = begin + passed
             return full
 
     made = LLAMAStreamer()
