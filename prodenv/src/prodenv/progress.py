@@ -218,7 +218,8 @@ class Progress:
         """The last line of a run: jobs, time, and what became of detectors; empty where there was no job."""
         if not self.total:
             return detectors and f"but {detectors}"
-        jobs = f"{self.done} of {self.total} jobs" if self.done < self.total else f"{self.done} jobs"
+        jobs = f"{self.total} job{'s' if self.total > 1 else ''}"
+        jobs = f"{self.done} of {jobs}" if self.done < self.total else jobs
         failed = f", {self.failed} failed" if self.failed else ""
         return f"{jobs} done{failed} in {_duration(seconds)}" + (f"; {detectors}" if detectors else "")
 

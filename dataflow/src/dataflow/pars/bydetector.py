@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def _entries(
             pars[outcome.item] = _failed(job, outcome, causes.get(outcome.item), folder)
         else:
             pars[outcome.item] = outcome.value
-            warn(outcome.item, warnings_in(outcome.value or {}))
+            warn(outcome.item, list((outcome.value or {}).get("warnings", ())))
     return pars
 
 
@@ -90,14 +90,3 @@ def _failed(job: Job, outcome: Outcome[Any], before: Note | None, folder: Path) 
     said = f"{cause.step}: {cause.reason}" + (f"\nthen {cause.then}" if cause.then else "")
     save_page(text_page(f"{outcome.item}: {job.step} failed", said), folder / f"{outcome.item}.pdf")
     return failure_entry(cause)
-
-
-def warnings_in(entry: Mapping[str, Any]) -> list[str]:
-    """The sentences that a detector's entry has under ``warnings``, wherever in it they stand, in order."""
-    found: list[str] = []
-    for name, value in entry.items():
-        if name == "warnings":
-            found += [str(item) for item in (value if isinstance(value, list) else [value])]
-        elif isinstance(value, Mapping):
-            found += warnings_in(value)
-    return found
