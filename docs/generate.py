@@ -26,6 +26,7 @@ for _source in ("prodenv/src", "dataflow/src", "demo/src"):
 
 from dataflow.plan import config_schema as schema  # noqa: E402
 from dataflow.plan.config import Setup, read_config  # noqa: E402
+from dataflow.plan.daqforms import all_forms  # noqa: E402
 from dataflow.plan.execenv import ENGINES  # noqa: E402
 from dataflow.plan.paths import Paths  # noqa: E402
 from dataflow.plan.scheme import BUILTIN, KeyScheme  # noqa: E402
@@ -194,7 +195,7 @@ def _shown(value: object) -> object:
 
 def rules() -> str:
     """The rules that a step reads."""
-    own = {step.rule.format(daq=form): step for step in STEPS if step.rule for form in ("fcio", "orca")}
+    own = {step.rule.format(daq=form.name): step for step in STEPS if step.rule for form in all_forms()}
     rows = [[code(rule), code(step.name), codes(step.configs), _shipped(rule)] for rule, step in sorted(own.items())]
     return table(["rule", "step", "inputs", "defaults that are shipped"], rows)
 

@@ -15,12 +15,12 @@ class ChannelList(StepSettings):
     Attributes
     ----------
     system
-        Such as geds.
+        Such as geds; without it, the channels of all systems.
     selectors
         What else they have in common: ``analysis.usability: "on"``.
     """
 
-    system: str
+    system: str | None = None
     selectors: dict[str, Any] | None = None
 
 
