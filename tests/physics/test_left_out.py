@@ -165,7 +165,6 @@ def test_notes_are_gone_when_the_trouble_is(gebox_cycle: Maker) -> None:
             "module: dspeed.procesors",
         ),
         ("function: presum", "function: 'presum('", "is no expression", "presum("),
-        ("function: presum", "func: presum", "has no function", "ps_rate, wf_presum"),
         (
             "args: [wf_presum, tp_min",
             "args: [wf_persum, tp_min",

@@ -36,6 +36,8 @@ CLOSE, SHORTEST = 0.85, 4
 """How near a misspelt variable is to the right one (as :mod:`difflib` counts), and how long at least."""
 _SEPARATORS = re.compile(r"[,\s]+")
 _WORD = re.compile(r"[^\W\d]\w*")
+HERE = Path(__file__).resolve().parents[2]
+"""Where this dataflow is, for a cycle that has none of its own."""
 _TABLE = "_modules"
 """Where dspeed lists its processors by name."""
 
@@ -176,8 +178,9 @@ class Chains:
         if self._site is None:
             return ()
         links = [line.strip() for file in sorted(self._site.glob("*.pth")) for line in self._lines(file)]
-        folders = [Path(line) for line in links if line.startswith("/")]
-        roots = (self._site, *folders, self._setup.path("dataflow") / "src")
+        folders = [folder for line in links if line and (folder := self._site / line).is_dir()]
+        own = self._setup.path("dataflow") / "src"
+        roots = (own if own.is_dir() else HERE, self._site, *folders)
         return roots if any((root / "dspeed").is_dir() for root in roots) else ()
 
     def _lines(self, file: Path) -> list[str]:
