@@ -142,7 +142,7 @@ def test_steps_are_counted_and_what_runs_now_is_told() -> None:
 def test_the_time_left_comes_from_earlier_runs_and_from_this_one() -> None:
     unknown = progress([])
     assert unknown.remaining() is None
-    found = Progress({"tier_raw": Learned(8.5, 1), "tier_dsp": Learned(18.5, 4)}, cores=2)
+    found = Progress({"tier_raw": Learned(10, 1), "tier_dsp": Learned(20, 4)}, cores=2)
     found.feed(json.dumps(stats(tier_raw=4, tier_dsp=2)))
     # on two cores: four jobs of 10 s on one core each, two of 20 s on both
     assert found.remaining() == pytest.approx(4 * 10 / 2 + 2 * 20)

@@ -23,8 +23,6 @@ NOTHING = "Nothing to be done"
 _STOPPING = "Terminating processes on user request"
 _STOPPED = re.compile(r"' (died with <Signals\.SIG(INT|TERM|HUP)|returned non-zero exit status 130)\b")
 """How Snakemake says that a job's command was ended by a signal that ends runs too; no event tells that."""
-OVERHEAD = 1.5
-"""Seconds from the start of a job to its work; records have the work alone."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +197,7 @@ class Progress:
         """What a job of a step takes: as in this run, else as learned before."""
         if count.done:
             return count.seconds / count.done
-        return self._learned[step].seconds + OVERHEAD if step in self._learned else None
+        return self._learned[step].seconds if step in self._learned else None
 
     def last_words(self, cycle: Path, code: int) -> Iterator[str]:
         """What to tell at the end: nothing if all is well, else the first real error and where to read on."""

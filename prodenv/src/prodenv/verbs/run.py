@@ -86,12 +86,12 @@ def _counted(found: list[Trouble]) -> str:
 
 def _learned(flow: Workflow) -> dict[str, Learned]:
     """What the jobs of each step took before, from the records of some that are there."""
-    from dataflow.plan.survey import Survey
+    from dataflow.plan.survey import START, THERE, Item, Survey, all_jobs
     from prodenv.progress import Learned
 
-    survey = Survey(flow.cycle)
-    costs = survey.costs(survey.everything())
-    return {step: Learned(cost.seconds, cost.threads) for step, cost in costs.items()}
+    maybe = (Item(step, unit, THERE) for step, unit in all_jobs(flow.cycle))  # what has no record teaches nothing
+    costs = Survey(flow.cycle).costs(maybe)
+    return {step: Learned(cost.seconds + START, cost.threads) for step, cost in costs.items()}
 
 
 def identify(flow: Workflow, threads: int) -> None:
