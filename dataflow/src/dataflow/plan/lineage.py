@@ -172,6 +172,8 @@ class Lineages:
 
     def _own(self, step: Step, unit: Unit) -> Mapping[str, Any]:
         """The recipe of a step but for the DAQ file; the same as :meth:`recipe` gives, without planning every job."""
+        if step.scope in (Scope.CYCLE, Scope.PARTITION):
+            return dict(self._plain(self._cycle.job(step.name, unit)).own)
         changes = tuple((str(key), id(self._cycle.metadata.channels(key))) for key in self._cycle.turns(step, unit)[1:])
         place = (step.name, self._moment(unit.key), self._format(step, unit.key), changes)
         if place not in self._owns:
