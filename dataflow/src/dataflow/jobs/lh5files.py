@@ -57,7 +57,7 @@ def columns(file: h5py.File, table: str, names: Iterable[str]) -> dict[str, NDAr
 
 
 def read_many(
-    paths: Sequence[Path], tables: Mapping[str, Sequence[str | None]], names: Sequence[str]
+    paths: Sequence[Path], tables: Mapping[str, tuple[str | None, ...]], names: Sequence[str]
 ) -> dict[str, dict[str, NDArray[Any]]]:
     """Columns of several tables of several files, joined along the files; each file is opened once.
 
@@ -90,7 +90,7 @@ def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(arrays) if arrays else np.empty(0)
 
 
-def rows_by_file(paths: Sequence[Path], tables: Mapping[str, Sequence[str | None]]) -> dict[str, list[int]]:
+def rows_by_file(paths: Sequence[Path], tables: Mapping[str, tuple[str | None, ...]]) -> dict[str, list[int]]:
     """How many rows each item has in each file; `tables` as for :func:`read_many`."""
     found: dict[str, list[int]] = {item: [] for item in tables}
     for number, path in enumerate(paths):

@@ -135,7 +135,7 @@ def tails(
     found: list[dict[str, Any]] = []
     first, period = 0, 0.0
     for path, table in zip(job.inputs["raw"], job.tables_in("raw", channel), strict=True):
-        (count,) = rows_by_file([path], {channel.name: [table]})[channel.name]
+        (count,) = rows_by_file([path], {channel.name: (table,)})[channel.name]
         if table is None or not count:
             continue
         wanted = settings.n_events - sum(len(part["trapTmax"]) for part in found)
