@@ -24,12 +24,15 @@ FLOW = ROOT / "dataflow" / "src" / "dataflow"
 for _source in ("prodenv/src", "dataflow/src", "demo/src"):
     sys.path.insert(0, str(ROOT / _source))
 
-from dataflow.plan import config_schema as schema  # noqa: E402
+from dataflow.plan import config_schema  # noqa: E402
 from dataflow.plan.config import Setup, read_config  # noqa: E402
 from dataflow.plan.daqforms import all_forms  # noqa: E402
 from dataflow.plan.execenv import ENGINES  # noqa: E402
+from dataflow.plan.jsonschemas import documents as json_schemas  # noqa: E402
 from dataflow.plan.paths import Paths  # noqa: E402
+from dataflow.plan.schemas import OPTIONS, SCHEMAS, schema  # noqa: E402
 from dataflow.plan.scheme import BUILTIN, KeyScheme  # noqa: E402
+from dataflow.plan.settings import StepSettings  # noqa: E402
 from dataflow.plan.stepconfig import DEFAULTS, OTHER_RULES, known_rules  # noqa: E402
 from dataflow.plan.steps import PROCESSED, STEPS, Scope, Step, calibrated_tiers, inputs_of  # noqa: E402
 from prodenv.parsers import COMMANDS, VARIABLES, Command  # noqa: E402
@@ -143,21 +146,23 @@ TYPES = {str: "text", int: "number", bool: "true/false", dict: "mapping", list: 
 
 def options() -> str:
     """Every key of a setup."""
-    return table(["key", "form", "default", "meaning"], _options(schema.OPTIONS, effective=True))
+    return table(["key", "form", "default", "meaning"], _options(config_schema.OPTIONS, effective=True))
 
 
 def ignored_options() -> str:
     """Keys that are accepted and do nothing."""
-    return table(["key", "form", "default", "why it does nothing here"], _options(schema.OPTIONS, effective=False))
+    return table(
+        ["key", "form", "default", "why it does nothing here"], _options(config_schema.OPTIONS, effective=False)
+    )
 
 
 def execenv() -> str:
     """Every key of an execution environment."""
     known = f"Engines: {codes(sorted(ENGINES))}; any other command is put in front of the jobs' commands as it is.\n"
-    return table(["key", "form", "default", "meaning"], _options(schema.EXECENV, effective=True)) + "\n" + known
+    return table(["key", "form", "default", "meaning"], _options(config_schema.EXECENV, effective=True)) + "\n" + known
 
 
-def _options(entries: Mapping[str, schema.Option], *, effective: bool) -> Iterator[list[str]]:
+def _options(entries: Mapping[str, config_schema.Option], *, effective: bool) -> Iterator[list[str]]:
     for name, option in entries.items():
         if option.effective == effective:
             form = " or ".join(TYPES[kind] for kind in option.types)
@@ -167,14 +172,16 @@ def _options(entries: Mapping[str, schema.Option], *, effective: bool) -> Iterat
 
 def paths() -> str:
     """Every path with its default."""
-    rows = [[code(name), code(schema.spelled_out(name)), text] for name, (_, text) in schema.PATHS.items()]
-    aliases = [f"{code(name)} for {code(real)}" for name, real in schema.PATH_ALIASES.items()]
+    rows = [
+        [code(name), code(config_schema.spelled_out(name)), text] for name, (_, text) in config_schema.PATHS.items()
+    ]
+    aliases = [f"{code(name)} for {code(real)}" for name, real in config_schema.PATH_ALIASES.items()]
     return table(["path", "default", "what is there"], rows) + f"\nOther names: {', '.join(aliases)}.\n"
 
 
 def table_format() -> str:
     """The LH5 table of each tier."""
-    return table(["tier", "table"], [[code(tier), code(form)] for tier, form in schema.TABLE_FORMAT.items()])
+    return table(["tier", "table"], [[code(tier), code(form)] for tier, form in config_schema.TABLE_FORMAT.items()])
 
 
 def schemes() -> str:
@@ -191,6 +198,12 @@ def _shown(value: object) -> object:
     if isinstance(value, Mapping):
         return {name: _shown(item) for name, item in value.items()}
     return "" if value is None else value
+
+
+def daq_forms() -> str:
+    """The forms of DAQ files that are known without further packages."""
+    rows = [[codes(form.endings), form.doc, code(f"tier_raw_{form.name}")] for form in all_forms()]
+    return table(["ending", "written by", "rule"], rows)
 
 
 def rules() -> str:
@@ -213,23 +226,47 @@ def _shipped(rule: str) -> str:
 
 
 def settings() -> str:
-    """What the configuration files of calibration steps may hold: what is shipped, and what the reading class says."""
+    """What the settings of each rule may hold, with what is shipped, or what the code takes without it."""
     made = []
-    for step in STEPS:
-        module = FLOW / "pars" / f"{step.name.rpartition('_')[2]}_settings.py"
-        for path in sorted((DEFAULTS / step.rule).glob("*_config.yaml")) if step.part_of else ():
-            name = next(node.name for node in ast.parse(module.read_text()).body if isinstance(node, ast.ClassDef))
-            meanings = {**attributes_of(module, name), **ENTRIES}
-            rows = [[code(name), code(value), meanings.get(name, "")] for name, value in _read(path).items()]
-            made.append(f"`{path.stem}` of `{step.rule}`\n\n" + table(["entry", "default", "meaning"], rows))
+    for rule in SCHEMAS:
+        for name, kind in _documented(rule):
+            shipped = _read(DEFAULTS / rule / f"{name}.yaml") if (DEFAULTS / rule / f"{name}.yaml").is_file() else {}
+            rows = [
+                [
+                    code(entry),
+                    code(_shown(shipped.get(entry, _built_in(field)))),
+                    kind.meanings()[entry].replace("``", "`"),
+                ]
+                for entry, field in zip(kind.entries(), kind.model_fields.values(), strict=True)
+            ]
+            made.append(f"`{name}` of `{rule}`\n\n" + table(["entry", "default", "meaning"], rows))
     return "\n".join(made)
 
 
-ENTRIES: Mapping[str, str] = {
-    "deg": "Degree of the calibration polynomial: 0 factor, 1 with offset, 2 parabola.",
-    "excluded_lines": "Energies in keV of lines that are not used.",
-}
-"""Entries that the reading class calls otherwise."""
+FLAT = ("settings", "config", "skm_config", "tau_config", "ecal_config")
+"""Configurations that are a list of entries; those with operations and processors are described in words."""
+
+
+def _documented(rule: str) -> Iterator[tuple[str, type[StepSettings]]]:
+    for name in SCHEMAS[rule]:
+        kind = schema(rule, name)
+        if name in FLAT and kind is not None:
+            yield name, kind
+
+
+def _built_in(field: Any) -> object:
+    return "" if field.is_required() else field.get_default(call_default_factory=True)
+
+
+def unused_settings() -> str:
+    """Entries of the published flow that are accepted, and what is done instead."""
+    rows = []
+    for rule, inputs in SCHEMAS.items():
+        for name in inputs:
+            kind = schema(rule, name)
+            for entry, instead in sorted(kind.NOT_USED_HERE.items()) if kind and name != OPTIONS else ():
+                rows.append([code(rule), code(name), code(entry), instead])
+    return table(["rule", "input", "entry", "here"], rows)
 
 
 def attributes_of(file: Path, name: str) -> dict[str, str]:
@@ -456,7 +493,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     made.__name__.replace("_", "-"): made
     for made in (
         commands, simulator, variables, options, ignored_options, execenv, paths, table_format, schemes, rules,
-        other_rules, settings, steps, systems, tiers, files, dsp_columns, hit_columns, evt_columns, skm,
+        daq_forms, other_rules, settings, unused_settings, steps, systems, tiers, files, dsp_columns, hit_columns,
+        evt_columns, skm,
     )
 }  # fmt: skip
 """What can be generated, by the name in the mark."""
@@ -484,12 +522,23 @@ def documents() -> list[Path]:
     return [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
+def schemas() -> dict[Path, str]:
+    """The JSON Schemas, by their files in ``docs/schemas``."""
+    made = {DOCS / "schemas" / name: found for name, found in json_schemas().items()}
+    return {file: json.dumps(found, indent=1, ensure_ascii=False) + "\n" for file, found in made.items()}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Renew all documents; returns the exit code."""
     parser = argparse.ArgumentParser(description="Write the generated parts of the documentation.")
     parser.add_argument("--check", action="store_true", help="change nothing; exit code 3 if something is out of date")
     check = parser.parse_args(argv).check
     stale = [(file, new) for file in documents() if (new := renewed(old := file.read_text("utf-8"), file)) != old]
+    wanted = schemas()
+    stale += [(file, new) for file, new in wanted.items() if not file.is_file() or file.read_text("utf-8") != new]
+    for file in sorted({*(DOCS / "schemas").glob("*.json")} - {*wanted}):
+        print(f"nothing is called so any more: {file.relative_to(ROOT)}")
+        return OUT_OF_DATE
     for file, new in stale:
         print(f"{'out of date' if check else 'written'}: {file.relative_to(ROOT)}")
         if not check:

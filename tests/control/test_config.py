@@ -187,7 +187,7 @@ def test_the_defaults_written_out_are_the_defaults(write: Write) -> None:
 
 def test_the_schema_describes_what_is_read() -> None:
     flat: Mapping[str, Any] = json_schema()["anyOf"][1]
-    assert set(flat["properties"]) == set(OPTIONS)
+    assert set(flat["properties"]) == {*OPTIONS, "$schema"}
     assert set(PATHS) <= set(flat["properties"]["paths"]["properties"])
     assert flat["additionalProperties"] is False
 

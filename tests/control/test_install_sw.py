@@ -299,3 +299,21 @@ def test_the_software_is_installed_inside_the_container(small: Small) -> None:
     lock = small.installed()
     assert lock["execenv"]["cmd"] == [engine]
     assert small.ask("import os, tiny; print(tiny.VERSION, os.environ['INSIDE'])") == "1.0 yes"
+
+
+def test_a_flow_of_others_is_a_package_that_brings_what_it_needs(small: Small) -> None:
+    flow = small.cycle / "dataflow"
+    shutil.rmtree(flow)
+    for name, text in checkout_files("theirs", "3.1", "flow").items():
+        (flow / name).parent.mkdir(parents=True, exist_ok=True)
+        (flow / name).write_text(text)
+    project = (flow / "pyproject.toml").read_text()
+    (flow / "pyproject.toml").write_text(
+        project.replace('version = "3.1"', 'version = "3.1"\ndependencies = ["tiny==1.0"]')
+    )
+    (flow / "workflow").mkdir()
+    (flow / "workflow/Snakefile").write_text("rule all:\n")
+    lock = small.installed()
+    assert [entry["name"] for entry in lock["checkouts"]] == ["theirs"]
+    assert small.ask("import theirs; print(theirs.__file__)").startswith(str(small.cycle / "dataflow"))
+    assert small.run("--if-changed").stdout.startswith("up to date")

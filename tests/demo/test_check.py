@@ -22,8 +22,8 @@ def parameters(true: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     for line in (583.187, 2614.511):
         known = true["calibration"][f"line_{int(line)}"]
         fits[line] = {
-            "position": line,
-            "position_uncertainty": 0.02,
+            "position_in_kev": line,
+            "position_err_in_kev": 0.02,
             "fwhm_in_kev": expected_width(true, line),
             "fwhm_err_in_kev": 0.1,
             "n_sig": float(known["counts"]),
@@ -77,7 +77,7 @@ def test_residuals_have_pulls(cycle: Path) -> None:
 
 def test_a_wrong_position_is_beyond_the_limit(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def shift(content: dict[str, Any]) -> None:
-        content["V01001A"]["results"]["ecal"]["trapEmax_ctc_cal"]["pk_fits"][2614.511]["position"] += 1.0
+        content["V01001A"]["results"]["ecal"]["trapEmax_ctc_cal"]["pk_fits"][2614.511]["position_in_kev"] += 1.0
 
     edit(cycle, "hit", shift)
     assert main(["check", str(cycle)]) == 1
@@ -88,7 +88,7 @@ def test_a_wrong_position_is_beyond_the_limit(cycle: Path, capsys: pytest.Captur
 def test_what_has_no_error_or_counts_is_not_measured(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def forget(content: dict[str, Any]) -> None:
         fit = content["V01001A"]["results"]["ecal"]["trapEmax_ctc_cal"]["pk_fits"][583.187]
-        fit["position_uncertainty"] = float("nan")
+        fit["position_err_in_kev"] = float("nan")
         del fit["fwhm_err_in_kev"]
 
     edit(cycle, "hit", forget)

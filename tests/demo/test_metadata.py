@@ -146,3 +146,21 @@ def test_the_tree_is_safe_yaml(tmp_path: Path, full: Experiment) -> None:
     write_tree(full, tmp_path)
     for path in tmp_path.rglob("*.yaml"):
         assert yaml.safe_load(path.read_text()) is not None
+
+
+@pytest.mark.parametrize("preset", ["small", "full"])
+def test_nothing_of_it_is_without_effect(tmp_path: Path, preset: str) -> None:
+    from dataflow.plan import open_cycle
+    from dataflow.plan.noeffect import findings
+
+    experiment = build(seed=1, preset=preset)
+    write_tree(experiment, tmp_path / "inputs")
+    for file in experiment.files:
+        path = tmp_path / "generated/tier/daq" / f"{file.key}.fcio"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "config.json").write_text('{"experiment": "demo", "paths": {}}')
+    cycle = open_cycle(tmp_path / "config.json")
+    ignored = cycle.metadata.datasets.ignored
+    assert {str(key) for key in cycle.keys} == {file.key for file in experiment.files} - ignored
+    assert findings(cycle) == ()

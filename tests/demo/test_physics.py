@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from gebox.compiled import compiled
 from gebox.experiment import build
+from gebox.experiment.build import SOURCES
 from gebox.physics import crosssections, decays, rng, transport
 from gebox.physics.generators import TwoNeutrino, shape_2nbb
 
@@ -161,3 +164,16 @@ def test_distributions_have_their_moments(mean: float) -> None:
     values = _draws(rng.seeded(8), mean, 100_000)
     np.testing.assert_allclose(values.mean(axis=0), [0, 1, mean], atol=0.02 * max(1.0, mean / 10))
     np.testing.assert_allclose(values.var(axis=0), [1, 1, mean], rtol=0.03)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_sources_emit_the_lines_that_calibrations_use(source: str, repository: Path) -> None:
+    """The dataflow's table of evaluated data and the simulated decays were written independently of each other."""
+    table = repository / "dataflow/src/dataflow/defaults/pars_hit_ecal/sources.yaml"
+    lines = yaml.safe_load(table.read_text())[source]["lines"]
+    used = [line for line in lines if line.get("calibrates", True) and "intensity" in line]
+    assert used
+    for line in used:
+        emitted = {e for _, path in decays.SOURCES[source] for e in path if abs(e - line["energy"]) < 0.02}
+        assert len(emitted) == 1, line
+        assert decays.intensity(decays.SOURCES[source], emitted.pop()) == pytest.approx(line["intensity"], rel=0.02)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.plan import UserError, open_cycle
+from dataflow.plan import UserError, open_cycle, stepconfig
 
 from ..plan.conftest import KEYS, MAP, STATUSES
 from .conftest import Origin, changed, everything, of
@@ -223,3 +223,31 @@ def test_an_override_of_a_detector_that_is_in_no_channel_map_reaches_nothing(ori
     both = origin.lineages()
     origin.override("hit", "V02160A: {x: 1}\n", "20230317T000000Z", "20230501T000000Z")
     assert changed(both, origin.lineages()) == []
+
+
+def test_an_option_over_what_is_shipped_reaches_what_takes_it(origin: Origin) -> None:
+    before = origin.lineages()
+    origin.configure("pars_hit_ecal", ecal_config="$_/ecal.yaml")
+    origin.write("inputs/dataprod/config/ecal.yaml", "deg: 1\nexcluded_lines: [$default]\n")
+    assert changed(before, origin.lineages()) == []
+    origin.write("inputs/dataprod/config/ecal.yaml", "deg: 0\n")
+    assert steps(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
+
+
+@pytest.mark.parametrize(
+    ("text", "concerned"),
+    [
+        ("outputs: [x]\nprocessors: {x: baseline + 1}\n", set()),
+        ("outputs: [$default]\n", {"tier_dsp", "par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}),
+    ],
+)
+def test_a_complete_chain_does_not_depend_on_the_one_that_is_shipped(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch, text: str, concerned: set[str]
+) -> None:
+    monkeypatch.setattr(stepconfig, "DEFAULTS", origin.code("defaults"))
+    origin.configure("tier_dsp", processing_chain={"geds": "$_/chain.yaml"})
+    origin.write("inputs/dataprod/config/chain.yaml", text)
+    before = origin.lineages()
+    chain = origin.code("defaults/tier_dsp/processing_chain-geds.yaml")
+    chain.write_text(chain.read_text().replace("processors:\n", "processors:\n  new: baseline + 1\n", 1))
+    assert steps(changed(before, origin.lineages())) == concerned

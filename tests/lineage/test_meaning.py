@@ -30,6 +30,10 @@ SAME = {
     ),
     "an error that is made to be raised later": ("e = WorkFailed('a')\n", "e = WorkFailed('b')\n"),
     "a log line": ("log.info('%d rows', n)\n", "log.info('%d rows read', n)\n"),
+    "what is done instead of an entry": (
+        "class A:\n    NOT_USED_HERE: M = {'a': 'b'}\n    x: int = 1\n",
+        "class A:\n    NOT_USED_HERE: M = {'a': 'c', 'd': 'e'}\n    x: int = 1\n",
+    ),
     "one log line more": ("x = 1\n", "x = 1\nlog.warning('careful')\n"),
 }
 OTHER = {
@@ -41,6 +45,7 @@ OTHER = {
     ),
     "the class of an error": ("raise BadInput(x)\n", "raise WorkFailed(x)\n"),
     "when an error is raised": ("if a > 1:\n    raise BadInput(x)\n", "if a > 2:\n    raise BadInput(x)\n"),
+    "a default of settings": ("class A(S):\n    x: int = 1\n", "class A(S):\n    x: int = 2\n"),
     "a default": ("def f(a=1): ...\n", "def f(a=2): ...\n"),
     "an order": ("f([*a, *b])\n", "f([*b, *a])\n"),
 }

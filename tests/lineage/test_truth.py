@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from dataflow.door.health import findings
 from dataflow.plan import UserError
 from dataflow.plan.survey import Survey
 from dataflow.plan.workflow import Workflow
 from prodenv.main import run as run_command
-from prodenv.metadata_health import metadata
 from prodenv.parsers import COMMANDS
 
 from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
@@ -116,8 +116,8 @@ def test_every_verb_refuses_what_is_wrong(
         code, out, err = verb(name, *words)
         assert (code, out) == (2, ""), (name, out)
         assert err.startswith("error: ") and place in err and "Traceback" not in err, (name, err)
-    findings = [finding for finding in metadata(origin.open().setup) if finding.state == "bad"]
-    assert any(place in finding.what for finding in findings), findings
+    found = [what for state, what, _ in findings(origin.open().setup) if state == "bad"]
+    assert any(place in what for what in found), found
     with pytest.raises(UserError):
         Workflow(origin.save()).targets([TARGET])
 
@@ -141,12 +141,12 @@ def test_what_is_made_and_not_concerned_is_still_explained(origin: Origin, capfd
 def test_a_doctor_tells_each_problem_once(origin: Origin) -> None:
     broken_code(origin)
     unreadable_override(origin)
-    found = [finding.what for finding in metadata(origin.open().setup)]
+    found = [what for _, what, _ in findings(origin.open().setup)]
     assert len(found) == len(set(found)) and any("v.yaml:2: " in what for what in found)
 
 
 def test_a_doctor_of_a_whole_cycle_finds_nothing(origin: Origin) -> None:
-    assert [finding.state for finding in metadata(origin.open().setup)] == ["ok"]
+    assert [state for state, _, _ in findings(origin.open().setup)] == ["ok"]
 
 
 def test_planning_reads_no_data(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,8 +204,8 @@ def test_times_in_damaged_records_are_left_out(origin: Origin, capfd: pytest.Cap
 
 def test_a_doctor_warns_of_overrides_of_unknown_detectors(origin: Origin) -> None:
     override(origin, "V02160X: {x: 1}\nV02160A: {x: 1}\nB00000C: {x: 1}\n")
-    (warning,) = (finding for finding in metadata(origin.open().setup) if finding.state == "warning")
-    assert "V02160X" in warning.what and "did you mean 'V02160" in warning.mend
+    ((_, what, mend),) = (each for each in findings(origin.open().setup) if each[0] == "warning")
+    assert "V02160X" in what and "did you mean 'V02160" in mend
 
 
 def test_a_detector_of_a_test_stand_is_known(empty: Tree) -> None:
@@ -214,4 +214,4 @@ def test_a_detector_of_a_test_stand_is_known(empty: Tree) -> None:
         _, detector, measurement, _, _ = key.split("-")
         empty.write(f"generated/tier/daq/{detector}/{measurement}/{key}.fcio")
     override(empty, "B00000B: {pz: {tau1: 1}}\nV99000A: {pz: {tau1: 1}}\n", "dsp")
-    assert [finding.state for finding in metadata(empty.open().setup)] == ["ok"]
+    assert [state for state, _, _ in findings(empty.open().setup)] == ["ok"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -258,27 +257,11 @@ def _until(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_a_cycle_whose_dataflow_knows_no_lineages_is_named(production: Production) -> None:
-    shutil.rmtree(production.root / "dataflow")
-    code = f"""
-import sys
-sys.path[:0] = {[path for path in sys.path if path.endswith("prodenv/src")]!r}
-from prodenv.cycles import find_cycle
-from prodenv.planning import open_workflow
-from prodenv.errors import UserError
-try:
-    open_workflow(find_cycle(sys.argv[1]))
-except UserError as slip:
-    print(slip.message)
-"""
-    package = production.root / "dataflow/src/dataflow/plan"
-    package.mkdir(parents=True)
-    for folder in (package, package.parent):
-        (folder / "__init__.py").write_text("")
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(production.root)], capture_output=True, text=True, check=True
-    )
-    assert "knows nothing of lineages" in done.stdout, done.stderr
+def test_a_cycle_whose_dataflow_is_too_old_to_answer_is_named(production: Production, verb: Verb) -> None:
+    (production.root / "dataflow/src/dataflow/plan/__main__.py").unlink()
+    for name, *words in (("status",), ("plan", TARGET), ("why", "x")):
+        code, out, err = verb(name, *words)
+        assert (code, out) == (2, "") and "is older than this production environment" in err
 
 
 def test_help_is_fast() -> None:

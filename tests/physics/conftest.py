@@ -12,7 +12,10 @@ import pytest
 import yaml
 
 from dataflow.jobs.runner import main, run
+from dataflow.pars.ecal_settings import Nuclide, Settings, Sources
+from dataflow.pars.lines import Source, source_of
 from dataflow.plan import open_cycle
+from dataflow.plan.stepconfig import DEFAULTS
 
 START = "20180101T000000Z"
 Channels = Mapping[str, Mapping[str, Any]]
@@ -99,6 +102,18 @@ def cycle_of(tmp_path: Path) -> Callable[..., SmallCycle]:
         return make_cycle(tmp_path / name, source, key, channels, tier)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def sources() -> Mapping[str, Nuclide]:
+    """The table of sources that is shipped."""
+    return Sources.read(yaml.safe_load((DEFAULTS / "pars_hit_ecal/sources.yaml").read_text())).nuclides
+
+
+@pytest.fixture(scope="session")
+def th228(sources: Mapping[str, Nuclide]) -> Source:
+    """The lines of 228Th."""
+    return source_of(Settings(energy_params=("cuspEmax",)), sources)
 
 
 TH228_KEY = "ts1-p01-r000-cal-20180925T093000Z"

@@ -13,6 +13,8 @@ import lh5
 import numpy as np
 import pytest
 
+from dataflow.views.lh5check import check_file
+
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
 
@@ -37,6 +39,11 @@ def with_example(cycle: SmallCycle) -> SmallCycle:
     folder = cycle.folder / "inputs/dataprod/config"
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
     return cycle
+
+
+def test_verify_finds_nothing_wrong(files: tuple[h5py.File, h5py.File]) -> None:
+    for file in files:
+        assert check_file(Path(file.filename), "raw").problems == []
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +132,4 @@ def test_streams_have_a_table_each_where_nothing_is_configured(shared_data: Path
     lengths = {stream: lh5.read(f"ORFCIOConfig/fcid_{stream}/config/nsamples", raw).nda.tolist() for stream in (1, 2)}
     assert lengths == {1: [6250], 2: [220]}
     assert "raw" not in lh5.ls(raw)
+    assert check_file(cycle.output("tier_raw"), "raw").problems == []

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from dataflow.jobs.errors import BadInput
+from dataflow.plan import open_cycle
 from dataflow.plan.errors import UserError
 from gebox.files import fcio
 
@@ -194,8 +195,26 @@ def test_several_channels_in_one_table_are_refused(cycle: SmallCycle, name: str)
 
 def test_a_table_format_for_one_detector_is_refused_for_several(cycle: SmallCycle) -> None:
     cycle.set(table_format={"raw": "geds/raw"})
-    with pytest.raises(BadInput, match="has 3 channels, but the table 'geds/raw' is for one detector"):
-        cycle.run("tier_raw")
+    said = "table_format.raw is 'geds/raw', one table for 3 channels of the map"
+    with pytest.raises(UserError, match=said) as caught:
+        open_cycle(cycle.config).job("tier_raw", KEY)
+    assert "ch{ch:07d}/raw" in str(caught.value.hint)
+
+
+def test_a_raw_file_with_several_channels_in_one_table_is_refused(cycle: SmallCycle, tmp_path: Path) -> None:
+    """As others may have made it."""
+    from daq2lh5 import build_raw
+
+    from dataflow.jobs.rawtables import refuse_mixed
+
+    made = tmp_path / "mixed.lh5"
+    source = next((cycle.folder / "generated/tier/daq").rglob("*.fcio"))
+    spec = {"FCEventDecoder": {"geds/raw": {"key_list": ["*"], "out_stream": str(made)}}}
+    build_raw(str(source), in_stream_type="FlashCam", out_spec=spec)
+    with pytest.raises(BadInput, match="geds/raw of .* holds rows of 3 channels"):
+        refuse_mixed(made, "geds/raw")
+    cycle.run("tier_raw")
+    refuse_mixed(cycle.output("tier_raw"), "ch1104001/raw")
 
 
 def test_a_channel_in_two_groups_is_refused(cycle: SmallCycle) -> None:
@@ -225,7 +244,7 @@ def test_another_file_as_stream_is_refused(cycle: SmallCycle, tmp_path: Path) ->
     ("settings", "match"),
     [
         ({"hdf5_settings": {"compression": "zip"}}, "there is no compression 'zip'"),
-        ({"bufer_size": 100}, "has no setting 'bufer_size'"),
+        ({"bufer_size": 100}, "has no entry 'bufer_size'"),
     ],
 )
 def test_settings_that_there_are_not_are_refused(cycle: SmallCycle, settings: dict[str, Any], match: str) -> None:

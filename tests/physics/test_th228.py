@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
 
-LINES = {238.632: 115, 583.187: 50, 727.330: 12, 2614.511: 31}
+LINES = {238.632: 115, 583.191: 50, 727.330: 12, 2614.511: 31}
 """Energy in keV, and counts above background that the file has."""
 
 
@@ -23,7 +23,7 @@ def fits(th228_cycle: SmallCycle) -> dict[float, Any]:
 
 @pytest.mark.parametrize("energy", LINES)
 def test_a_line_comes_out_within_a_kev(fits: dict[float, Any], energy: float) -> None:
-    assert fits[energy]["position"] == pytest.approx(energy, abs=1.0)
+    assert fits[energy]["position_in_kev"] == pytest.approx(energy, abs=1.0)
 
 
 @pytest.mark.parametrize(("energy", "counts"), LINES.items())

@@ -150,8 +150,14 @@ def test_energies_that_evt_uses_and_nothing_calibrates(tree: Tree) -> None:
     configure(tree, {"pars_hit_ecal": {"inputs": {"ecal_config": {"V02160A": "$_/ecal.yaml"}}}})
     tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [trapEmax]\n")
     (found,) = said(tree)
+    assert found.startswith("inputs/dataprod/config/ecal.yaml:1: ")
     assert "evt makes geds___multiplicity, geds___rawid, geds___hit_idx and 2 more of hit.cuspEmax_ctc_cal" in found
     assert "which V02160A will not have: only trapEmax is calibrated (name it in energy_params" in found
+    operation = "V02160A: {pars: {operations: {cuspEmax_ctc_cal: {parameters: {a: 0, b: 0.18}}}}}\n"
+    tree.write("inputs/dataprod/overrides/hit/a.yaml", operation)
+    tree.validity("dataprod/overrides/hit", {"valid_from": "20200101T000000Z", "apply": ["a.yaml"]})
+    assert said(tree) == []
+    tree.write("inputs/dataprod/overrides/hit/a.yaml", "{}\n")
     tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [cuspEmax]\n")
     assert said(tree) == []
 
@@ -163,6 +169,32 @@ def test_columns_that_evt_uses_and_hit_does_not_have(tree: Tree) -> None:
     (found,) = said(tree)
     assert found.startswith("inputs/dataprod/config/evt.yaml:3: evt makes x of hit.lq_80, which V02160A and V02160B")
     assert "it is not among the outputs of hit_config" in found
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{system: ged}", "'x' are of the system 'ged', which there is not: the list is empty (did you mean 'geds'?)"),
+        ("{selectors: {analysis.usability: 'onn'}}", "'onn', which is none of on, off, ac, no_psd: the list is empty"),
+        (
+            "{selectors: {analysis.usability: on}}",
+            "True, which is none of on, off, ac, no_psd: the list is empty (quote",
+        ),
+        (
+            "{selectors: {analyis.usability: 'on'}}",
+            "which no channel has: the list is empty (did you mean 'analysis'?)",
+        ),
+        ("{selectors: {analysis.psd.status.low_aoe: valid, daq.fcid: 3}}", ""),
+    ],
+)
+def test_lists_of_channels_that_no_channel_can_be_on(tree: Tree, entry: str, message: str) -> None:
+    configure(tree, {"tier_evt": {"inputs": {"evt_config": "$_/evt.yaml"}}})
+    tree.write("inputs/dataprod/config/evt.yaml", f"\nchannels: {{x: {entry}}}\n")
+    found = said(tree)
+    assert len(found) == bool(message)
+    assert all(
+        line.startswith("inputs/dataprod/config/evt.yaml:2: the channels 'x'") and message in line for line in found
+    )
 
 
 def test_metadata_that_the_plan_does_not_need_and_cannot_be_read_is_told(tree: Tree) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataflow.pars.lines import calibration_of
 from dataflow.plan import stepconfig
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel
@@ -229,6 +232,18 @@ WRONG = [
         "1: ecal_config.energy_params must be a",
     ),
     ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "threshold: soon\n", "1: ecal_config.threshold must be a number"),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "deg: 1\nsource: Th282\n", "2: ecal_config.source: there is no"),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "source: Cs137\n", "1: ecal_config: one line (661.657 keV)"),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "lines: [661.7]\n", "1: ecal_config: one line (661.7 keV)"),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "excluded_lines: [1580]\n", "1: ecal_config.excluded_lines: the"),
+    (
+        "pars_hit_ecal",
+        "ecal_config",
+        "par_hit_ecal",
+        "copy_calibration: {x_cal: {copy_param: y_cal, old_input_param: y, new_input_param: x}}\n",
+        "1: ecal_config.copy_calibration.x_cal: there is no calibration 'y_cal' to copy",
+    ),
+    ("pars_hit_ecal", "sources", "par_hit_ecal", "Xy1: {lines: []}\n", "1: sources.Xy1.lines must be a list of at"),
     ("pars_dsp_tau", "tau_config", "par_dsp_pz", "n_event: 5\n", "1: tau_config has no entry 'n_event'"),
     ("pars_dsp_tau", "tau_config", "par_dsp_pz", "\nleast: many\n", "2: tau_config.least must be a whole number"),
     (
@@ -264,6 +279,17 @@ def test_wrong_settings_stop_the_plan_with_file_and_line(
     assert "inputs/dataprod/config/settings.yaml:" in caught.value.message and message in caught.value.message
 
 
+def test_a_source_of_ones_own_is_a_source(tree: Tree) -> None:
+    inputs = {"ecal_config": "$_/ecal.yaml", "sources": "$_/sources.yaml"}
+    configure(tree, {"pars_hit_ecal": {"inputs": inputs}})
+    tree.write("inputs/dataprod/config/ecal.yaml", "source: [Xy1, Co60]\n")
+    tree.write("inputs/dataprod/config/sources.yaml", "Xy1: {lines: [{energy: 500.5}]}\n")
+    config = tree.open().job("par_hit_ecal", CAL).config
+    _, source = calibration_of(config, GED)
+    assert [line.energy for line in source.lines] == [500.5, 1173.228, 1332.492]
+    assert source.reference_energy == 1332.492
+
+
 def test_settings_of_one_detector_among_many_are_checked(tree: Tree) -> None:
     configure(tree, {"pars_hit_ecal": {"inputs": {"ecal_config": {"V02160B": "$_/one.yaml"}}}})
     tree.write("inputs/dataprod/config/one.yaml", "treshold: 1\n")
@@ -277,6 +303,16 @@ def test_options_are_checked_where_they_stand(tree: Tree) -> None:
         tree.open().job("tier_dsp", PHY)
     assert "all.yaml:6: snakemake_rules.tier_dsp.options.settings has no entry 'bufer_len'" in caught.value.message
     assert "did you mean 'buffer_len'?" in caught.value.hint
+
+
+def test_planning_what_nobody_configures_does_without_pydantic(tree: Tree) -> None:
+    """It takes 0.08 s to import, and every job plans."""
+    check = (
+        "import sys\nfrom dataflow.plan import open_cycle\n"
+        f"open_cycle({str(tree.save())!r}).job('tier_dsp', {PHY!r})\n"
+        "sys.exit('pydantic' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
 def test_entries_of_the_published_flow_are_accepted(tree: Tree) -> None:

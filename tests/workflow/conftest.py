@@ -15,7 +15,6 @@ from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
 STAND_IN = """\
 #!{python}
 import os, sys, time
-sys.path.insert(0, {source!r})
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.notes import note
 from dataflow.jobs.record import recorded
@@ -63,8 +62,7 @@ class Production:
     def __init__(self, tree: Tree, repository: Path) -> None:
         self.tree, self.root = tree, tree.root
         shutil.copytree(repository / "dataflow", self.root / "dataflow", ignore=shutil.ignore_patterns("__pycache__"))
-        source = str(repository / "dataflow/src")
-        python = tree.write("software/python/install/bin/python", STAND_IN.format(python=sys.executable, source=source))
+        python = tree.write("software/python/install/bin/python", STAND_IN.format(python=sys.executable))
         python.chmod(0o755)
         tree.save()
 

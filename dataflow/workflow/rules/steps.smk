@@ -1,9 +1,10 @@
 # One rule for each step of the registry (src/dataflow/plan/steps.py), called like the step.
 #
-# `lineage` is what Snakemake compares to see whether an output is still what the configuration asks for. The times of
-# files tell nothing about that, so they do not count: the inputs of a job that is up to date are `ancient`, and a job
-# that is not has an input that is always new, because Snakemake itself knows nothing of files that were copied here. The
-# command stands outside of `params`, so that a cycle that was moved is not made again.
+# What is made is decided by the records beside the outputs, as `dataprod plan` and `status` read them. Snakemake's own
+# notes and the times of files would give another answer for files that were touched, restored or copied: Snakemake's
+# triggers are off, what the records ask for is forced, and the inputs of all other jobs are `ancient`.
+
+from snakemake.settings.types import RerunTrigger
 
 onstart:
     try:
@@ -12,14 +13,22 @@ onstart:
         stop(error)
 
 
+def let_records_decide():
+    """Tell Snakemake what to make, once it has begun to plan."""
+    if not workflow.dag.ignore_incomplete:
+        workflow.dag.ignore_incomplete = True
+        workflow.dag.forcefiles.update(to_make)
+        workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
+
+
 def inputs(step):
     """The input function of a step."""
     paths = flow.inputs(step)
 
     def of(wildcards):
-        if flow.is_current(step, wildcards):
-            return {role: [ancient(path) for path in found] for role, found in paths(wildcards).items()}
-        return paths(wildcards) | flow.always_new(step, wildcards)
+        let_records_decide()
+        flag = str if flow.is_among(step, wildcards, to_make) else ancient
+        return {role: [flag(path) for path in found] for role, found in paths(wildcards).items()}
 
     return of
 
@@ -37,7 +46,6 @@ for step in flow.steps:
             flow.log(step),
         params:
             key=flow.key(step),
-            lineage=flow.lineage(step),
         threads: step.resources.threads
         resources:
             mem_mb=step.resources.mem_mb,

@@ -67,6 +67,7 @@ class Result:
     true: dict[str, Any]
     dsp: dict[str, Any]
     hit: dict[str, Any]
+    lines: tuple[float, ...] = LINES
 
     @property
     def failure(self) -> str:
@@ -115,12 +116,13 @@ def results(cycle: Path, *, truth: Path | None = None) -> list[Result]:
     for path in sorted(folder.glob("*-truth.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         place = (content["period"], content["run"])
+        lines = tuple(content.get("lines", LINES))
         dsp, hit = (_parameters(cycle, tier, *place) for tier in ("dsp", "hit"))
         if dsp is None and hit is None:
             continue
         for name, true in content["detectors"].items():
             if true.get("processable", True):
-                found.append(Result(*place, name, true, _entry(dsp, name), _entry(hit, name)))
+                found.append(Result(*place, name, true, _entry(dsp, name), _entry(hit, name), lines))
     if not found:
         hint = "run the calibration first: snakemake all-l200-*-*-cal-hit.gen"
         raise UserError(f"{cycle} has no parameter files of the runs in {folder}", hint=hint)
@@ -227,7 +229,7 @@ def residuals(result: Result) -> list[Residual]:
     """All quantities of one detector and run."""
     _, ecal = energy_results(result.hit)
     found = [_tau(result)]
-    for line in LINES:
+    for line in result.lines:
         found += _line(result, line, line_result(ecal, line))
     return found
 
@@ -243,7 +245,7 @@ def _tau(result: Result) -> Residual:
 def _line(result: Result, line: float, fit: dict[str, Any]) -> list[Residual]:
     """Position, width and counts of a line."""
     name = int(line)
-    position = _value(fit, "position"), _value(fit, "position_uncertainty")
+    position = _value(fit, "position_in_kev"), _value(fit, "position_err_in_kev")
     width = _value(fit, "fwhm_in_kev"), _value(fit, "fwhm_err_in_kev")
     counts = _value(fit, "n_sig"), _value(fit, "n_sig_err")
     expected = expected_width(result.true, line)

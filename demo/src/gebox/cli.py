@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gebox.errors import UserError
 from gebox.experiment import build, load
-from gebox.experiment.build import PRESETS
+from gebox.experiment.build import PRESETS, SOURCES
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,6 +32,7 @@ def _metadata(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seed", type=int, default=1, help="everything follows from it (default: 1)")
     sub.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of events (default: 1)")
     sub.add_argument("--preset", choices=PRESETS, default="small", help="4 or 8 germanium detectors (default: small)")
+    sub.add_argument("--source", choices=SOURCES, default=SOURCES[0], help="calibration source (default: Th228)")
     sub.set_defaults(run=run_metadata)
 
 
@@ -94,7 +95,7 @@ def run_metadata(arguments: argparse.Namespace) -> int:
     """Write the metadata tree."""
     from gebox.metadata import write_tree
 
-    experiment = build(seed=arguments.seed, scale=arguments.scale, preset=arguments.preset)
+    experiment = build(seed=arguments.seed, scale=arguments.scale, preset=arguments.preset, source=arguments.source)
     write_tree(experiment, arguments.out)
     print(f"metadata of {len(experiment.layout.detectors)} germanium detectors written to {arguments.out}")
     return 0

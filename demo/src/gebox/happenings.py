@@ -58,10 +58,10 @@ class Happening:
 class Nature:
     """Draws physics events of a file's datatype."""
 
-    def __init__(self, layout: Layout, file: DaqFile, state: rng.State) -> None:
+    def __init__(self, layout: Layout, file: DaqFile, state: rng.State, source: str = "Th228") -> None:
         self.state = state
         self.threshold = file.threshold
-        self.choices = generators(layout.detectors, file.datatype, state)
+        self.choices = generators(layout.detectors, file.datatype, state, source)
         weights = np.array([weight for weight, _ in self.choices])
         self.cumulative = np.cumsum(weights) / weights.sum()
 

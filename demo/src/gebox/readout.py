@@ -102,7 +102,7 @@ FIRES = {("puls", Kind.PULSER), ("bsln", Kind.FORCED), ("auxs", Kind.MUON)}
 def events(experiment: Experiment, file: DaqFile) -> Iterator[Triggered]:
     """All events of a file in order of time; seed and key alone decide what they are."""
     state = rng.seeded(number(experiment.seed, f"file/{file.key}"))
-    nature = Nature(experiment.layout, file, state)
+    nature = Nature(experiment.layout, file, state, experiment.source)
     readout = Readout(experiment, file, nature)
     for happening in happenings(experiment.layout, file, nature):
         triggered = readout.event(happening)

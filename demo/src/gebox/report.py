@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import math
 
-from gebox.check import LINES, Residual, beyond, unmeasured
+from gebox.check import Residual, beyond, unmeasured
 
-HEADER = (
-    "run",
-    "detector",
-    "traces",
-    "tau [us]",
-    "true",
-    "583 keV at",
-    "FWHM",
-    "true",
-    "2614.5 keV at",
-    "FWHM",
-    "true",
-    "worst pull",
-)
-
+HEADER = ("run", "detector", "traces", "tau [us]", "true")
+POSITION = "position "
 
 SHOWN = 6
 """Detectors and runs that a sentence names at most."""
@@ -35,11 +22,11 @@ def report(found: list[Residual], counts: dict[tuple[str, str, str], int], *, li
         0, or 1 where a quantity deviates by more than `limit` standard deviations, a detector has no result, or nothing
         is measured.
     """
-    lines = rows(found, counts, limit)
+    header, lines = header_of(found), rows(found, counts, limit)
     try:
-        _rich(lines)
+        _rich(header, lines)
     except ImportError:
-        _plain(lines)
+        _plain(header, lines)
     bad = beyond(found, limit)
     for residual in bad:
         print(sentence(residual))
@@ -50,6 +37,18 @@ def report(found: list[Residual], counts: dict[tuple[str, str, str], int], *, li
     if not bad and measured:
         print(f"all {measured} quantities agree with the truth within {limit:g} sigma")
     return 1 if bad or not measured else 0
+
+
+def lines_of(found: list[Residual]) -> list[str]:
+    """The lines that are compared, as quantities name them, in order of energy."""
+    names = {r.quantity.removeprefix(POSITION) for r in found if r.quantity.startswith(POSITION)}
+    return sorted(names, key=float)
+
+
+def header_of(found: list[Residual]) -> list[str]:
+    """The names of the columns."""
+    columns = [name for line in lines_of(found) for name in (f"{line} keV at", "FWHM", "true")]
+    return [*HEADER, *columns, "worst pull"]
 
 
 def _places(found: list[Residual]) -> str:
@@ -77,15 +76,18 @@ def rows(found: list[Residual], counts: dict[tuple[str, str, str], int], limit: 
     groups: dict[tuple[str, str, str], dict[str, Residual]] = {}
     for residual in found:
         groups.setdefault((residual.period, residual.run, residual.detector), {})[residual.quantity] = residual
-    return [_row(place, group, counts.get(place), limit) for place, group in groups.items()]
+    lines = lines_of(found)
+    return [_row(place, group, counts.get(place), limit, lines) for place, group in groups.items()]
 
 
-def _row(place: tuple[str, str, str], group: dict[str, Residual], count: int | None, limit: float) -> list[str]:
+def _row(
+    place: tuple[str, str, str], group: dict[str, Residual], count: int | None, limit: float, lines: list[str]
+) -> list[str]:
     tau = group["tau"]
     cells = [f"{place[0]} {place[1]}", place[2], "-" if count is None else str(count)]
     cells += [_number(tau.found, tau.error, 1), f"{tau.true:.1f}"]
-    for line in LINES:
-        position, width = group[f"position {int(line)}"], group[f"FWHM {int(line)}"]
+    for line in lines:
+        position, width = group[f"{POSITION}{line}"], group[f"FWHM {line}"]
         cells += [_number(position.found, position.error, 2), _number(width.found, width.error, 2), f"{width.true:.2f}"]
     pulls = [residual for residual in group.values() if residual.measured]
     if not pulls:
@@ -101,12 +103,12 @@ def _number(value: float, error: float, digits: int) -> str:
     return f"{value:.{digits}f}" + (f" +- {error:.{digits}f}" if error > 0 else "")
 
 
-def _rich(lines: list[list[str]]) -> None:
+def _rich(header: list[str], lines: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title="calibration beside the truth")
-    for name in HEADER:
+    for name in header:
         table.add_column(name, justify="left" if name in {"run", "detector", "worst pull"} else "right", no_wrap=True)
     for line in lines:
         table.add_row(*line, style="red" if line[-1].endswith(("!", "no result")) else None)
@@ -115,8 +117,8 @@ def _rich(lines: list[list[str]]) -> None:
     Console(width=max(console.width, 175)).print(table)
 
 
-def _plain(lines: list[list[str]]) -> None:
-    table = [list(HEADER), *lines]
+def _plain(header: list[str], lines: list[list[str]]) -> None:
+    table = [header, *lines]
     widths = [max(len(line[column]) for line in table) for column in range(len(HEADER))]
     for line in table:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from gebox.experiment import Experiment
 from gebox.experiment.model import DaqFile, Detector
 from gebox.metadata.datasets import ignored
+from gebox.physics.decays import COMPARED
 from gebox.truth import TABLE, Kind, file_path
 
-LINES = (583.187, 2614.511)
 CLEAN = (Kind.SINGLE, Kind.MULTI)
 """Hits that end up in a peak."""
 
@@ -43,10 +43,11 @@ def summarise(experiment: Experiment, truth: Path, files: list[DaqFile]) -> dict
     if not columns["rawid"]:
         return {}
     joined = {name: np.concatenate(found) for name, found in columns.items()}
-    return {detector.name: _detector(detector, joined) for detector in experiment.layout.detectors}
+    lines = COMPARED[experiment.source]
+    return {detector.name: _detector(detector, joined, lines) for detector in experiment.layout.detectors}
 
 
-def _detector(detector: Detector, columns: dict[str, NDArray[Any]]) -> dict[str, Any]:
+def _detector(detector: Detector, columns: dict[str, NDArray[Any]], lines: tuple[float, ...]) -> dict[str, Any]:
     mine = columns["rawid"] == detector.address.rawid
     kind = columns["kind"][mine]
     entry: dict[str, Any] = {
@@ -55,7 +56,7 @@ def _detector(detector: Detector, columns: dict[str, NDArray[Any]]) -> dict[str,
         "forced": int((kind == Kind.FORCED).sum()),
     }
     clean = np.isin(kind, CLEAN)
-    for line in LINES:
+    for line in lines:
         peak = clean & (np.abs(columns["energy"][mine] - line) < 0.01)
         charges = columns["charge"][mine][peak].astype(float)
         width = float(np.sqrt(8 * np.log(2)) * charges.std(ddof=1)) if len(charges) > 2 else None

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gebox.experiment import Experiment
 from gebox.experiment.model import DaqFile
+from gebox.physics.decays import COMPARED
 from gebox.writing import appearing, write_yaml
 
 TABLE = "truth"
@@ -148,12 +149,14 @@ def write_run(
             "processable": detector.processable,
             **asdict(true),
             "calibration": counts.get(detector.name, {}),
-            "resolution": _resolution(noise[detector.name], true.fano),
+            "resolution": _resolution(noise[detector.name], true.fano, COMPARED[experiment.source]),
         }
     content = {
         "seed": experiment.seed,
         "period": period,
         "run": name,
+        "source": experiment.source,
+        "lines": list(COMPARED[experiment.source]),
         "files": [file.key for file in files],
         "crosstalk": [asdict(pair) for pair in experiment.layout.crosstalk],
         "detectors": detectors,
@@ -161,8 +164,8 @@ def write_run(
     write_yaml(run_path(folder, *run), content, comment="True constants; energies in keV, times in ns.")
 
 
-def _resolution(noise: float, fano: float) -> dict[str, Any]:
+def _resolution(noise: float, fano: float, lines: Sequence[float]) -> dict[str, Any]:
     """FWHM = sqrt(a + b E), without the effect of charge trapping."""
     b = 8.0 * np.log(2.0) * fano
-    values = {f"fwhm_{line}": float(np.sqrt(noise**2 + b * line)) for line in (583.187, 2039.061, 2614.511)}
+    values = {f"fwhm_{line}": float(np.sqrt(noise**2 + b * line)) for line in sorted({*lines, 2039.061})}
     return {"a": noise**2, "b": float(b), **{name.split(".")[0]: value for name, value in values.items()}}

@@ -50,7 +50,7 @@ def find_checkouts(folder: Path) -> list[Checkout]:
         if entry.name.startswith(".") or not entry.is_dir():
             continue
         if (entry / "pyproject.toml").is_file() or (entry / "setup.py").is_file():
-            found.append(Checkout(_package_name(entry), entry))
+            found.append(Checkout(package_name(entry), entry))
         else:
             sys.stderr.write(f"  note: {entry} holds no package (no pyproject.toml or setup.py) and is left alone\n")
     _refuse_twins(found)
@@ -65,7 +65,7 @@ def _refuse_twins(found: list[Checkout]) -> None:
             raise UserError(f"{first.folder.name} and {twin.folder.name} are both {first.name}", hint=hint)
 
 
-def _package_name(folder: Path) -> str:
+def package_name(folder: Path) -> str:
     """The name that the package gives itself, else that of the folder."""
     file = folder / "pyproject.toml"
     try:

@@ -1,32 +1,15 @@
-"""What ``dataprod clean`` takes: the files that fit the options, and what must stay nevertheless."""
+"""What ``dataprod clean`` takes: the files that the cycle's flow chooses, but those that another cycle uses."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from dataflow.plan.cycle import Cycle
-from dataflow.plan.errors import UserError as PlanError
-from dataflow.plan.model import Key
-from dataflow.plan.records import FAILED, FOLDER, LENGTH, Records
-from dataflow.plan.textfile import read as read_text_file
-from dataflow.plan.troubles import MISSING
-from dataflow.plan.words import listing, nearest
 from prodenv.cycles import ATTIC, CycleFolder
 from prodenv.derived import files_used
 from prodenv.errors import UserError
-from prodenv.outputs import Contents, Output
-
-RAW = "tier_raw"
-_PART = re.compile(r"\..+\.[^.]+-\d+-part(\.[^.]+)?")
-"""What a killed job leaves: see :mod:`dataflow.jobs.atomic`."""
-_RECORD = re.compile(rf"(?P<name>.+)\.(?:[0-9a-f]{{{LENGTH}}}(?:\.notes)?|{FAILED})\.json")
-_FAILURE = re.compile(rf"(?P<name>.+)\.{FAILED}\.json")
+from prodenv.outputs import Contents
 
 
 @dataclass(frozen=True)
@@ -58,13 +41,14 @@ class Selection:
 
 @dataclass(frozen=True)
 class Going:
-    """A file that goes, with its records (paths relative to the cycle)."""
+    """A file that goes, with its records (paths relative to the cycle), and whether a step made it."""
 
     path: str
     kind: str
     run: str
     size: int
-    records: tuple[str, ...] = field(default=())
+    records: tuple[str, ...]
+    output: bool
 
 
 def chosen(cycle: CycleFolder, contents: Contents, wanted: Selection) -> tuple[list[Going], list[str]]:
@@ -75,195 +59,17 @@ def chosen(cycle: CycleFolder, contents: Contents, wanted: Selection) -> tuple[l
     UserError
         If a tier or run is unknown, or another cycle uses what would go.
     """
-    outputs = contents.outputs()
-    _check_names(wanted, outputs, contents)
-    notes: list[str] = []
-    fitting = [output for output in outputs if _named(output, wanted)]
-    if wanted.stale:
-        fitting = _stale(contents, fitting, notes)
-    leftovers = list(_leftovers(cycle, contents, wanted)) if wanted.failed else []
-    if wanted.failed:
-        fitting = _failed(cycle, fitting, notes)
-    fitting = _replaceable(fitting, contents, notes)
-    fitting = [output for output in fitting if _is_inside(cycle, output.path, notes)]
-    _refuse_used(cycle, fitting)
-    records = _Records(cycle)
-    going = [Going(each.path, each.kind, each.run, each.size, records.of(each.path)) for each in fitting]
-    return [*going, *leftovers], notes
+    values = {"tiers": wanted.tiers, "runs": wanted.runs, "stale": wanted.stale, "failed": wanted.failed}
+    answer = contents.ask("clean", **values, attic=ATTIC)
+    going = [Going(**each | {"records": tuple(each["records"])}) for each in answer["going"]]
+    _refuse_used(cycle, (each.path for each in going if each.output))
+    return going, answer["notes"]
 
 
-def _check_names(wanted: Selection, outputs: Iterable[Output], contents: Contents) -> None:
-    kinds = {output.kind for output in outputs} | set(contents.scheme.tiers)
-    for tier in wanted.tiers:
-        if tier == "daq":
-            raise UserError("DAQ files cannot be made again, so they are never cleaned")
-        if tier not in kinds:
-            raise UserError(f"there are no files of {tier!r}", hint=nearest(tier, kinds))
-    runs = {output.run: output for output in outputs if output.run}
-    for pattern in wanted.runs:
-        if not any(fits_run(output, pattern) for output in runs.values()):
-            raise UserError(f"there are no files of the run {pattern!r}", hint=f"there are: {listing(runs)}")
-
-
-def _named(output: Output, wanted: Selection) -> bool:
-    tier = not wanted.tiers or output.kind in wanted.tiers
-    return tier and (not wanted.runs or any(fits_run(output, pattern) for pattern in wanted.runs))
-
-
-def fits_run(output: Output, pattern: str) -> bool:
-    """Whether the run of a file has the given values next to each other: ``r001``, ``p03-r00*``, ``p03-r001-cal``."""
-    words = pattern.split("-")
-    values = [value for name, value in output.fields.items() if name != "timestamp"]
-    return any(
-        all(fnmatchcase(value, word) for value, word in zip(values[start:], words, strict=False))
-        for start in range(len(values) - len(words) + 1)
-    )
-
-
-def _stale(contents: Contents, outputs: list[Output], notes: list[str]) -> list[Output]:
-    """The outputs that would be made otherwise now."""
-    cycle = Cycle(contents.setup)
-    stale, unknown = [], 0
-    for output in outputs:
-        key = key_of(cycle, output)
-        try:
-            lineage = cycle.lineage(output.step, key) if key else None
-        except PlanError:
-            lineage = None
-        if lineage is None:
-            unknown += 1
-        elif cycle.lineages.records.lineage(contents.setup.directory / output.path) != lineage:
-            stale.append(output)
-    if unknown:
-        notes.append(f"{unknown} files stay: there is no recipe for them now, so nobody can say whether they are stale")
-    return stale
-
-
-def key_of(cycle: Cycle, output: Output) -> Key | None:
-    """The key that the job of an output is called with, None if there is no data for it."""
-    if "timestamp" in output.fields:
-        return cycle.scheme.parse(output.key)
-    if not output.fields:
-        return cycle.keys[0] if cycle.keys else None
-    return next(iter(cycle.series.get(output.run, ())), None)
-
-
-def _failed(cycle: CycleFolder, outputs: list[Output], notes: list[str]) -> list[Output]:
-    """The outputs in which a detector failed, or that are without what failed before them."""
-    records = Records()
-    found, lacking = [], 0
-    for output in outputs:
-        channels = records.notes(cycle.root / output.path).get("channels", {}).values()
-        if any(entry["state"] != MISSING and entry["step"] != RAW for entry in channels):
-            found.append(output)
-        elif any(entry["state"] == MISSING for entry in channels):
-            lacking += 1
-        elif _has_failed(cycle, output):
-            found.append(output)
-    if lacking:
-        notes.append(
-            f"{lacking} files stay that lack only detectors which their DAQ files do not have: made again, they would "
-            "be the same"
-        )
-    return found
-
-
-def _has_failed(cycle: CycleFolder, output: Output) -> bool:
-    """Whether a parameter file without notes holds a channel that failed."""
-    if not output.path.endswith(".yaml") or not output.step.startswith("par_"):
-        return False
-    try:
-        content = read_text_file(cycle.root / output.path).data
-    except PlanError:
-        return True
-    return isinstance(content, Mapping) and any(_is_failure(entry) for entry in content.values())
-
-
-def _is_failure(entry: Any) -> bool:
-    status = entry.get("status") if isinstance(entry, Mapping) else None
-    return isinstance(status, Mapping) and status.get("state") == "failed"
-
-
-def _leftovers(cycle: CycleFolder, contents: Contents, wanted: Selection) -> Iterator[Going]:
-    """What killed jobs were writing, and the records of jobs that failed."""
-    if wanted.tiers or wanted.runs:
-        return
-    for path in _hidden(cycle.root / "generated"):
-        name = os.path.relpath(path, cycle.root)
-        folder = os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120 - many of them
-        if _PART.fullmatch(os.path.basename(path)):  # noqa: PTH119
-            yield Going(name, "left behind", "", Path(path).lstat().st_size)
-        elif folder == FOLDER and _FAILURE.fullmatch(os.path.basename(path)):  # noqa: PTH119
-            yield Going(name, "failure", "", Path(path).lstat().st_size)
-
-
-def _hidden(folder: Path | str) -> Iterator[str]:
-    """Hidden files, and those in folders of records; links are not followed, and the attic is not entered."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir(follow_symlinks=False) and not _PART.fullmatch(entry.name):
-            if not entry.path.endswith(ATTIC):
-                yield from _hidden(entry.path)
-        elif entry.name.startswith(".") or os.fspath(folder).endswith(FOLDER):
-            yield entry.path
-
-
-def _replaceable(outputs: list[Output], contents: Contents, notes: list[str]) -> list[Output]:
-    """Without raw files whose DAQ file is not there: nothing could make them again."""
-    only = {str(path.relative_to(contents.setup.directory)) for path in _raw_only(contents)}
-    kept = [output for output in outputs if output.path in only]
-    if kept:
-        notes.append(f"{len(kept)} raw files stay: their DAQ files are not there, so they could not be made again")
-    return [output for output in outputs if output.path not in only]
-
-
-def _raw_only(contents: Contents) -> Iterator[Path]:
-    for path in contents.daq().raw.values():
-        if path.is_relative_to(contents.setup.directory) and not path.is_symlink():
-            yield path
-
-
-def _is_inside(cycle: CycleFolder, name: str, notes: list[str]) -> bool:
-    """Whether a file lies in the cycle without the help of links."""
-    folder = os.path.dirname(cycle.root / name)  # noqa: PTH120
-    if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(cycle.root)):
-        return True
-    note = f"{os.path.relpath(folder, cycle.root)} is reached by a link out of the cycle, so its files stay"
-    if note not in notes:
-        notes.append(note)
-    return False
-
-
-def _refuse_used(cycle: CycleFolder, outputs: Iterable[Output]) -> None:
+def _refuse_used(cycle: CycleFolder, names: Iterable[str]) -> None:
     used = files_used(cycle)
-    for output in outputs:
-        user = used(os.path.realpath(cycle.root / output.path))
+    for name in names:
+        user = used(os.path.realpath(cycle.root / name))
         if user:
             hint = f"clean other files, or let {user} go first"
-            raise UserError(f"{output.path} is used by the cycle {user}", hint=hint)
-
-
-class _Records:
-    """The records of outputs; each folder is listed once."""
-
-    def __init__(self, cycle: CycleFolder) -> None:
-        self._root = cycle.root
-        self._folders: dict[str, dict[str, list[str]]] = {}
-
-    def of(self, name: str) -> tuple[str, ...]:
-        """The records of an output, as paths relative to the cycle."""
-        folder, _, stem = name.rpartition("/")
-        if folder not in self._folders:
-            self._folders[folder] = self._listed(folder)
-        return tuple(f"{folder}/{FOLDER}/{each}" for each in self._folders[folder].get(stem, ()))
-
-    def _listed(self, folder: str) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        try:
-            names = sorted(os.listdir(self._root / folder / FOLDER))  # noqa: PTH208 - names only, and many of them
-        except OSError:
-            return found
-        for name in names:
-            match = _RECORD.fullmatch(name)
-            if match:
-                found.setdefault(match["name"], []).append(name)
-        return found
+            raise UserError(f"{name} is used by the cycle {user}", hint=hint)

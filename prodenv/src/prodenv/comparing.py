@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.config import Setup
-from dataflow.plan.errors import UserError as PlanError
-from dataflow.plan.textfile import SUFFIXES
-from dataflow.plan.textfile import read as read_text_file
+from prodenv.errors import UserError
+from prodenv.files import read_data
 from prodenv.manifest import entries_of
 from prodenv.outputs import Contents
+from prodenv.setups import Setup
 from prodenv.software import lock_of
 from prodenv.sources import state
 
 ABSENT = None
+_SUFFIXES = (".yaml", ".yml", ".json")
 MOST_ENTRIES = 20
 """As many changed entries of a file are listed; of more, only the number."""
 
@@ -46,18 +46,11 @@ def configuration(a: Setup, b: Setup) -> list[Difference]:
 
 
 def _configured(setup: Setup) -> dict[str, Any]:
-    env = setup.execenv
-    return {
-        "experiment": setup.experiment,
-        "keys": setup.keys,
-        "paths": {name: _seen(path, setup.directory) for name, path in setup.paths.items()},
-        "table_format": dict(setup.table_format),
-        "execenv": {"name": env.name, "cmd": list(env.cmd), "arg": list(env.arg), "env": dict(env.env)},
-        "pkg_versions": dict(setup.pkg_versions),
-        "failing_channels": setup.failing_channels,
-        "settings": setup.settings,
-        **setup.options,
-    }
+    told = ("experiment", "keys", "table_format", "pkg_versions", "failing_channels", "settings")
+    execenv = {name: value for name, value in setup.values["execenv"].items() if name != "bind"}
+    paths = {name: _seen(path, setup.directory) for name, path in setup.paths.items()}
+    chosen = {name: setup.values[name] for name in told} | {"paths": paths, "execenv": execenv}
+    return {**chosen, **setup.values["options"]}
 
 
 def _seen(path: Path, root: Path) -> str:
@@ -135,12 +128,12 @@ def _is_hidden(name: str) -> bool:
 
 def _file(name: str, a: Path, b: Path) -> Iterator[Difference]:
     """The entries of two metadata files that differ; for other files, that they do."""
-    if a.suffix not in SUFFIXES:
+    if a.suffix not in _SUFFIXES:
         yield Difference(name, "one content", "another")
         return
     try:
-        found = _differing(*(_flat(_as_mapping(read_text_file(path).data)) for path in (a, b)))
-    except PlanError as slip:
+        found = _differing(*(_flat(_as_mapping(read_data(path))) for path in (a, b)))
+    except UserError as slip:
         yield Difference(name, "one content", slip.message)
         return
     for each in found[:MOST_ENTRIES]:
@@ -161,8 +154,7 @@ def data(a: Contents, b: Contents) -> list[Difference]:
 
 def _counts(contents: Contents) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for key in contents.daq().daq:
-        counts[f"{key.series} daq"] = counts.get(f"{key.series} daq", 0) + 1
+    counts |= {f"{run} daq": number for run, number in contents.daq.items()}
     for output in contents.outputs():
         if output.run:
             counts[f"{output.run} {output.kind}"] = counts.get(f"{output.run} {output.kind}", 0) + 1

@@ -8,67 +8,78 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataflow.plan.config import Setup, read_config
-from dataflow.plan.errors import UserError as PlanError
-from dataflow.plan.execenv import wrap
-from dataflow.plan.wishes import not_installed
 from prodenv.cycles import CycleFolder, command
 from prodenv.derived import changed_links, parent_of, record_of
 from prodenv.errors import UserError
+from prodenv.flow import ask, unknown
 from prodenv.health import BAD, OK, WARNING, Finding, disk
 from prodenv.manifest import NAME, entries_of
-from prodenv.metadata_health import metadata
-from prodenv.outputs import contents_of
 from prodenv.relinking import broken_links, is_astray
+from prodenv.setups import Setup, setup_of, snakefile_in, wrap
 from prodenv.software import is_installed, lock_of
 from prodenv.sources import provenance, provenance_text
-from prodenv.verbs.show import troubles_in
 
 MOST = 10
 """As many findings of a kind are shown."""
 _PART = "-part"
+_OURS, _ANY = "import dataflow, h5py, lgdo", "import sys"
+"""What installed software must be able to do for a flow of ours, and for another one."""
 
 
 def examine(cycle: CycleFolder, experiment: str | None = None) -> Iterator[Finding]:
     """Look at a cycle. If its configuration cannot be read, at nothing else."""
     try:
-        setup = read_config(cycle.config, experiment)
-    except PlanError as slip:
+        setup = setup_of(cycle, experiment)
+    except UserError as slip:
         yield Finding("configuration", BAD, slip.message, slip.hint)
         return
     yield Finding("configuration", OK, f"{cycle.config} is the setup {setup.experiment}")
     yield from _sources(setup)
     yield from _software(setup)
-    yield from metadata(setup)
+    yield from _metadata(setup)
     yield from _state(cycle)
     yield from _files(cycle, setup)
-    yield from _detectors(cycle, experiment)
+    yield from _detectors(setup, cycle)
     yield disk(cycle.root)
 
 
-def _detectors(cycle: CycleFolder, experiment: str | None) -> Iterator[Finding]:
-    """What jobs noted of detectors that they could not do, or that are not in the data."""
+def _metadata(setup: Setup) -> Iterator[Finding]:
+    """What the cycle's own flow says of the metadata and of its code."""
+    if not setup.ours:
+        yield Finding("metadata", OK, unknown(setup.cycle).message)
+        return
     try:
-        found = troubles_in(contents_of(cycle, experiment))
-    except PlanError as slip:
+        found = ask(setup.cycle, "metadata", setup.experiment)
+    except UserError as slip:
+        found = [(BAD, slip.message, slip.hint)]
+    yield from (Finding("metadata", *each) for each in found)
+
+
+def _detectors(setup: Setup, cycle: CycleFolder) -> Iterator[Finding]:
+    """What jobs noted of detectors that they could not do, or that are not in the data."""
+    if not setup.ours:
+        return
+    try:
+        found = ask(setup.cycle, "detectors", setup.experiment)
+    except UserError as slip:
         yield Finding("detectors", BAD, slip.message, slip.hint)
         return
     mend = f"mend the cause; what would come out otherwise then is stale, else {command('clean', cycle)} --failed"
-    for trouble in found[:MOST]:
-        yield Finding("detectors", WARNING, trouble.sentence(), mend)
-    if len(found) > MOST:
-        more = f"{command('status', cycle)} --json has them all"
-        yield Finding("detectors", WARNING, f"and {len(found) - MOST} more", more)
-    if not found:
+    for trouble in found["detectors"][:MOST]:
+        yield Finding("detectors", WARNING, trouble["sentence"], mend)
+    if (more := len(found["detectors"]) - MOST) > 0:
+        yield Finding("detectors", WARNING, f"and {more} more", f"{command('status', cycle)} --json has them all")
+    if not found["detectors"]:
         yield Finding("detectors", OK, "no detector was left out of the files that are there")
 
 
 def _sources(setup: Setup) -> Iterator[Finding]:
-    for name, file in (("dataflow", "Snakefile"), ("inputs", "")):
+    for name in ("dataflow", "inputs"):
         folder = setup.path(name)
-        if not (folder / file).exists():
+        wanted = snakefile_in(folder) if name == "dataflow" else folder
+        if not wanted.exists():
             mend = f"bring it back, or change paths.{name} in {setup.file}"
-            yield Finding("configuration", BAD, f"there is no {folder / file}", mend)
+            yield Finding("configuration", BAD, f"there is no {wanted}", mend)
         else:
             yield Finding("configuration", OK, f"{name}: {provenance_text(provenance(folder), 12)}")
 
@@ -91,19 +102,19 @@ def _software(setup: Setup) -> Iterator[Finding]:
         yield Finding("software", BAD, str(slip), mend)
         return
     what = "the software is what the configuration asks for"
-    wish = not_installed(setup)
-    other = wish.message if wish else "the configuration, the lock or a checkout has changed since it was installed"
+    wish = ask(setup.cycle, "software", setup.experiment) if setup.ours else None
+    other = wish["message"] if wish else "the configuration, the lock or a checkout has changed since it was installed"
     yield Finding("software", OK, what) if current else Finding("software", WARNING, other, mend)
 
 
 def _try(setup: Setup, python: Path) -> str:
     """What the installed interpreter complains about, or an empty text."""
     try:
-        argv, environ = wrap(setup, [str(python), "-P", "-c", "import dataflow, h5py, lgdo"], os.environ)
+        argv, environ = wrap(setup, [str(python), "-P", "-c", _OURS if setup.ours else _ANY], os.environ)
         done = subprocess.run(argv, env=environ, cwd=setup.directory, capture_output=True, text=True, errors="replace")
     except OSError as slip:
         return f"cannot run {slip.filename}: {slip.strerror}"
-    except PlanError as slip:
+    except UserError as slip:
         return slip.message
     lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
     return lines[-1] if done.returncode else ""

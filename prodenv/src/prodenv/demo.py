@@ -115,9 +115,9 @@ def _gebox(cycle: Path, words: Sequence[object]) -> int:
 
 
 def _install_of(cycle: Path) -> Path:
-    from dataflow.plan.config import read_config
+    from prodenv.setups import read_setup
 
-    return read_config(cycle / "config.json").path("install")
+    return read_setup(cycle / "config.json").path("install")
 
 
 def _with_gebox() -> dict[str, str]:

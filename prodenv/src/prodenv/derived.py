@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.config import Setup
-from dataflow.plan.errors import UserError as PlanError
 from prodenv.cycles import DERIVED, FROZEN, CycleFolder, all_cycles, cycle_at
+from prodenv.errors import UserError
 from prodenv.manifest import NAME as MANIFEST
 from prodenv.outputs import contents_of
+from prodenv.setups import Setup, setup_of
 
 SHARED = ("tier", "par", "inputs", "config", "chan_map", "detector_status", "par_overwrite", "dataflow", "install")
 """Paths of the configuration (and those that begin so) by which a cycle can use another one."""
@@ -76,8 +76,8 @@ def users_of(cycle: CycleFolder) -> list[CycleFolder]:
         if other.root == cycle.root:
             continue
         try:
-            setup = contents_of(other).setup
-        except PlanError:
+            setup = setup_of(other)
+        except UserError:
             continue
         if cycle.name in parents_of(other, setup):
             users.append(other)

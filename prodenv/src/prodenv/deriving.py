@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.config import Setup, read_config
-from dataflow.plan.cycle import Cycle
-from dataflow.plan.errors import UserError as PlanError
-from dataflow.plan.identity import LIST
-from dataflow.plan.records import FOLDER, RECIPE, notes_file, record_file
-from prodenv.cleaning import key_of
 from prodenv.cycle import GENERATED
 from prodenv.cycles import DERIVED, CycleFolder
 from prodenv.derived import link_to, manifest_of
 from prodenv.files import write_text
-from prodenv.outputs import Contents, Output
+from prodenv.flow import ask
+from prodenv.outputs import Contents
+from prodenv.setups import Setup
 from prodenv.software import lock_of
 from prodenv.sources import LEFT_BEHIND
 
@@ -52,12 +49,18 @@ class Derivation:
     def setup(self) -> Setup:
         return self.contents.setup
 
+    @cached_property
+    def recorded(self) -> Mapping[str, Any]:
+        """How the files of the parent were made, as its own flow tells."""
+        found: Mapping[str, Any] = self.contents.ask("recorded")
+        return found
+
 
 def plan(work: Derivation) -> list[str]:
     """One line for each thing that would be made."""
     copied = [name for name in _SOURCES if _is_inside(work, work.setup.path(name)) and work.setup.path(name).is_dir()]
     lines = [work.parent.config.name, *(f"{_inner(work, name)}/  a copy" for name in copied)]
-    outputs = [output for output in work.contents.outputs() if _has_record(work, output)]
+    outputs = [name for name in work.recorded["outputs"] if (work.parent.root / name).is_file()]
     daq = [f"{_inner(work, 'tier_daq')}  a link"] if _links_daq(work) else []
     return [f"{work.target}/", *(f"  {line}" for line in [*lines, *daq, f"links to up to {len(outputs)} files"])]
 
@@ -130,7 +133,7 @@ def _copy_file(source: Path, target: Path) -> None:
 
 def _copy_identities(work: Derivation, folder: Path) -> None:
     """What is known of DAQ files, so that they need not be read again."""
-    source = work.setup.path("tmp") / LIST
+    source = work.parent.root / work.recorded["identities"]
     if _is_inside(work, source):
         _copy_file(source, folder / source.relative_to(work.parent.root))
 
@@ -148,65 +151,40 @@ def _link(work: Derivation, folder: Path, name: str) -> None:
     link_to(source, target, _final(work, folder, target.parent))
 
 
-def _has_record(work: Derivation, output: Output) -> bool:
-    path = work.parent.root / output.path
-    return path.is_file() and any(_records_of(path))
-
-
-def _records_of(path: Path) -> Iterator[str]:
-    """Names of the records of an output."""
-    try:
-        names = os.listdir(path.parent / FOLDER)  # noqa: PTH208 - names only, and many of them
-    except OSError:
-        return
-    yield from (name for name in names if name.startswith(f"{path.name}."))
-
-
 def _link_outputs(work: Derivation, folder: Path) -> tuple[dict[str, dict[str, Any]], int]:
     """Link the outputs that the new cycle would make in the same way; returns them, and the number of the others."""
-    old, new = Cycle(work.setup), Cycle(_moved(work, folder))
+    outputs, recorded = work.contents.outputs(), work.recorded["outputs"]
+    wanted = _wanted(work, folder)
     linked: dict[str, dict[str, Any]] = {}
-    done: set[Path] = set()
-    other = 0
-    for output in work.contents.outputs():
-        lineage = _same_lineage(old, new, work.parent.root / output.path, output)
-        if not lineage:
-            other += 1
+    for output in outputs:
+        source, lineage = work.parent.root / output.path, recorded.get(output.path, {}).get("lineage")
+        if not lineage or wanted[output.path] != lineage or not source.is_file():
             continue
         _link(work, folder, output.path)
-        source = work.parent.root / output.path
-        _copy_records(source, folder / output.path, lineage, old.lineages.records.noted(source), done)
-        found = (work.parent.root / output.path).stat()
+        for record in (recorded[output.path]["record"], recorded[output.path].get("notes", "")):
+            if record:
+                _copy_file(*(root / record for root in (work.parent.root, folder)))
+        found = source.stat()
         linked[output.path] = {"lineage": lineage, "size": found.st_size, "mtime_ns": found.st_mtime_ns}
-    return linked, other
+    _copy_parts(work, folder, {os.path.dirname(name) for name in linked})  # noqa: PTH120 - names only
+    return linked, len(outputs) - len(linked)
 
 
-def _moved(work: Derivation, folder: Path) -> Setup:
-    """The configuration of the new cycle as long as it is not in its place."""
-    return read_config(folder / work.parent.config.name, work.setup.experiment)
+def _wanted(work: Derivation, folder: Path) -> dict[str, str]:
+    """The lineages that the new cycle's own flow would make the outputs by, in the place where it is being made."""
+    outputs = work.contents.outputs()
+    new = CycleFolder(folder, folder / work.parent.config.name)
+    asked = [{"step": output.step, "fields": dict(output.fields)} for output in outputs]
+    found = ask(new, "wanted", work.setup.experiment, outputs=asked)
+    return dict(zip((output.path for output in outputs), found, strict=True))
 
 
-def _same_lineage(old: Cycle, new: Cycle, path: Path, output: Output) -> str:
-    """The lineage of an output if the new cycle wants the same; else an empty text."""
-    recorded = old.lineages.records.lineage(path)
-    key = key_of(new, output)
-    if recorded is None or key is None or not path.is_file():
-        return ""
-    try:
-        return recorded if new.lineage(output.step, key) == recorded else ""
-    except PlanError:
-        return ""
-
-
-def _copy_records(source: Path, target: Path, lineage: str, noted: str, done: set[Path]) -> None:
-    """Copy record and notes of an output, and the parts of recipes in its folder, which is not among those done."""
-    _copy_file(record_file(source, lineage), record_file(target, lineage))
-    if noted:
-        _copy_file(notes_file(source, noted), notes_file(target, noted))
-    if source.parent not in done:
-        done.add(source.parent)
-        for part in sorted((source.parent / FOLDER).glob(f"*{RECIPE}")):
-            _copy_file(part, target.parent / FOLDER / part.name)
+def _copy_parts(work: Derivation, folder: Path, names: set[str]) -> None:
+    """Copy the parts of recipes that the records in some folders share."""
+    hidden = work.recorded["folder"]
+    for name in sorted(names):
+        for part in work.recorded["parts"].get(name, ()):
+            _copy_file(*(root / name / hidden / part for root in (work.parent.root, folder)))
 
 
 def _record(work: Derivation, folder: Path, linked: dict[str, dict[str, Any]]) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from prodenv.errors import UserError, WorkFailed
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
@@ -106,3 +110,37 @@ def swap_in(new: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def read_data(path: Path) -> Any:
+    """What a YAML or JSON file holds, only to be compared or shown: the flow has a stricter reader of its own.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    import yaml
+
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content.
+
+    Raises
+    ------
+    WorkFailed
+        If it cannot be read to its end.
+    """
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 18))
+    try:
+        with path.open("rb", buffering=0) as stream:
+            while count := stream.readinto(buffer):
+                digest.update(buffer[:count])  # hashing leaves the interpreter to the other threads
+    except OSError as error:
+        raise WorkFailed(f"{path} cannot be read: {error.strerror}") from None
+    return digest.hexdigest()

@@ -6,16 +6,15 @@ import argparse
 import os
 import sys
 
-from dataflow.plan.config import Setup, read_config
-from dataflow.plan.execenv import wrap
 from prodenv.errors import UserError
+from prodenv.setups import Setup, read_setup, wrap
 
 
 def run(options: argparse.Namespace) -> int:
     """Replace this process by the command, so that its exit code and its signals are its own."""
-    setup = read_config(options.config_file, options.setup)
+    setup = read_setup(options.config_file, options.setup)
     _refuse_missing(setup)
-    argv, environ = wrap(setup, options.command, os.environ, interactive=True)
+    argv, environ = wrap(setup, options.command, os.environ, interactive=True, tty=_at_terminal())
     if not options.command and sys.stdin.isatty():
         sys.stderr.write(f"software of {setup.directory}; exit quits\n")
     sys.stdout.flush()
@@ -25,6 +24,10 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"there is no command {argv[0]!r}", hint=_hint(setup)) from None
     except OSError as slip:
         raise UserError(f"cannot run {argv[0]!r}: {slip.strerror}") from None
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _refuse_missing(setup: Setup) -> None:

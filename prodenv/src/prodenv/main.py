@@ -47,11 +47,6 @@ def _run(command: Command, options: argparse.Namespace) -> int:
     except UserError as slip:
         sys.stderr.write(slip.render() + "\n")
         return slip.exit_code
-    except Exception as slip:
-        if not _of_the_plan(slip):
-            raise
-        sys.stderr.write(f"{slip.render()}\n")  # type: ignore[attr-defined]
-        return 2
 
 
 def _is_cut_off(output: int) -> bool:
@@ -67,12 +62,6 @@ def _silence(outputs: list[int]) -> None:
     for output in outputs:
         os.dup2(nowhere, output)
     os.close(nowhere)
-
-
-def _of_the_plan(slip: Exception) -> bool:
-    """Whether it is the UserError of the dataflow, which is imported only where it is needed."""
-    errors = sys.modules.get("dataflow.plan.errors")
-    return errors is not None and isinstance(slip, errors.UserError)
 
 
 def main(argv: list[str]) -> int:

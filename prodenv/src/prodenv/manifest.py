@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataflow.plan.errors import UserError as PlanError
-from dataflow.plan.identity import hashed
 from prodenv.cycles import ATTIC, FROZEN
 from prodenv.errors import WorkFailed
+from prodenv.files import sha256_of
 
 NAME = "manifest.sha256"
 _CACHES = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
@@ -83,20 +82,6 @@ def _below(folder: str, start: int, without: set[str], names: frozenset[str]) ->
             yield Entry(name, entry.path)
 
 
-def hash_file(path: str) -> str:
-    """The sha256 of a file's content.
-
-    Raises
-    ------
-    WorkFailed
-        If it cannot be read to its end.
-    """
-    try:
-        return hashed(Path(path))
-    except PlanError as slip:
-        raise WorkFailed(slip.message) from None
-
-
 def hash_all(paths: Mapping[str, str], threads: int = 0) -> dict[str, str]:
     """The sha256 of many files by name, largest first so that no thread is left alone with one in the end.
 
@@ -109,7 +94,7 @@ def hash_all(paths: Mapping[str, str], threads: int = 0) -> dict[str, str]:
     """
     ordered = sorted(paths, key=lambda name: -_size(paths[name]))
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        done = dict(zip(ordered, pool.map(hash_file, (paths[name] for name in ordered)), strict=True))
+        done = dict(zip(ordered, pool.map(sha256_of, (Path(paths[name]) for name in ordered)), strict=True))
     return {name: done[name] for name in sorted(done)}
 
 

@@ -1,21 +1,17 @@
-"""The files that a cycle has made, found by one walk; links to folders are not followed."""
+"""The files that a cycle has made, as its own flow finds them; of another flow, the files that are there."""
 
 from __future__ import annotations
 
 import os
-import re
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from dataflow.plan.config import Setup, read_config
-from dataflow.plan.daqforms import foreign_names
-from dataflow.plan.inventory import Inventory, scan
-from dataflow.plan.paths import Paths, template_pattern
-from dataflow.plan.scheme import KeyScheme, scheme_of
-from dataflow.plan.steps import STEPS, Step
 from prodenv.cycles import CycleFolder
+from prodenv.flow import ask
+from prodenv.setups import Setup, setup_of
 
 
 @dataclass(frozen=True)
@@ -27,15 +23,13 @@ class Output:
     path
         Where it is, relative to the cycle.
     step
-        The step that makes such files.
+        The step that makes such files; empty where the flow is not ours.
     kind
         What it is: a tier (``dsp``), or ``par_dsp``, ``plt_hit``, ``par_hit_ecal``.
     fields
-        The fields of its key; empty for a file of the whole cycle.
+        The fields of its key; empty for a file of the whole cycle, and where the flow is not ours.
     size
         In bytes; that of the file itself, so a link counts nothing.
-    mtime
-        When it was written, in seconds of the epoch.
     link
         Whether it is a link to a file of another cycle.
     """
@@ -45,7 +39,6 @@ class Output:
     kind: str
     fields: Mapping[str, str]
     size: int
-    mtime: float
     link: bool
 
     @property
@@ -53,107 +46,95 @@ class Output:
         """The name of its run: the key without its time."""
         return "-".join(value for name, value in self.fields.items() if name != "timestamp")
 
-    @property
-    def key(self) -> str:
-        """Its key, or its run for a file of a run."""
-        return "-".join(self.fields.values())
-
 
 @dataclass(frozen=True)
 class Contents:
-    """What there is in a cycle.
+    """What there is in a cycle. It is looked at when it is asked for.
 
     Parameters
     ----------
+    cycle
+        The cycle.
     setup
         Its configuration.
-    scheme
-        What its keys look like.
     """
 
+    cycle: CycleFolder
     setup: Setup
-    scheme: KeyScheme
+
+    def ask(self, verb: str, **values: Any) -> Any:
+        """What the cycle's flow answers."""
+        return ask(self.cycle, verb, self.setup.experiment, **values)
 
     def outputs(self) -> list[Output]:
         """What its steps have made, sorted by path."""
-        found = [output for base, forms in self._forms().items() for output in self._below(base, forms)]
-        return sorted(found, key=lambda output: output.path)
+        if not self.setup.ours:
+            return sorted(_files_there(self.setup), key=lambda output: output.path)
+        return [Output(**found) for found in self._found["outputs"]]
 
-    def daq(self) -> Inventory:
-        """Its DAQ files, and the raw files without one."""
-        foreign = foreign_names(self.setup.path("install"))
-        return scan(self.setup.path("tier_daq"), self.setup.path("tier_raw"), self.scheme, foreign)
+    @property
+    def daq(self) -> Mapping[str, int]:
+        """Numbers of DAQ files by run."""
+        return self._counts("daq")
 
-    def _forms(self) -> dict[Path, list[tuple[Step, str, re.Pattern[str]]]]:
-        """By folder, the steps whose outputs lie in it, what they are, and their names."""
-        paths = Paths(self.setup, self.scheme)
-        forms: dict[Path, list[tuple[Step, str, re.Pattern[str]]]] = {}
-        for step in (step for step in STEPS if step.tier in self.scheme.tiers):
-            for role, template in paths.outputs(step).items():
-                folder, kind = folder_of(step, role), kind_of(step, role)
-                if paths.inside(folder):
-                    pattern = template_pattern(template, self.scheme.fields)
-                    forms.setdefault(self.setup.path(folder), []).append((step, kind, pattern))
-        return forms
+    @property
+    def raw(self) -> Mapping[str, int]:
+        """Numbers of raw files without DAQ file, by run."""
+        return self._counts("raw")
 
-    def _below(self, base: Path, forms: list[tuple[Step, str, re.Pattern[str]]]) -> Iterator[Output]:
-        start = len(str(self.setup.directory)) + 1
-        for entry in files_below(base):
-            name = entry.path[start:]
-            for step, kind, pattern in forms:
-                match = pattern.fullmatch(name)
-                if match:
-                    found = match.groupdict()
-                    fields = {field: found[field] for field in self.scheme.names if field in found}
-                    yield _output(entry, name, step, kind, fields)
-                    break
+    @property
+    def runs(self) -> Mapping[str, int]:
+        """Numbers of data files by run, sorted by time; none are known where the flow is not ours."""
+        return self._counts("runs")
 
+    @property
+    def left_out(self) -> list[str]:
+        """The files in the folder of DAQ files that are of no known form."""
+        found: list[str] = self._found["left_out"] if self.setup.ours else []
+        return found
 
-def _output(entry: os.DirEntry[str], name: str, step: Step, kind: str, fields: dict[str, str]) -> Output:
-    found, link = entry.stat(follow_symlinks=False), entry.is_symlink()
-    return Output(name, step.name, kind, fields, 0 if link else found.st_size, found.st_mtime, link)
+    @property
+    def detectors(self) -> Mapping[str, Any]:
+        """What jobs noted of detectors that they could not do, or that are not in the data; of our flows only."""
+        nothing: Mapping[str, Any] = {"detectors": [], "lines": [], "counted": "", "lost": False}
+        found: Mapping[str, Any] = self.ask("detectors") if self.setup.ours else nothing
+        return found
 
+    def _counts(self, name: str) -> Mapping[str, int]:
+        found: Mapping[str, int] = self._found[name] if self.setup.ours else {}
+        return found
 
-def folder_of(step: Step, role: str) -> str:
-    """The path of the configuration below which an output of a step lies."""
-    if role == "plt":
-        return "plt"
-    if step.part_of:
-        return "tmp_par"
-    return f"{'tier' if step.kind == 'tier' else 'par'}_{step.tier}"
-
-
-def kind_of(step: Step, role: str) -> str:
-    """What an output is called in tables and options: ``dsp``, ``par_dsp``, ``plt_dsp``, ``par_dsp_pz``."""
-    if role == "plt":
-        return f"plt_{step.tier}"
-    return step.tier if step.kind == "tier" else step.name
+    @cached_property
+    def _found(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.ask("contents")
+        return found
 
 
 def contents_of(cycle: CycleFolder, experiment: str | None = None) -> Contents:
     """Read the configuration of a cycle."""
-    setup = read_config(cycle.config, experiment)
-    return Contents(setup, scheme_of(setup.keys, f"{setup.file}: keys"))
+    return Contents(cycle, setup_of(cycle, experiment))
 
 
-def files_below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    """The files and links below a folder, sorted by folder; hidden ones and what links to folders are left out.
-
-    A folder that is itself a link is not entered.
-    """
-    if not stat.S_ISDIR(_mode(folder)):
-        return
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from files_below(entry.path)
-        elif not entry.is_dir():
-            yield entry
+def _files_there(setup: Setup) -> Iterator[Output]:
+    """The files below the tiers, parameters and figures of a flow that is not ours, by folder."""
+    for area in ("tier", "par", "plt"):
+        base = setup.path(area)
+        if base.is_relative_to(setup.directory):
+            for path in _files_below(base):
+                inner = Path(path).relative_to(base).parts
+                kind = inner[0] if len(inner) > 1 else ""
+                if (area, kind) != ("tier", "daq"):
+                    yield _file(path, setup, kind if area == "tier" else f"{area}_{kind}".rstrip("_"))
 
 
-def _mode(path: Path | str) -> int:
-    try:
-        return os.lstat(path).st_mode
-    except FileNotFoundError:
-        return 0
+def _file(path: str, setup: Setup, kind: str) -> Output:
+    link = os.path.islink(path)  # noqa: PTH114 - texts, and many of them
+    size = 0 if link else os.lstat(path).st_size
+    return Output(os.path.relpath(path, setup.directory), "", kind, {}, size, link)
+
+
+def _files_below(folder: Path) -> Iterator[str]:
+    """The files and links below a folder; hidden ones are left out, and links to folders are not followed."""
+    for base, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(base, name) for name in sorted(names) if not name.startswith("."))  # noqa: PTH118

@@ -15,7 +15,7 @@ from typing import Any
 from prodenv.outputs import Contents
 from prodenv.quantities import Value, number, numbers_of, quantities, set_by_hand
 from prodenv.rates import EVENTS, SELECTED, rates
-from prodenv.valid_pars import moments
+from prodenv.valid_pars import moments, read
 
 QBB = 2039.061
 """End point of the double-beta decay of germanium-76 in keV (Mount et al., Phys. Rev. C 81, 032501)."""
@@ -102,16 +102,16 @@ def changes(a: Contents, b: Contents) -> tuple[list[Change], list[Status]]:
 
     Raises
     ------
-    dataflow.plan.errors.UserError
+    UserError
         If the metadata or a parameter file cannot be read.
     """
     found: list[Change] = []
     states: list[Status] = []
     known: set[object] = set()
-    for moment in moments(a, b):
-        if not (moment.a.there and moment.b.there):
-            continue
-        ours, theirs = moment.a.read(moment.tier), moment.b.read(moment.tier)
+    there = [moment for moment in moments(a, b) if moment.a.there and moment.b.there]
+    of_a = read(a, [(moment.tier, moment.a) for moment in there])
+    of_b = read(b, [(moment.tier, moment.b) for moment in there])
+    for moment, ours, theirs in zip(there, of_a, of_b, strict=True):
         place = moment.tier, moment.run
         for detector in sorted({*ours[1], *theirs[1]}):
             pairs = [(made.get(detector), used.get(detector)) for made, used in (ours, theirs)]

@@ -14,9 +14,12 @@ from pathlib import Path
 from types import FrameType
 
 from prodenv import holder
+from prodenv.cycles import CycleFolder
 from prodenv.display import display
 from prodenv.errors import WorkFailed
+from prodenv.flow import flow_folder, source_of
 from prodenv.progress import INTERRUPTED, Learned, Progress
+from prodenv.setups import setup_of, snakefile_in
 from prodenv.snakemake import environment
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -97,9 +100,21 @@ def produced(
 
 def command(config: Path, targets: Sequence[str], jobs: int, extra: Sequence[str] = ()) -> list[str]:
     """The command line of Snakemake for some targets of a cycle."""
-    snakefile = config.parent / "dataflow" / "Snakefile"
-    words = [sys.executable, "-I", "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(config)]
-    return [*words, f"--cores={jobs}", "--logger", LOGGER, *extra, "--", *targets]
+    snakefile = snakefile_in(config.parent / "dataflow")
+    program = engine(config)
+    logger = ["--logger", LOGGER] if program[0] == sys.executable else []  # another Snakemake does not have our plugin
+    words = [*program, "--snakefile", str(snakefile), "--configfile", str(config)]
+    return [*words, f"--cores={jobs}", *logger, *extra, "--", *targets]
+
+
+def engine(config: Path) -> list[str]:
+    """Snakemake: that of the tools; a flow that is not ours may have installed its own, whose modules it imports."""
+    cycle = CycleFolder(config.parent, config)
+    if source_of(cycle) is None and flow_folder(cycle) is not None:
+        own = setup_of(cycle).path("install") / "bin" / "snakemake"
+        if os.access(own, os.X_OK):
+            return [str(own)]
+    return [sys.executable, "-I", "-m", "snakemake"]
 
 
 def _watched(words: Sequence[str], cycle: Path, progress: Progress) -> int:

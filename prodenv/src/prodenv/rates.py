@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from dataflow.plan.records import Records
 from prodenv.outputs import Contents
 
 EVENTS, SELECTED = "events", "selected events"
@@ -38,7 +36,7 @@ class Counts:
 def rates(contents: Contents) -> Mapping[str, Counts]:
     """Counts by run, of the runs whose events have times."""
     found: dict[str, Counts] = {}
-    for run, counted in _counts(contents):
+    for run, counted in contents.ask("rates"):
         counts = found.setdefault(run, Counts())
         if "from" in counted:
             counts.seconds += counted["to"] - counted["from"]
@@ -47,13 +45,3 @@ def rates(contents: Contents) -> Mapping[str, Counts]:
         elif counted:
             counts.numbers[SELECTED] += counted["events"]
     return {run: counts for run, counts in found.items() if counts.seconds > 0}
-
-
-def _counts(contents: Contents) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    records = Records()
-    for output in contents.outputs():
-        if output.step in ("tier_evt", "tier_skm"):
-            record = records.raw(contents.setup.directory / output.path) or {}
-            counted = record.get("counts")
-            if isinstance(counted, Mapping) and isinstance(counted.get("events"), int):
-                yield output.run, counted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +21,17 @@ _LONGEST_WORD = 36
 
 
 def print_json(value: object) -> None:
-    """One JSON document on the standard output."""
-    json.dump(value, sys.stdout, indent=2, default=str, ensure_ascii=False, allow_nan=False)
+    """One JSON document on the standard output; numbers that JSON does not have become texts."""
+    json.dump(_finite(value), sys.stdout, indent=2, default=str, ensure_ascii=False, allow_nan=False)
     sys.stdout.write("\n")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: str = "") -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from prodenv.cycles import CycleFolder
 from prodenv.errors import UserError
+from prodenv.setups import snakefile_in
 
 CONFIG_NAMES = ("config.json", "config.yaml")
 _SNAKEFILE = ("--snakefile", "-s")
@@ -101,8 +102,8 @@ def arguments(argv: Sequence[str], here: Path) -> list[str]:
     if cycle is None:
         return words
     added = []
-    if snakefile is None and (cycle / "dataflow" / "Snakefile").is_file():
-        added.append(f"--snakefile={cycle / 'dataflow' / 'Snakefile'}")
+    if snakefile is None and snakefile_in(cycle / "dataflow").is_file():
+        added.append(f"--snakefile={snakefile_in(cycle / 'dataflow')}")
     found = config_file(cycle)
     if config is None and found:
         added.append(f"--configfile={found}")
@@ -179,8 +180,8 @@ def _cycle(here: Path, config: str | None, snakefile: str | None) -> Path | None
     if config is not None:
         return Path(os.path.abspath(here / config)).parent  # noqa: PTH100 - links stay as the user wrote them
     if snakefile is not None:
-        folder = Path(os.path.abspath(here / snakefile)).parent.parent  # noqa: PTH100
-        return folder if config_file(folder) else None
+        above = Path(os.path.abspath(here / snakefile)).parents  # noqa: PTH100
+        return next((folder for folder in above[1:3] if config_file(folder)), None)
     return next((folder for folder in (here, *here.parents) if _is_cycle(folder)), None)
 
 

@@ -15,22 +15,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataflow.plan.config import Setup, read_config
-from dataflow.plan.execenv import wrap
 from prodenv import numba_cache
-from prodenv.checkouts import Checkout, find_checkouts
+from prodenv.checkouts import Checkout, find_checkouts, package_name
 from prodenv.cycles import CycleFolder
 from prodenv.errors import UserError, WorkFailed
 from prodenv.files import aside, locked, swap_in, write_text
 from prodenv.launch import ROOT, tools_python
 from prodenv.processes import call
 from prodenv.requirements import Pin, merged, normalise, parse_pins
+from prodenv.setups import Setup, read_setup, wrap
 from prodenv.software_lock import SoftwareLock, read_lock
 from prodenv.sources import provenance
 from prodenv.steps import step
 from prodenv.tools import PYTHON_FACTS, Place, environment
 
 LOCK_NAME = "software-lock.json"
+LOCKED = Path("locks") / "software.txt"
+"""The pinned software of a flow of ours."""
 MARKER = ".made-by-dataprod-install-sw"
 _HINT_NETWORK = "is there a way to the package index? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
 
@@ -66,7 +67,7 @@ class Installation:
 
 def run(options: argparse.Namespace) -> int:
     """Install the software of the cycle whose configuration is given."""
-    setup = read_config(options.config_file, options.setup)
+    setup = read_setup(options.config_file, options.setup)
     lock_file = Path(options.lock) if options.lock else lock_of(setup)
     if options.lock and not options.locked:
         raise UserError("--lock is for --locked", hint="add --locked")
@@ -105,12 +106,19 @@ def _alone(folder: Path, frozen: bool) -> Iterator[None]:
 def _request(setup: Setup) -> str:
     """All that decides what is installed, as a hash."""
     flow = setup.path("dataflow")
-    files = ["locks/software.in", "locks/software.txt", "src/dataflow/jobs/warm.py"]
+    files = ["locks/software.in", str(LOCKED), "src/dataflow/jobs/warm.py"]
     texts = {name: (flow / name).read_text(encoding="utf-8") for name in files if (flow / name).is_file()}
-    checkouts = [checkout.record(setup.directory) for checkout in find_checkouts(setup.path("src"))]
+    checkouts = [checkout.record(setup.directory) for checkout in checkouts_of(setup)]
     env = setup.execenv
     engine = [env.cmd, env.arg, sorted(env.env.items()), env.bind, str(tools_python().resolve())]
     return numba_cache.key_of({"t": texts, "c": checkouts, "e": engine, "v": dict(setup.pkg_versions)})
+
+
+def checkouts_of(setup: Setup) -> list[Checkout]:
+    """What takes the place of released packages; a workflow that is not ours and is a package is one of them."""
+    found, flow = find_checkouts(setup.path("src")), setup.path("dataflow")
+    is_package = not setup.ours and (flow / "pyproject.toml").is_file() and not (flow / LOCKED).is_file()
+    return [*found, Checkout(package_name(flow), flow)] if is_package else found
 
 
 def is_installed(setup: Setup) -> bool:
@@ -142,7 +150,7 @@ def remove(target: Path) -> None:
 
 
 def _install(setup: Setup, wanted: SoftwareLock | None) -> None:
-    checkouts = find_checkouts(setup.path("src"))
+    checkouts = checkouts_of(setup)
     if wanted:
         wanted.check_checkouts(checkouts, setup.directory)
     with aside(setup.path("install")) as folder:
@@ -186,10 +194,12 @@ def _make_environment(work: Installation) -> dict[str, str]:
 
 def _resolve(work: Installation, checkouts: list[Checkout]) -> list[Pin]:
     """The packages to install: those of the dataflow's lock, resolved again where the cycle wants others."""
-    locks = work.setup.path("dataflow") / "locks"
-    file = locks / "software.txt"
-    if not file.is_file():
-        hint = "is paths.dataflow right? The dataflow has its pinned software there"
+    flow = work.setup.path("dataflow")
+    file, locks = flow / LOCKED, (flow / LOCKED).parent
+    if not file.is_file() and flow not in (checkout.folder for checkout in checkouts):
+        hint = (
+            "is paths.dataflow right? The dataflow has its pinned software there, or says in pyproject.toml what it is"
+        )
         raise UserError(f"there is no {file}", hint=hint)
     wishes = work.setup.pkg_versions
     if not wishes and not checkouts:
@@ -210,11 +220,13 @@ def _scratch(work: Installation) -> Iterator[Path]:
 
 def _compile(work: Installation, locks: Path, checkouts: list[Checkout], scratch: Path) -> list[Pin]:
     """Resolve with the pinned versions as preferences, so that nothing changes that need not."""
-    declared = (locks / "software.in").read_text(encoding="utf-8").splitlines()
+    known = (locks / "software.txt").is_file()
+    declared = (locks / "software.in").read_text(encoding="utf-8").splitlines() if known else []
     lines = merged(declared, work.setup.pkg_versions, [checkout.name for checkout in checkouts])
     wanted, result = scratch / "wanted.in", scratch / "resolved.txt"
     wanted.write_text("".join(f"{line}\n" for line in [*lines, *(f"-e {c.folder.as_uri()}" for c in checkouts)]))
-    shutil.copyfile(locks / "software.txt", result)
+    if known:
+        shutil.copyfile(locks / "software.txt", result)
     form: list[str | Path] = ["--generate-hashes", "--no-header", "--no-annotate", "--quiet", "--python", work.python]
     work.uv("pip", "compile", *form, wanted, "-o", result, what="resolving versions")
     replaced = {checkout.name for checkout in checkouts}
@@ -248,8 +260,10 @@ def _check(work: Installation) -> None:
 
 
 def _add_dataflow(work: Installation) -> None:
-    """Make the cycle's dataflow importable by a relative path where both move together."""
+    """Make the cycle's dataflow importable by a relative path where both move together; another flow is a package."""
     source = work.setup.path("dataflow") / "src"
+    if not (source / "dataflow").is_dir():
+        return
     final = work.target / work.site.relative_to(work.new)
     inside = work.target.is_relative_to(work.setup.directory) and source.is_relative_to(work.setup.directory)
     write_text(work.site / "dataflow.pth", (os.path.relpath(source, final) if inside else str(source)) + "\n")
@@ -273,6 +287,8 @@ def _lock(work: Installation, facts: Mapping[str, str], pins: list[Pin], checkou
 def _warm(work: Installation, facts: Mapping[str, str]) -> None:
     """Compile what jobs would otherwise compile, or take it from an earlier installation of the same."""
     script = work.setup.path("dataflow") / "src" / "dataflow" / "jobs" / "warm.py"
+    if not script.is_file() and not (work.site / "dspeed").is_dir():
+        return
     module = ["-m", "dataflow.jobs.warm"] if script.is_file() else ["-c", _PRECOMPILE]
     container = [*work.setup.execenv.cmd, *work.setup.execenv.arg]
     found = numba_cache.facts_of(work.site, {**facts, "container": container})

@@ -13,7 +13,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from prodenv.processes import call
 from prodenv.steps import step
 
 STAMP = ".prodenv-stamp.json"
-SOURCES = ("prodenv/src", "dataflow/src", "demo/src")
-"""Our own packages, which the tools import from where they lie."""
+SOURCES = {"tools": ("prodenv/src",), "dev": ("prodenv/src", "dataflow/src", "demo/src")}
+"""Our own packages, which the tools and the tests import from where they lie; the tools do without any flow."""
 _HINT_NETWORK = "is there a way to the package index? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
 
 PYTHON_FACTS = (
@@ -146,7 +146,7 @@ def _ensure(place: Place, name: str, target: Path, python: str) -> bool:
         uv = _uv(place, folder, python)
         new = folder / "env"
         _fill(place, uv, new, lock, python)
-        _add_sources(place, new, target)
+        _add_sources(place, new, target, SOURCES["dev" if lock == place.lock("dev") else "tools"])
         write_text(new / STAMP, stamp)
         swap_in(new, target)
     return True
@@ -160,11 +160,11 @@ def _fill(place: Place, uv: Path, new: Path, lock: Path, python: str) -> None:
         _call_uv(place, uv, "pip", "install", "--python", new / "bin" / "python", *arguments)
 
 
-def _add_sources(place: Place, new: Path, target: Path) -> None:
+def _add_sources(place: Place, new: Path, target: Path, sources: Iterable[str]) -> None:
     """Make our own packages importable by relative paths, so that everything can be moved together."""
     site = next((new / "lib").glob("python3.*")) / "site-packages"
     final = target / site.relative_to(new)
-    lines = [os.path.relpath(place.root / source, final) for source in SOURCES]
+    lines = [os.path.relpath(place.root / source, final) for source in sources]
     write_text(site / "prodenv.pth", "".join(f"{line}\n" for line in lines))
 
 

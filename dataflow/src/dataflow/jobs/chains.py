@@ -12,7 +12,7 @@ import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and 
 
 from . import dspeed_outputs, dspeed_ufuncs
 from .errors import BadInput
-from .rawtables import RawRows, column_names, digitizer
+from .rawtables import RawRows, column_names, digitizer, refuse_mixed
 
 dspeed_ufuncs.install()
 
@@ -64,6 +64,7 @@ def run_chain(
     from dspeed import build_dsp
 
     dspeed_outputs.install()
+    refuse_mixed(source, table)
     columns = column_names(source, table)
     fitting = fitted(chain, columns)
     check_columns(fitting, columns, f"{table} of {source}")

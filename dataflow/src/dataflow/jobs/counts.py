@@ -33,7 +33,7 @@ def counts_of(job: Job) -> dict[str, Any]:
     """
     if job.module == "tiers.tcm":
         return _backward(job)
-    if job.module not in (*COUNTED, RAW):
+    if job.module not in (*COUNTED, RAW) or not job.outputs["tier"].is_file():
         return {}
     import h5py
     import hdf5plugin  # noqa: F401 - registers the compressions

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from .errors import BadInput
 
+Tables = Mapping[str, tuple[str | None, ...]]
+"""By item, its table in each of several files: :meth:`dataflow.plan.model.Job.tables_in`."""
 REMAKE = "remove the file, or restore it, and run again: it is made again from its inputs"
 
 
@@ -56,9 +58,7 @@ def columns(file: h5py.File, table: str, names: Iterable[str]) -> dict[str, NDAr
     return {name: column(file, table, name) for name in names}
 
 
-def read_many(
-    paths: Sequence[Path], tables: Mapping[str, tuple[str | None, ...]], names: Sequence[str]
-) -> dict[str, dict[str, NDArray[Any]]]:
+def read_many(paths: Sequence[Path], tables: Tables, names: Sequence[str]) -> dict[str, dict[str, NDArray[Any]]]:
     """Columns of several tables of several files, joined along the files; each file is opened once.
 
     Parameters
@@ -86,11 +86,24 @@ def read_many(
     return {item: {name: _joined(arrays) for name, arrays in parts.items()} for item, parts in found.items()}
 
 
+def columns_of(paths: Sequence[Path], tables: Tables) -> dict[str, set[str]]:
+    """The columns that tables have in each of several files that has the table, by item name; empty where none has."""
+    found: dict[str, set[str]] = {}
+    for number, path in enumerate(paths):
+        with open_input(path) as file:
+            for item, in_files in tables.items():
+                table = in_files[number]
+                if table is not None and table in file:
+                    names = set(file[table])
+                    found[item] = found[item] & names if item in found else names
+    return {item: found.get(item, set()) for item in tables}
+
+
 def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(arrays) if arrays else np.empty(0)
 
 
-def rows_by_file(paths: Sequence[Path], tables: Mapping[str, tuple[str | None, ...]]) -> dict[str, list[int]]:
+def rows_by_file(paths: Sequence[Path], tables: Tables) -> dict[str, list[int]]:
     """How many rows each item has in each file; `tables` as for :func:`read_many`."""
     found: dict[str, list[int]] = {item: [] for item in tables}
     for number, path in enumerate(paths):

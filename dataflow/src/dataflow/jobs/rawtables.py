@@ -11,6 +11,7 @@ import lh5
 import numpy as np
 from lgdo import ArrayOfEqualSizedArrays, Table, WaveformTable
 
+from .errors import BadInput
 from .lh5files import open_input
 
 ADC_BITS = "adc_bits"
@@ -54,6 +55,27 @@ def column_names(path: Path, table: str) -> tuple[str, ...]:
     """The columns of a table."""
     with open_input(path) as file:
         return tuple(sorted(file[table]))
+
+
+ADDRESS = ("fcid", "board_id", "board", "fc_input", "channel", "fadc_channel_id")
+"""Columns that say which channel of the digitizers a row is of, as far as a form of DAQ files has them."""
+
+
+def refuse_mixed(path: Path, table: str) -> None:
+    """Make sure that all rows of a table are of one channel: several would be taken for one detector.
+
+    Raises
+    ------
+    BadInput
+        If they are not.
+    """
+    with open_input(path) as file:
+        for name in ADDRESS:
+            node = file.get(f"{table}/{name}")
+            values = np.unique(node[:]) if isinstance(node, h5py.Dataset) else np.empty(0)
+            if len(values) > 1:
+                hint = "make raw again with one table a channel: {key} in the name of its table in out_spec"
+                raise BadInput(f"{table} of {path} holds rows of {len(values)} channels ({name})", hint=hint)
 
 
 def digitizer(path: Path, table: str, bits: int | None = None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from dataflow.plan.lineage import Lineage
 from dataflow.plan.model import Job
 from dataflow.plan.packages import DISTRIBUTIONS
 from dataflow.plan.recipe import digest
-from dataflow.plan.records import FAILED, FOLDER, notes_file, recipe_file, record_file
+from dataflow.plan.records import FAILED, FOLDER, UNFINISHED, notes_file, recipe_file, record_file
 from dataflow.plan.steps import DAQ
 
 from .atomic import write_text
@@ -46,7 +46,7 @@ def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], Mapping[st
     mtime_ns = _daq_time(cycle, job)
     began = datetime.now(UTC), time.monotonic()
     try:
-        with stamping(lineage.hash, forget), taking_notes() as notes:
+        with stamping(lineage.hash, _forgetting(job)), taking_notes() as notes:
             found = work() or {}
     except Exception as error:
         _record_failure(job, lineage, error)
@@ -62,6 +62,11 @@ def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], Mapping[st
     cycle.lineages.identities.save()
 
 
+def _forgetting(job: Job) -> Callable[[Path], None]:
+    """Forgets what is recorded about an output of a job, and nothing about other files."""
+    return lambda path: forget(path) if path in job.outputs.values() else None
+
+
 def _content(output: Path) -> tuple[int, str]:
     """Size and sha256 of an output, by which ``verify`` recognises it."""
     try:
@@ -72,10 +77,13 @@ def _content(output: Path) -> tuple[int, str]:
 
 
 def forget(output: Path) -> None:
-    """Take away what is recorded about an output; parts of recipes stay, others may share them."""
+    """Take away what is recorded about an output, but that it is ours; parts of recipes stay, others may share them."""
+    mark = record_file(output, UNFINISHED)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text("{}\n", encoding="utf-8")  # only its name counts
     with suppress(FileNotFoundError):
         for entry in sorted(os.scandir(output.parent / FOLDER), key=lambda entry: entry.name):
-            if entry.name.startswith(f"{output.name}.") and entry.name.endswith(".json"):
+            if entry.name.startswith(f"{output.name}.") and entry.name.endswith(".json") and entry.name != mark.name:
                 Path(entry.path).unlink(missing_ok=True)
 
 
@@ -127,6 +135,7 @@ def _write(cycle: Cycle, output: Path, lineage: Lineage, facts: Mapping[str, Any
         if not file.is_file():
             write_text(file, cycle.lineages.recipes.text(part) + "\n")
     write_text(record_file(output, lineage.hash), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    record_file(output, UNFINISHED).unlink(missing_ok=True)
 
 
 def _record_failure(job: Job, lineage: Lineage, error: Exception) -> None:

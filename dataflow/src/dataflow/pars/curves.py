@@ -1,4 +1,4 @@
-"""From fitted lines to the calibration curve and the resolution curve."""
+"""From fitted lines to the calibration curve and the resolution curve; errors grow with the misfit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from iminuit import Minuit, cost
 from numpy.typing import NDArray
+from scipy import optimize, stats
 
 from dataflow.jobs.errors import WorkFailed
 
@@ -16,10 +16,13 @@ from .linefit import LineFit
 
 Floats = NDArray[np.floating[Any]]
 
-QBB = 2039.061
-"""Q value of the double beta decay of 76Ge in keV (Mount et al., Phys. Rev. C 81, 032501, 2010)."""
 FLOOR = 0.05
 """Uncertainty in keV that no line's position falls below: the digitizer's nonlinearity."""
+WIDTH_FLOOR = 0.005
+"""Relative uncertainty that no line's width falls below: the shape of a peak is not exactly that of the model."""
+MISFIT = 0.01
+"""Probability of a chi square below which points and curve contradict each other: then errors grow."""
+ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Curve:
     expression
         With ``x`` for the argument and the letters of the parameters.
     parameters, errors
-        By letter.
+        By letter; errors and covariance are scaled by the square root of chi2 / ndf where that contradicts the curve.
     covariance
         Shape (n, n), in the order of the parameters.
     chi2, ndf
@@ -44,6 +47,22 @@ class Curve:
     covariance: Floats
     chi2: float
     ndf: int
+
+    @property
+    def p_value(self) -> float | None:
+        """Probability of a larger chi square, None without degrees of freedom."""
+        return float(stats.chi2.sf(self.chi2, self.ndf)) if self.ndf > 0 else None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the points agree with the curve."""
+        return self.p_value is None or self.p_value >= MISFIT
+
+
+def scale_of(chi2: float, ndf: int) -> float:
+    """Factor on errors: 1, or the root of chi2 / ndf where the points contradict the curve (as the PDG does)."""
+    contradicted = ndf > 0 and stats.chi2.sf(chi2, ndf) < MISFIT
+    return float(np.sqrt(chi2 / ndf)) if contradicted else 1.0
 
 
 def calibration(positions: Floats, errors: Floats, energies: Floats, degree: int) -> Curve:
@@ -86,18 +105,17 @@ def _polynomial(powers: list[int], values: Floats, covariance: Floats, residuals
     full = np.zeros(max(2, len(powers)))
     matrix = np.zeros((len(full), len(full)))
     full[powers] = values
-    matrix[np.ix_(powers, powers)] = covariance
-    letters = "abc"[: len(full)]
+    chi2, ndf = float(residuals @ residuals), len(residuals) - len(powers)
+    matrix[np.ix_(powers, powers)] = covariance * scale_of(chi2, ndf) ** 2
     expression = " + ".join(["a", "b * x", "c * x**2"][: len(full)])
-    errors = np.sqrt(np.diag(matrix))
-    return Curve(
-        expression,
-        dict(zip(letters, map(float, full), strict=True)),
-        dict(zip(letters, map(float, errors), strict=True)),
-        matrix,
-        float(residuals @ residuals),
-        len(residuals) - len(powers),
-    )
+    return _curve(expression, full, matrix, chi2, ndf)
+
+
+def _curve(expression: str, values: Floats, covariance: Floats, chi2: float, ndf: int) -> Curve:
+    letters = "abc"[: len(values)]
+    errors = np.sqrt(np.diag(covariance))
+    parameters, deviations = (dict(zip(letters, map(float, found), strict=True)) for found in (values, errors))
+    return Curve(expression, parameters, deviations, covariance, chi2, ndf)
 
 
 def apply(curve: Curve, values: Floats) -> Floats:
@@ -108,6 +126,9 @@ def apply(curve: Curve, values: Floats) -> Floats:
 
 def resolution(fits: Sequence[LineFit], slope: float, *, quadratic: bool = False) -> Curve | None:
     """The width over energy, sqrt(a + b E) or sqrt(a + b E + c E²): electronic noise, charge statistics, charge loss.
+
+    The squares of the widths are linear in the parameters, none of which is negative. A width has a relative error,
+    which is taken of the curve and not of the measured width: else lines that came out too narrow would count more.
 
     Parameters
     ----------
@@ -124,28 +145,26 @@ def resolution(fits: Sequence[LineFit], slope: float, *, quadratic: bool = False
         None if there are fewer lines than parameters.
     """
     used = [fit for fit in fits if fit.line.for_resolution]
-    letters = "abc" if quadratic else "ab"
-    if len(used) < len(letters):
+    size = 3 if quadratic else 2
+    if len(used) < size:
         return None
     energies = np.array([fit.line.energy for fit in used])
     widths = np.array([fit.fwhm for fit in used]) * slope
-    errors = np.maximum(np.array([fit.fwhm_error for fit in used]) * slope, 1e-3)
-    squares = cost.LeastSquares(energies, widths, errors, _quadratic_width if quadratic else _width)
-    start = [1.0, max((widths[-1] ** 2 - 1) / energies[-1], 1e-4), 1e-8][: len(letters)]
-    minuit = Minuit(squares, *start)
-    for name in minuit.parameters:
-        minuit.limits[name] = (0, None)
-    minuit.migrad()
-    minuit.hesse()
-    if not minuit.valid or minuit.covariance is None:
-        return None
+    relative = np.hypot([fit.fwhm_error / fit.fwhm for fit in used], WIDTH_FLOOR)
+    unit = float(energies.max())
+    design = np.stack([(energies / unit) ** power for power in range(size)], axis=1)
+    model = widths**2
+    for _ in range(ROUNDS):
+        weights = 1 / (2 * relative * model)
+        solution, _norm = optimize.nnls(design * weights[:, None], widths**2 * weights)
+        model = np.maximum(design @ solution, 1e-6)
+    covariance = np.linalg.inv((design * weights[:, None]).T @ (design * weights[:, None]))
+    residuals = (widths / np.sqrt(model) - 1) / relative
+    chi2, ndf = float(residuals @ residuals), len(used) - size
+    scales = np.array([unit**-power for power in range(size)])
     expression = "(a+b*x+c*x**2)**(0.5)" if quadratic else "(a+b*x)**(0.5)"
-    values, deviations = (
-        dict(zip(letters, map(float, found), strict=True)) for found in (minuit.values, minuit.errors)
-    )
-    return Curve(
-        expression, values, deviations, np.asarray(minuit.covariance), float(minuit.fval), len(used) - len(letters)
-    )
+    matrix = covariance * np.outer(scales, scales) * scale_of(chi2, ndf) ** 2
+    return _curve(expression, solution * scales, matrix, chi2, ndf)
 
 
 def width_at(curve: Curve, energy: float) -> tuple[float, float]:
@@ -155,13 +174,3 @@ def width_at(curve: Curve, energy: float) -> tuple[float, float]:
     width = float(np.sqrt(max(square, 0)))
     variance = float(powers @ curve.covariance @ powers)
     return width, float(np.sqrt(max(variance, 0)) / (2 * width)) if width else float("nan")
-
-
-def _width(energy: Floats, a: float, b: float) -> Floats:
-    result: Floats = np.sqrt(np.maximum(a + b * energy, 0))
-    return result
-
-
-def _quadratic_width(energy: Floats, a: float, b: float, c: float) -> Floats:
-    result: Floats = np.sqrt(np.maximum(a + b * energy + c * energy**2, 0))
-    return result

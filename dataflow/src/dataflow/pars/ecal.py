@@ -1,4 +1,4 @@
-"""Energy calibration: lines of 228Th found and fitted, calibration and resolution curve for each energy estimator."""
+"""Energy calibration: lines of a source, calibration curve and resolution curve for each energy estimator."""
 
 from __future__ import annotations
 
@@ -11,76 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import read_many, rows_by_file
-from dataflow.plan.errors import UserError
+from dataflow.jobs.lh5files import Tables, columns_of, read_many, rows_by_file
 from dataflow.plan.model import Channel, Job
 
 from . import curves
 from .bydetector import Made, calibrate_detectors
 from .curves import Curve
-from .linefit import LineFit, fit_line
-from .lines import TH228, TL208, Line
+from .ecal_settings import QBB, Settings, estimator_name, plain_name
+from .linefit import LineFit, NoLine, fit_line
+from .lines import Line, Source, calibration_of
 from .pulser import pulser_rows
 from .scale import find_scale
-from .selection import robust_limits
+from .selection import Spread, robust_limits, spread_of
 
 log = logging.getLogger(__name__)
 
 Floats = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
 
-BASELINE = "pz_bl_std"
-"""Scatter of the baseline after the pole-zero correction: large where a tail bends or the baseline swings."""
+BASELINES = ("pz_bl_std", "bl_std")
+"""Scatter of the baseline, after the pole-zero correction where there is one: large where a tail bends or it swings."""
 DRIFT = "dt_eff"
-QUALITY = (BASELINE, "n_sat_lo", "n_sat_hi", "tp_0_est")
-WINDOWS = {"fep": (2604.0, 2624.0), "sep": (2095.0, 2115.0), "dep": (1587.0, 1597.0)}
-"""Ranges in keV in which upstream counts the 2614.5 keV line and its escape peaks."""
+SATURATED = ("n_sat_lo", "n_sat_hi")
+START = "tp_0_est"
+QUALITY = (*BASELINES, *SATURATED, START)
 PATIENCE = 4.0
 """How far from its place, in keV, the first guess may put a line."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What ``ecal_config`` says.
-
-    Attributes
-    ----------
-    energy_params
-        Energy estimators to calibrate.
-    degree
-        Of the calibration polynomial: 0 factor, 1 with offset, 2 parabola.
-    threshold
-        Amplitudes up to here are left out.
-    lines
-        The lines of the source.
-    quality_sigmas
-        Width of the cut on the baseline in robust standard deviations.
-    """
-
-    energy_params: tuple[str, ...]
-    degree: int = 1
-    threshold: float = 0.0
-    lines: tuple[Line, ...] = TH228
-    quality_sigmas: float = 20.0
-
-    @classmethod
-    def read(cls, config: Mapping[str, Any]) -> Settings:
-        """From the configuration; names are upstream's.
-
-        Raises
-        ------
-        UserError
-            If there is no energy estimator.
-        """
-        if not config.get("energy_params"):
-            raise UserError("ecal_config has no energy_params", hint="name the energies of dsp to calibrate")
-        return cls(
-            tuple(config["energy_params"]),
-            int(config.get("deg", 1)),
-            float(config.get("threshold", 0)),
-            tuple(line for line in TH228 if line.energy not in config.get("excluded_lines", ())),
-            float(config.get("quality_sigmas", 20)),
-        )
+ANCHOR = 5.0
+"""Significance of the line that tells the others where to be looked for."""
+BAD_LINE, BAD_CHANCE = 3.0, 1e-4
+"""Chi square per degree of freedom above which, and its probability below which, the fit of a line is a warning."""
+BEYOND = 1.15
+"""The reference energy may lie this much, as a factor, outside of the lines of the resolution curve."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +64,12 @@ class EnergyCalibration:
         Width curves, None where there are too few lines.
     energies
         Calibrated energies of the selected events, shape (events,), keV.
+    left_out
+        Lines that were looked for and are not used, with the reason.
+    reference_energy
+        Where the resolution is stated, in keV.
+    before_cuts
+        Calibrated energies of all events without the pulser, shape (events,), keV.
     """
 
     parameter: str
@@ -110,11 +79,84 @@ class EnergyCalibration:
     resolution: Curve | None
     resolution_quadratic: Curve | None
     energies: Floats = field(repr=False)
+    left_out: tuple[NoLine, ...] = ()
+    reference_energy: float = QBB
+    before_cuts: Floats = field(repr=False, default_factory=lambda: np.empty(0))
 
     @property
     def slope(self) -> float:
         """Factor from the fits' unit to keV."""
         return self.curve.parameters["b"] / self.scale
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user of this calibration must know."""
+        return (*self._of_curves(), *self._of_lines(), *self._of_resolution())
+
+    def _of_curves(self) -> list[str]:
+        named = {
+            "calibration curve": self.curve,
+            "resolution curve": self.resolution,
+            "quadratic resolution curve": self.resolution_quadratic,
+        }
+        return [
+            f"the {name} does not fit its points (chi2/ndf = {curve.chi2 / curve.ndf:.1f}); "
+            f"its errors are multiplied by {curves.scale_of(curve.chi2, curve.ndf):.1f}"
+            for name, curve in named.items()
+            if curve is not None and not curve.fits
+        ]
+
+    def _of_lines(self) -> list[str]:
+        return [
+            f"the fit of {fit.line.key:g} keV does not describe the data (chi2/ndf = {fit.chi2 / fit.ndf:.1f})"
+            for fit in self.fits
+            if fit.chi2 > BAD_LINE * fit.ndf and fit.p_value is not None and fit.p_value < BAD_CHANCE
+        ]
+
+    def _of_resolution(self) -> list[str]:
+        if len(self.fits) == 1:
+            return ["calibrated with one line: a factor, without offset and without resolution curve"]
+        used = [fit.line.energy for fit in self.fits if fit.line.for_resolution]
+        if self.resolution is None:
+            return [f"no resolution curve: {len(used)} of the 2 lines that it needs"]
+        if min(used) / BEYOND <= self.reference_energy <= max(used) * BEYOND:
+            return []
+        return [
+            f"the resolution at {self.reference_energy:g} keV is an extrapolation: "
+            f"the fitted lines reach from {min(used):.0f} to {max(used):.0f} keV"
+        ]
+
+
+@dataclass(frozen=True)
+class DetectorCalibration:
+    """What was found for a detector.
+
+    Attributes
+    ----------
+    results
+        The calibrations that succeeded.
+    failed
+        Why others did not, by estimator.
+    cut
+        Column and upper limit of the cut on the baseline, None where dsp has no such column.
+    monitored
+        Mode and standard deviation of the monitored columns.
+    absent
+        Columns that were asked for, and are not there.
+    """
+
+    results: tuple[EnergyCalibration, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    cut: tuple[str, float] | None = None
+    monitored: Mapping[str, Spread] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """All sentences, with the estimator that each is about."""
+        found = [f"{name} is not calibrated: {reason}" for name, reason in self.failed.items()]
+        found += [f"{result.parameter}: {text}" for result in self.results for text in result.warnings]
+        return found + [f"dsp has no column {name} to monitor" for name in self.absent]
 
 
 def build(job: Job, threads: int = 1) -> None:
@@ -123,35 +165,54 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``dsp``, ``tcm`` and ``par_dsp``, outputs ``par`` and ``plt``; ``ecal_config`` is read for each detector.
+        Inputs ``dsp``, ``tcm`` and ``par_dsp``, outputs ``par`` and ``plt``; ``ecal_config`` and ``sources`` are read
+        for each detector.
     threads
         Worker processes over detectors.
     """
+    from .ecal_report import entry
+
     channels = {channel.name: channel for channel in job.channels}
-    settings = {
-        name: Settings.read(job.config.read("ecal_config", channel) or {}) for name, channel in channels.items()
-    }
-    estimators = sorted({name for one in settings.values() for name in one.energy_params})
+    settings = {name: calibration_of(job.config, channel) for name, channel in channels.items()}
     tables = {name: job.tables_in("dsp", channel) for name, channel in channels.items()}
-    data = read_many(job.inputs["dsp"], tables, (*estimators, *QUALITY, DRIFT))
+    data = _read(job, tables, [one for one, _ in settings.values()])
     pulsers = pulser_rows(job, rows_by_file(job.inputs["dsp"], tables))
     trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}
 
     def work(channel: Channel) -> Made:
         from dataflow.views.ecal import draw
 
-        name = channel.name
-        if len(data[name][DRIFT]) == 0:
+        name, own = channel.name, trapping.get(channel.name, {})
+        if _length(data[name]) == 0:
             raise WorkFailed(f"{name} has no events in this run")
-        results, limit = calibrate(data[name], ~pulsers[name], settings[name], trapping.get(name, {}))
-        return Made(entry(results, limit, trapping.get(name, {})), lambda: draw(name, str(job.key), results))
+        result = calibrate(data[name], ~pulsers[name], *settings[name], own)
+        return Made(entry(result, settings[name][0], own), lambda: draw(name, str(job.key), result))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
 
 
+def _read(job: Job, tables: Tables, settings: Sequence[Settings]) -> dict[str, dict[str, NDArray[Any]]]:
+    """The columns that are wanted and there, each read once."""
+    wanted = {plain_name(name) for one in settings for name in one.energy_params} | {*QUALITY, DRIFT}
+    wanted |= {name for one in settings for name in one.monitoring_parameters}
+    there = columns_of(job.inputs["dsp"], tables)
+    groups: dict[frozenset[str], dict[str, tuple[str | None, ...]]] = {}
+    for name, in_files in tables.items():
+        groups.setdefault(frozenset(wanted & there[name]), {})[name] = in_files
+    return {
+        name: columns
+        for names, some in groups.items()
+        for name, columns in read_many(job.inputs["dsp"], some, sorted(names)).items()
+    }
+
+
+def _length(columns: Columns) -> int:
+    return len(next(iter(columns.values()), ()))
+
+
 def calibrate(
-    data: Columns, accepted: NDArray[np.bool_], settings: Settings, trapping: Mapping[str, Any]
-) -> tuple[list[EnergyCalibration], float]:
+    data: Columns, accepted: Mask, settings: Settings, source: Source, trapping: Mapping[str, Any]
+) -> DetectorCalibration:
     """Calibrate the estimators of one detector.
 
     Parameters
@@ -162,55 +223,72 @@ def calibrate(
         Which events may be used (no pulser), shape (events,).
     settings
         How.
+    source
+        With which lines.
     trapping
         Charge-trapping corrections of the estimators (``ctc_params`` of the dsp parameters).
-
-    Returns
-    -------
-    calibrations, limit
-        One for each estimator, and the cut on the baseline that was derived.
 
     Raises
     ------
     WorkFailed
-        If the lines are not found for any estimator.
+        If no estimator can be calibrated.
     """
-    good, limit = clean(data, accepted, settings.quality_sigmas)
+    good, cut = clean(data, accepted, settings.quality_sigmas)
     results = []
-    reasons = []
+    failed = {}
     for parameter in settings.energy_params:
+        name = estimator_name(parameter)
         try:
-            results.append(
-                calibrate_one(corrected(data, parameter, trapping)[good], corrected_name(parameter), settings)
-            )
+            amplitudes = corrected(data, plain_name(parameter), trapping)
+            results.append(calibrate_one(amplitudes[accepted], name, settings, source, good[accepted]))
         except WorkFailed as error:
-            reasons.append(f"{parameter}: {error.message}")
-            log.warning("%s cannot be calibrated: %s", parameter, error.message)
+            failed[name] = error.message
+            log.warning("%s cannot be calibrated: %s", name, error.message)
     if not results:
-        raise WorkFailed("; ".join(reasons))
-    return results, limit
+        raise WorkFailed("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
+    monitored = {name: spread_of(data[name][accepted]) for name in settings.monitoring_parameters if name in data}
+    absent = tuple(name for name in settings.monitoring_parameters if name not in data)
+    return DetectorCalibration(tuple(results), failed, cut, monitored, absent)
 
 
-def calibrate_one(amplitudes: Floats, name: str, settings: Settings) -> EnergyCalibration:
+def calibrate_one(
+    amplitudes: Floats, name: str, settings: Settings, source: Source, selected: Mask | None = None
+) -> EnergyCalibration:
     """Find and fit the lines in one spectrum, and both curves.
 
     Parameters
     ----------
     amplitudes
-        Uncalibrated energies of selected events, shape (events,).
+        Uncalibrated energies, shape (events,).
     name
         Name of the estimator.
     settings
         How.
+    source
+        With which lines.
+    selected
+        Which events are good, shape (events,); None for all.
+
+    Raises
+    ------
+    WorkFailed
+        If the lines do not stand out, or do not identify anything.
     """
     amplitudes = np.asarray(amplitudes, dtype=np.float64)
-    amplitudes = amplitudes[np.isfinite(amplitudes) & (amplitudes > settings.threshold)]
-    scale = find_scale(amplitudes, settings.lines)
-    fits = fit_lines(amplitudes * scale, settings.lines)
+    usable = np.isfinite(amplitudes) & (amplitudes > settings.threshold)
+    kept = amplitudes[usable if selected is None else usable & selected]
+    if len(kept) == 0:
+        raise WorkFailed(f"none of {len(amplitudes)} events has an amplitude above {settings.threshold:g}")
+    scale = find_scale(kept, source.lines, settings.expected_gain)
+    fits, left_out = fit_lines(kept * scale, source.lines)
+    if len(fits) < 2 and not settings.expected_gain:
+        raise WorkFailed(
+            f"only the line of {fits[0].line.energy:g} keV can be fitted, and one line identifies nothing "
+            f"({_reasons(left_out)})"
+        )
     positions = np.array([fit.position for fit in fits]) / scale
-    errors = np.array([fit.position_error for fit in fits]) / scale
-    energies = np.array([fit.line.energy for fit in fits])
-    curve = curves.calibration(positions, errors, energies, settings.degree)
+    errors = np.array([np.hypot(fit.position_error, fit.line.uncertainty) for fit in fits]) / scale
+    curve = curves.calibration(positions, errors, np.array([fit.line.energy for fit in fits]), settings.deg)
     slope = curve.parameters["b"] / scale
     return EnergyCalibration(
         name,
@@ -219,121 +297,91 @@ def calibrate_one(amplitudes: Floats, name: str, settings: Settings) -> EnergyCa
         scale,
         curves.resolution(fits, slope),
         curves.resolution(fits, slope, quadratic=True),
-        curves.apply(curve, amplitudes),
+        curves.apply(curve, kept),
+        tuple(left_out),
+        source.reference_energy,
+        curves.apply(curve, amplitudes[usable]),
     )
 
 
-def fit_lines(energies: Floats, lines: Sequence[Line]) -> list[LineFit]:
-    """Fit the lines that stand out; the strongest tells the others where to be looked for.
+def fit_lines(energies: Floats, lines: Sequence[Line]) -> tuple[list[LineFit], list[NoLine]]:
+    """Fit the lines that stand out; the highest clear one tells the others where to be looked for.
 
     Raises
     ------
     WorkFailed
         If there is none.
     """
-    strongest = next((fit for line in lines if line.energy == TL208 and (fit := fit_line(energies, line))), None)
-    stretch = strongest.position / TL208 - 1 if strongest else 0.0
-    fits = [strongest] if strongest else []
-    for line in lines:
-        if line.energy == TL208:
-            continue
-        fit = fit_line(energies, line, shift=stretch * line.energy)
-        if fit and abs(fit.position - line.energy * (1 + stretch)) < PATIENCE:
-            fits.append(fit)
+    anchor = _anchor(energies, lines)
+    stretch = anchor.position / anchor.line.energy - 1 if anchor else 0.0
+    found: list[LineFit | NoLine] = [_placed(energies, line, stretch, anchor) for line in lines]
+    fits = [fit for fit in found if isinstance(fit, LineFit)]
+    left_out = [none for none in found if isinstance(none, NoLine)]
     if not fits:
-        raise WorkFailed("no line could be fitted")
-    return sorted(fits, key=lambda fit: fit.line.energy)
+        raise WorkFailed(
+            "no line could be fitted: " + "; ".join(f"{n.line.energy:g} keV: {n.reason}" for n in left_out)
+        )
+    return sorted(fits, key=lambda fit: fit.line.energy), left_out
 
 
-def clean(data: Columns, accepted: NDArray[np.bool_], sigmas: float) -> tuple[NDArray[np.bool_], float]:
-    """Events with a quiet baseline, a start, and no saturation; the limit follows from the data."""
-    limit = robust_limits(data[BASELINE][accepted], sigmas).high
-    good = accepted & (data["n_sat_hi"] == 0) & (data["n_sat_lo"] == 0) & np.isfinite(data["tp_0_est"])
-    return good & (data[BASELINE] < limit), limit
+def _reasons(left_out: Sequence[NoLine]) -> str:
+    return "; ".join(f"{none.line.energy:g} keV: {none.reason}" for none in left_out)
 
 
-def corrected_name(parameter: str) -> str:
-    """What an estimator is called after the correction for charge trapping."""
-    return f"{parameter}_ctc" if "Emax" in parameter or "Eftp" in parameter else parameter
+def _anchor(energies: Floats, lines: Sequence[Line]) -> LineFit | None:
+    for line in sorted(lines, key=lambda line: -line.energy):
+        fit = fit_line(energies, line)
+        near = isinstance(fit, LineFit) and abs(fit.position - line.energy) < PATIENCE
+        if isinstance(fit, LineFit) and near and fit.counts > ANCHOR * fit.counts_error:
+            return fit
+    return None
+
+
+def _placed(energies: Floats, line: Line, stretch: float, anchor: LineFit | None) -> LineFit | NoLine:
+    """The fit of a line, if it is where the anchor says that it must be."""
+    if anchor is not None and line == anchor.line:
+        return anchor
+    fit = fit_line(energies, line, shift=stretch * line.energy)
+    if isinstance(fit, LineFit) and abs(off := fit.position - line.energy * (1 + stretch)) >= PATIENCE:
+        return NoLine(line, f"the peak stands {off:+.1f} keV from its place")
+    return fit
+
+
+def clean(data: Columns, accepted: Mask, sigmas: float) -> tuple[Mask, tuple[str, float] | None]:
+    """Events with a quiet baseline, a start, and no saturation, as far as dsp has these columns.
+
+    Returns
+    -------
+    good, cut
+        Shape (events,); column and upper limit of the cut on the baseline, which follows from the data.
+    """
+    good = accepted.copy()
+    for name in SATURATED:
+        good &= data[name] == 0 if name in data else True
+    good &= np.isfinite(data[START]) if START in data else True
+    column = next((name for name in BASELINES if name in data), None)
+    if column is None:
+        return good, None
+    limit = robust_limits(data[column][accepted], sigmas).high
+    return good & (data[column] < limit), (column, limit)
 
 
 def corrected(data: Columns, parameter: str, trapping: Mapping[str, Any]) -> Floats:
-    """An estimator times (1 + a · effective drift time), with the factor that dsp's parameters give, 0 without."""
-    values = np.asarray(data[parameter], dtype=np.float64)
+    """An estimator times (1 + a · effective drift time), with the factor that dsp's parameters give, 0 without.
+
+    Raises
+    ------
+    WorkFailed
+        If dsp does not have it.
+    """
     factor = trapping_factor(trapping, parameter)
+    for column in (parameter, DRIFT) if factor else (parameter,):
+        if column not in data:
+            raise WorkFailed(f"dsp has no column {column}")
+    values = np.asarray(data[parameter], dtype=np.float64)
     return values * (1 + factor * np.nan_to_num(data[DRIFT])) if factor else values
 
 
 def trapping_factor(trapping: Mapping[str, Any], parameter: str) -> float:
     """The correction's factor a, per ns."""
     return float((trapping.get(f"{parameter}_ctc") or {}).get("parameters", {}).get("a", 0))
-
-
-def entry(results: Sequence[EnergyCalibration], limit: float, trapping: Mapping[str, Any]) -> dict[str, Any]:
-    """What the parameter file says of a detector; the form is upstream's."""
-    operations: dict[str, Any] = {
-        "is_valid_baseline": {
-            "expression": f"{BASELINE} < a",
-            "parameters": {"a": limit},
-        }
-    }
-    for result in results:
-        plain = result.parameter.removesuffix("_ctc")
-        if plain != result.parameter:
-            factor = trapping_factor(trapping, plain)
-            operations[result.parameter] = {"expression": f"{plain} * (1 + {DRIFT} * a)", "parameters": {"a": factor}}
-        expression = result.curve.expression.replace("x", result.parameter)
-        operations[f"{result.parameter}_cal"] = {"expression": expression, "parameters": result.curve.parameters}
-    found = {f"{result.parameter}_cal": report(result) for result in results}
-    return {"pars": {"operations": operations}, "results": {"ecal": found}}
-
-
-def report(result: EnergyCalibration) -> dict[str, Any]:
-    """The results of one estimator in upstream's form."""
-    found: dict[str, Any] = {}
-    for name, (low, high) in WINDOWS.items():
-        found[f"total_{name}"] = int(np.count_nonzero((result.energies > low) & (result.energies < high)))
-    found["calibration"] = {
-        "parameters": result.curve.parameters,
-        "uncertainties": result.curve.errors,
-        "chi_square": [result.curve.chi2, result.curve.ndf],
-    }
-    found["eres_linear"] = _width_report(result.resolution)
-    found["eres_quadratic"] = _width_report(result.resolution_quadratic)
-    found["fitted_peaks"] = [fit.line.energy for fit in result.fits]
-    found["pk_fits"] = {fit.line.energy: _line_report(fit, result) for fit in result.fits}
-    return found
-
-
-def _width_report(curve: Curve | None) -> dict[str, Any]:
-    if curve is None:
-        return {}
-    width, error = curves.width_at(curve, curves.QBB)
-    return {
-        "expression": curve.expression,
-        "parameters": curve.parameters,
-        "uncertainties": curve.errors,
-        "cov": curve.covariance,
-        "csqr": [curve.chi2, curve.ndf],
-        "interp_energy_in_kev": {"Qbb": curves.QBB},
-        "Qbb_fwhm_in_kev": width,
-        "Qbb_fwhm_err_in_kev": error,
-    }
-
-
-def _line_report(fit: LineFit, result: EnergyCalibration) -> dict[str, Any]:
-    position = float(curves.apply(result.curve, np.array([fit.position / result.scale]))[0])
-    return {
-        "function": fit.function,
-        "parameters": dict(fit.parameters),
-        "uncertainties": dict(fit.errors),
-        "range": list(fit.window),
-        "position": position,
-        "position_uncertainty": fit.position_error * result.slope,
-        "position_uncalibrated": fit.position / result.scale,
-        "position_uncalibrated_uncertainty": fit.position_error / result.scale,
-        "fwhm_in_kev": fit.fwhm * result.slope,
-        "fwhm_err_in_kev": fit.fwhm_error * result.slope,
-        "n_sig": fit.counts,
-        "n_sig_err": fit.counts_error,
-    }

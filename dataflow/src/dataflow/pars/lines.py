@@ -1,12 +1,27 @@
-"""The gamma lines of the 228Th chain that calibrate germanium detectors.
-
-Energies are those of the evaluated nuclear data (ENSDF, as listed by LNHB/DDEP for 212Pb, 208Tl and 212Bi); double and
-single escape are the 2614.511 keV line less 1022 and 511 keV.
-"""
+"""Gamma lines: which a source has, by the table ``sources``, and how each is fitted; no numpy: plans look at it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dataflow.plan.settings import Nowhere, Place
+from dataflow.plan.words import nearest
+
+from .ecal_settings import QBB, LineSettings, Nuclide, Settings, Sources, estimator_name
+
+if TYPE_CHECKING:
+    from dataflow.plan.model import Channel
+    from dataflow.plan.stepconfig import StepConfig
+
+TL208 = 2614.511
+SAME = 1.0
+"""Two energies in keV that are this near mean the same line."""
+LEAST_NEIGHBOUR = 0.003
+"""Share of a line's intensity from which on a neighbour belongs into its model."""
+LEAST_FAR_NEIGHBOUR = 0.02
+"""Share of a line's intensity from which on a neighbour ends its window."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +35,18 @@ class Line:
     below, above
         Width of the fitted window on both sides, in keV.
     full_energy
-        Whether it is a clean full-energy peak, with a tail of incomplete charge; others are fitted without.
+        Whether the peak may have a tail of incomplete charge.
     for_resolution
-        Whether its width belongs to the resolution curve: those of escape peaks are larger by the Doppler effect.
+        Whether its width belongs to the resolution curve: the Doppler effect makes annihilation and escape peaks
+        wider.
+    intensity
+        Photons per 100 decays, 0 if not known.
+    uncertainty
+        Of the energy, in keV.
+    neighbours
+        Lines that cannot be told from it: distance in keV and intensity as a part of this line's.
+    name
+        The energy under which parameter files know the line; 0 for its energy.
     """
 
     energy: float
@@ -30,23 +54,153 @@ class Line:
     above: float
     full_energy: bool = True
     for_resolution: bool = True
+    intensity: float = 0.0
+    uncertainty: float = 0.0
+    neighbours: tuple[tuple[float, float], ...] = ()
+    name: float = 0.0
 
     @property
-    def name(self) -> str:
+    def key(self) -> float:
         """The energy as par files call it."""
-        return f"{self.energy:g}"
+        return self.name or self.energy
 
 
-TL208 = 2614.511
+@dataclass(frozen=True)
+class Source:
+    """What the calibration knows of a source.
 
-TH228: tuple[Line, ...] = (
-    Line(238.632, 8, 8, full_energy=False),
-    Line(583.187, 20, 20),
-    Line(727.330, 25, 25),
-    Line(860.557, 25, 25),
-    Line(1592.511, 20, 20, full_energy=False, for_resolution=False),
-    Line(1620.50, 20, 20, full_energy=False),
-    Line(2103.511, 25, 25, full_energy=False, for_resolution=False),
-    Line(TL208, 35, 35),
-)
-"""What a calibration run shows, from 212Pb to 208Tl."""
+    Attributes
+    ----------
+    lines
+        Its lines by energy.
+    reference_energy
+        Where the resolution is stated, in keV.
+    """
+
+    lines: tuple[Line, ...]
+    reference_energy: float = QBB
+
+
+def calibration_of(config: StepConfig, channel: Channel) -> tuple[Settings, Source]:
+    """How a detector is calibrated, and with which lines.
+
+    Raises
+    ------
+    UserError
+        If the configuration is not valid; file and line are named.
+    """
+    settings, table = config.settings("ecal_config", channel), config.settings("sources", channel)
+    if not isinstance(settings, Settings) or not isinstance(table, Sources):
+        raise TypeError("the inputs of pars_hit_ecal are declared with other settings")
+    place = config.layers("ecal_config", channel)
+    names = [f"{estimator_name(parameter)}_cal" for parameter in settings.energy_params]
+    for name, copied in settings.copy_calibration.items():
+        if copied.copy_param not in names:
+            message = f"ecal_config.copy_calibration.{name}: there is no calibration {copied.copy_param!r} to copy"
+            hint = f"there are {', '.join(names)}"
+            raise place.error(message, "copy_calibration", name, "copy_param", hint=hint)
+    return settings, source_of(settings, table.nuclides, place)
+
+
+def source_of(settings: Settings, table: Mapping[str, Nuclide], place: Place | None = None) -> Source:
+    """The lines that a calibration uses.
+
+    Parameters
+    ----------
+    settings
+        Names sources and lines.
+    table
+        The nuclides of the input ``sources``.
+    place
+        Where the settings stand.
+
+    Raises
+    ------
+    UserError
+        If a source, or a line that is to be left out, is not known, or if there is but one line and no expected gain.
+    """
+    where = place or Nowhere()
+    for name in settings.sources:
+        if name not in table:
+            hint = nearest(name, sorted(table))
+            raise where.error(f"ecal_config.source: there is no source {name!r}", "source", hint=hint)
+    known = [line for name in settings.sources for line in table[name].lines]
+    chosen = _chosen(settings, known)
+    lines = tuple(_line(line, chosen, known) for line in _without(chosen, settings.excluded_lines, where))
+    _enough(lines, settings, where)
+    own = (table[name].reference_energy for name in settings.sources)
+    default = next((energy for energy in own if energy), QBB)
+    return Source(tuple(sorted(lines, key=lambda line: line.energy)), settings.reference_energy or default)
+
+
+def _chosen(settings: Settings, known: Sequence[LineSettings]) -> list[LineSettings]:
+    if not settings.lines:
+        return [line for line in known if line.calibrates]
+    return [_wanted(line, known) for line in settings.lines]
+
+
+def _wanted(line: float | LineSettings, known: Sequence[LineSettings]) -> LineSettings:
+    """What ``lines`` asks for: an energy is looked up among the lines of the source."""
+    if isinstance(line, LineSettings):
+        return line
+    near = [entry for entry in known if abs(entry.energy - line) < SAME]
+    return min(near, key=lambda entry: abs(entry.energy - line)) if near else LineSettings(energy=line)
+
+
+def _without(chosen: Sequence[LineSettings], excluded: Sequence[float], where: Place) -> list[LineSettings]:
+    for energy in excluded:
+        if not any(abs(line.energy - energy) < SAME for line in chosen):
+            lines = ", ".join(f"{line.energy:g}" for line in chosen)
+            message = f"ecal_config.excluded_lines: the source has no line at {energy:g} keV"
+            raise where.error(message, "excluded_lines", hint=f"its lines are {lines}")
+    return [line for line in chosen if not any(abs(line.energy - energy) < SAME for energy in excluded)]
+
+
+def _enough(lines: Sequence[Line], settings: Settings, where: Place) -> None:
+    if len(lines) >= 2 or (lines and settings.expected_gain):
+        return
+    what = f"one line ({lines[0].energy:g} keV) identifies nothing" if lines else "there is no line to calibrate with"
+    raise where.error(
+        f"ecal_config: {what}",
+        "lines" if settings.lines else "source",
+        hint="add the lines of another source, or say between which gains to look: expected_gain: [low, high], "
+        "in keV per unit of the estimator",
+    )
+
+
+def _line(line: LineSettings, chosen: Sequence[LineSettings], known: Sequence[LineSettings]) -> Line:
+    """How a line is fitted: neighbours that overlap belong to its model, others end its window."""
+    reach = separation(line.energy)
+    others = {other.energy: other for other in (*known, *chosen) if other.energy != line.energy and line in known}
+    others |= {other.energy: other for other in chosen if other.energy != line.energy}
+    below = above = half_width(line.energy)
+    joint = []
+    for other in sorted(others.values(), key=lambda other: other.energy):
+        distance = other.energy - line.energy
+        share = other.intensity / line.intensity if other.intensity and line.intensity else None
+        if abs(distance) <= reach and share is not None:
+            joint += [(distance, share)] if share > LEAST_NEIGHBOUR else []
+        elif share is None or share > LEAST_FAR_NEIGHBOUR:
+            free = max(abs(distance) - reach / 2, abs(distance) / 2)
+            below, above = (min(below, free), above) if distance < 0 else (below, min(above, free))
+    return Line(
+        line.energy,
+        line.below or below,
+        line.above or above,
+        full_energy=line.tail,
+        for_resolution=not line.broad,
+        intensity=line.intensity or 0.0,
+        uncertainty=line.uncertainty,
+        neighbours=tuple(joint),
+        name=line.name or 0.0,
+    )
+
+
+def half_width(energy: float) -> float:
+    """Half width of the fitted window of a line that stands alone, in keV."""
+    return min(max(4.0 + 0.028 * energy, 5.0), 35.0)
+
+
+def separation(energy: float) -> float:
+    """Distance in keV up to which two lines overlap: some four widths of a germanium detector."""
+    return 6.0 + 0.006 * energy

@@ -17,7 +17,7 @@ def build(job: Job, threads: int = 1) -> None:
     ----------
     job
         Its inputs are the steps' results, its output is ``par``. A detector that failed in a step keeps what the other
-        steps found, and the reason of the first failure.
+        steps found, and the reason of the first failure; warnings of all steps are joined.
     threads
         Not used.
     """
@@ -30,5 +30,7 @@ def build(job: Job, threads: int = 1) -> None:
 
 def _of_detector(entries: list[dict[str, Any]]) -> dict[str, Any]:
     failures = [entry["status"] for entry in entries if "status" in entry]
+    warnings = [text for entry in entries for text in entry.get("warnings", ())]
     merged: dict[str, Any] = dict(merged_all({k: v for k, v in entry.items() if k != "status"} for entry in entries))
+    merged |= {"warnings": warnings} if warnings else {}
     return merged | ({"status": failures[0]} if failures else {})

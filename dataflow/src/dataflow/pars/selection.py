@@ -20,6 +20,27 @@ class Limits:
     high: float
 
 
+@dataclass(frozen=True)
+class Spread:
+    """Where the values of a column are, and how wide: the centre of the densest half, and a standard deviation."""
+
+    mode: float | None
+    stdev: float | None
+
+
+def spread_of(values: NDArray[Any]) -> Spread:
+    """Mode and robust standard deviation of values, shape (events,); None for both if none is finite."""
+    ordered = np.sort(values[np.isfinite(values)].astype(np.float64))
+    if len(ordered) == 0:
+        return Spread(None, None)
+    half = max(len(ordered) // 2, 1)
+    lengths = ordered[half - 1 :] - ordered[: len(ordered) - half + 1]
+    first = int(np.argmin(lengths))
+    mode = float(np.median(ordered[first : first + half]))
+    deviation = MAD_TO_SIGMA * float(np.median(np.abs(ordered - np.median(ordered))))
+    return Spread(mode, deviation if deviation > 0 else float(ordered.std()))
+
+
 def robust_limits(values: NDArray[Any], sigmas: float) -> Limits:
     """Median plus and minus some robust standard deviations.
 

@@ -40,7 +40,6 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "plan.parameters",
         "plan.expressions",
         "jobs.chains",
-        "jobs.dspeed_inplace",
         "jobs.dspeed_outputs",
         "jobs.dspeed_ufuncs",
         "jobs.evaluate",

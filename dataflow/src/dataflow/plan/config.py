@@ -24,6 +24,8 @@ from .steps import BY_NAME as STEPS_BY_NAME
 from .textfile import SafeLoader, text_of, yaml_data
 from .words import nearest
 
+EDITORS = "$schema"
+"""Leads editors to ``docs/schemas/config.json``; it is not read."""
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 _TYPE_NAMES = {
     str: "a text",
@@ -225,7 +227,7 @@ def _choose(source: _Source, content: object, experiment: str | None) -> tuple[s
         if experiment not in (None, name):
             raise source.error(f"this is a setup of {name!r}, not of {experiment!r}", key="experiment")
         return name, content
-    others = sorted(set(content) - {"setups"})
+    others = sorted(set(content) - {"setups", EDITORS})
     if others:
         raise source.error(f"unknown key {others[0]!r} beside `setups`", key=others[0], hint="put it into a setup")
     return _choose_named(source, content["setups"], experiment)
@@ -347,8 +349,23 @@ def _settings(source: _Source, content: Mapping[str, Any], environ: Mapping[str,
 _HANDLED = frozenset({"experiment", "paths", "execenv", "system", "table_format", "pkg_versions", "keys", "settings"})
 
 
-def read_config(path: str | os.PathLike[str], experiment: str | None = None) -> Setup:
+def _known(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What we know of the configuration of a cycle whose flow is not ours; the rest is for that flow alone."""
+    kept = {key: value for key, value in content.items() if key in OPTIONS and key not in _OF_FLOWS}
+    paths = content.get("paths", {})
+    if isinstance(paths, dict):
+        kept["paths"] = {key: value for key, value in paths.items() if PATH_ALIASES.get(str(key), str(key)) in PATHS}
+    return kept
+
+
+_OF_FLOWS = frozenset({"keys", "settings", "table_format"})
+"""What another flow may mean otherwise."""
+
+
+def read_config(path: str | os.PathLike[str], experiment: str | None = None, *, lenient: bool = False) -> Setup:
     """Read the setup of `experiment` (default: the only one, or ``l200``) from a configuration file.
+
+    With `lenient`, what is not known here is left out: it is for a flow that is not ours.
 
     Raises
     ------
@@ -358,6 +375,8 @@ def read_config(path: str | os.PathLike[str], experiment: str | None = None) -> 
     """
     source = _open(path)
     name, content = _choose(source, _parse(source), experiment)
+    content = {key: value for key, value in content.items() if key != EDITORS}
+    content = _known(content) if lenient else content
     _check(source, "", content, OPTIONS)
     if not re.fullmatch(r"\w+", name):
         raise source.error(f"the experiment {name!r} must be letters, digits and underscores", key="experiment")

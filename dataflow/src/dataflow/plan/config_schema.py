@@ -209,10 +209,11 @@ def json_schema() -> dict[str, Any]:
     properties["settings"] = _closed(tuned) | {"description": OPTIONS["settings"].help}
     named = {"type": "object", "additionalProperties": entry}
     properties["execenv"] = {"description": OPTIONS["execenv"].help, "anyOf": [entry, named]}
+    editor = {"$schema": {"type": "string", "description": "for editors; nothing else reads it"}}
     setup = _closed(properties)
-    wrapped = _closed({"setups": {"type": "object", "additionalProperties": setup, "minProperties": 1}})
+    wrapped = _closed(editor | {"setups": {"type": "object", "additionalProperties": setup, "minProperties": 1}})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of a production cycle",
-        "anyOf": [wrapped | {"required": ["setups"]}, setup],
+        "anyOf": [wrapped | {"required": ["setups"]}, _closed(editor | properties)],
     }

@@ -18,7 +18,7 @@ from .errors import Unavailable, UserError
 from .inventory import Inventory, scan
 from .lineage import Lineages
 from .metadata import Metadata
-from .model import Channel, Held, Job, Key, Unit
+from .model import RAWID_FIELD, Channel, Held, Job, Key, Unit
 from .parcatalog import ParCatalog
 from .paths import Paths
 from .recipe import digest
@@ -28,6 +28,9 @@ from .steps import DAQ, REGISTRY, Input, Registry, Scope, Step
 from .units import Place, Units
 from .validity import Folder, NoSuchFile
 from .words import nearest
+
+BY_CHANNEL = frozenset({"raw", "dsp", "hit"})
+"""Tiers whose files have a table for each channel."""
 
 
 class Cycle:
@@ -50,6 +53,8 @@ class Cycle:
         self.paths = Paths(setup, self.scheme)
         self.units = Units(self)
         self._jobs: dict[Place, Job] = {}
+        self._mains: dict[str, str] = {}
+        self._possible: dict[Place, bool] = {}
         self._outputs: dict[tuple[str, Key | Unit, str], Path] = {}
         self._roles: dict[str, tuple[Input, ...]] = {}
         self._catalogs: dict[tuple[str, ...], ParCatalog] = {}
@@ -64,13 +69,16 @@ class Cycle:
     def inventory(self) -> Inventory:
         """The DAQ and raw files that are there."""
         daq = self.setup.path("tier_daq") if self.paths.inside("tier_raw") else None
-        return scan(daq, self.setup.path("tier_raw"), self.scheme, foreign_names(self.setup.path("install")))
+        per_run = self.scheme.run_files or {}
+        later = [tier for tier in self.scheme.tiers if tier != "raw" and tier not in per_run]
+        folders = {tier: self.setup.path(f"tier_{tier}") for tier in later}
+        return scan(daq, self.setup.path("tier_raw"), self.scheme, foreign_names(self.setup.path("install")), folders)
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
         """The keys of all files, sorted by time, without those that the metadata says to ignore."""
         ignored = self.metadata.datasets.ignored
-        found = {*self.inventory.daq, *self.inventory.raw}
+        found = {*self.inventory.daq, *self.inventory.raw, *self.inventory.later}
         return tuple(sorted((key for key in found if str(key) not in ignored), key=lambda key: key.order))
 
     @property
@@ -199,6 +207,8 @@ class Cycle:
             if not self.is_made(step, unit):
                 self._require(step, self.output(step, unit))
                 continue
+            self._require_possible(step, unit)
+            self._refuse_foreign(self.job(step, unit))
             self.chains.check(self.job(step, unit))
             self.lineages.check(step, unit)
             new = [need for need in self.needs(step, unit) if need not in seen]
@@ -219,6 +229,7 @@ class Cycle:
         config = self.config(step, unit.key)
         channels = self._channels_of(step, unit, config)
         config.check(channels)
+        self._check_tables(step, channels)
         return Job(
             step=step.name,
             unit=unit,
@@ -261,6 +272,14 @@ class Cycle:
             if each.tier
             for origin in self.units.origins(step, each, unit)
         }
+
+    def _check_tables(self, step: Step, channels: tuple[Channel, ...]) -> None:
+        """Several channels with one table would be taken for one detector."""
+        form = self.setup.table_format[step.tier] if step.kind == "tier" and step.tier in BY_CHANNEL else RAWID_FIELD
+        if RAWID_FIELD not in form and len(channels) > 1:
+            hint = f"write the number of the channel into it, for example ch{{ch:07d}}/{step.tier}"
+            said = f"table_format.{step.tier} is {form!r}, one table for {len(channels)} channels of the map"
+            raise UserError(f"{self.setup.file}: {said}", hint=hint)
 
     def inputs(self, step: Step) -> tuple[Input, ...]:
         """The inputs of a step, without the tiers that the key scheme does not have."""
@@ -316,9 +335,67 @@ class Cycle:
         return found
 
     def is_made(self, name: str, unit: Key | Unit) -> bool:
-        """Whether the cycle makes an output; what lies elsewhere, and raw files without DAQ file, it takes as it is."""
-        key = unit if isinstance(unit, Key) else unit.key
-        return self.makes(self.registry.by_name[name]) and not (name == "tier_raw" and key in self.inventory.raw)
+        """Whether the cycle makes an output.
+
+        It takes as it is what lies elsewhere, what is foreign, and what is there without the files to make it from.
+        """
+        step, key = self.registry.by_name[name], unit if isinstance(unit, Key) else unit.key
+        if not self.makes(step) or (name == "tier_raw" and key in self.inventory.raw) or self.is_foreign(name, unit):
+            return False
+        if self._is_whole(unit):
+            return True
+        own = self.unit(name, unit)
+        return self._has_inputs(step, own) or not self.output(name, own).is_file()
+
+    def is_foreign(self, name: str, unit: Key | Unit) -> bool:
+        """Whether the main output of a step is there and no job of ours made it."""
+        if name not in self._mains:
+            step = self.registry.by_name[name]
+            template = self.paths.outputs(step)[step.main]
+            inside = os.fspath(self.setup.directory).replace("{", "{{").replace("}", "}}")
+            self._mains[name] = template if template.startswith("/") else f"{inside}/{template}"
+        return self.lineages.records.is_foreign(self._mains[name].format_map(unit.fields))
+
+    def is_possible(self, name: str, unit: Key | Unit) -> bool:
+        """Whether an output is there, or can be made of what is there: a cycle may begin at any tier."""
+        if self._is_whole(unit):
+            return True
+        place = name, self.unit(name, unit)
+        if place not in self._possible:
+            step = self.registry.by_name[name]
+            made = self.makes(step) and self._has_inputs(step, place[1])
+            self._possible[place] = made or self.output(*place).is_file()
+        return self._possible[place]
+
+    def _is_whole(self, unit: Key | Unit) -> bool:
+        """Whether all files of a unit begin with a DAQ or a raw file."""
+        later = self.inventory.later
+        return not later or (unit not in later if isinstance(unit, Key) else later.isdisjoint(unit.keys))
+
+    def _has_inputs(self, step: Step, unit: Unit) -> bool:
+        """Whether the inputs of a job that are outputs of steps, or DAQ files, are there or can be made."""
+        if step.kind == "validity":
+            merge = self.registry.by_name[f"par_{step.tier}"]
+            return any(self.is_possible(merge.name, each) for each in self.units.of(merge))
+        if any(each.of == DAQ for each in self.inputs(step)):
+            return unit.key in self.inventory.daq
+        places = [place for each in self.inputs(step) for place in self.units.origins(step, each, unit)]
+        return all(self.is_possible(*place) for place in places)
+
+    def _require_possible(self, step: str, unit: Unit) -> None:
+        """Refuse a job whose inputs are not there and cannot be made."""
+        if not self.is_possible(step, unit):
+            where = " or ".join(str(self.setup.path(name)) for name in ("tier_daq", "tier_raw"))
+            raise Unavailable(
+                f"{step} of {unit} needs files of an earlier tier, and there are none", hint=f"see {where}"
+            )
+
+    def _refuse_foreign(self, job: Job) -> None:
+        """Refuse a job that would write over files of somebody else."""
+        for path in job.outputs.values():
+            if self.lineages.records.is_foreign(path):
+                message = f"{path} is there and no job of this cycle made it: it is not written over"
+                raise UserError(message, hint="move it away, or ask for other files")
 
     def _require(self, step: str, path: Path) -> None:
         """Refuse a file of another cycle that is not there."""

@@ -56,7 +56,8 @@ class Difference:
     def plain(self) -> dict[str, Any]:
         """As values for scripts."""
         place, also = list(self.place), list(self.also)
-        return {"section": self.section, "place": place, "old": self.old, "new": self.new, "also": also}
+        made = {"section": self.section, "place": place, "old": self.old, "new": self.new, "also": also}
+        return made | {"sentence": self.sentence()}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:

@@ -7,7 +7,6 @@ line is put together; anything else given as ``cmd`` is run in front of the comm
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -33,8 +32,20 @@ def software_bin(setup: Setup) -> Path:
     return setup.path("install") / "bin"
 
 
+def own_python(setup: Setup) -> list[str]:
+    """The interpreter of a cycle's software with this flow before any other, also where several cycles share one."""
+    source = Path(os.path.abspath(__file__)).parents[2]  # noqa: PTH100 - links stay: the cycle's name is mounted
+    python = setup.path("install") / "bin" / "python"
+    return ["env", f"PYTHONPATH={source}", "PYTHONSAFEPATH=1", str(python)]
+
+
 def wrap(
-    setup: Setup, argv: Sequence[str], environ: Mapping[str, str], *, interactive: bool = False
+    setup: Setup,
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    interactive: bool = False,
+    tty: bool = False,
 ) -> tuple[list[str], dict[str, str]]:
     """The command and the environment that run `argv` in the execution environment of `setup`.
 
@@ -47,6 +58,8 @@ def wrap(
         NUMBA_CACHE_DIR (the compiled code lies in the installation), and for jobs PYTHONPATH.
     interactive
         Whether a person is waiting for it.
+    tty
+        Whether that person sits at a terminal.
 
     Raises
     ------
@@ -61,8 +74,8 @@ def wrap(
     if not env.cmd:
         return _bare(setup, argv, inner)
     known = ENGINES.get(engine_name(env), _other)
-    command, outer = known(setup, list(argv) or ["/bin/sh", "-c", _SHELL_OF_IMAGE], inner, interactive)
-    return command, outer
+    inside = list(argv) or ["/bin/sh", "-c", _SHELL_OF_IMAGE]
+    return known(setup, inside, inner, _terminal(interactive=interactive, tty=tty))
 
 
 def engine_name(env: ExecEnv) -> str:
@@ -110,7 +123,7 @@ def _source_and_target(bind: str) -> tuple[str, str, str]:
     return parts[0], parts[1] if len(parts) > 1 else parts[0], parts[2] if len(parts) > 2 else ""
 
 
-def _apptainer(setup: Setup, argv: list[str], inner: dict[str, str], interactive: bool) -> Command:
+def _apptainer(setup: Setup, argv: list[str], inner: dict[str, str], terminal: list[str]) -> Command:
     """Apptainer and Singularity: the environment passes; what the image must not override goes by their own names."""
     env = setup.execenv
     prefix = "SINGULARITYENV_" if engine_name(env) == "singularity" else "APPTAINERENV_"
@@ -124,7 +137,7 @@ def _apptainer(setup: Setup, argv: list[str], inner: dict[str, str], interactive
     return [*env.cmd, *options, *env.arg, *argv], outer
 
 
-def _docker(setup: Setup, argv: list[str], inner: dict[str, str], interactive: bool) -> Command:
+def _docker(setup: Setup, argv: list[str], inner: dict[str, str], terminal: list[str]) -> Command:
     """Docker, Podman and podman-hpc: nothing passes by itself; variables go by name, their values do not show."""
     env = setup.execenv
     outer = inner | dict(env.env)
@@ -133,7 +146,7 @@ def _docker(setup: Setup, argv: list[str], inner: dict[str, str], interactive: b
     visible = [_source_and_target(bind)[1] for bind in binds(setup, inner)]
     here = Path.cwd()
     workdir = here if any(here.is_relative_to(target) for target in visible) else setup.directory
-    options += [f"--workdir={workdir}", *_terminal(interactive)]
+    options += [f"--workdir={workdir}", *terminal]
     return [*env.cmd, *options, *env.arg, *_with_path(setup, argv)], outer
 
 
@@ -142,13 +155,12 @@ def _names_for_image(inner: Mapping[str, str], env: ExecEnv) -> list[str]:
     return sorted(users | set(env.env) | {"VIRTUAL_ENV"})
 
 
-def _terminal(interactive: bool) -> list[str]:
-    if not interactive:
-        return []
-    return ["--interactive", *(["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else [])]
+def _terminal(*, interactive: bool, tty: bool) -> list[str]:
+    """What engines that shut the terminal out are told."""
+    return ["--interactive", *(["--tty"] if tty else [])] if interactive else []
 
 
-def _shifter(setup: Setup, argv: list[str], inner: dict[str, str], interactive: bool) -> Command:
+def _shifter(setup: Setup, argv: list[str], inner: dict[str, str], terminal: list[str]) -> Command:
     """Shifter: the site mounts its file systems and passes the environment; only what the file says is added."""
     env = setup.execenv
     options = [f"--env={k}={v}" for k, v in sorted(env.env.items())]
@@ -156,7 +168,7 @@ def _shifter(setup: Setup, argv: list[str], inner: dict[str, str], interactive: 
     return [*env.cmd, *options, *env.arg, *_with_path(setup, argv)], inner
 
 
-def _bubblewrap(setup: Setup, argv: list[str], inner: dict[str, str], interactive: bool) -> Command:
+def _bubblewrap(setup: Setup, argv: list[str], inner: dict[str, str], terminal: list[str]) -> Command:
     """Bubblewrap: the environment passes; folders are mounted after the root file system that ``arg`` describes."""
     env = setup.execenv
     options = [word for bind in binds(setup, inner) for word in _bwrap_mount(bind)]
@@ -170,7 +182,7 @@ def _bwrap_mount(bind: str) -> Iterable[str]:
     return ("--ro-bind" if "ro" in options.split(",") else "--bind", source, target)
 
 
-def _charliecloud(setup: Setup, argv: list[str], inner: dict[str, str], interactive: bool) -> Command:
+def _charliecloud(setup: Setup, argv: list[str], inner: dict[str, str], terminal: list[str]) -> Command:
     """Charliecloud's ch-run: the environment passes, PATH is set by the image."""
     env = setup.execenv
     options = [f"--set-env={k}={v}" for k, v in sorted(env.env.items())]
@@ -178,7 +190,7 @@ def _charliecloud(setup: Setup, argv: list[str], inner: dict[str, str], interact
     return [*env.cmd, *options, *env.arg, "--", *_with_path(setup, argv)], inner
 
 
-def _other(setup: Setup, argv: list[str], inner: dict[str, str], interactive: bool) -> Command:
+def _other(setup: Setup, argv: list[str], inner: dict[str, str], terminal: list[str]) -> Command:
     """Any other command in front, such as ``nice`` or a site's own wrapper."""
     env = setup.execenv
     if env.bind:
@@ -193,7 +205,7 @@ def _with_path(setup: Setup, argv: Sequence[str]) -> list[str]:
     return ["/bin/sh", "-c", _PREPEND_PATH, str(software_bin(setup)), *argv]
 
 
-ENGINES: Mapping[str, Callable[[Setup, list[str], dict[str, str], bool], Command]] = {
+ENGINES: Mapping[str, Callable[[Setup, list[str], dict[str, str], list[str]], Command]] = {
     "apptainer": _apptainer,
     "singularity": _apptainer,
     "docker": _docker,

@@ -12,7 +12,7 @@ from .layers import Layers, Location
 from .model import Channel, Key
 from .schemas import OPTIONS, schema
 from .stepconfig import NESTED, RULES, SHARED, StepConfig
-from .steps import BY_NAME, Step
+from .steps import Step
 from .textfile import TextFile
 from .words import nearest
 
@@ -84,9 +84,9 @@ def in_force(cycle: Cycle, step: str, detector: str = "", at: str = "") -> dict[
 
 
 def _step(cycle: Cycle, name: str) -> Step:
-    if name not in BY_NAME:
+    if name not in cycle.registry.by_name:
         raise UserError(f"there is no step {name!r}", hint=nearest(name, _configurable(cycle)))
-    return BY_NAME[name]
+    return cycle.registry.by_name[name]
 
 
 def _configurable(cycle: Cycle) -> list[str]:
@@ -95,7 +95,7 @@ def _configurable(cycle: Cycle) -> list[str]:
 
 def _last_key(cycle: Cycle, step: Step) -> Key:
     """The last file that a step is for."""
-    keys = [key for key in cycle.keys if step.kind != "par" or key in cycle.catalog]
+    keys = [key for key in cycle.keys if step.kind != "par" or key in cycle.catalog_of(step.tier)]
     if "{daq}" in step.rule:
         keys = [key for key in keys if key in cycle.inventory.daq]
     if not keys:

@@ -31,15 +31,24 @@ class Inventory:
         Names of the DAQ files' forms, see :mod:`dataflow.plan.daqforms`.
     left_out
         Files in the folder of DAQ files whose names are those of no known form.
+    later
+        Keys of files of later tiers, of which neither the DAQ file nor the raw file is there.
     """
 
     daq: Mapping[Key, Path]
     raw: Mapping[Key, Path]
     formats: Mapping[Key, str] = field(default_factory=dict)
     left_out: tuple[Path, ...] = ()
+    later: frozenset[Key] = frozenset()
 
 
-def scan(daq: Path | None, raw: Path, scheme: KeyScheme, foreign: tuple[str, ...] = ()) -> Inventory:
+def scan(
+    daq: Path | None,
+    raw: Path,
+    scheme: KeyScheme,
+    foreign: tuple[str, ...] = (),
+    tiers: Mapping[str, Path] | None = None,
+) -> Inventory:
     """Find the files of a cycle.
 
     Parameters
@@ -52,6 +61,8 @@ def scan(daq: Path | None, raw: Path, scheme: KeyScheme, foreign: tuple[str, ...
         What keys look like.
     foreign
         Names of forms of DAQ files that other packages bring.
+    tiers
+        Folders of later tiers with one file a key.
 
     Raises
     ------
@@ -60,7 +71,21 @@ def scan(daq: Path | None, raw: Path, scheme: KeyScheme, foreign: tuple[str, ...
     """
     found = _daq_files(daq, scheme, foreign) if daq else Inventory({}, {})
     rest = {key: path for key, path in _raw_files(raw, scheme) if key not in found.daq}
-    return Inventory(found.daq, rest, found.formats, found.left_out)
+    later = frozenset(_later(tiers or {}, {str(key) for key in (*found.daq, *rest)}, scheme))
+    return Inventory(found.daq, rest, found.formats, found.left_out, later)
+
+
+def _later(tiers: Mapping[str, Path], known: set[str], scheme: KeyScheme) -> Iterator[Key]:
+    """The keys of files of some tiers that are not known yet."""
+    for tier, folder in tiers.items():
+        ending = f"-tier_{tier}.lh5"
+        for path in files_below(folder):
+            name = path.rpartition(os.sep)[2].removesuffix(ending)
+            if name not in known and path.endswith(ending):
+                known.add(name)
+                key = scheme.parse(name)
+                if key is not None:
+                    yield key
 
 
 def left_out_note(inventory: Inventory, folder: Path) -> str:

@@ -15,6 +15,8 @@ ERROR = re.compile(r"\w*(Error|Failed|BadInput|NoSpace|Unavailable|Exception)")
 """Names of error classes; what is handed to them are words."""
 SPEAKS = frozenset({"log", "logger", "logging", "warnings"})
 """Names whose methods write log lines."""
+EXPLAINS = frozenset({"NOT_USED_HERE"})
+"""Names of classes that hold words for documentation."""
 HINTS = frozenset({"hint", "message"})
 """Names of local variables that hold the words of an error."""
 
@@ -36,7 +38,7 @@ def _write(node: ast.AST, parts: list[str], words: frozenset[str]) -> None:
     for name, value in _fields(node, words):
         parts.append(f".{name}")
         for item in value if isinstance(value, list) else [value]:
-            if item is docstring or _speaks(item):
+            if item is docstring or _speaks(item) or _explains(item):
                 continue
             if isinstance(item, ast.AST):
                 _write(item, parts, words)
@@ -88,6 +90,14 @@ def _speaks(node: object) -> bool:
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return False
     return isinstance(call.func.value, ast.Name) and call.func.value.id in SPEAKS
+
+
+def _explains(node: object) -> bool:
+    """Whether a statement only holds words for documentation."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign):
+        return False
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return all(isinstance(target, ast.Name) and target.id in EXPLAINS for target in targets)
 
 
 def _docstring(node: ast.AST) -> ast.AST | None:

@@ -10,11 +10,14 @@ copied, and which the readers of tiers and parameters do not look into. For an o
 ``NAME.<digest>.notes.json``
     what the job left out, could not do, or warned of, by detector; only where there is something to say. The digest is
     that of the content, so that the same words about ten thousand files are read once.
+``NAME.unfinished.json``
+    a job is about to put this output in its place, or was killed while it did.
 ``<digest>.recipe.json``
     parts of recipes, by their hash; many outputs share one.
 
-A record is removed before its output is made anew and written after it is whole: an output without a record is not
-taken for good.
+A record is removed before its output is made anew and written after it is whole; as long as there is none, the mark
+``unfinished`` tells that the output is not to be taken for good. An output of which nothing at all is recorded is
+*foreign*: somebody else made it. It is read, and never made again or written over.
 """
 
 from __future__ import annotations
@@ -29,10 +32,11 @@ from typing import Any
 
 FOLDER = ".lineage"
 FAILED = "failed"
+UNFINISHED = "unfinished"
 RECIPE = ".recipe.json"
 NOTES = ".notes.json"
 LENGTH = 32
-_RECORD = re.compile(rf"(?P<name>.+)\.(?P<lineage>[0-9a-f]{{{LENGTH}}}|{FAILED})\.json")
+_RECORD = re.compile(rf"(?P<name>.+)\.(?P<lineage>[0-9a-f]{{{LENGTH}}}|{FAILED}|{UNFINISHED})\.json")
 _NOTES = re.compile(rf"(?P<name>.+)\.(?P<digest>[0-9a-f]{{{LENGTH}}}){re.escape(NOTES)}")
 
 
@@ -59,6 +63,7 @@ class _Folder:
     links: frozenset[str]
     lineages: Mapping[str, str]
     failed: frozenset[str]
+    ours: frozenset[str]
     notes: Mapping[str, str]
 
 
@@ -85,6 +90,15 @@ class Records:
         if found is None or (name in folder.links and self._behind(output) != found):
             return None
         return found
+
+    def has_record(self, output: str | Path) -> bool:
+        """Whether it is recorded, even if not clearly, that a job of ours made an output, or began to."""
+        folder, name = self._look(output)
+        return name in folder.ours
+
+    def is_foreign(self, output: str | Path) -> bool:
+        """Whether there is an output that no job of ours made."""
+        return self.is_there(output) and not self.has_record(output)
 
     def has_failed(self, output: str | Path) -> bool:
         """Whether the last attempt to make an output failed."""
@@ -155,19 +169,21 @@ def _listing(folder: str) -> _Folder:
     names, links = _names(folder)
     lineages: dict[str, str] = {}
     notes: dict[str, str] = {}
-    failed, twice = set(), set()
+    failed: set[str] = set()
+    unfinished: set[str] = set()
+    twice: set[str] = set()
     for name in _names(f"{folder}/{FOLDER}")[0]:
         if name.endswith(NOTES):
             noted = _NOTES.fullmatch(name)
             notes |= {noted["name"]: noted["digest"]} if noted else {}
             continue
         match = None if name.endswith(RECIPE) else _RECORD.fullmatch(name)
-        if match and match["lineage"] == FAILED:
-            failed.add(match["name"])
+        if match and match["lineage"] in (FAILED, UNFINISHED):
+            (failed if match["lineage"] == FAILED else unfinished).add(match["name"])
         elif match and lineages.setdefault(match["name"], match["lineage"]) != match["lineage"]:
             twice.add(match["name"])
     told = {name: lineage for name, lineage in lineages.items() if name not in twice} if twice else lineages
-    return _Folder(names, links, told, frozenset(failed), notes)
+    return _Folder(names, links, told, frozenset(failed), frozenset({*lineages, *unfinished}), notes)
 
 
 def _names(folder: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -13,7 +13,7 @@ from .daqforms import all_forms
 from .errors import UserError
 from .layers import Layers
 from .model import Channel
-from .schemas import OPTIONS, SECTIONS, schema
+from .schemas import OPTIONS, SCHEMAS, SECTIONS, check_of, schema
 from .steps import STEPS
 from .textfile import Reader, TextFile, kind
 from .validity import Folder
@@ -186,7 +186,18 @@ class StepConfig:
             for layers, part in self._configured(name, channels):
                 if layers.own and id(layers) not in self._settings and (kind := schema(self.rule, name)):
                     self._settings[id(layers)] = layers, kind.read(layers.data, part, layers)
+        self._check_together(channels)
         self._checked[id(channels)] = channels
+
+    def _check_together(self, channels: tuple[Channel, ...]) -> None:
+        """What inputs must fit one another, once for channels with the same configuration."""
+        check = check_of(self.rule) if self.inputs else None
+        seen = set()
+        for channel in channels if check else ():
+            place = tuple(id(self.layers(name, channel)) for name in SCHEMAS[self.rule] if name != OPTIONS)
+            if check and place not in seen:
+                check(self, channel)
+            seen.add(place)
 
     def _configured(self, name: str, channels: Iterable[Channel]) -> Iterator[tuple[Layers, str]]:
         """The configurations of an input, each with what it is called."""

@@ -320,7 +320,7 @@ STEPS: tuple[Step, ...] = (
     Step("par_dsp", Scope.RUN, outputs=PARS, channels=GERMANIUM, doc="parameters for dsp"),
     Step(
         "par_hit_ecal", Scope.RUN, (Input("dsp"), Input("tcm"), Input("par_dsp")), PART_AND_FIGURES, part_of="hit",
-        rule="pars_hit_ecal", configs=("ecal_config",), channels=GERMANIUM, resources=Resources(4000, 8),
+        rule="pars_hit_ecal", configs=("ecal_config", "sources"), channels=GERMANIUM, resources=Resources(4000, 8),
         doc="energy calibration",
     ),
     Step("par_hit", Scope.RUN, outputs=PARS, channels=GERMANIUM, doc="parameters for hit"),

@@ -13,8 +13,8 @@ from .errors import Unavailable
 from .model import Key, Unit
 from .units import Place
 
-THERE, STALE, MISSING, FAILED = "there", "stale", "missing", "failed"
-STATES = (THERE, STALE, MISSING, FAILED)
+THERE, FOREIGN, STALE, MISSING, FAILED = "there", "foreign", "stale", "missing", "failed"
+STATES = (THERE, FOREIGN, STALE, MISSING, FAILED)
 SAMPLE = 12
 """Finished jobs of a step whose times are looked at."""
 NUMBERS = ("seconds", "threads", "peak_memory_mb")
@@ -29,8 +29,8 @@ class Item:
     step, unit
         The job.
     state
-        ``there`` (as it would be made now), ``stale`` (there, but it would be made otherwise), ``missing``, or
-        ``failed`` (the last attempt).
+        ``there`` (as it would be made now), ``foreign`` (there, and no job of ours made it: it is read and stays),
+        ``stale`` (there, but it would be made otherwise), ``missing``, or ``failed`` (the last attempt).
     """
 
     step: str
@@ -45,7 +45,7 @@ class Item:
     @property
     def to_make(self) -> bool:
         """Whether a run would make it."""
-        return self.state != THERE
+        return self.state not in (THERE, FOREIGN)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Survey:
 
     def everything(self) -> list[Item]:
         """All that the cycle can make from the data that is there."""
-        return [self.item(step, unit) for step, unit in all_jobs(self.cycle)]
+        return [self.item(step, unit) for step, unit in (*all_jobs(self.cycle), *foreign_tiers(self.cycle))]
 
     def to_make(self, wanted: Iterable[tuple[str, Key | Unit]]) -> list[Item]:
         """The jobs that a run makes for some wanted ones: those that are not there, and what they need of others."""
@@ -110,6 +110,8 @@ class Survey:
         return [form.format_map(unit.fields) for form in self._forms[step]]
 
     def _state(self, step: str, unit: Unit) -> str:
+        if self.cycle.is_foreign(step, unit):
+            return FOREIGN
         if not self.cycle.is_made(step, unit):
             return THERE if self.cycle.output(step, unit).is_file() else MISSING
         lineages, outputs = self.cycle.lineages, self.outputs(step, unit)
@@ -157,7 +159,14 @@ class Survey:
 def all_jobs(cycle: Cycle) -> Iterator[Place]:
     """Every job that the data of a cycle allow: step and unit."""
     for step in cycle.steps:
-        yield from ((step.name, unit) for unit in cycle.units.of(step))
+        yield from ((step.name, unit) for unit in cycle.units.of(step) if cycle.is_possible(step.name, unit))
+
+
+def foreign_tiers(cycle: Cycle) -> Iterator[Place]:
+    """The files of tiers that lie elsewhere, if no cycle of ours made them."""
+    for step in cycle.registry.steps:
+        if step.kind == "tier" and step.tier in cycle.scheme.tiers and not cycle.makes(step):
+            yield from ((step.name, unit) for unit in cycle.units.of(step) if cycle.is_foreign(step.name, unit))
 
 
 START = 1.5

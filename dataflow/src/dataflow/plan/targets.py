@@ -97,7 +97,8 @@ def _made(text: str, step: str, keys: Sequence[Key], cycle: Cycle) -> list[Unit]
     """The units of a step that the data in `keys` are in."""
     kind = cycle.step(step)
     if cycle.units.scope(kind) is Scope.FILE:
-        return [cycle.units.at(kind, key) for key in keys]
+        units = [cycle.units.at(kind, key) for key in keys]
+        return [unit for unit in units if cycle.is_possible(step, unit)] or units
     series = {key.series for key in keys}
     found = [unit for unit in cycle.units.of(kind) if not series.isdisjoint(unit.series)]
     if not found:

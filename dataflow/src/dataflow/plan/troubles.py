@@ -73,13 +73,12 @@ class Trouble:
 
     def plain(self) -> dict[str, Any]:
         """As values for scripts."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return found | {"sentence": self.sentence(), "line": self.line()}
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Trouble:
-        """From what :meth:`plain` gave."""
-        found: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in values.items()}
-        return cls(**found)
+    def line(self) -> str:
+        """The sentence with how bad it is."""
+        return f"{WARNING if self.state in (DEGRADED, WARNING) else 'error'}: {self.sentence()}"
 
 
 def troubles(records: Records, outputs: Iterable[Place]) -> list[Trouble]:
@@ -122,8 +121,7 @@ def run_of(unit: Unit) -> str:
 def sentences(found: Sequence[Trouble], more: str, most: int = SHOWN) -> Iterator[str]:
     """Lines for people: each trouble, as many as fit, and where the rest is."""
     for each in found[:most]:
-        label = WARNING if each.state in (DEGRADED, WARNING) else "error"
-        yield f"{label}: {each.sentence()}"
+        yield each.line()
     if len(found) > most:
         yield f"and {len(found) - most} more: {more}"
 

@@ -12,11 +12,12 @@ from .cycle import Cycle
 from .differences import Difference, differences
 from .lineage import Lineage
 from .model import Key, Unit
-from .survey import THERE, Survey
+from .survey import FOREIGN, THERE, Survey
 from .troubles import Trouble, run_of, troubles
 from .units import Place
 
 NO_RECORD = "there is no record of how it was made"
+NOT_OURS = "no job of this environment made it: it is read as it is, and neither made again nor written over"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class Explainer:
         path = cycle.output(step, unit)
         name = cycle.paths.relative(path)
         state = self._survey.item(step, unit).state
+        if state == FOREIGN:
+            return Reason(name, "", str(unit), state, None, "", note=NOT_OURS)
         if not cycle.is_made(step, unit):
             return Reason(name, "", str(unit), state, cycle.lineages.found(path), cycle.lineage(step, unit))
         new = cycle.lineages.explained(step, unit)
@@ -129,7 +132,7 @@ class Explainer:
         origins = {self._cycle.paths.relative(path): made for path, made in self._cycle.sources(step, unit).items()}
         chosen = [name for name in wanted if self._whole or record is None or old.get(name) != wanted[name]]
         reasons = [self.why(*origins[name]) for name in chosen if name in origins]
-        return tuple(each for each in reasons if self._whole or each.state != THERE or each.differences)
+        return tuple(each for each in reasons if self._whole or each.state not in (THERE, FOREIGN) or each.differences)
 
     def _expanded(self, lineage: Lineage) -> dict[str, Any]:
         """A recipe with its parts in place, in the form in which records are read."""

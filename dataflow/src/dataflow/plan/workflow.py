@@ -12,20 +12,21 @@ from typing import Any, NoReturn
 
 from .cycle import Cycle, open_cycle
 from .errors import UserError
-from .execenv import wrap
+from .execenv import own_python, wrap
 from .model import Job, Unit
 from .noeffect import Finding, findings
 from .paths import template_pattern
 from .records import Records
 from .steps import DAQ, Step
+from .survey import Survey
 from .targets import Target, form, is_target, resolve
 from .troubles import Trouble, sentences, troubles_of
 from .units import Place
 from .wishes import not_installed
 
 USAGE = 2
-ALWAYS_NEW = "/proc/self/status"
-"""A file that the system makes when it is looked at."""
+_NOT_MADE = "generated/tmp/not-made-here"
+"""No file: what nothing in the cycle can be made from."""
 DRY_RUN = frozenset({"-n", "--dry-run", "--dryrun"})
 Wildcards = Any
 """Snakemake's wildcards: the fields of a key as attributes."""
@@ -69,10 +70,7 @@ class Workflow:
         found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
         if self._checked(found, words):
             self._refuse_other_software(words)
-        planned = self.cycle.planned
-        self.cycle.lineages.identities.learn(self.cycle.lineages.unread(planned))
-        for step, unit in planned:
-            self.cycle.lineage(step, unit)  # Snakemake asks for it where an error is a traceback
+        self.cycle.lineages.identities.learn(self.cycle.lineages.unread(self.cycle.planned))
         return found
 
     def not_installed(self) -> UserError | None:
@@ -154,27 +152,27 @@ class Workflow:
         """The function that gives the name of a job's unit."""
         return lambda wildcards: str(self._unit(step, wildcards))
 
-    def lineage(self, step: Step) -> Callable[[Wildcards], str]:
-        """The function that gives a job's lineage."""
-        return lambda wildcards: self.cycle.lineage(step.name, self._unit(step, wildcards))
+    def to_make(self, words: Sequence[str]) -> frozenset[str]:
+        """The outputs that a run for the words of a command line makes, as the records beside the files say.
 
-    def is_current(self, step: Step, wildcards: Wildcards) -> bool:
-        """Whether the outputs of a job are there and as they would be made now."""
-        return bool(self._state(step, wildcards))
+        What Snakemake has noted of files and their times does not count: they may have been touched, restored or
+        copied, and then only the records tell what they are.
+        """
+        found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
+        wanted = [job for target in found for job in target.jobs]
+        lists = [path for target in found for path in self._validity(target)]
+        wanted += [job for word in (*words, *lists) if (job := self.job_of(word)) is not None]
+        items = Survey(self.cycle).to_make(dict.fromkeys(wanted))
+        return frozenset(path for item in items for path in self._outputs(item.step, item.unit))
 
-    def always_new(self, step: Step, wildcards: Wildcards) -> dict[str, list[str]]:
-        """An input newer than any file, for a job whose outputs are there and would be made otherwise now."""
-        return {"lineage": [ALWAYS_NEW]} if self._state(step, wildcards) is False and Path(ALWAYS_NEW).exists() else {}
-
-    def _state(self, step: Step, wildcards: Wildcards) -> bool | None:
-        if self._gone(step, wildcards):
-            return True
-        return self.cycle.lineages.is_current(step.name, self._unit(step, wildcards))
+    def is_among(self, step: Step, wildcards: Wildcards, files: frozenset[str]) -> bool:
+        """Whether an output of a job is among some files."""
+        return not files.isdisjoint(self._outputs(step.name, self._unit(step, wildcards)))
 
     def command(self) -> list[str]:
         """The beginning of a job's command line, up to the name of the step."""
-        python = self.cycle.setup.path("install") / "bin" / "python"
-        words, environment = wrap(self.cycle.setup, [str(python), "-m", "dataflow.jobs"], os.environ)
+        setup = self.cycle.setup
+        words, environment = wrap(setup, [*own_python(setup), "-m", "dataflow.jobs"], os.environ)
         changed = [f"{name}={value}" for name, value in environment.items() if os.environ.get(name) != value]
         gone = [word for name in os.environ if name not in environment for word in ("-u", name)]
         return ["env", *gone, *changed, *words]
@@ -226,11 +224,13 @@ class Workflow:
         return self.cycle.job(step.name, self._unit(step, wildcards))
 
     def _gone(self, step: Step, wildcards: Wildcards) -> str:
-        """The missing DAQ file of a raw file that is there: Snakemake then takes the raw file as it is."""
-        if not any(each.of == DAQ for each in step.inputs):
+        """A file that is missing, for an output that is there and not made: Snakemake then takes that as it is."""
+        unit = self._unit(step, wildcards)
+        if self.cycle.is_made(step.name, unit):
             return ""
-        key = self._unit(step, wildcards).key
-        return self.cycle.paths.daq(key) if key in self.cycle.inventory.raw else ""
+        if any(each.of == DAQ for each in step.inputs):
+            return self.cycle.paths.daq(unit.key) if unit.key in self.cycle.inventory.raw else _NOT_MADE
+        return _NOT_MADE
 
     def _unit(self, step: Step, wildcards: Wildcards) -> Unit:
         """The unit of the job whose output has these fields."""
@@ -247,7 +247,12 @@ class Workflow:
         needed = self.cycle.upstream({step for step, _ in target.jobs})
         made, calibrated = {step.name for step in self.steps}, self.cycle.registry.calibrated_tiers()
         tiers = [tier for tier in calibrated if f"par_{tier}" in needed and f"validity_{tier}" in made]
-        return [self.cycle.paths.validity(tier) for tier in tiers]
+        lists = {tier: self.cycle.step(f"validity_{tier}") for tier in tiers}
+        possible = [tier for tier, step in lists.items() if self.cycle.is_possible(step.name, self._whole(step))]
+        return [self.cycle.paths.validity(tier) for tier in possible]
+
+    def _whole(self, step: Step) -> Unit:
+        return self.cycle.units.cycle(step)
 
 
 def stop(error: UserError) -> NoReturn:

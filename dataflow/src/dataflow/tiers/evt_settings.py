@@ -10,7 +10,7 @@ from dataflow.plan.settings import StepOptions, StepSettings
 
 
 class ChannelList(StepSettings):
-    """The channels of a system.
+    """The channels of a system, or of all.
 
     Attributes
     ----------

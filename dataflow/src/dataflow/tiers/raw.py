@@ -10,20 +10,16 @@ from typing import Any
 
 import h5py
 
-from dataflow.jobs import dspeed_outputs
 from dataflow.jobs.atomic import part_name, whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import annotate
 from dataflow.jobs.notes import note, warn
 from dataflow.jobs.rawtables import ADC_BITS
-from dataflow.plan.config_schema import settings_of as known_settings
-from dataflow.plan.errors import UserError
 from dataflow.plan.model import Job
 from dataflow.plan.steps import PROCESSED
 from dataflow.plan.times import FORMAT
 from dataflow.plan.troubles import MISSING
-from dataflow.plan.words import nearest
 
 from .daqfile import DaqFile, opened, refuse_undecodable
 from .rawaliases import link_names
@@ -83,7 +79,6 @@ def note_absent(job: Job, daq: DaqFile) -> None:
 
 
 def _decode(job: Job, daq: DaqFile, target: Path, settings: Mapping[str, Any]) -> None:
-    dspeed_outputs.install()  # for chains in the output specification
     spec = output_spec(job, daq)
     rows = buffer_rows(spec, daq)
     begin = datetime.strptime(job.key.timestamp, FORMAT).replace(tzinfo=UTC).timestamp()
@@ -140,15 +135,11 @@ def settings_of(job: Job) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If there is no such setting or compression.
+        If there is no such compression.
     """
     found: dict[str, Any] = {"hdf5_settings": {"compression": "zstd", "shuffle": True}}
     for source in (job.config.read("settings"), job.config.options.get("settings"), job.settings):
         found |= dict(source or {})
-    known = {*known_settings(job.step), *UPSTREAMS}
-    for name in found:
-        if name not in known:
-            raise UserError(f"{job.step} has no setting {name!r}", hint=nearest(name, known))
     filters(found["hdf5_settings"] or {})
     return {name: value for name, value in found.items() if name not in (OPTION, *UPSTREAMS)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field
@@ -23,14 +24,22 @@ class RawSettings(StepSettings):
     compass_config_file
         Settings file of a CoMPASS data acquisition.
     db_dict
-        Names of keys in out_spec.
+        Values for ``db.NAME`` in the processing of a table, by table.
+    salvage
+        Take what is whole of a DAQ file that breaks off; the raw file is marked.
+    aliases
+        Add the names of detectors as hard links: ``raw/V07302A``.
     """
+
+    NOT_USED_HERE: ClassVar[Mapping[str, str]] = {"overwrite": "outputs are always new"}
 
     buffer_size: int | None = Field(None, ge=1)
     n_max: float | None = Field(None, ge=1)
     hdf5_settings: dict[str, Any] | None = None
     compass_config_file: str | None = None
     db_dict: dict[str, Any] | None = None
+    salvage: bool | None = None
+    aliases: bool | None = None
 
 
 class RawOptions(StepOptions):
@@ -45,6 +54,33 @@ class RawOptions(StepOptions):
     settings: RawSettings | None = None
 
 
+class ProcSpec(StepSettings):
+    """Processing of a table before it is written, in this order.
+
+    Attributes
+    ----------
+    window
+        ``[column, first, last, new column]``, or a list of those.
+    dsp_config
+        A processing chain with ``outputs`` and ``processors``, or a file with one.
+    drop
+        Columns that are not written.
+    dtype_conv
+        Types of columns: ``presum_rate: uint16``.
+    compression
+        Codecs of columns: ``waveform/values: RadwareSigcompress(codec_shift=-32768)``.
+    hdf5_settings
+        Filters of columns.
+    """
+
+    window: tuple[Any, ...] | None = None
+    dsp_config: dict[str, Any] | str | None = None
+    drop: tuple[str, ...] | None = None
+    dtype_conv: dict[str, str] | None = None
+    compression: dict[str, Any] | None = None
+    hdf5_settings: dict[str, Any] | None = None
+
+
 class RawGroup(StepSettings):
     """One table of a decoder.
 
@@ -57,13 +93,13 @@ class RawGroup(StepSettings):
     out_name
         Name of the table; without it, that of the entry.
     proc_spec
-        Processing before the table is written: window, dsp_config, drop, dtype_conv, compression, hdf5_settings.
+        Processing before the table is written.
     """
 
     key_list: tuple[Any, ...] = ()
     out_stream: str | None = None
     out_name: str | None = None
-    proc_spec: dict[str, Any] | None = None
+    proc_spec: ProcSpec | None = None
 
 
 class OutSpec(StepSettings):

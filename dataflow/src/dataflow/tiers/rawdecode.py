@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import hdf5plugin
 
-from dataflow.jobs import dspeed_inplace
+from dataflow.jobs import dspeed_outputs
 from dataflow.plan.errors import UserError
 
 from .daqfile import DaqFile
@@ -59,7 +59,7 @@ def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], 
     filters_of = filters(settings.get("hdf5_settings") or {})
     library = RawBufferLibrary(config=_with_filters(deepcopy(spec)))
     if any("dsp_config" in (group.get(PROCESSING) or {}) for groups in spec.values() for group in groups.values()):
-        dspeed_inplace.install()
+        dspeed_outputs.install()
     streamer = _streamer(daq, settings, begin)
     left = float(settings.get("n_max") or math.inf)
     size = int(min(int(settings["buffer_size"]), left))
@@ -71,6 +71,8 @@ def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], 
             _write(head, file, database, filters_of, math.inf)
             while left > 0 and (buffers := streamer.read_chunk()):
                 left -= _write(buffers, file, database, filters_of, left)
+            if file.keys():  # lh5 leaves out tables that are written at the top
+                file.attrs["datatype"] = f"struct{{{','.join(file)}}}"
     finally:
         streamer.close_stream()
 

@@ -21,15 +21,25 @@ STYLE = {
     "axes.grid": True,
     "grid.alpha": 0.3,
     "legend.fontsize": 7,
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 3,
 }
+AT_FIXED_PLACES = {"axes.titley": 1.0}
+"""Else matplotlib measures all texts to find out whether a title is in the way of something."""
 
 
 def new_page(title: str) -> Figure:
-    """An empty page with a title."""
-    mpl.rcParams.update(STYLE)
+    """An empty page with a title; axes find their places themselves."""
+    mpl.rcParams.update(STYLE | dict.fromkeys(AT_FIXED_PLACES))
     figure = Figure(figsize=SIZE, layout="constrained")
     figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def fixed_page(title: str) -> Figure:
+    """An empty page with a title at its top left, for axes at fixed places: drawn in half the time."""
+    mpl.rcParams.update(STYLE | AT_FIXED_PLACES)
+    figure = Figure(figsize=SIZE)
+    figure.text(0.05, 0.965, title, fontsize=12)
     return figure
 
 

@@ -39,10 +39,13 @@ class Finding:
         Path relative to the cycle.
     problem
         One sentence without the name of the file.
+    foreign
+        Whether no job of ours made the file.
     """
 
     file: str
     problem: str
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class How:
         return replace(self, known=known, brought=self.brought & mine)
 
 
+UNREADABLE = "cannot be read"
+"""All that can be held against a foreign file: others have their own conventions."""
 Group = Mapping[str, str]
 """The files of a key, relative to the cycle, by tier."""
 
@@ -125,7 +130,9 @@ def check_group(root: Path, group: Group, how: How) -> Report:
         findings += [Finding(name, problem) for problem in wrong]
     readable = {tier: check for tier, check in checks.items() if check.readable}
     findings += [Finding(group[tier], problem) for tier, problem in fit_together(readable)]
-    return Report(len(group), size, tuple(findings))
+    theirs = {name for tier, name in group.items() if not checks[tier].lineage and records.is_foreign(root / name)}
+    told = [replace(finding, foreign=finding.file in theirs) for finding in findings]
+    return Report(len(group), size, tuple(each for each in told if not each.foreign or UNREADABLE in each.problem))
 
 
 def _changed(path: Path, recorded: object, known: str | None) -> bool | None:

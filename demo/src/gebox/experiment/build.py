@@ -17,17 +17,23 @@ from gebox.experiment.schedule import blocks, files
 from gebox.writing import write_yaml
 
 PRESETS = ("small", "full")
+TH228 = "Th228"
+SOURCES = (TH228, "Co60", "Eu152", "Ba133", "Am241", "K40", "Cs137", "Na22")
+"""Calibration sources, as :mod:`gebox.physics.decays` has them."""
+THRESHOLDS = {"Eu152": 60.0, "Ba133": 40.0, "Am241": 12.0}
+"""Trigger threshold in keV of calibration data, where the source has low lines."""
 RECORD = "experiment.yaml"
 REMARK = "What this simulated experiment was made from."
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that follows from seed, scale and preset."""
+    """Everything that follows from seed, scale, preset and calibration source."""
 
     seed: int
     scale: float
     preset: str
+    source: str = TH228
 
     @cached_property
     def layout(self) -> Layout:
@@ -38,7 +44,11 @@ class Experiment:
     def files(self) -> tuple[DaqFile, ...]:
         """All DAQ files, sorted by key."""
         number = len(self.layout.detectors)
-        found = [file for block in blocks(self.preset) for file in files(block, number, self.scale)]
+        found = [
+            file
+            for block in blocks(self.preset)
+            for file in files(block, number, self.scale, THRESHOLDS.get(self.source))
+        ]
         return tuple(sorted(found, key=lambda file: file.key))
 
     def constants(self, detector: Detector, file: DaqFile) -> Constants:
@@ -53,24 +63,28 @@ class Experiment:
         return dict(sorted(found.items()))
 
 
-def build(*, seed: int = 1, scale: float = 1.0, preset: str = "small") -> Experiment:
+def build(*, seed: int = 1, scale: float = 1.0, preset: str = "small", source: str = TH228) -> Experiment:
     """Make an experiment.
 
     Raises
     ------
     UserError
-        When the preset is unknown or the scale is not positive.
+        When preset or source is unknown or the scale is not positive.
     """
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
+    if source not in SOURCES:
+        raise UserError(f"there is no source {source!r}; there are {', '.join(SOURCES)}")
     if not 0.0 < scale <= 10_000.0:
         raise UserError(f"a scale of {scale} makes no sense; it multiplies the number of events", hint="try 0.1")
-    return Experiment(seed, scale, preset)
+    return Experiment(seed, scale, preset, source)
 
 
 def save(experiment: Experiment, folder: Path) -> None:
     """Write ``experiment.yaml``: what the metadata in `folder` was made from."""
-    content = {"seed": experiment.seed, "scale": experiment.scale, "preset": experiment.preset}
+    content: dict[str, Any] = {"seed": experiment.seed, "scale": experiment.scale, "preset": experiment.preset}
+    if experiment.source != TH228:
+        content["source"] = experiment.source
     write_yaml(folder / RECORD, content, comment=REMARK)
 
 
@@ -96,4 +110,6 @@ def load(folder: Path, *, scale: float | None = None) -> Experiment:
     """The experiment that the metadata in `folder` belongs to, if wanted at another scale."""
     content = recorded(folder)
     wanted = float(content["scale"]) if scale is None else scale
-    return build(seed=int(content["seed"]), scale=wanted, preset=str(content["preset"]))
+    return build(
+        seed=int(content["seed"]), scale=wanted, preset=str(content["preset"]), source=str(content.get("source", TH228))
+    )

@@ -78,8 +78,12 @@ def seconds(stamp: str) -> int:
     return calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ"))
 
 
-def files(block: Block, detectors: int, scale: float) -> list[DaqFile]:
-    """The DAQ files of a block: at least two for a calibration, none longer than an hour."""
+def files(block: Block, detectors: int, scale: float, threshold: float | None = None) -> list[DaqFile]:
+    """The DAQ files of a block: at least two for a calibration, none longer than an hour.
+
+    A threshold in keV that is given replaces that of calibrations.
+    """
+    least = threshold if threshold is not None and block.datatype == "cal" else block.threshold
     total = max(1, round(block.amount * scale)) if block.amount else 0
     count = max(2 if block.datatype == "cal" else 1, math.ceil(total / _LARGEST))
     found = []
@@ -90,5 +94,5 @@ def files(block: Block, detectors: int, scale: float) -> list[DaqFile]:
         key = f"{EXPERIMENT}-{block.period}-{block.run}-{block.datatype}-{timestamp(start)}"
         factor = detectors if block.per_detector else 1
         place = (block.datatype, block.period, block.run)
-        found.append(DaqFile(key, *place, start, duration, events * factor, block.readout, block.threshold))
+        found.append(DaqFile(key, *place, start, duration, events * factor, block.readout, least))
     return found

@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from gebox.experiment import Experiment, save
+from gebox.experiment.build import TH228
 from gebox.experiment.constants import TWO_POLES
 from gebox.metadata import datasets, hardware
 from gebox.writing import write_yaml
 
+ONE_LINE = ("Am241", "K40", "Cs137", "Na22")
+"""Sources of which one line stands out: where to look must be said."""
+EXPECTED_GAIN = [0.14, 0.26]
+"""Between which gains, in keV per count, on cards of 16 bits."""
 OVERRIDDEN_TIERS = ("raw", "dsp", "hit", "psp", "pht", "evt", "pet", "ann", "pan")
 
 
@@ -74,10 +79,22 @@ def _dataprod(experiment: Experiment) -> dict[str, Any]:
     name = "l200-all-config.yaml"
     found: dict[str, Any] = {"dataprod/config/validity.yaml": [{**entry, "apply": [name]}]}
     found[f"dataprod/config/{name}"] = {}
+    if experiment.source != TH228:
+        inputs = {"ecal_config": {"__default__": "ecal/l200-ecal-config.yaml"}}
+        found[f"dataprod/config/{name}"] = {"snakemake_rules": {"pars_hit_ecal": {"inputs": inputs}}}
+        found["dataprod/config/ecal/l200-ecal-config.yaml"] = calibration(experiment.source)
     for tier in OVERRIDDEN_TIERS:
         found[f"dataprod/overrides/{tier}/validity.yaml"] = [{**entry, "apply": []}]
     if experiment.preset == "full":
         found |= _override(experiment, found["dataprod/overrides/dsp/validity.yaml"])
+    return found
+
+
+def calibration(source: str) -> dict[str, Any]:
+    """How energies are calibrated with a source that is not 228Th."""
+    found: dict[str, Any] = {"energy_params": ["trapEmax", "cuspEmax"], "source": source}
+    if source in ONE_LINE:
+        found["expected_gain"] = EXPECTED_GAIN
     return found
 
 

@@ -221,13 +221,15 @@ class Muons(Simple):
         return number
 
 
-def generators(detectors: tuple[Detector, ...], datatype: str, state: rng.State) -> list[tuple[float, Generator]]:
+def generators(
+    detectors: tuple[Detector, ...], datatype: str, state: rng.State, source: str = "Th228"
+) -> list[tuple[float, Generator]]:
     """What happens in data of a type, with its share of the triggers.
 
     The shares of physics data are chosen so that a short run shows every class; they are not those of LEGEND-200.
     """
     if datatype in {"cal", "pzc"}:
-        return [(1.0, Gammas(state, detectors, decays.tables((1.0, decays.TH228)), _stops(detectors)))]
+        return [(1.0, Gammas(state, detectors, decays.tables((1.0, decays.SOURCES[source])), _stops(detectors)))]
     around = _around(detectors)
     natural = decays.tables((1.0, decays.K40), (0.3, decays.BI214), (0.1, decays.TH228))
     if datatype == "lar":

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from prodenv.cycles import find_cycle
-from prodenv.planning import open_workflow
+from prodenv.flow import ask
 from prodenv.render import coloured, print_json, print_table
 
 SHIPPED = "default"
@@ -19,10 +19,8 @@ SHOWN = 5
 
 def run(options: argparse.Namespace) -> int:
     """Print what configures a step at a time."""
-    flow = open_workflow(find_cycle(options.cycle), options.setup)
-    from dataflow.plan.inforce import in_force  # after the cycle's own dataflow was found
-
-    found = in_force(flow.cycle, options.step, options.detector, options.at)
+    values = {name: getattr(options, name) for name in ("step", "detector", "at")}
+    found = ask(find_cycle(options.cycle), "in_force", options.setup, **values)
     if options.json:
         print_json(plain(found))
     else:

@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.config import Setup
-from dataflow.plan.records import Records
 from prodenv import manifest
 from prodenv.cycles import FROZEN, CycleFolder, command, find_cycle
 from prodenv.derived import users_of
@@ -24,12 +22,14 @@ from prodenv.launch import ROOT
 from prodenv.manifest import Entry, entries_of
 from prodenv.outputs import Contents, contents_of
 from prodenv.render import size_text
+from prodenv.setups import Setup
 from prodenv.software import lock_of
 from prodenv.sources import provenance, provenance_text
 from prodenv.steps import step
 
 STATE = "frozen.json"
 CITATION = "CITATION.txt"
+_UNTOLD = "Data: not known here, since the workflow is not one of this production environment."
 MOST = 20
 """As many damaged files are named."""
 _WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -128,11 +128,8 @@ def freeze(cycle: CycleFolder, contents: Contents, entries: list[Entry], threads
 
 def _refuse_damaged(cycle: CycleFolder, contents: Contents, hashes: Mapping[str, str]) -> None:
     """Compare the hashes of files with those in their records."""
-    records = Records()
-    wanted = {
-        output.path: (records.raw(contents.setup.directory / output.path) or {}).get("sha256")
-        for output in contents.outputs()
-    }
+    found = contents.ask("recorded", hashes=True)["outputs"] if contents.setup.ours else {}
+    wanted = {name: record["sha256"] for name, record in found.items()}
     damaged = [name for name, sha256 in wanted.items() if sha256 and hashes.get(name, sha256) != sha256]
     if damaged:
         shown = [f"  {name}" for name in damaged[:MOST]]
@@ -230,14 +227,13 @@ def citation(cycle: CycleFolder, contents: Contents, time: str, text: str, files
     """What to write where results from this cycle are shown."""
     import hashlib
 
-    setup, inventory = contents.setup, contents.daq()
-    runs = sorted({key.series for key in (*inventory.daq, *inventory.raw)})
+    setup, runs = contents.setup, sorted(contents.runs)
     lock = lock_of(setup)
     software = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "no lock"
     version = (ROOT / "prodenv" / "VERSION").read_text(encoding="utf-8").strip()
     lines = [
         f"Production cycle {cycle.name} of {setup.experiment}, frozen {time}.",
-        f"Data: {len(inventory.daq) + len(inventory.raw)} files of {len(runs)} runs, {_span(runs)}.",
+        f"Data: {sum(contents.runs.values())} files of {len(runs)} runs, {_span(runs)}." if setup.ours else _UNTOLD,
         f"Workflow: {_revision(setup.path('dataflow'))}",
         f"Metadata: {_revision(setup.path('inputs'))}",
         f"Software: sha256 of the lock {software}",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from dataflow.plan.errors import UserError as PlanError
 from prodenv.cycles import CycleFolder, all_cycles
 from prodenv.derived import parents_of
+from prodenv.errors import UserError
 from prodenv.launch import ROOT
-from prodenv.outputs import contents_of
 from prodenv.render import coloured, print_json, print_table, size_text
+from prodenv.setups import setup_of
 from prodenv.sizes import size_of
 
 _COLOURS = {"running": "green", "interrupted": "yellow", "frozen": "cyan", "broken": "red", "no software": "yellow"}
@@ -18,7 +20,8 @@ _COLOURS = {"running": "green", "interrupted": "yellow", "frozen": "cyan", "brok
 
 def run(options: argparse.Namespace) -> int:
     """Print every cycle with its size, its state, and what it is based on."""
-    found = [summary(cycle) for cycle in all_cycles()]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # each cycle's own flow is asked
+        found = list(pool.map(summary, all_cycles()))
     if options.json:
         print_json({"environment": str(ROOT), "cycles": found})
     elif not found:
@@ -35,18 +38,18 @@ def summary(cycle: CycleFolder) -> dict[str, Any]:
     line |= {"experiment": "", "scheme": "", "based_on": [], "problem": ""}
     try:
         line |= _read(cycle)
-    except (PlanError, OSError) as slip:
+    except (UserError, OSError) as slip:
         line |= {"state": "broken", "problem": str(slip)}
     return line
 
 
 def _read(cycle: CycleFolder) -> dict[str, Any]:
-    contents = contents_of(cycle)
+    setup = setup_of(cycle)
     return {
-        "experiment": contents.setup.experiment,
-        "scheme": contents.scheme.name,
-        "state": state(cycle, (contents.setup.path("install") / "bin" / "python").exists()),
-        "based_on": parents_of(cycle, contents.setup),
+        "experiment": setup.experiment,
+        "scheme": setup.scheme,
+        "state": state(cycle, (setup.path("install") / "bin" / "python").exists()),
+        "based_on": parents_of(cycle, setup),
     }
 
 

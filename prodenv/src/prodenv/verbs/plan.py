@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from prodenv.cycles import find_cycle
-from prodenv.planning import cores, duration, open_workflow, targets_of, warnings_of
+from prodenv.cycles import CycleFolder, find_cycle
+from prodenv.flow import ask
+from prodenv.planning import cores, duration, targets_of
 from prodenv.render import coloured, print_json, print_table
-
-if TYPE_CHECKING:
-    from dataflow.plan.survey import Cost, Item
-    from dataflow.plan.workflow import Workflow
 
 WOULD_RUN = 3
 SHOWN = 5
@@ -20,9 +16,7 @@ SHOWN = 5
 
 def run(options: argparse.Namespace) -> int:
     """Print what a run would make; with ``--check`` the exit code tells whether anything."""
-    cycle = find_cycle(options.cycle)
-    flow = open_workflow(cycle, options.setup)
-    found = planned(flow, targets_of(cycle, options.targets), cores(options.jobs))
+    found = planned(find_cycle(options.cycle), options)
     if options.json:
         print_json(found)
     else:
@@ -30,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     return WOULD_RUN if options.check and found["jobs"] else 0
 
 
-def planned(flow: Workflow, words: list[str], jobs: int) -> dict[str, Any]:
+def planned(cycle: CycleFolder, options: argparse.Namespace) -> dict[str, Any]:
     """What a run for some targets would make, by step, with times learned from finished jobs.
 
     Raises
@@ -38,38 +32,9 @@ def planned(flow: Workflow, words: list[str], jobs: int) -> dict[str, Any]:
     UserError
         If something is wrong with a target or with what it needs.
     """
-    from dataflow.plan.survey import Survey, remaining
-
-    wanted = flow.wanted(words)
-    survey = Survey(flow.cycle)
-    items = survey.to_make(wanted)
-    costs = survey.costs(survey.everything()) if items else {}
-    seconds, unknown = remaining(items, costs, jobs)
-    return {
-        "targets": words,
-        "warnings": warnings_of(flow),
-        "jobs": len(items),
-        "cores": jobs,
-        "seconds": seconds,
-        "no_time_known": unknown,
-        "steps": [_step(step, [item for item in items if item.step == step], costs) for step in _steps(items)],
-    }
-
-
-def _steps(items: list[Item]) -> list[str]:
-    return list(dict.fromkeys(item.step for item in items))
-
-
-def _step(step: str, items: list[Item], costs: dict[str, Cost]) -> dict[str, Any]:
-    cost = costs.get(step)
-    return {
-        "step": step,
-        "jobs": len(items),
-        "states": dict(Counter(item.state for item in items)),
-        "seconds_each": round(cost.seconds, 2) if cost else None,
-        "memory_mb": cost.memory_mb if cost else None,
-        "keys": [str(item.key) for item in items],
-    }
+    targets = targets_of(cycle, options.targets)
+    found: dict[str, Any] = ask(cycle, "plan", options.setup, targets=targets, cores=cores(options.jobs))
+    return found
 
 
 def show(found: dict[str, Any]) -> None:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 from prodenv.cycles import CycleFolder, command, find_cycle
 from prodenv.errors import UserError
+from prodenv.flow import ask, source_of
 from prodenv.holder import refuse_living
-from prodenv.planning import cores, not_installed, open_workflow, targets_of
+from prodenv.planning import cores, targets_of
 from prodenv.relinking import is_astray, relink
 from prodenv.render import print_json, size_text
 from prodenv.steps import step
 from prodenv.verbs.plan import planned, show
-
-if TYPE_CHECKING:
-    from dataflow.plan.troubles import Trouble
-    from dataflow.plan.workflow import Workflow
-    from prodenv.progress import Learned, Progress
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,15 +22,14 @@ def run(options: argparse.Namespace) -> int:
     cycle = find_cycle(options.cycle)
     if not options.dry_run:
         _follow_parent(cycle)
-    flow = open_workflow(cycle, options.setup)
     if options.dry_run:
-        found = planned(flow, targets_of(cycle, options.targets), cores(options.jobs))
+        found = planned(cycle, options)
         print_json(found) if options.json else show(found)
         return 0
     if options.json:
         raise UserError("--json goes with --dry-run", hint=f"after the run: {command('status', cycle)} --json")
     cycle.refuse_frozen("run")
-    return make(cycle, flow, options)
+    return make(cycle, options)
 
 
 def _follow_parent(cycle: CycleFolder) -> None:
@@ -46,63 +40,37 @@ def _follow_parent(cycle: CycleFolder) -> None:
             relink(cycle)
 
 
-def make(cycle: CycleFolder, flow: Workflow, options: argparse.Namespace) -> int:
+def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
     from prodenv.production import produced, tell
-    from prodenv.progress import INTERRUPTED
+    from prodenv.progress import Learned
 
     refuse_living(cycle.root)
     targets = targets_of(cycle, options.targets)
     extra = [*_profile(cycle, options.profile), *options.snakemake]
-    flow.wanted(targets)
-    said = not_installed(flow)
-    if said:
-        raise said
-    jobs, begin = cores(options.jobs), time.monotonic()
-    identify(flow, jobs)
-    code, progress = produced(cycle.config, targets, jobs, extra=extra, learned=_learned(flow))
-    tell(progress.last_words(cycle.root, code))
-    found = flow.troubles(targets) if code != INTERRUPTED and hasattr(flow, "troubles") else []
-    tell(_of_detectors(cycle, progress, found, time.monotonic() - begin))
-    return 1 if code == 0 and options.strict and any(trouble.is_lost for trouble in found) else code
+    jobs, begin, ours = cores(options.jobs), time.monotonic(), source_of(cycle) is not None
+    learned = {}
+    if ours:  # what another flow needs, it says itself
+        _prepare(cycle, targets, options)
+        took = ask(cycle, "took", options.setup)
+        learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
+    code, progress = produced(cycle.config, targets, jobs, extra=extra, learned=learned)
+    nothing: dict[str, Any] = {"lines": [], "counted": "", "lost": False}
+    told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
+    closing = progress.closing(time.monotonic() - begin, told["counted"])
+    tell([*progress.last_words(cycle.root, code), *told["lines"], closing])
+    return 1 if code == 0 and options.strict and told["lost"] else code
 
 
-def _of_detectors(cycle: CycleFolder, progress: Progress, found: list[Trouble], seconds: float) -> Iterator[str]:
-    """What became of detectors, and the closing line."""
-    if found:
-        from dataflow.plan.troubles import sentences
-
-        yield from sentences(found, f"{command('status', cycle)} --json has them all")
-    yield progress.closing(seconds, _counted(found))
-
-
-def _counted(found: list[Trouble]) -> str:
-    if not found:
-        return ""
-    from dataflow.plan.troubles import counted
-
-    return counted(found)
-
-
-def _learned(flow: Workflow) -> dict[str, Learned]:
-    """What the jobs of each step took before, from the records of some that are there."""
-    from dataflow.plan.survey import START, THERE, Item, Survey, all_jobs
-    from prodenv.progress import Learned
-
-    maybe = (Item(step, unit, THERE) for step, unit in all_jobs(flow.cycle))  # what has no record teaches nothing
-    costs = Survey(flow.cycle).costs(maybe)
-    return {step: Learned(cost.seconds + START, cost.threads) for step, cost in costs.items()}
-
-
-def identify(flow: Workflow, threads: int) -> None:
-    """Read the DAQ files that are new, once, so that neither this run nor the next ones have to while they plan."""
-    lineages = flow.cycle.lineages
-    new = lineages.unread(flow.cycle.planned)
-    size = sum(path.stat().st_size for path in new)
-    if size:
-        with step(f"reading {len(new)} new DAQ files ({size_text(size)}) for their identity"):
-            lineages.identities.learn(new, threads)
-    lineages.identities.save()
+def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace) -> None:
+    """Refuse what cannot be run, and read the DAQ files that are new, once, so that planning never has to."""
+    found = ask(cycle, "check", options.setup, targets=targets)
+    if found["software"]:
+        raise UserError(found["software"]["message"], hint=found["software"]["hint"])
+    new = found["unread"]
+    if new["bytes"]:
+        with step(f"reading {new['files']} new DAQ files ({size_text(new['bytes'])}) for their identity"):
+            ask(cycle, "identify", options.setup, targets=targets, threads=cores(options.jobs))
 
 
 def _profile(cycle: CycleFolder, name: str) -> list[str]:

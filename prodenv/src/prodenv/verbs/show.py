@@ -8,8 +8,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.records import Records
-from dataflow.plan.troubles import Trouble, sentences, troubles
 from prodenv.cycles import FROZEN, CycleFolder, find_cycle
 from prodenv.derived import parents_of, record_of, users_of
 from prodenv.outputs import Contents, Output, contents_of
@@ -35,13 +33,12 @@ def describe(cycle: CycleFolder, experiment: str | None = None) -> dict[str, Any
     """Everything about a cycle."""
     contents = contents_of(cycle, experiment)
     setup = contents.setup
-    inventory = contents.daq()
     return {
         "name": cycle.name,
         "path": str(cycle.root),
         "config": str(cycle.config),
         "experiment": setup.experiment,
-        "scheme": contents.scheme.name,
+        "scheme": setup.scheme,
         "state": state(cycle, (setup.path("install") / "bin" / "python").exists()),
         "execenv": setup.execenv.name,
         "based_on": parents_of(cycle, setup),
@@ -50,21 +47,15 @@ def describe(cycle: CycleFolder, experiment: str | None = None) -> dict[str, Any
         "sources": {name: _source(setup.path(name)) for name in ("dataflow", "inputs")},
         "software": _software(contents),
         "frozen": _frozen(cycle),
-        "daq_files": len(inventory.daq),
-        "left_out": [str(path) for path in inventory.left_out],
+        "flow": "ours" if setup.ours else "unknown",
+        "daq_files": sum(contents.daq.values()),
+        "left_out": contents.left_out,
         "files": _kinds(contents.outputs()),
-        "runs": _runs(contents),
-        "detectors": [trouble.plain() for trouble in troubles_in(contents)],
+        "runs": dict(contents.runs),
+        "detectors": contents.detectors["detectors"],
         "elsewhere": _elsewhere(contents),
         "disk": {part: size_of(cycle.root / part).size for part in ("inputs", "dataflow", "software", "generated")},
     }
-
-
-def troubles_in(contents: Contents) -> list[Trouble]:
-    """What the records of the cycle's files say of detectors."""
-    root = contents.setup.directory
-    outputs = (output for output in contents.outputs() if not output.kind.startswith("plt"))
-    return troubles(Records(), ((each.step, each.run, f"{root}/{each.path}") for each in outputs))
 
 
 def _source(folder: Path) -> dict[str, Any]:
@@ -109,15 +100,6 @@ def _kinds(outputs: list[Output]) -> list[dict[str, Any]]:
     ]
 
 
-def _runs(contents: Contents) -> dict[str, int]:
-    """Number of data files of each run."""
-    inventory = contents.daq()
-    runs: dict[str, int] = defaultdict(int)
-    for key in sorted({*inventory.daq, *inventory.raw}, key=lambda key: key.order):
-        runs[key.series] += 1
-    return dict(runs)
-
-
 def _elsewhere(contents: Contents) -> dict[str, str]:
     """Paths of the configuration that lie outside of the cycle."""
     setup = contents.setup
@@ -128,14 +110,13 @@ def _print(found: dict[str, Any]) -> None:
     software, frozen = found["software"], found["frozen"]
     lines = [
         ("path", found["path"]),
-        ("setup", f"{found['experiment']}, keys of {found['scheme']}, execenv {found['execenv']}"),
+        ("setup", f"{found['experiment']}, keys of {found['scheme'] or 'unknown'}, execenv {found['execenv']}"),
         ("state", found["state"] + (f" since {frozen['time']}" if frozen else "")),
         ("based on", ", ".join(found["based_on"]) or "-"),
         ("used by", ", ".join(found["used_by"]) or "-"),
         *((name, _source_text(source)) for name, source in found["sources"].items()),
         ("software", _software_text(software)),
-        ("DAQ files", _daq_text(found)),
-        ("runs", ", ".join(f"{run} ({count})" for run, count in found["runs"].items()) or "-"),
+        *_data_lines(found),
         ("disk", ", ".join(f"{name} {size_text(size)}" for name, size in found["disk"].items())),
         *(("elsewhere", f"{name}: {path}") for name, path in found["elsewhere"].items()),
     ]
@@ -143,8 +124,15 @@ def _print(found: dict[str, Any]) -> None:
     rows = [(kind["kind"], kind["files"], kind["linked"], size_text(kind["size"])) for kind in found["files"]]
     if rows:
         print_table(("kind", "files", "linked", "size"), rows, right="files linked size")
-    for line in sentences([Trouble.of(entry) for entry in found["detectors"]], "--json has them all"):
-        print(line)
+    for trouble in found["detectors"]:
+        print(trouble["line"])
+
+
+def _data_lines(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    if found["flow"] != "ours":
+        return [("data", "not known here: the dataflow is not one of ours; the files that are there stand below")]
+    runs = ", ".join(f"{run} ({count})" for run, count in found["runs"].items()) or "-"
+    return [("DAQ files", _daq_text(found)), ("runs", runs)]
 
 
 def _daq_text(found: dict[str, Any]) -> str:

@@ -12,14 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.config import Setup
-from dataflow.plan.errors import UserError as PlanError
-from dataflow.plan.execenv import wrap
-from dataflow.plan.identity import hashed
-from dataflow.plan.records import Records
-from dataflow.plan.textfile import read as read_text_file
-from dataflow.plan.troubles import Trouble, counted, sentences
-from dataflow.views.recordcheck import record_problems
 from prodenv import manifest
 from prodenv.cycles import FROZEN, CycleFolder, find_cycle
 from prodenv.derived import changed_links
@@ -27,12 +19,11 @@ from prodenv.errors import WorkFailed
 from prodenv.manifest import entries_of
 from prodenv.outputs import Contents, contents_of
 from prodenv.render import print_json, print_table, size_text
+from prodenv.setups import Setup, wrap
 from prodenv.verbs.freeze import links_of, software_of
-from prodenv.verbs.show import troubles_in
 
-_LINEAGE = "# lineage: "
-"""What the last line of a parameter file begins with: see :mod:`dataflow.jobs.stamp`."""
 _AGAIN = "remove it and run again: it is made again from its inputs"
+_FOREIGN = "no job of this cycle made it, and none makes it again: ask those who made it for a whole copy"
 
 
 @dataclass(frozen=True)
@@ -65,18 +56,18 @@ def run(options: argparse.Namespace) -> int:
     if cycle.frozen and not options.no_manifest:
         checked, known = _manifest(cycle, contents.setup, jobs, problems)
         done.append(checked)
-    done.append(_parameters(cycle, contents, known, problems))
-    done.append(_lh5(contents.setup, options, jobs, known, problems))
+    if contents.setup.ours:
+        done.append(_parameters(contents, known, problems))
+        done.append(_lh5(contents.setup, options, jobs, known, problems))
     mend = "remove the link; the next run makes the file here"
     problems += [Problem(name, "has changed in the cycle that it is used from", mend) for name in changed_links(cycle)]
     problems.sort(key=lambda problem: (problem.file, problem.problem))
-    troubles = troubles_in(contents)
     if options.json:
         checks = [asdict(check) for check in done]
         document = {"cycle": cycle.name, "checks": checks, "problems": [asdict(problem) for problem in problems]}
-        print_json(document | {"detectors": [trouble.plain() for trouble in troubles]})
+        print_json(document | {"detectors": contents.detectors["detectors"]})
     else:
-        _print(cycle, done, problems, troubles)
+        _print(cycle, done, problems, contents)
     return 1 if problems else 0
 
 
@@ -113,32 +104,16 @@ def _manifest(
     return Checked("manifest", len(common), size, time.monotonic() - begin), found
 
 
-def _parameters(cycle: CycleFolder, contents: Contents, known: Mapping[str, str], problems: list[Problem]) -> Checked:
+def _parameters(contents: Contents, known: Mapping[str, str], problems: list[Problem]) -> Checked:
     """Read the parameter files; `known` are hashes that need not be found again."""
     begin = time.monotonic()
-    outputs = [output for output in contents.outputs() if output.path.endswith((".yaml", ".json"))]
-    size, records = 0, Records()
-    for output in outputs:
-        path = cycle.root / output.path
-        try:
-            size += path.stat().st_size
-            read_text_file(path)
-            carried = _lineage(path)
-            sha256 = (records.raw(path) or {}).get("sha256")
-            if sha256 and sha256 != (known.get(output.path) or hashed(path)):
-                problems.append(Problem(output.path, "it is not what its job wrote"))
-            problems += [Problem(output.path, problem) for problem in record_problems(records, path, carried)]
-        except OSError as slip:
-            problems.append(Problem(output.path, f"it cannot be read: {slip.strerror}"))
-        except PlanError as slip:
-            problems.append(Problem(output.path, slip.message.removeprefix(str(path)).lstrip(": ")))
-    return Checked("parameters", len(outputs), size, time.monotonic() - begin)
+    found = contents.ask("parameter_files", known=dict(known))
+    problems += [_problem(each) for each in found["problems"]]
+    return Checked("parameters", found["files"], found["bytes"], time.monotonic() - begin)
 
 
-def _lineage(path: Path) -> str:
-    """The lineage that a parameter file carries in its last line; empty if there is none."""
-    last = (path.read_text(encoding="utf-8").rstrip().splitlines() or [""])[-1]
-    return last.removeprefix(_LINEAGE) if last.startswith(_LINEAGE) else ""
+def _problem(found: Mapping[str, Any]) -> Problem:
+    return Problem(found["file"], found["problem"], _FOREIGN if found["foreign"] else _AGAIN)
 
 
 def _lh5(
@@ -152,7 +127,7 @@ def _lh5(
         word for word, given in (("--quick", options.quick), ("--full", options.full), ("--known", known)) if given
     ]
     report = ask(setup, "dataflow.views.verify", words, text=json.dumps(known) if known else "")
-    problems += [Problem(finding["file"], finding["problem"]) for finding in report["findings"]]
+    problems += [_problem(finding) for finding in report["findings"]]
     return Checked("LH5 files", report["files"], report["bytes"], time.monotonic() - begin)
 
 
@@ -169,7 +144,8 @@ def ask(setup: Setup, module: str, words: list[str], text: str = "") -> Any:
         raise WorkFailed(
             f"no software is installed in {setup.path('install')}", hint=f"run dataprod-install-sw {setup.file}"
         )
-    argv, environ = wrap(setup, [str(python), "-P", "-m", module, *words], os.environ)
+    first = ["env", f"PYTHONPATH={setup.source}"] if setup.source else []
+    argv, environ = wrap(setup, [*first, str(python), "-P", "-m", module, *words], os.environ)
     try:
         done = subprocess.run(
             argv, env=environ, cwd=setup.directory, input=text, capture_output=True, text=True, errors="replace"
@@ -182,9 +158,13 @@ def ask(setup: Setup, module: str, words: list[str], text: str = "") -> Any:
         raise WorkFailed(f"{module} failed (exit code {done.returncode})\n  {lines}") from None
 
 
-def _print(cycle: CycleFolder, done: list[Checked], problems: list[Problem], troubles: list[Trouble]) -> None:
-    print_table(("checked", "files", "size", "speed"), _lines(done), right="files size speed")
-    for line in sentences(troubles, "--json has them all"):
+def _print(cycle: CycleFolder, done: list[Checked], problems: list[Problem], contents: Contents) -> None:
+    if done:
+        print_table(("checked", "files", "size", "speed"), _lines(done), right="files size speed")
+    if not contents.setup.ours:
+        print("what is in the files is not checked: the dataflow of this cycle is not one of ours")
+    detectors = contents.detectors
+    for line in detectors["lines"]:
         print(line)
     if problems:
         for mend in sorted({problem.mend for problem in problems}):
@@ -192,7 +172,7 @@ def _print(cycle: CycleFolder, done: list[Checked], problems: list[Problem], tro
             print(f"  → {mend}")
         print(f"{cycle.name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
     else:
-        well = f"the files are sound, but {counted(troubles)}" if troubles else "all is well"
+        well = f"the files are sound, but {detectors['counted']}" if detectors["counted"] else "all is well"
         print(
             f"{cycle.name}: {well}"
             + ("" if cycle.frozen else "; it is not frozen, so there is no manifest to compare with")

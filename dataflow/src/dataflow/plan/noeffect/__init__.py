@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from . import detectors, energies, entries
+from . import detectors, energies, entries, selectors
 from .finding import Finding
 from .held import Held
 
@@ -26,6 +26,7 @@ CHECKS: tuple[Callable[[Held], Iterable[Finding]], ...] = (
     entries.rules,
     entries.unnamed_files,
     detectors.unknown,
+    selectors.impossible,
     energies.missing,
     entries.files_that_are_not_there,
     entries.twice,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..layers import Value
 from ..model import Channel, Key
 from ..words import few, listing
 from .finding import Finding, at
@@ -29,15 +30,30 @@ def _at(held: Held, key: Key) -> Iterator[Finding]:
     layers = held.metadata.config("tier_evt", key).layers("evt_config")
     channels = [c for c in held.metadata.channels(key) if c.system == GERMANIUM and c.processable]
     for column, places in _used(layers.data).items():
-        lacking = {channel.name: why for channel in channels if (why := _why(held, key, channel, column))}
-        if lacking:
-            names = few(dict.fromkeys(str(place[1]) for place in places))
-            message = (
-                f"evt makes {names} of hit.{column}, which {few(lacking)} will not have: {listing(lacking.values())}"
-            )
+        names = few(dict.fromkeys(str(place[1]) for place in places))
+        absent = [channel for channel in channels if column not in _outputs(held, key, channel)]
+        if absent:
+            why = "it is not among the outputs of hit_config"
+            hint = "add it there, or use another column in evt_config"
+            yield _finding(layers.origin(*places[0]), names, column, absent, why, hint)
+        raw = [
+            channel for channel in channels if channel not in absent and _is_not_calibrated(held, key, channel, column)
+        ]
+        if raw:
+            ecal = held.metadata.config("pars_hit_ecal", key).layers("ecal_config", raw[0])
+            said = ecal.origin("energy_params")
+            origin = said if said and said.text in ecal.own else layers.origin(*places[0])
+            why = f"only {listing(_energies(ecal.data))} is calibrated"
             hint = "name it in energy_params of ecal_config, or use another column in evt_config"
-            origin = layers.origin(*places[0])
-            yield at(origin.text, origin.place, message, hint) if origin else Finding(message, hint)
+            yield _finding(origin, names, column, raw, why, hint)
+
+
+def _finding(
+    origin: Value | None, names: str, column: str, channels: Iterable[Channel], why: str, hint: str
+) -> Finding:
+    lacking = few(channel.name for channel in channels)
+    message = f"evt makes {names} of hit.{column}, which {lacking} will not have: {why}"
+    return at(origin.text, origin.place, message, hint) if origin else Finding(message, hint)
 
 
 def _used(config: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
@@ -62,20 +78,27 @@ def _columns(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield place, column
 
 
-def _why(held: Held, key: Key, channel: Channel, column: str) -> str:
-    """Why a detector will have no values of a column, empty if it will."""
+def _outputs(held: Held, key: Key, channel: Channel) -> list[str]:
     hit = held.metadata.config("tier_hit", key).shared("hit_config", channel) or {}
-    if column not in (hit.get("outputs") or ()):
-        return "it is not among the outputs of hit_config"
+    return hit.get("outputs") or []
+
+
+def _is_not_calibrated(held: Held, key: Key, channel: Channel, column: str) -> bool:
+    """Whether a column is NaN because neither a calibration nor an override gives its parameters."""
+    hit = held.metadata.config("tier_hit", key).shared("hit_config", channel) or {}
     operation = (hit.get("operations") or {}).get(column)
     if not isinstance(operation, Mapping) or not _waits(operation):
-        return ""
+        return False
     ecal = held.metadata.config("pars_hit_ecal", key).shared("ecal_config", channel) or {}
-    made = [str(name) for name in ecal.get("energy_params") or ()]
-    calibrated = {name.removesuffix("_ctc") for name in made}
-    return (
-        "" if column.removesuffix("_cal").removesuffix("_ctc") in calibrated else f"only {listing(made)} is calibrated"
-    )
+    made = {f"{name.removesuffix('_ctc')}_cal" for name in _energies(ecal)}
+    made |= {*(ecal.get("copy_calibration") or ()), *(ecal.get("extra_blocks") or ())}
+    own = (held.metadata.override_content("hit", key).get(channel.name) or {}).get("pars") or {}
+    made |= {*(own.get("operations") or own)}
+    return not {column, column.replace("_ctc_cal", "_cal")} & made
+
+
+def _energies(ecal: Mapping[str, Any]) -> list[str]:
+    return [str(name) for name in ecal.get("energy_params") or ()]
 
 
 def _waits(operation: Mapping[str, Any]) -> bool:

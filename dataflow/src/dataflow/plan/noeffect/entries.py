@@ -73,7 +73,8 @@ def rules(held: Held) -> Iterator[Finding]:
 
 
 def _out_specs(text: TextFile) -> Iterator[Finding]:
-    for rule in ("tier_raw_fcio", "tier_raw_orca"):
+    found = text.data.get(RULES) if isinstance(text.data, Mapping) else None
+    for rule in found if isinstance(found, Mapping) else ():
         spec: object = text.data
         place = (RULES, rule, "inputs", "out_spec")
         for name in place:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..model import Key
-from ..steps import calibrated_tiers
 from ..textfile import TextFile
 from ..validity import Folder
 
@@ -50,7 +49,7 @@ class Held:
     def overrides(self) -> dict[str, Folder]:
         """The folders with hand-made parameters by tier."""
         root = self.cycle.setup.path("par_overwrite")
-        return {tier: Folder(root / tier, self.metadata.reader) for tier in calibrated_tiers()}
+        return {tier: Folder(root / tier, self.metadata.reader) for tier in self.cycle.registry.calibrated_tiers()}
 
     def texts(self, folder: Folder) -> Iterator[TextFile]:
         """The files of a folder that hold, each once."""

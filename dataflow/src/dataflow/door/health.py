@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 from dataflow.plan.config import Setup
 from dataflow.plan.cycle import Cycle
-from dataflow.plan.errors import UserError as PlanError
+from dataflow.plan.errors import UserError
 from dataflow.plan.inventory import left_out_note
 from dataflow.plan.model import Channel, Unit
-from dataflow.plan.noeffect import findings
+from dataflow.plan.noeffect import findings as without_effect
 from dataflow.plan.survey import all_jobs
-from prodenv.health import BAD, OK, WARNING, Finding
+
+from .setups import setup_of
 
 MOST = 10
 """As many findings are shown."""
-AREA = "metadata"
+OK, WARNING, BAD = "ok", "warning", "bad"
 OWN_MAP = "each file is taken by its own map and statuses: see docs/configuration.md; else let it begin with a run"
-DATA = "data"
+Finding = tuple[str, str, str]
+"""A state, a sentence, and what mends it."""
 
 
-def metadata(setup: Setup) -> Iterator[Finding]:
+def metadata(question: Mapping[str, Any]) -> list[Finding]:
     """Compute the recipe of everything that the data allow, which reads all metadata, configuration and code."""
+    return list(findings(setup_of(question)))
+
+
+def findings(setup: Setup) -> Iterator[Finding]:
+    """What was found, as state, sentence and remedy."""
     cycle = Cycle(setup)
     problems: dict[str, str] = {}
     try:
         runs = cycle.series
         jobs = list(all_jobs(cycle))
-    except PlanError as slip:
-        yield Finding(AREA, BAD, slip.message, slip.hint)
+    except UserError as error:
+        yield BAD, error.message, error.hint
         return
     if note := left_out_note(cycle.inventory, setup.path("tier_daq")):
-        yield Finding(DATA, WARNING, note, "rename them, move them away, or leave them")
+        yield WARNING, note, "rename them, move them away, or leave them"
     for step, unit in jobs:
         _plan(cycle, step, unit, problems)
     for message, hint in list(problems.items())[:MOST]:
-        yield Finding(AREA, BAD, message, hint)
+        yield BAD, message, hint
     if len(problems) > MOST:
-        yield Finding(AREA, BAD, f"and {len(problems) - MOST} more of this kind", "mend these first")
+        yield BAD, f"and {len(problems) - MOST} more of this kind", "mend these first"
     if not runs:
         mend = "put DAQ files there, or change paths.tier_daq"
-        yield Finding(AREA, WARNING, f"there are no data in {setup.path('tier_daq')}", mend)
+        yield WARNING, f"there are no data in {setup.path('tier_daq')}", mend
     elif not problems:
-        yield Finding(AREA, OK, f"all {len(runs)} runs can be planned")
+        yield OK, f"all {len(runs)} runs can be planned", ""
         yield from _changes(cycle)
-    for found in findings(cycle):
-        yield Finding(AREA, WARNING, found.message, found.hint)
+    for found in without_effect(cycle):
+        yield WARNING, found.message, found.hint
 
 
 def _changes(cycle: Cycle) -> Iterator[Finding]:
@@ -59,9 +67,9 @@ def _changes(cycle: Cycle) -> Iterator[Finding]:
                 for name, what in _changed(old, new):
                     found.setdefault(f"{name} {what} inside the run {run}, at {after.timestamp}", name)
     for what in list(found)[:MOST]:
-        yield Finding(AREA, WARNING, what, OWN_MAP)
+        yield WARNING, what, OWN_MAP
     if len(found) > MOST:
-        yield Finding(AREA, WARNING, f"and {len(found) - MOST} more changes inside of runs", OWN_MAP)
+        yield WARNING, f"and {len(found) - MOST} more changes inside of runs", OWN_MAP
 
 
 def _changed(old: Iterable[Channel], new: Iterable[Channel]) -> Iterator[tuple[str, str]]:
@@ -87,5 +95,5 @@ def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None
         if unit.key == cycle.series[unit.key.series][0]:
             cycle.chains.check(cycle.job(step, unit))
         cycle.lineages.check(step, unit)
-    except PlanError as slip:
-        problems.setdefault(slip.message, slip.hint)
+    except UserError as error:
+        problems.setdefault(error.message, error.hint)

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from dataflow.jobs import dspeed_inplace
-
-ORIGINAL = """
-import numpy as np
-from dspeed.processing_chain import build_processing_chain
-from lgdo import Table, WaveformTable
-
-waves = np.arange(24, dtype="u2").reshape(1, 24)
-table = Table(col_dict={"waveform": WaveformTable(values=waves, dt=16, dt_units="ns", t0=0, t0_units="ns")})
-out = "sums(shape=len(waveform)//8, period=waveform.period*8, offset=waveform.offset, dtype='I')"
-entry = {"function": "presum", "module": "dspeed.processors", "args": ["waveform", 0, "rate", out], "unit": "ADC"}
-chain, _, made = build_processing_chain({"outputs": ["sums"], "processors": {"rate, sums": entry}}, tb_in=table)
-chain.execute()
-print(made["sums"].values.nda.tolist())
-"""
+from dataflow.jobs import dspeed_outputs
 
 
 @pytest.mark.parametrize("kind", ["u2", "i4", "f4", "f8"])
@@ -32,7 +15,7 @@ def test_sums_are_those_of_numpy(kind: str, declared: str, normalised: int) -> N
     from dspeed.processing_chain import build_processing_chain
     from lgdo import Table, WaveformTable
 
-    dspeed_inplace.install()
+    dspeed_outputs.install()
     waves = np.random.default_rng(3).integers(0, 60_000, (20, 803)).astype(kind)
     table = Table(col_dict={"waveform": WaveformTable(values=waves, dt=16, dt_units="ns", t0=0, t0_units="ns")})
     out = f"sums(shape=len(waveform)//8, period=waveform.period*8, offset=waveform.offset{declared})"
@@ -44,18 +27,3 @@ def test_sums_are_those_of_numpy(kind: str, declared: str, normalised: int) -> N
     tolerance = 1 if normalised and declared in (", dtype='I'", ", dtype='q'") else 1e-2 if normalised else 0
     np.testing.assert_allclose(made["sums"].values.nda, expected / (8 if normalised else 1), rtol=0, atol=tolerance)
     assert (made["rate"].nda == 8).all()
-
-
-def test_what_is_not_a_number_is_zero_in_integers() -> None:
-    def fill(source: np.ndarray, target: np.ndarray) -> None:
-        target[:] = source
-
-    target = np.full(3, 7, dtype="u2")
-    dspeed_inplace.written_back(fill, ("f4", "f4"))(np.array([1.0, np.nan, np.inf], dtype="f4"), target)
-    assert target.tolist() == [1, 0, 0]
-
-
-def test_they_are_needed_still() -> None:
-    """When this fails, dspeed's processors write into integers themselves: delete ``dataflow.jobs.dspeed_inplace``."""
-    done = subprocess.run([sys.executable, "-c", ORIGINAL], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() != "[[28, 92, 156]]"

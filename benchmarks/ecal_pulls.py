@@ -1,0 +1,123 @@
+"""The energy calibration beside the truth, on many spectra of which everything is known.
+
+Each spectrum has the lines of 228Th with tails, steps and a continuum, an offset and a gain. For each quantity the
+pulls, (found - true) / error, must have mean 0 within 0.2 and a width from 0.8 to 1.2.
+
+    python benchmarks/ecal_pulls.py --seeds 200
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from dataflow.pars import curves
+from dataflow.pars.ecal import EnergyCalibration, calibrate_one
+from dataflow.pars.ecal_settings import QBB, Settings, Sources
+from dataflow.pars.lines import Line, Source, source_of
+from dataflow.plan.stepconfig import DEFAULTS
+
+Floats = NDArray[np.floating[Any]]
+
+FWHM = 2 * float(np.sqrt(2 * np.log(2)))
+GAIN, OFFSET = 0.0653, 0.4
+STRENGTH = {238.632: 9000, 583.191: 4000, 727.33: 750, 860.564: 450, 1592.511: 220, 1620.5: 130, 2103.511: 330,
+            2614.511: 3000}  # fmt: skip
+"""Counts of the lines, by their name in parameter files."""
+MEAN, WIDTH = 0.2, (0.8, 1.2)
+
+
+def sigma(energy: float) -> float:
+    """True standard deviation of a line, in keV."""
+    return float(np.sqrt(1.2 + 0.0019 * energy)) / FWHM
+
+
+def spectrum(random: np.random.Generator, source: Source, scale: float) -> Floats:
+    """Energies in keV: lines with their neighbours, steps below them, a continuum."""
+    parts = [random.exponential(800, random.poisson(30_000 * scale))]
+    for line in source.lines:
+        strength = STRENGTH[line.key] * scale
+        for distance, share in ((0.0, 1.0), *line.neighbours):
+            parts.append(random.normal(line.energy + distance, sigma(line.energy), random.poisson(strength * share)))
+        parts.append(random.uniform(line.energy - 300, line.energy, random.poisson(strength * 0.3)))
+    energies = np.concatenate(parts)
+    return energies[(energies > 50) & (energies < 2800)]
+
+
+def pulls(result: EnergyCalibration, scale: float) -> dict[str, float]:
+    """(found - true) / error by quantity."""
+    found = {}
+    for fit in result.fits:
+        line, key = fit.line, f"{fit.line.key:g} keV"
+        true = (line.energy - OFFSET) / GAIN * result.scale
+        width = FWHM * sigma(line.energy) / GAIN * result.scale
+        found[f"position {key}"] = (fit.position - true) / fit.position_error
+        found[f"FWHM {key}"] = (fit.fwhm - width) / fit.fwhm_error
+        found[f"counts {key}"] = (fit.counts - STRENGTH[line.key] * scale) / fit.counts_error
+    for name, curve in (("", result.resolution), (" quadratic", result.resolution_quadratic)):
+        if curve is not None:
+            width, error = curves.width_at(curve, QBB)
+            found[f"FWHM at Qbb{name}"] = (width - FWHM * sigma(QBB)) / error
+    found["gain"] = (result.curve.parameters["b"] - GAIN) / result.curve.errors["b"]
+    return found
+
+
+def campaign(seeds: int, scale: float) -> dict[str, Floats]:
+    """The pulls of all seeds, by quantity."""
+    table = yaml.safe_load((DEFAULTS / "pars_hit_ecal/sources.yaml").read_text())
+    settings = Settings(energy_params=("cuspEmax",))
+    source = _exact(source_of(settings, Sources.read(table).nuclides))
+    found: dict[str, list[float]] = {}
+    for seed in range(seeds):
+        amplitudes = (spectrum(np.random.default_rng(seed), source, scale) - OFFSET) / GAIN
+        for name, pull in pulls(calibrate_one(amplitudes, "cuspEmax", settings, source), scale).items():
+            found.setdefault(name, []).append(pull)
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _exact(source: Source) -> Source:
+    """The source with lines whose energies are known exactly, as those of the spectra are."""
+    lines = tuple(Line(**{**vars(line), "uncertainty": 0.0}) for line in source.lines)
+    return Source(lines, source.reference_energy)
+
+
+def out_of_bounds(name: str, values: Floats) -> bool:
+    """Whether mean or width of the pulls are wrong by more than two of their own errors.
+
+    The error of the gain includes the digitizer's nonlinearity, which the spectra do not have: its pulls are narrower.
+    """
+    low, high = (0.0, WIDTH[1]) if name == "gain" else WIDTH
+    own = 2 / np.sqrt(len(values))
+    mean, width = float(values.mean()), float(values.std(ddof=1))
+    return bool(abs(mean) > MEAN + own or not low - own / np.sqrt(2) < width < high + own / np.sqrt(2))
+
+
+def main() -> int:
+    """Print a table; returns 1 if a mean or a width is out of bounds."""
+    parser = argparse.ArgumentParser(description=Path(__file__).stem)
+    parser.add_argument("--seeds", type=int, default=100, help="number of spectra (default: 100)")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies all counts (default: 1)")
+    options = parser.parse_args()
+    start = time.monotonic()
+    found = campaign(options.seeds, options.scale)
+    bad = 0
+    print(f"{'quantity':28s} {'fits':>5s} {'mean':>14s} {'width':>14s}")
+    for name, values in found.items():
+        mean, width, number = values.mean(), values.std(ddof=1), len(values)
+        wrong = out_of_bounds(name, values)
+        bad += wrong
+        errors = (width / np.sqrt(number), width / np.sqrt(2 * number))
+        print(f"{name:28s} {number:5d} {mean:+6.2f} ± {errors[0]:4.2f} {width:7.2f} ± {errors[1]:4.2f}{' !' * wrong}")
+    print(f"{options.seeds} spectra in {time.monotonic() - start:.0f} s, {bad} quantities out of bounds")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

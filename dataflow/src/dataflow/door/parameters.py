@@ -1,0 +1,107 @@
+"""Which parameters a cycle uses for its data: the files that the plan takes, overrides last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from dataflow.plan import parcatalog
+from dataflow.plan.cycle import Cycle
+from dataflow.plan.merge import merged_all
+from dataflow.plan.model import Key
+from dataflow.plan.overrides import check
+from dataflow.plan.steps import calibrated_tiers
+from dataflow.plan.textfile import read as read_text_file
+from dataflow.plan.validity import Folder
+
+from .contents import Contents, contents_of
+
+Files = tuple[tuple[Path, ...], tuple[Path, ...]]
+"""Files of calibrations, and overrides that are merged over them."""
+
+
+def parameters(question: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameter files that hold for each key.
+
+    Returns
+    -------
+    dict
+        ``runs``: by run, sorted by time, its keys, each with its time. ``held``: by tier and key the number of a set.
+        ``sets``: the files ``made`` by calibrations, those made ``by_hand``, and whether all made ones are ``there``.
+    """
+    found = _Parameters(contents_of(question))
+    numbers: dict[Files, int] = {}
+    held: dict[str, dict[str, int]] = {}
+    for tier in (tier for tier in calibrated_tiers() if tier in found.contents.scheme.tiers):
+        keys = [key for keys in found.runs.values() for key in keys]
+        held[tier] = {str(key): numbers.setdefault(found.held(tier, key), len(numbers)) for key in keys}
+    runs = {run: [[str(key), key.timestamp] for key in keys] for run, keys in found.runs.items()}
+    return {"runs": runs, "held": held, "sets": [_plain(*files) for files in numbers]}
+
+
+def _plain(made: tuple[Path, ...], by_hand: tuple[Path, ...]) -> dict[str, Any]:
+    there = all(path.is_file() for path in made)
+    return {"made": list(map(str, made)), "by_hand": list(map(str, by_hand)), "there": there}
+
+
+def values(question: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """For each of `sets` (with its ``tier``): what the calibrations say by detector, and what is used.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read, or an override is of a form that no job could merge.
+    """
+    return [_values(each) for each in question["sets"]]
+
+
+def _values(files: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    made = merged_all(_content(path) for path in files["made"])
+    texts = [read_text_file(Path(path)) for path in files["by_hand"]]
+    for text in texts:
+        check(text, files["tier"])
+    return made, merged_all([made, *(text.mapping() for text in texts)])
+
+
+@lru_cache(maxsize=8)
+def _content(path: str) -> Mapping[str, Any]:
+    return read_text_file(Path(path)).mapping()
+
+
+class _Parameters:
+    """The parameters of a cycle, of which there need be no more than the parameter files."""
+
+    def __init__(self, contents: Contents) -> None:
+        self.contents, self._cycle = contents, Cycle(contents.setup)
+        self._foreign: dict[str, Folder] = {}
+
+    @cached_property
+    def runs(self) -> Mapping[str, tuple[Key, ...]]:
+        """The keys of the runs of which there is anything, sorted by time."""
+        ignored = self._cycle.metadata.datasets.ignored
+        made = (self.contents.scheme.parse(output.key) for output in self.contents.outputs())
+        keys = {*self._cycle.keys, *(key for key in made if key is not None and str(key) not in ignored)}
+        runs: dict[str, tuple[Key, ...]] = {}
+        for key in sorted(keys, key=lambda key: key.order):
+            runs[key.series] = (*runs.get(key.series, ()), key)
+        return runs
+
+    @cached_property
+    def _catalog(self) -> parcatalog.ParCatalog:
+        """The catalog as it was when the data were still there."""
+        scheme = self.contents.scheme
+        overrides = self._cycle.metadata.datasets.run_overrides if scheme.choice == "time" else ()
+        return parcatalog.build((key for keys in self.runs.values() for key in keys), scheme, overrides)
+
+    def held(self, tier: str, key: Key) -> Files:
+        """The files that hold for a key."""
+        by_hand = self._cycle.metadata.overrides(tier, key)
+        name = f"par_{tier}"
+        if not self._cycle.paths.inside(name):
+            if name not in self._foreign:
+                self._foreign[name] = Folder(self._cycle.setup.path(name), self._cycle.metadata.reader)
+            return self._foreign[name].files(key.timestamp, key.datatype), by_hand
+        catalog = self._cycle.catalog if key.series in self._cycle.series else self._catalog
+        return tuple(self._cycle.output(name, each) for each in catalog.at(key) or ()), by_hand

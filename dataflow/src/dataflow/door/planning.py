@@ -1,0 +1,120 @@
+"""What a run would make, and whether it can begin."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dataflow.plan.errors import UserError
+from dataflow.plan.inventory import left_out_note
+from dataflow.plan.model import Unit
+from dataflow.plan.survey import START, THERE, Cost, Item, Survey, all_jobs, remaining
+from dataflow.plan.workflow import Workflow
+
+from .setups import said
+
+
+def open_workflow(question: Mapping[str, Any]) -> Workflow:
+    """The workflow of the cycle that a question is about."""
+    return Workflow(question["config"], question.get("experiment"))
+
+
+def warnings_of(flow: Workflow) -> list[str]:
+    """What someone who looks at a cycle has to be told beforehand."""
+    error = flow.not_installed()
+    note = left_out_note(flow.cycle.inventory, flow.cycle.setup.path("tier_daq"))
+    return [*([str(error)] if error else []), *map(str, flow.without_effect()), *([note] if note else [])]
+
+
+def plan(question: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run for `targets` would make, by step, with times on `cores` learned from finished jobs.
+
+    Raises
+    ------
+    UserError
+        If something is wrong with a target or with what it needs.
+    """
+    flow = open_workflow(question)
+    wanted = flow.wanted(question["targets"])
+    survey = Survey(flow.cycle)
+    items = survey.to_make(wanted)
+    costs = survey.costs(survey.everything()) if items else {}
+    seconds, unknown = remaining(items, costs, question["cores"])
+    steps = list(dict.fromkeys(item.step for item in items))
+    return {
+        "targets": question["targets"],
+        "warnings": warnings_of(flow),
+        "jobs": len(items),
+        "cores": question["cores"],
+        "seconds": seconds,
+        "no_time_known": unknown,
+        "steps": [_step(step, [item for item in items if item.step == step], costs) for step in steps],
+    }
+
+
+def _step(step: str, items: list[Item], costs: Mapping[str, Cost]) -> dict[str, Any]:
+    cost = costs.get(step)
+    return {
+        "step": step,
+        "jobs": len(items),
+        "states": dict(Counter(item.state for item in items)),
+        "seconds_each": round(cost.seconds, 2) if cost else None,
+        "memory_mb": cost.memory_mb if cost else None,
+        "keys": [str(item.key) for item in items],
+    }
+
+
+def check(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a run for `targets` can begin; returns what is wrong with the software, and how much is to be read.
+
+    Raises
+    ------
+    UserError
+        If something is wrong with a target or with what it needs.
+    """
+    flow = open_workflow(question)
+    flow.wanted(question["targets"])
+    new = flow.cycle.lineages.unread(flow.cycle.planned)
+    return {
+        "software": said(flow.not_installed()),
+        "unread": {"files": len(new), "bytes": sum(path.stat().st_size for path in new)},
+    }
+
+
+def took(question: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """What the jobs of each step took before, with their start, from the records of some that are there."""
+    cycle = open_workflow(question).cycle
+    maybe = (Item(step, unit, THERE) for step, unit in all_jobs(cycle))  # what has no record teaches nothing
+    costs = Survey(cycle).costs(maybe)
+    return {step: {"seconds": cost.seconds + START, "threads": cost.threads} for step, cost in costs.items()}
+
+
+def identify(question: Mapping[str, Any]) -> None:
+    """Read the DAQ files of `targets` that are new, so that neither a run nor the next ones have to while they plan."""
+    flow = open_workflow(question)
+    flow.wanted(question["targets"])
+    lineages = flow.cycle.lineages
+    lineages.identities.learn(lineages.unread(flow.cycle.planned), question["threads"])
+    lineages.identities.save()
+
+
+def job_of(flow: Workflow, text: str, folder: str) -> tuple[str, Unit]:
+    """The job that makes a file, given as a path from a folder or from the cycle's folder.
+
+    Raises
+    ------
+    UserError
+        If no step makes such a file.
+    """
+    cycle = Path(flow.folder)
+    for base in (Path(folder), cycle):
+        path = Path(os.path.abspath(base / text))  # noqa: PTH100 - links stay as the user gave them
+        for name, root in ((path, cycle), (path.resolve(), cycle.resolve())):
+            found = flow.job_of(str(name.relative_to(root))) if name.is_relative_to(root) else None
+            if found:
+                return found
+    examples = sorted(str(Path(template).parent) for step in flow.steps for template in flow.outputs(step).values())
+    raise UserError(f"{text!r} is no output of a step", hint=f"outputs are in {', '.join(dict.fromkeys(examples))}")

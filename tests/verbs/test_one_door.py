@@ -1,0 +1,123 @@
+"""Control imports nothing of the flow: it asks the cycle's own, which lies behind one door."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import prodenv
+from dataflow.door.main import VERBS
+from prodenv.cycles import CycleFolder
+from prodenv.errors import UserError, WorkFailed
+from prodenv.flow import DOOR, Unknown, ask, ask_source
+
+from ..plan.conftest import Tree
+
+SOURCES = Path(prodenv.__file__).parent
+FLOW = ("dataflow", "dataprod", "numpy")
+
+
+def test_no_module_of_control_imports_the_flow_or_numpy() -> None:
+    names = sorted(found.name for found in pkgutil.walk_packages([str(SOURCES)], "prodenv."))
+    assert len(names) > 50
+    code = f"""
+import importlib, sys
+for name in {[name for name in names if not name.endswith("__main__")]!r}:
+    importlib.import_module(name)
+print(sorted(name for name in sys.modules if name.partition(".")[0] in {FLOW!r}))
+"""
+    environ = os.environ | {"PYTHONPATH": str(SOURCES.parent)}
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_no_source_of_control_names_the_flow_in_an_import() -> None:
+    for file in SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.partition(".")[0] in FLOW], file
+
+
+def test_the_door_imports_no_numpy(repository: Path) -> None:
+    modules = [f"dataflow.door.{place.partition(':')[0]}" for place, _ in VERBS.values()]
+    code = (
+        f"import importlib, sys; [importlib.import_module(name) for name in {modules!r}]; print('numpy' in sys.modules)"
+    )
+    environ = os.environ | {"PYTHONPATH": str(repository / "dataflow/src")}
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+@pytest.fixture
+def cycle(tmp_path: Path, repository: Path) -> CycleFolder:
+    """A cycle with the flow of the repository."""
+    tree = Tree(tmp_path / "cycle")
+    (tree.root / "dataflow").symlink_to(repository / "dataflow")
+    return CycleFolder(tree.root, tree.save())
+
+
+def test_the_door_can_be_asked_by_hand(cycle: CycleFolder, repository: Path) -> None:
+    words = [sys.executable, "-P", "-m", "dataflow.plan", "setup", "--config", str(cycle.config), "--json"]
+    environ = os.environ | {"PYTHONPATH": str(repository / "dataflow/src")}
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=True)
+    document = json.loads(done.stdout)
+    assert document["form"] == 1 and document["answer"]["paths"]["tier_raw"] == f"{cycle.root}/generated/tier/raw"
+
+
+def test_what_is_wrong_is_the_sentence_of_the_flow(cycle: CycleFolder) -> None:
+    cycle.config.write_text('{"experiment": "l200", "pahts": {}}')
+    with pytest.raises(UserError, match=r"config\.json:1: unknown key 'pahts'") as error:
+        ask(cycle, "setup")
+    assert error.value.exit_code == 2 and "paths" in error.value.hint
+
+
+def test_what_the_user_has_set_leads_nowhere_else(
+    cycle: CycleFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "dataflow").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert ask(cycle, "setup")["experiment"] == "l200"
+
+
+def test_a_flow_that_breaks_is_named(tmp_path: Path) -> None:
+    door = tmp_path / DOOR
+    door.parent.mkdir(parents=True)
+    for folder in (door.parent, door.parent.parent):
+        (folder / "__init__.py").write_text("")
+    door.write_text("raise RuntimeError('out of order')")
+    with pytest.raises(WorkFailed, match=r"does not answer 'status' \(exit code 1\)"):
+        ask_source(tmp_path, "status", {})
+
+
+def test_a_cycle_without_a_flow_of_ours_is_unknown(cycle: CycleFolder) -> None:
+    (cycle.root / "dataflow").unlink()
+    with pytest.raises(Unknown, match="has no dataflow"):
+        ask(cycle, "status", cores=1)
+    (cycle.root / "dataflow/workflow").mkdir(parents=True)
+    with pytest.raises(Unknown, match="is not one of ours: what it would make is not known here"):
+        ask(cycle, "status", cores=1)
+    (cycle.root / "dataflow/src/dataflow/plan").mkdir(parents=True)
+    with pytest.raises(Unknown, match="is older than this production environment"):
+        ask(cycle, "status", cores=1)
+
+
+def test_asking_leaves_nothing_in_the_cycle(tmp_path: Path, repository: Path) -> None:
+    import shutil
+
+    tree = Tree(tmp_path / "cycle")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(repository / "dataflow", tree.root / "dataflow", ignore=ignored)
+    cycle = CycleFolder(tree.root, tree.save())
+    before = sorted(tree.root.rglob("*"))
+    ask(cycle, "status", cores=1)
+    assert sorted(tree.root.rglob("*")) == before
