@@ -25,7 +25,7 @@ test: dev lint
 lint: dev
 	@$(DEV) -m ruff check .
 	@$(DEV) -m ruff format --check .
-	@$(DEV) -m mypy prodenv/src/prodenv dataflow/src/dataflow demo/src/gebox
+	@$(DEV) -m mypy prodenv/src/prodenv prodenv/src/snakemake_logger_plugin_dataprod dataflow/src/dataflow demo/src/gebox
 
 docs: dev
 	@. ./setup.sh && $(DEV) docs/generate.py

@@ -1,79 +1,98 @@
-"""What Snakemake says, understood."""
+"""What Snakemake tells by its events, understood."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
+import logging
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from prodenv.production import _read
-from prodenv.progress import INTERRUPTED, Progress
+from prodenv.display import overall
+from prodenv.production import EVENTS, LOGGER, _follow
+from prodenv.progress import INTERRUPTED, Learned, Progress
 
-BEGIN = """\
-Job stats:
-job          count
-tier_raw         2
-tier_dsp         2
-total            4
-
-localrule tier_raw:
-    jobid: 1
-localrule tier_dsp:
-    jobid: 2
-"""
-TERMINATING = "Terminating processes on user request, this might take some time.  File x, line 28\n"
 LATER = "interrupted; the next run goes on from here"
+Events = list[dict[str, Any]]
 
 
-def failure(step: str, number: int, why: str = "") -> str:
-    places = f"    output: generated/{step}.lh5 (update)\n    log: log/{step}.log\n"
-    return f"{why}Error in rule {step}:\n    jobid: {number}\n{places}"
+def stats(**counts: int) -> dict[str, Any]:
+    return {"event": "run_info", "stats": counts | {"total": sum(counts.values())}}
 
 
-def killed(step: str, number: int, by: str = "died with <Signals.SIGINT: 2>.") -> str:
-    return failure(
-        step, number, f"RuleException:\nCommand 'set -euo pipefail; python' {by}\n[Sun Nov 22 14:19:07 2026]\n"
-    )
+def begun(step: str, number: int) -> dict[str, Any]:
+    files = {"output": [f"generated/l200-p03-{step}.lh5 (update)"], "log": [f"log/{step}.log"]}
+    return {"event": "job_info", "rule_name": step, "jobid": number} | files
 
 
-def progress(text: str) -> Progress:
+def finished(number: int) -> dict[str, Any]:
+    return {"event": "job_finished", "job_id": number}
+
+
+def failure(step: str, number: int) -> Events:
+    return [begun(step, number) | {"event": "job_error", "output": [f"generated/{step}.lh5 (update)"]}]
+
+
+def killed(step: str, number: int, by: str = "died with <Signals.SIGINT: 2>.") -> Events:
+    text = f"RuleException:\nCommand 'set -euo pipefail; python' {by}"
+    return [{"event": "error", "exception": "RuleException", "text": text}, *failure(step, number)]
+
+
+BEGIN: Events = [stats(tier_raw=2, tier_dsp=2, no_step=1), begun("tier_raw", 1), begun("tier_dsp", 2)]
+TERMINATING: Events = [{"event": "", "text": "Terminating processes on user request, this might take some time."}]
+
+
+def lines(events: Events) -> list[str]:
+    return [json.dumps(event) for event in [*BEGIN, *events]]
+
+
+def progress(events: Events) -> Progress:
     found = Progress()
-    for line in (BEGIN + text).splitlines():
+    for line in lines(events):
         found.feed(line)
     return found
 
 
 @pytest.mark.parametrize(
-    "text",
+    "events",
     [
-        "",
+        [],
         TERMINATING,
         TERMINATING + killed("tier_dsp", 2) + killed("tier_raw", 1),
         killed("tier_dsp", 2) + TERMINATING + failure("tier_raw", 1),
-        killed("tier_dsp", 2, "returned non-zero exit status 130.") + "    work()" + TERMINATING,
-        TERMINATING + "error: a worker was killed\nhint: more memory\n" + failure("tier_dsp", 2),
-        "Traceback (most recent call last):\nKeyboardInterrupt\n",
+        killed("tier_dsp", 2, "returned non-zero exit status 130.") + TERMINATING,
+        TERMINATING + failure("tier_dsp", 2),
     ],
 )
-def test_an_interrupted_run_says_so_in_one_line(text: str, tmp_path: Path) -> None:
-    found = progress(text)
+def test_an_interrupted_run_says_so_in_one_line(events: Events, tmp_path: Path) -> None:
+    found = progress(events)
     assert list(found.last_words(tmp_path, INTERRUPTED)) == [LATER]
     assert [count.failed for count in found.steps.values()] == [0, 0]
 
 
 def test_what_failed_before_the_interrupt_is_told(tmp_path: Path) -> None:
-    text = failure("tier_raw", 1, "error: no such file\n") + TERMINATING + killed("tier_dsp", 2)
-    found = progress(text)
+    record = tmp_path / "generated/.lineage/tier_raw.lh5.failed.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"error": "error: no such file\nhint: look"}))
+    found = progress(failure("tier_raw", 1) + TERMINATING + killed("tier_dsp", 2))
     said = list(found.last_words(tmp_path, INTERRUPTED))
     assert said == [
         "error: tier_raw failed to make tier_raw.lh5",
         "  error: no such file",
+        "  hint: look",
         f"log: {tmp_path}/log/tier_raw.log",
         LATER,
     ]
     assert found.steps["tier_raw"].failed == 1
+
+
+def test_without_a_record_of_the_failure_the_end_of_the_log_is_told(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/tier_raw.log").write_text("one\ntwo\n")
+    said = list(progress(failure("tier_raw", 1)).last_words(tmp_path, 1))
+    assert said[1:3] == ["  one", "  two"]
 
 
 def test_a_job_killed_by_somebody_else_has_failed(tmp_path: Path) -> None:
@@ -83,17 +102,91 @@ def test_a_job_killed_by_somebody_else_has_failed(tmp_path: Path) -> None:
 
 
 def test_without_a_failed_job_the_end_of_the_output_is_told(tmp_path: Path) -> None:
-    assert list(progress("error: wrong\nhint: right\n").last_words(tmp_path, 2)) == ["error: wrong", "hint: right"]
-    assert list(progress("something odd\n").last_words(tmp_path, 1))[-1] == "something odd"
-    assert list(progress("Nothing to be done\n").last_words(tmp_path, 0))[0].startswith("nothing to be done")
+    found = Progress()
+    for line in ("error: wrong", "hint: right", "log: x"):
+        found.hear(line)
+    assert list(found.last_words(tmp_path, 2)) == ["error: wrong", "hint: right"]
+    odd = Progress()
+    odd.hear("something odd")
+    assert list(odd.last_words(tmp_path, 1)) == ["something odd"]
+    nothing = progress([{"event": "", "text": "Nothing to be done (all requested files are present and up to date)."}])
+    assert next(nothing.last_words(tmp_path, 0)).startswith("nothing to be done")
+
+
+def test_a_lock_is_known_by_its_exception() -> None:
+    assert progress([{"event": "error", "exception": "LockException", "text": "Error: Directory"}]).is_locked
+    assert not progress([{"event": "error", "exception": "RuleException", "text": "LockException"}]).is_locked
 
 
 def test_snakemake_is_heard_to_its_end_where_nobody_looks_any_more() -> None:
     def draw() -> None:
         raise BrokenPipeError
 
-    words = [sys.executable, "-c", f"print({(BEGIN + TERMINATING)!r})"]
     found = Progress()
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
-        _read(child, found, draw)
+    _follow(lines(TERMINATING), found, draw)
     assert found.interrupted
+
+
+def test_steps_are_counted_and_what_runs_now_is_told() -> None:
+    found = progress([finished(1), begun("tier_raw", 3)])
+    assert {step: (c.total, c.done, len(c.running)) for step, c in found.steps.items()} == {
+        "tier_raw": (2, 1, 1),
+        "tier_dsp": (2, 0, 1),
+    }
+    assert found.now() == ["tier_dsp l200-p03", "tier_raw l200-p03"]
+    assert overall(found).startswith("1 of 4 jobs")
+    assert overall(found).endswith(", now tier_dsp l200-p03 and 1 more")
+    assert found.closing(72.4, "1 detector failed") == "1 of 4 jobs done in 1 min 12 s; 1 detector failed"
+
+
+def test_the_time_left_comes_from_earlier_runs_and_from_this_one() -> None:
+    unknown = progress([])
+    assert unknown.remaining() is None
+    found = Progress({"tier_raw": Learned(10, 1), "tier_dsp": Learned(20, 4)}, cores=2)
+    found.feed(json.dumps(stats(tier_raw=4, tier_dsp=2)))
+    # on two cores: four jobs of 10 s on one core each, two of 20 s on both
+    assert found.remaining() == pytest.approx(4 * 10 / 2 + 2 * 20)
+    found.feed(json.dumps(begun("tier_raw", 1)))
+    found.steps["tier_raw"].running[1] -= 4.0
+    found.feed(json.dumps(finished(1)))
+    assert found.remaining() == pytest.approx(3 * 4 / 2 + 2 * 20, abs=0.5)
+
+
+def test_the_plugin_writes_what_progress_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through Snakemake's own registry, with the records that Snakemake makes."""
+    registry = pytest.importorskip("snakemake_interface_logger_plugins.registry")
+    interface = pytest.importorskip("snakemake_interface_logger_plugins.common")
+    reader, writer = os.pipe()
+    monkeypatch.setenv(EVENTS, str(writer))
+    handler = registry.LoggerPluginRegistry().get_plugin(LOGGER).log_handler(None, None)
+    found = Progress()
+    events = interface.LogEvent
+    for message, extra in (
+        ("Job stats", {"event": events.RUN_INFO, "stats": {"tier_raw": 1, "total": 1}}),
+        (None, begun("tier_raw", 5) | {"event": events.JOB_INFO}),
+        ("Finished", {"event": events.JOB_FINISHED, "job_id": 5}),
+        ("LockException", {"event": events.ERROR, "exception": "LockException"}),
+        ("Terminating processes on user request, wait", {}),
+    ):
+        record = logging.LogRecord("snakemake", logging.INFO, "", 0, message, None, None)
+        record.__dict__.update(extra)
+        handler.emit(record)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        _follow(stream, found, lambda: None)
+    assert (found.total, found.done, found.is_locked, found.interrupted) == (1, 1, True, True)
+
+
+def test_the_plugin_is_silent_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = pytest.importorskip("snakemake_logger_plugin_dataprod")
+    reader, writer = os.pipe()
+    monkeypatch.setenv(EVENTS, str(writer))
+    handler = plugin.LogHandler(None, None)
+    os.close(reader)
+    record = logging.LogRecord("snakemake", logging.INFO, "", 0, "said", None, None)
+    handler.emit(record)
+    handler.emit(record)
+    assert handler._pipe is None
+    os.close(writer)
+    monkeypatch.delenv(EVENTS)
+    plugin.LogHandler(None, None).emit(record)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dataflow.jobs.runner import run
+from dataflow.jobs.runner import main, run
 from dataflow.pars.ecal_settings import Nuclide, Settings, Sources
 from dataflow.pars.lines import Source, source_of
 from dataflow.plan import open_cycle
@@ -41,6 +41,11 @@ class SmallCycle:
         """Run the jobs of some steps, one after the other, as Snakemake would."""
         for step in steps:
             run(open_cycle(self.config).job(step, self.key), threads)
+
+    def recorded(self, *jobs: tuple[str, str]) -> None:
+        """Run jobs (step and key) as Snakemake does, with their records; each must go well."""
+        for step, key in jobs:
+            assert main([step, "--config", str(self.config), "--key", key]) == 0, (step, key)
 
     def output(self, step: str, role: str = "tier") -> Path:
         """Where a step's output stands."""
@@ -123,3 +128,36 @@ def th228_cycle(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         "tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp", "tier_dsp", "par_hit_ecal", "par_hit", "tier_hit", "tier_evt"
     )
     return cycle
+
+
+@pytest.fixture(scope="session")
+def gebox_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """DAQ files of the simulated experiment with few events in ``daq``, its metadata in ``inputs``."""
+    from gebox.experiment import build
+    from gebox.metadata.tree import write_tree
+    from gebox.simulate import simulate
+
+    folder = tmp_path_factory.mktemp("gebox")
+    experiment = build(seed=7, scale=0.02)
+    write_tree(experiment, folder / "inputs")
+    simulate(experiment, folder / "daq", folder / "truth")
+    return folder
+
+
+@pytest.fixture
+def gebox_cycle(gebox_data: Path, tmp_path: Path) -> Callable[..., SmallCycle]:
+    """Makes a cycle around some DAQ files of the simulated experiment: ``gebox_cycle("cycle", *keys)``."""
+
+    def made(name: str, *keys: str) -> SmallCycle:
+        folder = tmp_path / name
+        shutil.copytree(gebox_data / "inputs", folder / "inputs")
+        for key in keys:
+            (source,) = (gebox_data / "daq").rglob(f"{key}.fcio")
+            target = folder / "generated/tier/daq" / source.relative_to(gebox_data / "daq")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+        setup = {"paths": {"tier": "$_/generated/tier"}}
+        (folder / "config.json").write_text(json.dumps({"setups": {"l200": setup}}))
+        return SmallCycle(folder, keys[0])
+
+    return made

@@ -17,6 +17,7 @@ STAND_IN = """\
 import os, sys, time
 from pathlib import Path
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.notes import note
 from dataflow.jobs.record import recorded
 from dataflow.jobs.stamp import replacing
 from dataflow.plan.ticket import read_ticket
@@ -36,6 +37,8 @@ def work():
     time.sleep(float(os.environ.get("SLOW", "0")))
     if f"{{step}} {{job.key}}" == os.environ.get("BROKEN"):
         raise WorkFailed("made to break")
+    if step == os.environ.get("NOTED"):
+        note("V02160A", "failed", step, "made to be noted")
     for path in job.outputs.values():
         path.parent.mkdir(parents=True, exist_ok=True)
         replacing(path)
@@ -71,6 +74,17 @@ class Production:
         return subprocess.run(
             [*command, f"--configfile={self.root / 'config.json'}", *words],
             cwd=cwd or self.root,
+            env=dict(os.environ) | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def dataprod(self, verb: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Call a verb of ``dataprod`` on the cycle."""
+        return subprocess.run(
+            [sys.executable, "-m", "prodenv", verb, str(self.root), *words],
             env=dict(os.environ) | environ,
             capture_output=True,
             text=True,

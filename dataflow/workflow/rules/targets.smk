@@ -14,3 +14,13 @@ for target in wanted:
             target.text
         input:
             flow.files(target),
+
+
+# Of detectors that could not be done, or are not in the data, Snakemake knows nothing: jobs wrote them down.
+
+onsuccess:
+    flow.last_words(sys.argv[1:])
+
+
+onerror:
+    flow.last_words(sys.argv[1:])

@@ -25,7 +25,7 @@ class Selection:
     stale
         Only files whose recipe is not the wanted one any more.
     failed
-        Only parameters with failed channels, and what killed or failed jobs left.
+        Only files in which detectors failed, and what killed or failed jobs left.
     """
 
     tiers: tuple[str, ...] = ()

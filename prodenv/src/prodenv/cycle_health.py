@@ -39,6 +39,7 @@ def examine(cycle: CycleFolder, experiment: str | None = None) -> Iterator[Findi
     yield from _metadata(setup)
     yield from _state(cycle)
     yield from _files(cycle, setup)
+    yield from _detectors(setup, cycle)
     yield disk(cycle.root)
 
 
@@ -52,6 +53,24 @@ def _metadata(setup: Setup) -> Iterator[Finding]:
     except UserError as slip:
         found = [(BAD, slip.message, slip.hint)]
     yield from (Finding("metadata", *each) for each in found)
+
+
+def _detectors(setup: Setup, cycle: CycleFolder) -> Iterator[Finding]:
+    """What jobs noted of detectors that they could not do, or that are not in the data."""
+    if not setup.ours:
+        return
+    try:
+        found = ask(setup.cycle, "detectors", setup.experiment)
+    except UserError as slip:
+        yield Finding("detectors", BAD, slip.message, slip.hint)
+        return
+    mend = f"mend the cause; what would come out otherwise then is stale, else {command('clean', cycle)} --failed"
+    for trouble in found["detectors"][:MOST]:
+        yield Finding("detectors", WARNING, trouble["sentence"], mend)
+    if (more := len(found["detectors"]) - MOST) > 0:
+        yield Finding("detectors", WARNING, f"and {more} more", f"{command('status', cycle)} --json has them all")
+    if not found["detectors"]:
+        yield Finding("detectors", OK, "no detector was left out of the files that are there")
 
 
 def _sources(setup: Setup) -> Iterator[Finding]:

@@ -161,7 +161,9 @@ def _link_outputs(work: Derivation, folder: Path) -> tuple[dict[str, dict[str, A
         if not lineage or wanted[output.path] != lineage or not source.is_file():
             continue
         _link(work, folder, output.path)
-        _copy_file(*(root / recorded[output.path]["record"] for root in (work.parent.root, folder)))
+        for record in (recorded[output.path]["record"], recorded[output.path].get("notes", "")):
+            if record:
+                _copy_file(*(root / record for root in (work.parent.root, folder)))
         found = source.stat()
         linked[output.path] = {"lineage": lineage, "size": found.st_size, "mtime_ns": found.st_mtime_ns}
     _copy_parts(work, folder, {os.path.dirname(name) for name in linked})  # noqa: PTH120 - names only

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from prodenv.planning import duration
 from prodenv.progress import Count, Progress
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _lines(progress: Progress) -> Iterator[Callable[[], None]]:
         if progress.steps and now - told["time"] > EVERY:
             running = [f"{title(step)} {count.done}/{count.total}" for step, count in _active(progress)]
             if told["time"] and running:
-                sys.stderr.write(f"    {', '.join(running)}\n")
+                sys.stderr.write(f"    {', '.join(running)}; {overall(progress)}\n")
             told["time"] = now
         sys.stderr.flush()
 
@@ -67,6 +68,7 @@ def _bars(progress: Progress) -> Iterator[Callable[[], None]]:
     tasks: dict[str, TaskID] = {}
     with Bars(*columns, console=Console(stderr=True)) as bars:
         planning = bars.add_task("planning", total=None, rate="")
+        whole = bars.add_task("all", total=None, rate="", visible=False)
 
         def draw() -> None:
             if progress.steps:
@@ -78,6 +80,9 @@ def _bars(progress: Progress) -> Iterator[Callable[[], None]]:
                 if count.began and not bars.tasks[task].started:
                     bars.start_task(task)
                 bars.update(task, completed=count.done, rate=rate(count))
+            if progress.total:
+                rest = overall(progress) if progress.done + progress.failed < progress.total else ""
+                bars.update(whole, visible=True, total=progress.total, completed=progress.done, rate=rest)
 
         yield draw
         draw()
@@ -86,6 +91,16 @@ def _bars(progress: Progress) -> Iterator[Callable[[], None]]:
 
 def _active(progress: Progress) -> list[tuple[str, Count]]:
     return [(step, count) for step, count in progress.steps.items() if count.running]
+
+
+def overall(progress: Progress) -> str:
+    """How far all is, what is left, and what runs now: ``12 of 40 jobs, 3 min left, now tier_dsp l200-…``."""
+    left = progress.remaining()
+    time_left = f", {duration(left)} left" if left else ""
+    now = progress.now()
+    more = f" and {len(now) - 1} more" if len(now) > 1 else ""
+    running = f", now {now[0]}{more}" if now else ""
+    return f"{progress.done} of {progress.total} jobs{time_left}{running}"
 
 
 def _mark(count: Count) -> str:

@@ -93,6 +93,13 @@ class Contents:
         found: list[str] = self._found["left_out"] if self.setup.ours else []
         return found
 
+    @property
+    def detectors(self) -> Mapping[str, Any]:
+        """What jobs noted of detectors that they could not do, or that are not in the data; of our flows only."""
+        nothing: Mapping[str, Any] = {"detectors": [], "lines": [], "counted": "", "lost": False}
+        found: Mapping[str, Any] = self.ask("detectors") if self.setup.ours else nothing
+        return found
+
     def _counts(self, name: str) -> Mapping[str, int]:
         found: Mapping[str, int] = self._found[name] if self.setup.ours else {}
         return found

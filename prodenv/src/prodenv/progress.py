@@ -1,30 +1,36 @@
-"""What Snakemake says, understood: how many jobs of each step there are, run, are done, failed, and why."""
+"""What Snakemake tells by its events: how many jobs of each step there are, run, are done, failed, and why."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-_ENTRY = re.compile(r"(\S+)\s+(\d+)$")
-_RULE = re.compile(r"(?:local)?(?:rule|checkpoint) (\S+):$")
-_FINISHED = re.compile(r"Finished jobid: (\d+) \(Rule: (.+)\)$")
-_FAILED = re.compile(r"Error in rule (\S+):$")
-_LINE = re.compile(r"    (\w+): (.*)$")
-_LOG = " (check log file(s) for error details)"
 _UPDATED = " (update)"
 """What follows the name of an output that is there until the job replaces it."""
 STEPS = re.compile(r"(tier|par|validity)_\w+$")
-KEPT = 60
+KEPT, LAST = 60, 8
+"""Printed lines that are remembered, and those that are told."""
 LOCKED = "LockException"
 INTERRUPTED = 130
 """The exit code of what a Ctrl-C has stopped."""
+NOTHING = "Nothing to be done"
 _STOPPING = "Terminating processes on user request"
 _STOPPED = re.compile(r"' (died with <Signals\.SIG(INT|TERM|HUP)|returned non-zero exit status 130)\b")
-"""How Snakemake says that a job's command was ended by a signal that ends runs too."""
+"""How Snakemake says that a job's command was ended by a signal that ends runs too; no event tells that."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a job of a step took before: seconds of wall time, and threads."""
+
+    seconds: float
+    threads: int
 
 
 @dataclass
@@ -36,17 +42,25 @@ class Count:
     total, done, failed
         How many there are, are done, and failed.
     running
-        Job numbers that run now.
+        When each job began that runs now, by its number, seconds of the monotonic clock.
     began, ended
-        When the first began and the last ended, seconds of the monotonic clock.
+        When the first began and the last ended.
+    seconds
+        What the jobs that are done took together.
     """
 
     total: int = 0
     done: int = 0
     failed: int = 0
-    running: set[str] = field(default_factory=set)
+    running: dict[int, float] = field(default_factory=dict)
     began: float = 0.0
     ended: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def ahead(self) -> int:
+        """Jobs that have not ended."""
+        return max(self.total - self.done - self.failed, 0)
 
 
 @dataclass
@@ -56,77 +70,86 @@ class Failure:
     step: str
     output: str = ""
     log: str = ""
-    said: tuple[str, ...] = ()
     stopped: bool = False
 
 
 class Progress:
-    """Follows the output of Snakemake, line by line."""
+    """Follows Snakemake: its events, and the end of what it prints.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    learned
+        What jobs took before, by step, for the time that is left.
+    cores
+        Cores that it has.
+    """
+
+    def __init__(self, learned: Mapping[str, Learned] | None = None, cores: int = 1) -> None:
         self.steps: dict[str, Count] = {}
         self.failures: list[Failure] = []
         self.tail: deque[str] = deque(maxlen=KEPT)
         self.is_locked = False
         self.interrupted = False
         self.nothing = False
-        self._in_table = False
-        self._block = ""
-        self._step = ""
+        self.began = time.monotonic()
+        self._learned, self._cores = dict(learned or {}), max(cores, 1)
+        self._jobs: dict[int, tuple[str, str]] = {}
         self._said: list[str] = []
         self._signalled = False
 
-    def feed(self, line: str) -> None:
-        """Take the next line."""
+    def hear(self, line: str) -> None:
+        """Take the next line that is printed; it is told where there is no event to tell of."""
         self.tail.append(line)
-        if line.startswith("Job stats:"):
-            self._in_table = True
-        elif self._in_table:
-            self._table(line)
-        elif match := _RULE.match(line):
-            self._block, self._step = "job" if STEPS.match(match[1]) else "", match[1]
-        elif match := _FINISHED.match(line):
-            if STEPS.match(match[2]):
-                self._finished(match[1], match[2])
-        elif match := _FAILED.match(line):
-            self._failed(match[1])
-        elif self._block and (match := _LINE.match(line)):
-            self._item(match[1], match[2])
-        else:
-            self._other(line)
+        if line.startswith("error: "):
+            self._said = [line]
+        elif self._said and line.startswith("hint: ") and len(self._said) < 2:
+            self._said.append(line)
 
-    def _table(self, line: str) -> None:
-        match = _ENTRY.match(line)
-        if match and STEPS.match(match[1]):
-            self.steps[match[1]] = Count(int(match[2]))
-        elif match and match[1] == "total":
-            self._in_table = False
+    def feed(self, line: str) -> None:
+        """Take the next event, a line of JSON as ``snakemake_logger_plugin_dataprod`` writes it."""
+        event = json.loads(line)
+        handler = getattr(self, f"_on_{event['event']}", None)
+        if handler:
+            handler(event)
+        if "text" in event:
+            self._text(event["text"], event.get("exception", ""))
 
-    def _item(self, name: str, value: str) -> None:
-        if self._block == "job" and name == "jobid":
-            count = self.steps.setdefault(self._step, Count())
-            count.running.add(value)
+    def _on_run_info(self, event: Mapping[str, Any]) -> None:
+        for step, number in event["stats"].items():
+            if STEPS.match(step):
+                self._count(step).total = int(number)
+
+    def _on_job_info(self, event: Mapping[str, Any]) -> None:
+        step = event["rule_name"]
+        if STEPS.match(step):
+            self._jobs[event["jobid"]] = step, _name(event)
+            count = self._count(step)
+            count.running[event["jobid"]] = time.monotonic()
             count.began = count.began or time.monotonic()
-        elif self._block == "failure":
-            failure = self.failures[-1]
-            if name == "jobid":
-                self.steps.setdefault(failure.step, Count()).running.discard(value)
-            elif name == "output":
-                failure.output = value.split(", ")[0].removesuffix(_UPDATED)
-            elif name == "log":
-                failure.log = value.removesuffix(_LOG).split(", ")[0]
 
-    def _finished(self, number: str, step: str) -> None:
-        count = self.steps.setdefault(step, Count())
-        count.running.discard(number)
-        count.done += 1
-        count.ended = time.monotonic()
+    def _on_job_finished(self, event: Mapping[str, Any]) -> None:
+        step, _ = self._jobs.get(event["job_id"], ("", ""))
+        if step:
+            count, now = self._count(step), time.monotonic()
+            count.seconds += now - count.running.pop(event["job_id"], now)
+            count.done += 1
+            count.ended = now
 
-    def _failed(self, step: str) -> None:
-        self._block = "failure"
-        self.failures.append(Failure(step, said=tuple(self._said), stopped=self.interrupted or self._signalled))
-        self.steps.setdefault(step, Count()).failed += not self.interrupted
-        self._said, self._signalled = [], False
+    def _on_job_error(self, event: Mapping[str, Any]) -> None:
+        step = event["rule_name"]
+        log = next(iter(event.get("log", ())), "")
+        self.failures.append(Failure(step, _output(event), log, self.interrupted or self._signalled))
+        count = self._count(step)
+        count.running.pop(event["jobid"], None)
+        count.failed += not self.interrupted
+        self._signalled = False
+
+    def _text(self, text: str, exception: str) -> None:
+        self.is_locked = self.is_locked or exception == LOCKED
+        self.nothing = self.nothing or text.startswith(NOTHING)
+        self._signalled = self._signalled or _STOPPED.search(text) is not None
+        if text.startswith(_STOPPING):
+            self._interrupt()
 
     def _interrupt(self) -> None:
         """Jobs that were stopped by a signal are not failures once it is known that the run was interrupted."""
@@ -135,17 +158,46 @@ class Progress:
             for failure in self.failures:
                 self.steps[failure.step].failed -= failure.stopped
 
-    def _other(self, line: str) -> None:
-        self._block = ""
-        self.is_locked = self.is_locked or line.startswith(LOCKED)
-        self.nothing = self.nothing or line.startswith("Nothing to be done")
-        self._signalled = self._signalled or _STOPPED.search(line) is not None
-        if _STOPPING in line:  # jobs write into the same line
-            self._interrupt()
-        elif line.startswith("error: "):
-            self._said = [line]
-        elif self._said and line.startswith(("hint: ", "log: ")) and len(self._said) < 3:
-            self._said.append(line)
+    def _count(self, step: str) -> Count:
+        return self.steps.setdefault(step, Count())
+
+    @property
+    def total(self) -> int:
+        """All jobs."""
+        return sum(count.total for count in self.steps.values())
+
+    @property
+    def done(self) -> int:
+        """Jobs that are done."""
+        return sum(count.done for count in self.steps.values())
+
+    @property
+    def failed(self) -> int:
+        """Jobs that failed."""
+        return sum(count.failed for count in self.steps.values())
+
+    def now(self) -> list[str]:
+        """What runs now: step and file of each job, the longest running first."""
+        running = [(began, number) for count in self.steps.values() for number, began in count.running.items()]
+        return [" ".join(self._jobs[number]) for _, number in sorted(running)]
+
+    def remaining(self) -> float | None:
+        """Seconds that are left; None as long as nothing is known of some step."""
+        seconds = 0.0
+        for step, count in self.steps.items():
+            each = self._each(step, count)
+            if count.ahead and each is None:
+                return None
+            running = sum(min(time.monotonic() - began, each or 0) for began in count.running.values())
+            share = min(self._learned[step].threads if step in self._learned else 1, self._cores) / self._cores
+            seconds += max(count.ahead * (each or 0) - running, 0) * share
+        return seconds
+
+    def _each(self, step: str, count: Count) -> float | None:
+        """What a job of a step takes: as in this run, else as learned before."""
+        if count.done:
+            return count.seconds / count.done
+        return self._learned[step].seconds if step in self._learned else None
 
     def last_words(self, cycle: Path, code: int) -> Iterator[str]:
         """What to tell at the end: nothing if all is well, else the first real error and where to read on."""
@@ -160,6 +212,15 @@ class Progress:
         else:
             yield from self._said or self.tail
 
+    def closing(self, seconds: float, detectors: str) -> str:
+        """The last line of a run: jobs, time, and what became of detectors; empty where there was no job."""
+        if not self.total:
+            return detectors and f"but {detectors}"
+        jobs = f"{self.total} job{'s' if self.total > 1 else ''}"
+        jobs = f"{self.done} of {jobs}" if self.done < self.total else jobs
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{jobs} done{failed} in {_duration(seconds)}" + (f"; {detectors}" if detectors else "")
+
     def _about(self, failures: Sequence[Failure], cycle: Path) -> Iterator[str]:
         """The first of some failures, if there are any."""
         if not failures:
@@ -169,13 +230,38 @@ class Progress:
         others = len(failures) - 1
         more = f" (and {others} more job{'s' if others > 1 else ''} failed)" if others else ""
         yield f"error: {failure.step} failed to make {name}{more}"
-        said = [line for line in failure.said if not line.startswith("log: ")]
-        yield from (f"  {line}" for line in said or last_lines(cycle / failure.log if failure.log else None))
+        said = recorded_failure(cycle / failure.output) if failure.output else []
+        said = said or last_lines(cycle / failure.log if failure.log else None)
+        yield from (f"  {line}" for line in said or list(self.tail)[-LAST:])  # a job may die before it has a log
         if failure.log:
             yield f"log: {cycle / failure.log}"
 
 
-def last_lines(log: Path | None, number: int = 8) -> list[str]:
+def _output(event: Mapping[str, Any]) -> str:
+    return str(next(iter(event.get("output", ())), "")).removesuffix(_UPDATED)
+
+
+def _name(event: Mapping[str, Any]) -> str:
+    """The file that a job makes, without what its step says already."""
+    stem = Path(_output(event)).name.partition(".")[0]
+    return stem.removesuffix(f"-{event['rule_name']}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def recorded_failure(output: Path) -> list[str]:
+    """What the job of an output wrote down about its failure, line by line; nothing if it could not."""
+    try:
+        record = json.loads((output.parent / ".lineage" / f"{output.name}.failed.json").read_text(encoding="utf-8"))
+        return str(record["error"]).splitlines()
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def last_lines(log: Path | None, number: int = LAST) -> list[str]:
     """The end of a log, nothing if it is not there."""
     try:
         return log.read_text(encoding="utf-8", errors="replace").splitlines()[-number:] if log else []

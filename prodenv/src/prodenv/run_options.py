@@ -36,6 +36,7 @@ def run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", metavar="NAME", default="", help="a folder of dataflow/profiles (default: default)"
     )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 also if a detector failed or is missing")
     parser.add_argument("--dry-run", action="store_true", help="say what would be made, and make nothing")
     parser.add_argument("--json", action="store_true", help="with --dry-run: one JSON document")
     parser.add_argument(

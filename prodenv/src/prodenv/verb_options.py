@@ -85,7 +85,7 @@ def clean(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--stale", action="store_true", help="files whose recipe is not the wanted one any more")
     what.add_argument(
-        "--failed", action="store_true", help="parameters with failed channels, and what killed jobs left"
+        "--failed", action="store_true", help="files in which detectors failed, and what killed jobs left"
     )
     what.add_argument("--attic", action="store_true", help="empty the attic: what was put there is gone for ever")
     parser.add_argument("--yes", action="store_true", help="do not ask")

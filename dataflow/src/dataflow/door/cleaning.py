@@ -12,16 +12,18 @@ from typing import Any
 
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError
-from dataflow.plan.records import FAILED, FOLDER, LENGTH, UNFINISHED
+from dataflow.plan.records import FAILED, FOLDER, LENGTH, UNFINISHED, Records
 from dataflow.plan.textfile import read as read_text_file
+from dataflow.plan.troubles import MISSING
 from dataflow.plan.words import listing, nearest
 
 from .contents import Contents, Output, contents_of
 from .lineages import key_of
 
+RAW = "tier_raw"
 _PART = re.compile(r"\..+\.[^.]+-\d+-part(\.[^.]+)?")
 """What a killed job leaves: see :mod:`dataflow.jobs.atomic`."""
-_RECORD = re.compile(rf"(?P<name>.+)\.(?:[0-9a-f]{{{LENGTH}}}|{FAILED}|{UNFINISHED})\.json")
+_RECORD = re.compile(rf"(?P<name>.+)\.(?:[0-9a-f]{{{LENGTH}}}(?:\.notes)?|{FAILED}|{UNFINISHED})\.json")
 _FAILURE = re.compile(rf"(?P<name>.+)\.{FAILED}\.json")
 
 
@@ -38,7 +40,7 @@ class Selection:
     stale
         Only files whose recipe is not the wanted one any more.
     failed
-        Only parameters with failed channels, and what killed or failed jobs left.
+        Only files in which detectors failed, and what killed or failed jobs left.
     attic
         Folder that is not looked into, relative to the cycle.
     """
@@ -87,7 +89,7 @@ def chosen(contents: Contents, wanted: Selection) -> tuple[list[Going], list[str
         fitting = _stale(contents, fitting, notes)
     leftovers = list(_leftovers(root, wanted)) if wanted.failed else []
     if wanted.failed:
-        fitting = [output for output in fitting if _has_failed(root, output)]
+        fitting = _failed(root, fitting, notes)
     fitting = _replaceable(fitting, contents, notes)
     fitting = [output for output in fitting if _is_inside(root, output.path, notes)]
     records = _Records(root)
@@ -145,8 +147,28 @@ def _stale(contents: Contents, outputs: list[Output], notes: list[str]) -> list[
     return stale
 
 
+def _failed(root: Path, outputs: list[Output], notes: list[str]) -> list[Output]:
+    """The outputs in which a detector failed, or that are without what failed before them."""
+    records = Records()
+    found, lacking = [], 0
+    for output in outputs:
+        channels = records.notes(root / output.path).get("channels", {}).values()
+        if any(entry["state"] != MISSING and entry["step"] != RAW for entry in channels):
+            found.append(output)
+        elif any(entry["state"] == MISSING for entry in channels):
+            lacking += 1
+        elif _has_failed(root, output):
+            found.append(output)
+    if lacking:
+        notes.append(
+            f"{lacking} files stay that lack only detectors which their DAQ files do not have: made again, they would "
+            "be the same"
+        )
+    return found
+
+
 def _has_failed(root: Path, output: Output) -> bool:
-    """Whether a parameter file holds a channel that failed."""
+    """Whether a parameter file without notes holds a channel that failed."""
     if not output.path.endswith(".yaml") or not output.step.startswith("par_"):
         return False
     try:

@@ -16,7 +16,7 @@ from dataflow.plan.identity import LIST
 from dataflow.plan.inventory import Inventory, scan
 from dataflow.plan.model import Key
 from dataflow.plan.paths import Paths, template_pattern
-from dataflow.plan.records import FOLDER, RECIPE, Records, record_file
+from dataflow.plan.records import FOLDER, RECIPE, Records, notes_file, record_file
 from dataflow.plan.scheme import KeyScheme, scheme_of
 from dataflow.plan.steps import STEPS, Step
 
@@ -211,5 +211,7 @@ def recorded(question: Mapping[str, Any]) -> dict[str, Any]:
 
 def _record(records: Records, path: Path, setup: Setup, *, hashes: bool) -> dict[str, Any]:
     lineage = records.lineage(path)
+    noted = records.noted(path)
     told = {"lineage": lineage, "record": here(record_file(path, lineage), setup) if lineage else ""}
+    told["notes"] = here(notes_file(path, noted), setup) if noted else ""
     return told | ({"sha256": (records.raw(path) or {}).get("sha256")} if hashes else {})

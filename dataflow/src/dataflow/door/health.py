@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from dataflow.plan.config import Setup
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.errors import UserError
 from dataflow.plan.inventory import left_out_note
-from dataflow.plan.model import Unit
+from dataflow.plan.model import Channel, Unit
 from dataflow.plan.noeffect import findings as without_effect
 from dataflow.plan.survey import all_jobs
 
@@ -18,6 +19,7 @@ from .setups import setup_of
 MOST = 10
 """As many findings are shown."""
 OK, WARNING, BAD = "ok", "warning", "bad"
+OWN_MAP = "each file is taken by its own map and statuses: see docs/configuration.md; else let it begin with a run"
 Finding = tuple[str, str, str]
 """A state, a sentence, and what mends it."""
 
@@ -50,8 +52,39 @@ def findings(setup: Setup) -> Iterator[Finding]:
         yield WARNING, f"there are no data in {setup.path('tier_daq')}", mend
     elif not problems:
         yield OK, f"all {len(runs)} runs can be planned", ""
+        yield from _changes(cycle)
     for found in without_effect(cycle):
         yield WARNING, found.message, found.hint
+
+
+def _changes(cycle: Cycle) -> Iterator[Finding]:
+    """Channel maps and statuses that become others inside a run."""
+    found: dict[str, str] = {}
+    for run, keys in cycle.series.items():
+        for before, after in pairwise(keys):
+            old, new = cycle.metadata.channels(before), cycle.metadata.channels(after)
+            if old is not new:
+                for name, what in _changed(old, new):
+                    found.setdefault(f"{name} {what} inside the run {run}, at {after.timestamp}", name)
+    for what in list(found)[:MOST]:
+        yield WARNING, what, OWN_MAP
+    if len(found) > MOST:
+        yield WARNING, f"and {len(found) - MOST} more changes inside of runs", OWN_MAP
+
+
+def _changed(old: Iterable[Channel], new: Iterable[Channel]) -> Iterator[tuple[str, str]]:
+    """Detectors, and how one map differs from the one before."""
+    before, after = ({channel.name: channel for channel in channels} for channels in (old, new))
+    for name in sorted({*before, *after}):
+        one, other = before.get(name), after.get(name)
+        if one is None or other is None:
+            yield name, "leaves the channel map" if one else "comes into the channel map"
+            continue
+        if one.rawid != other.rawid:
+            yield name, f"changes its channel number from {one.rawid} to {other.rawid}"
+        for field in ("processable", "usability", "psd"):
+            if getattr(one, field) != getattr(other, field):
+                yield name, f"changes {field} from {getattr(one, field)} to {getattr(other, field)}"
 
 
 def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None:
@@ -60,7 +93,7 @@ def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None
         return
     try:
         if unit.key == cycle.series[unit.key.series][0]:
-            cycle.job(step, unit)
+            cycle.chains.check(cycle.job(step, unit))
         cycle.lineages.check(step, unit)
     except UserError as error:
         problems.setdefault(error.message, error.hint)

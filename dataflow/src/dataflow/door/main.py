@@ -27,6 +27,8 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "check": ("planning:check", "whether a run for some targets can begin"),
     "identify": ("planning:identify", "new DAQ files are read once for their identity"),
     "status": ("status:status", "what is there, stale, missing, failed, foreign"),
+    "detectors": ("detectors:detectors", "detectors that failed, are missing or degraded, and why"),
+    "took": ("planning:took", "what the jobs of each step took before"),
     "why": ("explaining:why", "what made a file, next to what would make it now"),
     "in_force": ("explaining:in_force_at", "the configuration in force, with the origin of every value"),
     "find": ("finding:find", "keys and files"),

@@ -11,7 +11,7 @@ from typing import Any
 from dataflow.plan.errors import UserError
 from dataflow.plan.inventory import left_out_note
 from dataflow.plan.model import Unit
-from dataflow.plan.survey import Cost, Item, Survey, remaining
+from dataflow.plan.survey import START, THERE, Cost, Item, Survey, all_jobs, remaining
 from dataflow.plan.workflow import Workflow
 
 from .setups import said
@@ -82,6 +82,14 @@ def check(question: Mapping[str, Any]) -> dict[str, Any]:
         "software": said(flow.not_installed()),
         "unread": {"files": len(new), "bytes": sum(path.stat().st_size for path in new)},
     }
+
+
+def took(question: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """What the jobs of each step took before, with their start, from the records of some that are there."""
+    cycle = open_workflow(question).cycle
+    maybe = (Item(step, unit, THERE) for step, unit in all_jobs(cycle))  # what has no record teaches nothing
+    costs = Survey(cycle).costs(maybe)
+    return {step: {"seconds": cost.seconds + START, "threads": cost.threads} for step, cost in costs.items()}
 
 
 def identify(question: Mapping[str, Any]) -> None:

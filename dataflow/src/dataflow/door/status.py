@@ -10,8 +10,10 @@ from typing import Any
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.model import Key
 from dataflow.plan.steps import BY_NAME
-from dataflow.plan.survey import Item, Survey, remaining
+from dataflow.plan.survey import MISSING, Item, Survey, remaining
+from dataflow.plan.troubles import run_of, troubles
 
+from .detectors import told
 from .planning import open_workflow, warnings_of
 
 
@@ -23,6 +25,9 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
     survey = Survey(plan)
     items = survey.everything()
     seconds, unknown = remaining(items, survey.costs(items), question["cores"])
+    made = (item for item in items if item.state != MISSING)
+    places = ((item.step, run_of(item.unit), survey.outputs(item.step, item.unit)[0]) for item in made)
+    noted = told(troubles(plan.lineages.records, places))
     return {
         "warnings": warnings_of(flow),
         "daq_files": len(plan.inventory.daq),
@@ -32,6 +37,8 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
         "no_time_known": unknown,
         "runs": _runs(items),
         "failures": _failures(items, survey, plan),
+        "detectors": noted["detectors"],
+        "detectors_counted": noted["counted"],
         "salvaged": _salvaged(items, survey, plan),
     }
 

@@ -17,6 +17,8 @@ from .errors import BadInput
 ADC_BITS = "adc_bits"
 """Attribute of a raw file: the depth of its digitizer, where no table of the file tells."""
 
+Tables = Mapping[str, tuple[str | None, ...]]
+"""By item, its table in each of several files: :meth:`dataflow.plan.model.Job.tables_in`."""
 REMAKE = "remove the file, or restore it, and run again: it is made again from its inputs"
 
 
@@ -59,9 +61,7 @@ def columns(file: h5py.File, table: str, names: Iterable[str]) -> dict[str, NDAr
     return {name: column(file, table, name) for name in names}
 
 
-def read_many(
-    paths: Sequence[Path], tables: Mapping[str, str], names: Sequence[str]
-) -> dict[str, dict[str, NDArray[Any]]]:
+def read_many(paths: Sequence[Path], tables: Tables, names: Sequence[str]) -> dict[str, dict[str, NDArray[Any]]]:
     """Columns of several tables of several files, joined along the files; each file is opened once.
 
     Parameters
@@ -69,7 +69,7 @@ def read_many(
     paths
         The files, in order.
     tables
-        Table by item name.
+        By item name, its table in each file: :meth:`dataflow.plan.model.Job.tables`.
     names
         Columns. A table that a file does not have adds no rows.
 
@@ -79,22 +79,24 @@ def read_many(
         By item, then by column, arrays of shape (all rows,).
     """
     found: dict[str, dict[str, list[NDArray[Any]]]] = {item: {name: [] for name in names} for item in tables}
-    for path in paths:
+    for number, path in enumerate(paths):
         with open_input(path) as file:
-            for item, table in tables.items():
-                if table in file:
+            for item, in_files in tables.items():
+                table = in_files[number]
+                if table is not None and table in file:
                     for name in names:
                         found[item][name].append(column(file, table, name))
     return {item: {name: _joined(arrays) for name, arrays in parts.items()} for item, parts in found.items()}
 
 
-def columns_of(paths: Sequence[Path], tables: Mapping[str, str]) -> dict[str, set[str]]:
+def columns_of(paths: Sequence[Path], tables: Tables) -> dict[str, set[str]]:
     """The columns that tables have in each of several files that has the table, by item name; empty where none has."""
     found: dict[str, set[str]] = {}
-    for path in paths:
+    for number, path in enumerate(paths):
         with open_input(path) as file:
-            for item, table in tables.items():
-                if table in file:
+            for item, in_files in tables.items():
+                table = in_files[number]
+                if table is not None and table in file:
                     names = set(file[table])
                     found[item] = found[item] & names if item in found else names
     return {item: found.get(item, set()) for item in tables}
@@ -111,29 +113,31 @@ class ColumnsByItem:
     paths
         The files, in order.
     tables
-        Table by item name.
+        By item name, its table in each file, as for :func:`read_many`.
     names
         Columns; in a file that does not have the table, an item has no rows.
     """
 
-    def __init__(self, paths: Sequence[Path], tables: Mapping[str, str], names: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[Path], tables: Tables, names: Sequence[str]) -> None:
         self._paths, self._tables, self._names = paths, tables, names
 
     def __getitem__(self, item: str) -> dict[str, NDArray[Any]]:
         return read_many(self._paths, {item: self._tables[item]}, self._names)[item]
 
-    def rows(self) -> dict[str, list[int]]:
-        """Number of rows of each item in each file; each file is opened once, and no column is read."""
-        found: dict[str, list[int]] = {item: [] for item in self._tables}
-        for path in self._paths:
-            with open_input(path) as file:
-                for item, table in self._tables.items():
-                    found[item].append(rows(file, table) if table in file else 0)
-        return found
-
 
 def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(arrays) if arrays else np.empty(0)
+
+
+def rows_by_file(paths: Sequence[Path], tables: Tables) -> dict[str, list[int]]:
+    """How many rows each item has in each file; `tables` as for :func:`read_many`."""
+    found: dict[str, list[int]] = {item: [] for item in tables}
+    for number, path in enumerate(paths):
+        with open_input(path) as file:
+            for item, in_files in tables.items():
+                table = in_files[number]
+                found[item].append(rows(file, table) if table is not None and table in file else 0)
+    return found
 
 
 def rows(file: h5py.File, table: str) -> int:

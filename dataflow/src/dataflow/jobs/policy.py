@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dataflow.plan.model import Job
+from dataflow.plan.troubles import DEGRADED
 
 from .errors import WorkFailed
+from .notes import Note, note
 from .spread import Outcome
 
 
@@ -26,9 +28,19 @@ def keep_or_fail(job: Job, outcome: Outcome[Any]) -> None:
         )
 
 
-def failure_entry(job: Job, reason: str) -> dict[str, Any]:
-    """What a parameter file says of a channel whose step failed."""
-    return {"status": {"state": "failed", "step": job.step, "reason": reason}}
+def failure_entry(cause: Note) -> dict[str, Any]:
+    """What a parameter file says of a channel whose step failed: the first cause, and what came of it."""
+    then = {"then": cause.then} if cause.then else {}
+    return {"status": {"state": "failed", "step": cause.step, "reason": cause.reason} | then}
+
+
+def note_degraded(name: str, pars: Mapping[str, Any] | None, role: str) -> str:
+    """Note that a channel is done without the parameters of a role, if it has none; returns why, empty if it has."""
+    why = failure_of(pars)
+    if why:
+        status = (pars or {}).get("status") or {}
+        note(name, DEGRADED, str(status.get("step", role)), str(status.get("reason", why)))
+    return why
 
 
 def failure_of(pars: Mapping[str, Any] | None) -> str:

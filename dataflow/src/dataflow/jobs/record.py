@@ -22,12 +22,14 @@ from dataflow.plan.identity import hashed
 from dataflow.plan.lineage import Files, Lineage
 from dataflow.plan.model import Job
 from dataflow.plan.packages import DISTRIBUTIONS
-from dataflow.plan.records import FAILED, FOLDER, UNFINISHED, recipe_file, record_file
+from dataflow.plan.recipe import digest
+from dataflow.plan.records import FAILED, FOLDER, UNFINISHED, notes_file, recipe_file, record_file
 from dataflow.plan.steps import DAQ
 from dataflow.plan.ticket import Ticket
 
 from .atomic import write_text
 from .errors import WorkFailed
+from .notes import content_of, taking_notes
 from .stamp import stamping
 
 FORM = 1
@@ -44,17 +46,25 @@ def recorded(ticket: Ticket, threads: int, work: Callable[[], Mapping[str, Any] 
     lineage = ticket.made_by(files)
     began = datetime.now(UTC), time.monotonic()
     try:
-        with stamping(lineage.hash, lambda path: forget(path) if path in job.outputs.values() else None):
+        with stamping(lineage.hash, _forgetting(job)), taking_notes() as notes:
             found = work() or {}
     except Exception as error:
         _record_failure(job, lineage, error)
         raise
-    facts = _facts(job, lineage, threads, *began) | _daq_time(ticket, lineage) | dict(found)
+    said = content_of(job, notes)
+    facts = _facts(job, lineage, threads, *began) | _daq_time(ticket, lineage) | {**found, **said}
     for role, output in job.outputs.items():
         size, sha256 = _content(output)
+        if said:
+            write_text(notes_file(output, digest(said)), json.dumps(said, indent=1, ensure_ascii=False) + "\n")
         _write(ticket, output, lineage, facts | {"role": role, "size": size, "sha256": sha256})
     files.identities.save()
     ticket.done()
+
+
+def _forgetting(job: Job) -> Callable[[Path], None]:
+    """Forgets what is recorded about an output of a job, and nothing about other files."""
+    return lambda path: forget(path) if path in job.outputs.values() else None
 
 
 def _content(output: Path) -> tuple[int, str]:
@@ -120,10 +130,10 @@ def libraries() -> dict[str, str]:
 
 
 def _write(ticket: Ticket, output: Path, lineage: Lineage, facts: Mapping[str, Any]) -> None:
-    for digest in lineage.recipe.parts:
-        file = recipe_file(output, digest)
+    for name in lineage.recipe.parts:
+        file = recipe_file(output, name)
         if not file.is_file():
-            write_text(file, ticket.text(digest) + "\n")
+            write_text(file, ticket.text(name) + "\n")
     write_text(record_file(output, lineage.hash), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     record_file(output, UNFINISHED).unlink(missing_ok=True)
 

@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dataflow.plan.model import Channel, Job
+from dataflow.plan.troubles import FAILED
 
 from .atomic import remove, whole_files
 from .deadline import timeout_of
 from .errors import WorkFailed
 from .lh5files import annotate, join_shards
+from .notes import note
 from .policy import keep_or_fail
 from .spread import spread
 
@@ -70,14 +72,15 @@ def _write(job: Job, channels: Mapping[str, Channel], folder: Path, work: Work, 
         keep_or_fail(job, outcome)
         if outcome.failed:
             failed[outcome.item] = outcome.reason
+            note(outcome.item, FAILED, job.step, outcome.reason)
     return failed
 
 
 def _annotate(
     job: Job, path: Path, notes: Mapping[str, str], channels: Mapping[str, Channel], failed: Mapping[str, str]
 ) -> None:
-    for name, note in notes.items():
-        annotate(path, job.table(job.module.partition(".")[2], channels[name]), degraded=note)
+    for name, why in notes.items():
+        annotate(path, job.table(job.module.partition(".")[2], channels[name]), degraded=why)
     if failed:
         annotate(path, failed_channels=_reasons(failed))
 

@@ -10,10 +10,12 @@ from typing import Any
 
 from dataflow.jobs.atomic import remove, whole_files
 from dataflow.jobs.deadline import timeout_of
+from dataflow.jobs.notes import Note, first_cause, inherited, note, warn
 from dataflow.jobs.parfiles import plain, write_pars
 from dataflow.jobs.policy import failure_entry, keep_or_fail
-from dataflow.jobs.spread import spread
+from dataflow.jobs.spread import Outcome, spread
 from dataflow.plan.model import Channel, Job
+from dataflow.plan.troubles import FAILED
 from dataflow.views.pages import join_pages, save_page, text_page
 
 log = logging.getLogger(__name__)
@@ -70,9 +72,21 @@ def _entries(
         return dict(plain(made.entry))
 
     pars: dict[str, Any] = {}
+    causes = inherited(job)
     for outcome in spread(one, list(channels), threads, timeout_of(job)):
         keep_or_fail(job, outcome)
         if outcome.failed:
-            save_page(text_page(f"{outcome.item}: {job.step} failed", outcome.reason), folder / f"{outcome.item}.pdf")
-        pars[outcome.item] = failure_entry(job, outcome.reason) if outcome.failed else outcome.value
+            pars[outcome.item] = _failed(job, outcome, causes.get(outcome.item), folder)
+        else:
+            pars[outcome.item] = outcome.value
+            warn(outcome.item, list((outcome.value or {}).get("warnings", ())))
     return pars
+
+
+def _failed(job: Job, outcome: Outcome[Any], before: Note | None, folder: Path) -> dict[str, Any]:
+    """The entry and the page of a detector that failed: the first cause, which may lie in an earlier step."""
+    cause = first_cause(Note(FAILED, job.step, outcome.reason), before)
+    note(outcome.item, FAILED, job.step, outcome.reason)
+    said = f"{cause.step}: {cause.reason}" + (f"\nthen {cause.then}" if cause.then else "")
+    save_page(text_page(f"{outcome.item}: {job.step} failed", said), folder / f"{outcome.item}.pdf")
+    return failure_entry(cause)

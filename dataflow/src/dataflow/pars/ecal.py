@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import ColumnsByItem, columns_of
+from dataflow.jobs.lh5files import ColumnsByItem, Tables, columns_of, rows_by_file
 from dataflow.plan.model import Channel, Job
 
 from . import curves
@@ -56,10 +56,11 @@ def build(job: Job, threads: int = 1) -> None:
 
     channels = {channel.name: channel for channel in job.channels}
     settings = {name: calibration_of(job.config, channel) for name, channel in channels.items()}
-    tables = {name: job.table("dsp", channel) for name, channel in channels.items()}
-    counts = {name: sum(of_files) for name, of_files in ColumnsByItem(job.inputs["dsp"], tables, ()).rows().items()}
+    tables = {name: job.tables_in("dsp", channel) for name, channel in channels.items()}
+    rows = rows_by_file(job.inputs["dsp"], tables)
+    counts = {name: sum(of_files) for name, of_files in rows.items()}
     data = _columns(job, tables, [one for one, _ in settings.values()])
-    pulsers = pulser_rows(job, counts)
+    pulsers = pulser_rows(job, rows)
     trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}
 
     def work(channel: Channel) -> Made:
@@ -74,7 +75,7 @@ def build(job: Job, threads: int = 1) -> None:
     calibrate_detectors(job, list(channels.values()), work, threads)
 
 
-def _columns(job: Job, tables: Mapping[str, str], settings: Sequence[Settings]) -> dict[str, ColumnsByItem]:
+def _columns(job: Job, tables: Tables, settings: Sequence[Settings]) -> dict[str, ColumnsByItem]:
     """The columns that are wanted and there, by detector; the worker of a detector reads them, each once."""
     wanted = {plain_name(name) for one in settings for name in one.energy_params} | {*QUALITY, DRIFT}
     wanted |= {name for one in settings for name in one.monitoring_parameters}

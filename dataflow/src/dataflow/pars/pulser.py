@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -23,43 +23,53 @@ EVERYWHERE = 0.9
 """A pulser channel that is in more than this part of the events is read out with every trigger and marks none."""
 
 
-def pulser_rows(job: Job, counts: Mapping[str, int]) -> dict[str, Mask]:
+def pulser_rows(job: Job, counts: Mapping[str, Sequence[int]]) -> dict[str, Mask]:
     """The rows of each detector that belong to events with a pulser channel.
 
     Parameters
     ----------
     job
-        Its input ``tcm`` are the coincidence maps of the run's files, in order.
+        Its input ``tcm`` are the coincidence maps of the run's files, in order; in each, channels have the numbers of
+        that file's channel map.
     counts
-        Number of rows by detector over all files.
+        Number of rows of each detector in each file. A detector that a file's data do not have, because an earlier step
+        could not do it there, has none, whatever the coincidence map says.
 
     Returns
     -------
     dict
-        By detector, True for pulser rows, shape (rows,).
+        By detector, True for pulser rows, shape (rows of all files,).
 
     Raises
     ------
     BadInput
         If map and data have different numbers of rows.
     """
-    ids = {channel.name: channel.rawid for channel in job.channels if channel.name in counts}
-    pulsers = [channel.rawid for channel in job.pulsers if channel.rawid is not None]
     files = job.inputs.get("tcm", ())
-    if not pulsers or not files:
-        return {name: np.zeros(count, dtype=bool) for name, count in counts.items()}
-    parts: dict[str, list[Mask]] = {name: [] for name in ids}
-    for path in files:
-        for name, mask in _of_file(path, job.table("tcm"), ids, np.array(pulsers)).items():
-            parts[name].append(mask)
-    masks = {name: np.concatenate(found) if found else np.zeros(0, dtype=bool) for name, found in parts.items()}
-    for name, mask in masks.items():
-        if len(mask) != counts[name]:
-            raise BadInput(
-                f"{name} has {counts[name]} rows in the data and {len(mask)} in the coincidence maps of {job.key.run}",
-                hint="the tiers of this run do not belong together: remove the tcm files, they are made again",
-            )
-    return masks
+    masks: dict[str, list[Mask]] = {name: [] for name in counts}
+    for number, path in enumerate(files):
+        channels = job.map_of(path)
+        ids = {channel.name: channel.rawid for channel in channels if channel.name in counts}
+        pulsers = np.array([c.rawid for c in channels if c.system == "puls" and c.rawid is not None], dtype=np.int64)
+        found = _of_file(path, job.table("tcm"), ids, pulsers) if len(pulsers) else {}
+        for name, rows in counts.items():
+            masks[name].append(_checked(job, name, found.get(name), rows[number]))
+    return {
+        name: np.concatenate(masks[name]) if masks[name] else np.zeros(sum(rows), dtype=bool)
+        for name, rows in counts.items()
+    }
+
+
+def _checked(job: Job, name: str, mask: Mask | None, rows: int) -> Mask:
+    """The mask of a detector's rows in one file; none are marked where no pulser is."""
+    if mask is None or rows == 0:
+        return np.zeros(rows, dtype=bool)
+    if len(mask) != rows:
+        raise BadInput(
+            f"{name} has {rows} rows in the data and {len(mask)} in the coincidence maps of {job.unit}",
+            hint="the tiers of this run do not belong together: remove the tcm files, they are made again",
+        )
+    return mask
 
 
 def _of_file(path: Path, table: str, ids: Mapping[str, int | None], pulsers: Ids) -> dict[str, Mask]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dataflow.jobs.chains import PARTS, WHOLE, run_chain
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import open_input, rows
+from dataflow.jobs.lh5files import open_input, rows_by_file
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel, Job
 
@@ -62,7 +62,8 @@ def build(job: Job, threads: int = 1) -> None:
     threads
         Worker processes over detectors.
     """
-    counts = {channel.name: _count(job, channel) for channel in job.channels}
+    tables = {channel.name: job.tables_in("raw", channel) for channel in job.channels}
+    counts = rows_by_file(job.inputs["raw"], tables)
     pulsers = pulser_rows(job, counts)
 
     def work(channel: Channel) -> Made:
@@ -132,10 +133,11 @@ def tails(
     if chain is None:
         raise UserError(f"there is no processing chain for the decay constant of {channel.name}")
     found: list[dict[str, Any]] = []
-    table, first, period = job.table("raw", channel), 0, 0.0
-    for path in job.inputs["raw"]:
-        with open_input(path) as file:
-            count = rows(file, table) if table in file else 0
+    first, period = 0, 0.0
+    for path, table in zip(job.inputs["raw"], job.tables_in("raw", channel), strict=True):
+        (count,) = rows_by_file([path], {channel.name: (table,)})[channel.name]
+        if table is None or not count:
+            continue
         wanted = settings.n_events - sum(len(part["trapTmax"]) for part in found)
         chosen: NDArray[np.int64] = np.flatnonzero(accepted[first : first + count])[: max(wanted, 0)]
         first += count
@@ -156,11 +158,3 @@ def _processed(
         traces = next((name for name in (WHOLE, PARTS[1]) if name in file[table]), WHOLE)
         period = float(file[f"{table}/{traces}/dt"][0])
     return {name: np.asarray(result[name].nda) for name in OUTPUTS}, period
-
-
-def _count(job: Job, channel: Channel) -> int:
-    table, total = job.table("raw", channel), 0
-    for path in job.inputs["raw"]:
-        with open_input(path) as file:
-            total += rows(file, table) if table in file else 0
-    return total

@@ -58,6 +58,7 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "jobs.deadline",
         "jobs.joblog",
         "jobs.lostwrites",
+        "jobs.notes",
         "jobs.orphans",
         "jobs.record",
         "jobs.runner",
@@ -65,7 +66,7 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "jobs.stamp",
         "jobs.warm",
     ),
-    "not counted": ("plan", "views", "jobs.errors"),
+    "not counted": ("door", "plan", "views", "jobs.errors"),
 }
 """Modules and folders by list; of several entries that fit a module, the longest decides."""
 

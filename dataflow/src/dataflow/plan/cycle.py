@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from . import parcatalog
+from .chains import Chains
 from .config import Setup, read_config
 from .daqforms import foreign_names
 from .errors import Unavailable, UserError
@@ -59,7 +61,9 @@ class Cycle:
         self._catalog_of: dict[str, ParCatalog] = {}
         self._par_folders: dict[str, Folder] = {}
         self.lineages = Lineages(self)
+        self.chains = Chains(setup, self.metadata.reader)
         self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
+        self._joined: dict[tuple[int, ...], tuple[tuple[Channel, ...], object]] = {}
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -205,6 +209,7 @@ class Cycle:
                 continue
             self._require_possible(step, unit)
             self._refuse_foreign(self.job(step, unit))
+            self.chains.check(self.job(step, unit))
             self.lineages.check(step, unit)
             new = [need for need in self.needs(step, unit) if need not in seen]
             seen.update(new)
@@ -238,10 +243,35 @@ class Cycle:
             module=step.module,
             _read=self.metadata.reader,
             all_channels=() if step.kind == "validity" else self.metadata.channels(unit.key),
+            maps=self._maps(step, unit),
             runs=self._held(step, unit) if unit.scope is Scope.PARTITION else {},
             tables=step.tables,
             content=self.validity(step.tier) if step.kind == "validity" else None,
         )
+
+    def turns(self, step: Step, unit: Unit) -> tuple[Key, ...]:
+        """The files of a unit, and of what it reads, at which the channel map or the statuses become others.
+
+        The first file is always among them, and mostly the only one.
+        """
+        if unit.scope not in (Scope.RUN, Scope.PARTITION):
+            return (unit.key,)
+        keys = unit.keys
+        if any(each.datatypes for each in self.inputs(step)):
+            keys = tuple(key for run in unit.runs for key in self.units.runs[run])
+        held = [(key, self.metadata.channels(key)) for key in (unit.key, *(key for key in keys if key != unit.key))]
+        return (unit.key, *(after for (_, old), (after, new) in pairwise(held) if new is not old))
+
+    def _maps(self, step: Step, unit: Unit) -> dict[Path, tuple[Channel, ...]]:
+        """The channels at the time of each file that a job reads, where they are not the same for all."""
+        if len(self.turns(step, unit)) == 1:
+            return {}
+        return {
+            self.output(*origin, each.output): self.metadata.channels(origin[1].key)
+            for each in self.inputs(step)
+            if each.tier
+            for origin in self.units.origins(step, each, unit)
+        }
 
     def _check_tables(self, step: Step, channels: tuple[Channel, ...]) -> None:
         """Several channels with one table would be taken for one detector."""
@@ -424,15 +454,27 @@ class Cycle:
         return self._channels(step, key, self.config(step, key))
 
     def _channels_of(self, step: Step, unit: Unit, config: StepConfig) -> tuple[Channel, ...]:
-        """The channels of a unit; of a partition, each as it is in the first run in which it is processed."""
+        """The channels of a unit, each as it is in the first of its files in which it is processed."""
+        turns = self.turns(step, unit)
         if unit.detectors is None:
-            return self._channels(step, unit.key, config)
+            return self._of_all([self._channels(step, key, config) for key in turns])
         found: dict[str, Channel] = {}
-        for series in unit.series:
-            for channel in self.channels(step, self.series[series][0]):
+        firsts = (self.series[series][0] for series in unit.series)
+        for key in sorted({*firsts, *turns}, key=lambda key: key.order):
+            for channel in self.channels(step, key):
                 if channel.name in unit.detectors:
                     found.setdefault(channel.name, channel)
         return tuple(found[name] for name in sorted(found))
+
+    def _of_all(self, parts: list[tuple[Channel, ...]]) -> tuple[Channel, ...]:
+        """All channels of several lists by name; the same object for the same lists."""
+        place = tuple(map(id, parts))
+        if len(set(place)) == 1:
+            return parts[0]
+        if place not in self._joined:
+            by_name = {channel.name: channel for part in reversed(parts) for channel in part}
+            self._joined[place] = tuple(by_name[name] for name in sorted(by_name)), parts
+        return self._joined[place][0]
 
     def _channels(self, step: Step, key: Key, config: StepConfig) -> tuple[Channel, ...]:
         if step.kind == "validity":

@@ -98,7 +98,7 @@ class Lineages:
         """Whether DAQ files that no output was made from yet are read for their identity."""
         self._moments: dict[tuple[int, ...], tuple[int, tuple[object, ...]]] = {}
         self._moment_of: dict[Key, int] = {}
-        self._owns: dict[tuple[str, int, str], Mapping[str, Any]] = {}
+        self._owns: dict[tuple[object, ...], Mapping[str, Any]] = {}
         self._tiers = cycle.registry.calibrated_tiers()
         self._wanted: dict[Place, str] = {}
         self._current: dict[Place, bool | None] = {}
@@ -184,7 +184,8 @@ class Lineages:
         """The recipe of a step but for the DAQ file; the same as :meth:`recipe` gives, without planning every job."""
         if step.scope in (Scope.CYCLE, Scope.PARTITION):
             return dict(self._plain(self._cycle.job(step.name, unit)).own)
-        place = (step.name, self._moment(unit.key), self._format(step, unit.key))
+        changes = tuple((str(key), id(self._cycle.metadata.channels(key))) for key in self._cycle.turns(step, unit)[1:])
+        place = (step.name, self._moment(unit.key), self._format(step, unit.key), changes)
         if place not in self._owns:
             self._owns[place] = self._plain(self._cycle.job(step.name, unit)).own
         return {**self._owns[place], "key": unit.name}

@@ -199,6 +199,8 @@ class Job:
         The module of the dataflow that does the work, ``tiers.dsp``; twin tiers share one.
     all_channels
         All channels of the map at that time, processable or not.
+    maps
+        The same at the time of each file that is read, by path, where a channel map or a status changes among them.
     runs
         For a partition: by run, in order, what of the inputs is of that run.
     tables
@@ -219,6 +221,7 @@ class Job:
     module: str
     _read: Callable[[Path], TextFile] = field(repr=False, compare=False)
     all_channels: tuple[Channel, ...] = field(default=(), repr=False, compare=False)
+    maps: Mapping[Path, tuple[Channel, ...]] = field(default_factory=dict, repr=False, compare=False)
     runs: Mapping[str, Held] = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)
     content: Any = field(default=None, repr=False)
@@ -232,6 +235,10 @@ class Job:
     def settings(self) -> Mapping[str, Any]:
         """What ``config.json`` says of the step under ``settings``."""
         return self.setup.settings.get(self.step) or {}
+
+    def map_of(self, path: Path) -> tuple[Channel, ...]:
+        """All channels at the time of a file that is read."""
+        return self.maps.get(path, self.all_channels)
 
     @property
     def pulsers(self) -> tuple[Channel, ...]:
@@ -253,6 +260,22 @@ class Job:
         if channel is None or channel.rawid is None:
             return form.rpartition("/")[2]
         return form.format(ch=channel.rawid, **fields)
+
+    def tables_in(self, role: str, channel: Channel, run: str = "") -> tuple[str | None, ...]:
+        """The LH5 table of a detector in each file of a role, by the channel map and the status of that file.
+
+        Detectors are known by their names: where a map gives one another number inside a run, its rows lie in another
+        table from there on. None for a file whose map does not have the detector, or has it as not processable.
+        For a partition, the files may be those of one of its runs.
+        """
+        paths = (self.runs[run] if run else self).inputs.get(role, ())
+        if not self.maps:
+            return (self.table(role, channel),) * len(paths)
+        found: list[str | None] = []
+        for path in paths:
+            mine = next((each for each in self.map_of(path) if each.name == channel.name), None)
+            found.append(self.table(role, mine) if mine is not None and mine.processable else None)
+        return tuple(found)
 
     def pars(self, role: str, run: str = "") -> dict[str, dict[str, Any]]:
         """The parameters of an input role by detector: its files merged in order, then the overrides.

@@ -80,7 +80,7 @@ class Recipes:
 
     def __init__(self, cycle: str, code: Code, software: Software) -> None:
         self._cycle, self._code, self._software = cycle, code, software
-        self._shared: dict[tuple[str, int, int], tuple[str, object, object]] = {}
+        self._shared: dict[tuple[object, ...], tuple[str, object, object]] = {}
         self._pars: dict[tuple[int, int], tuple[str, object, object]] = {}
         self._made: dict[str, Mapping[str, object]] = {}
         self._files: dict[str, object] = {}
@@ -115,9 +115,12 @@ class Recipes:
         return normal_text(part, self._cycle)
 
     def _shared_part(self, step: Step, job: Job) -> tuple[str, object]:
-        place = (step.name, id(job.config), id(job.channels))
+        changes = _changes(job)
+        place = (step.name, id(job.config), id(job.channels), normal_text(changes) if changes else "")
         if place not in self._shared:
             content = self._made_of(step) | self._settings(step, job)
+            if changes:
+                content["map_changes"] = changes
             # the objects are kept with the hash, or their ids could come to mean others
             self._shared[place] = digest(content, self._cycle), content, (job.config, job.channels)
         return self._shared[place][:2]
@@ -200,6 +203,19 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # any text that begins with a slash comes here
         return False
+
+
+def _changes(job: Job) -> dict[str, dict[str, Any]]:
+    """The numbers of a job's channels from the files on at which its channel map changes; empty if it does not."""
+    names = {channel.name for channel in job.channels}
+    found: dict[str, dict[str, Any]] = {}
+    last: dict[str, Any] | None = None
+    by_key = {path.name.partition("-tier_")[0]: channels for path, channels in job.maps.items()}
+    for key, channels in sorted(by_key.items()):
+        numbers = {c.name: [c.rawid, c.processable] for c in channels if c.name in names or c.system == "puls"}
+        if numbers != last:
+            found[key] = last = numbers
+    return found if len(found) > 1 else {}
 
 
 def _configured(step: Step, job: Job) -> dict[str, Any]:

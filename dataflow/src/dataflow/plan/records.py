@@ -7,6 +7,9 @@ copied, and which the readers of tiers and parameters do not look into. For an o
     how the file was made; the lineage is in the name so that a listing of the folder tells what is up to date.
 ``NAME.failed.json``
     how the last attempt failed.
+``NAME.<digest>.notes.json``
+    what the job left out, could not do, or warned of, by detector; only where there is something to say. The digest is
+    that of the content, so that the same words about ten thousand files are read once.
 ``NAME.unfinished.json``
     a job is about to put this output in its place, or was killed while it did.
 ``<digest>.recipe.json``
@@ -31,8 +34,10 @@ FOLDER = ".lineage"
 FAILED = "failed"
 UNFINISHED = "unfinished"
 RECIPE = ".recipe.json"
+NOTES = ".notes.json"
 LENGTH = 32
 _RECORD = re.compile(rf"(?P<name>.+)\.(?P<lineage>[0-9a-f]{{{LENGTH}}}|{FAILED}|{UNFINISHED})\.json")
+_NOTES = re.compile(rf"(?P<name>.+)\.(?P<digest>[0-9a-f]{{{LENGTH}}}){re.escape(NOTES)}")
 
 
 def record_file(output: Path, lineage: str) -> Path:
@@ -45,6 +50,11 @@ def recipe_file(output: Path, digest: str) -> Path:
     return output.parent / FOLDER / f"{digest}{RECIPE}"
 
 
+def notes_file(output: Path, digest: str) -> Path:
+    """Where the notes of an output are whose content has this digest."""
+    return output.parent / FOLDER / f"{output.name}.{digest}{NOTES}"
+
+
 @dataclass(frozen=True)
 class _Folder:
     """What is in a folder of outputs: names, those of links among them, and what the records say by name."""
@@ -54,6 +64,7 @@ class _Folder:
     lineages: Mapping[str, str]
     failed: frozenset[str]
     ours: frozenset[str]
+    notes: Mapping[str, str]
 
 
 class Records:
@@ -61,6 +72,7 @@ class Records:
 
     def __init__(self) -> None:
         self._folders: dict[str, _Folder] = {}
+        self._notes: dict[str, Mapping[str, Any]] = {}
 
     def is_there(self, output: str | Path) -> bool:
         """Whether there is an output; a link that leads nowhere is none."""
@@ -116,6 +128,21 @@ class Records:
         """How the last attempt failed, None if it did not."""
         return _read(record_file(output, FAILED)) if self.has_failed(output) else None
 
+    def notes(self, output: str | Path) -> Mapping[str, Any]:
+        """What the job of an output noted: ``channels`` and ``warnings`` by detector; empty if nothing."""
+        folder, name = self._look(output)
+        digest = folder.notes.get(name)
+        if digest is None:
+            return {}
+        if digest not in self._notes:
+            self._notes[digest] = _read(notes_file(Path(output), digest)) or {}
+        return self._notes[digest]
+
+    def noted(self, output: str | Path) -> str:
+        """The digest of the notes of an output, empty if it has none."""
+        folder, name = self._look(output)
+        return folder.notes.get(name, "")
+
     def part(self, output: Path, value: object) -> object:
         """A part of a recipe: the content of its file where there is one, else the value itself."""
         if isinstance(value, Mapping):
@@ -141,17 +168,22 @@ class Records:
 def _listing(folder: str) -> _Folder:
     names, links = _names(folder)
     lineages: dict[str, str] = {}
+    notes: dict[str, str] = {}
     failed: set[str] = set()
     unfinished: set[str] = set()
     twice: set[str] = set()
     for name in _names(f"{folder}/{FOLDER}")[0]:
+        if name.endswith(NOTES):
+            noted = _NOTES.fullmatch(name)
+            notes |= {noted["name"]: noted["digest"]} if noted else {}
+            continue
         match = None if name.endswith(RECIPE) else _RECORD.fullmatch(name)
         if match and match["lineage"] in (FAILED, UNFINISHED):
             (failed if match["lineage"] == FAILED else unfinished).add(match["name"])
         elif match and lineages.setdefault(match["name"], match["lineage"]) != match["lineage"]:
             twice.add(match["name"])
     told = {name: lineage for name, lineage in lineages.items() if name not in twice} if twice else lineages
-    return _Folder(names, links, told, frozenset(failed), frozenset({*lineages, *unfinished}))
+    return _Folder(names, links, told, frozenset(failed), frozenset({*lineages, *unfinished}), notes)
 
 
 def _names(folder: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -143,7 +143,8 @@ class Tickets:
 
     def _of_many(self, step: Step, job: Job) -> str:
         """The name of the file with what a job shares with others."""
-        held = job.channels, job.all_channels, job.config
+        maps = _maps_of(job)
+        held = job.channels, job.all_channels, job.config, *maps
         place = (step.name, *map(id, held), job.overrides)
         if place not in self._shared:
             files = (*_configured(step, job), *job.overrides)
@@ -154,6 +155,7 @@ class Tickets:
                     "tables": dict(job.tables),
                     "channels": [_channel(channel) for channel in job.channels],
                     "all_channels": [_channel(channel) for channel in job.all_channels],
+                    "maps": [[_channel(channel) for channel in channels] for channels in maps],
                     "config": {"rule": job.config.rule, "inputs": job.config.inputs, "options": job.config.options},
                     "base": os.fspath(job.config.base),
                     "files": {os.fspath(path): self._cycle.metadata.reader(path).data for path in dict.fromkeys(files)},
@@ -194,6 +196,7 @@ def _ticket(file: Path, content: Mapping[str, Any], shared: Mapping[str, Any], f
     scheme = scheme_of(setup.keys)
     reader = GivenReader({Path(path): data for path, data in shared["files"].items()})
     made = shared["config"]
+    maps = [tuple(Channel(**channel) for channel in channels) for channels in shared["maps"]]
     job = Job(
         step=content["step"],
         unit=_unit(content["unit"], scheme),
@@ -207,6 +210,7 @@ def _ticket(file: Path, content: Mapping[str, Any], shared: Mapping[str, Any], f
         module=shared["module"],
         _read=reader,
         all_channels=tuple(Channel(**channel) for channel in shared["all_channels"]),
+        maps={Path(path): maps[number] for path, number in content["maps"].items()},
         runs={run: Held(_paths(held[0]), _paths(held[1])) for run, held in content["runs"].items()},
         tables=shared["tables"],
         content=content["content"],
@@ -232,9 +236,21 @@ def _of_unit(job: Job) -> dict[str, Any]:
         "outputs": {role: os.fspath(path) for role, path in job.outputs.items()},
         "overrides_of": _texts(job.overrides_of),
         "runs": {run: [_texts(held.inputs), _texts(held.overrides_of)] for run, held in job.runs.items()},
+        "maps": _numbers_of_maps(job),
         "log": os.fspath(job.log),
         "content": job.content,
     }
+
+
+def _maps_of(job: Job) -> list[tuple[Channel, ...]]:
+    """The different channel maps of the files that a job reads, each once, in the order of the files."""
+    return list({id(channels): channels for channels in job.maps.values()}.values())
+
+
+def _numbers_of_maps(job: Job) -> dict[str, int]:
+    """Which of :func:`_maps_of` belongs to each file."""
+    numbers = {id(channels): number for number, channels in enumerate(_maps_of(job))}
+    return {os.fspath(path): numbers[id(channels)] for path, channels in job.maps.items()}
 
 
 def _unit(values: Mapping[str, Any], scheme: KeyScheme) -> Unit:

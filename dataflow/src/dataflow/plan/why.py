@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from .differences import Difference, differences
 from .lineage import Lineage
 from .model import Key, Unit
 from .survey import FOREIGN, THERE, Survey
+from .troubles import Trouble, run_of, troubles
 from .units import Place
 
 NO_RECORD = "there is no record of how it was made"
@@ -39,6 +40,8 @@ class Reason:
         Reasons of the inputs whose lineage is another (all inputs, for the whole tree).
     note
         What else is to be said.
+    detectors
+        What its job noted of detectors.
     """
 
     path: str
@@ -50,6 +53,7 @@ class Reason:
     differences: tuple[Difference, ...] = ()
     inputs: tuple[Reason, ...] = ()
     note: str = ""
+    detectors: tuple[Trouble, ...] = ()
 
     def first(self) -> tuple[Reason, Difference] | None:
         """The first difference, and the file whose recipe it is in; that of an input goes before the file's own."""
@@ -65,7 +69,9 @@ class Reason:
         found = [difference.plain() for difference in self.differences]
         inputs = [each.plain() for each in self.inputs]
         lineages = {"lineage": self.old, "wanted": self.new}
-        return made | lineages | {"differences": found, "inputs": inputs, "note": self.note}
+        detectors = [trouble.plain() for trouble in self.detectors]
+        said = {"note": self.note, "detectors": detectors}
+        return made | lineages | {"differences": found, "inputs": inputs} | said
 
 
 class Explainer:
@@ -88,7 +94,9 @@ class Explainer:
         """Why the output of a job would be made again, or not."""
         place = step, self._cycle.unit(step, unit)
         if place not in self._done:
-            self._done[place] = self._why(*place)
+            own = place[1]
+            noted = troubles(self._cycle.lineages.records, [(step, run_of(own), str(self._cycle.output(step, own)))])
+            self._done[place] = replace(self._why(*place), detectors=tuple(noted))
         return self._done[place]
 
     def _why(self, step: str, unit: Unit) -> Reason:

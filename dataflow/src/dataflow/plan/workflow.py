@@ -16,10 +16,12 @@ from .execenv import own_python, wrap
 from .model import Job, Unit
 from .noeffect import Finding, findings
 from .paths import template_pattern
+from .records import Records
 from .steps import DAQ, Step
 from .survey import Survey
 from .targets import Target, form, is_target, resolve
 from .ticket import FOLDER, Ticket, Tickets, read_ticket
+from .troubles import Trouble, sentences, troubles_of
 from .units import Place
 from .wishes import not_installed
 
@@ -246,6 +248,24 @@ class Workflow:
                 f"the software of this cycle is not installed in {self.cycle.setup.path('install')}",
                 hint=f"run dataprod-install-sw {self.config}",
             )
+
+    def troubles(self, words: Sequence[str]) -> list[Trouble]:
+        """What the records say of detectors, in all that targets and output files ask for and need.
+
+        Raises
+        ------
+        UserError
+            If a target means nothing any more.
+        """
+        found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
+        jobs = [job for target in found for job in target.jobs]
+        jobs += [job for word in words if (job := self.job_of(word)) is not None]
+        return troubles_of(self.cycle, jobs, Records())
+
+    def last_words(self, words: Sequence[str]) -> None:
+        """Say what became of detectors, after Snakemake has ended: its own last lines know jobs only."""
+        for line in sentences(self.troubles(words), f"dataprod status {self.folder} --json has them all"):
+            print(line, file=sys.stderr)
 
     def _job(self, step: Step, wildcards: Wildcards) -> Job:
         return self.cycle.job(step.name, self._unit(step, wildcards))

@@ -10,7 +10,7 @@ from typing import Any
 from dataflow.jobs.chains import run_chain
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import open_input, rows
-from dataflow.jobs.policy import failure_of
+from dataflow.jobs.policy import note_degraded
 from dataflow.jobs.shards import build_by_channel
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel, Job
@@ -112,4 +112,4 @@ def _missing(channel: Channel, pars: Mapping[str, Any], job: Job) -> str:
     """Why a channel that needs parameters has none, empty if it has or needs none."""
     if channel.system != "geds" or "par_dsp" not in job.inputs:
         return ""
-    return failure_of(pars.get(channel.name))
+    return note_degraded(channel.name, pars.get(channel.name), "par_dsp")

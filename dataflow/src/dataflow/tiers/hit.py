@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataflow.jobs.policy import failure_of
+from dataflow.jobs.policy import note_degraded
 from dataflow.jobs.shards import build_by_channel
 from dataflow.plan.errors import UserError
 from dataflow.plan.merge import merged_all
@@ -40,11 +40,7 @@ def build(job: Job, threads: int = 1) -> None:
     def work(channel: Channel, target: Path) -> None:
         calibrate(source, job.table("dsp", channel), configs[channel.name], target, job.table("hit", channel))
 
-    notes = {
-        channel.name: f"par_hit: {why}"
-        for channel in channels
-        if channel.system == "geds" and "par_hit" in job.inputs and (why := failure_of(pars.get(channel.name)))
-    }
+    notes = {channel.name: f"par_hit: {why}" for channel in channels if (why := _missing(channel, pars, job))}
     build_by_channel(job, channels, work, threads, notes)
 
 
@@ -76,6 +72,13 @@ def config_of(job: Job, channel: Channel, pars: Mapping[str, Any]) -> dict[str, 
     operations = own.get("operations", own)
     merged = merged_all([{"operations": {}}, base, {"operations": operations}])
     return dict(merged) | {"operations": {name: _floats(value) for name, value in merged["operations"].items()}}
+
+
+def _missing(channel: Channel, pars: Mapping[str, Any], job: Job) -> str:
+    """Why a channel that needs parameters has none, empty if it has or needs none."""
+    if channel.system != "geds" or "par_hit" not in job.inputs:
+        return ""
+    return note_degraded(channel.name, pars.get(channel.name), "par_hit")
 
 
 def _floats(operation: Mapping[str, Any]) -> dict[str, Any]:

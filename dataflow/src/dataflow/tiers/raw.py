@@ -14,13 +14,16 @@ from dataflow.jobs.atomic import part_name, whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import ADC_BITS, annotate
+from dataflow.jobs.notes import note, warn
 from dataflow.plan.model import Job
+from dataflow.plan.steps import PROCESSED
 from dataflow.plan.times import FORMAT
+from dataflow.plan.troubles import MISSING
 
 from .daqfile import DaqFile, opened, refuse_undecodable
 from .rawaliases import link_names
 from .rawdecode import decode, filters
-from .rawspec import output_spec, unmapped
+from .rawspec import listed, output_spec, unmapped
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,20 @@ def build(job: Job, threads: int = 1) -> None:
             if settings.get("aliases"):
                 link_names(parts["tier"], {job.table("raw", channel): channel.name for channel in job.channels})
             _annotate(daq, missing, parts["tier"])
+    note_absent(job, daq)
+
+
+def note_absent(job: Job, daq: DaqFile) -> None:
+    """Note the channels of the map that should be processed and that the DAQ file does not have.
+
+    One that the file has and that no trigger read out is not missing: a detector may be quiet in a short file.
+    """
+    there = {key for keys in daq.keys.values() for key in keys}
+    for channel in job.channels:
+        wanted = channel.processable and channel.system in PROCESSED.systems and channel.rawid is not None
+        if wanted and channel.rawid not in there:
+            note(channel.name, MISSING, job.step, f"the DAQ file has no channel {channel.rawid}")
+            log.warning("%s: the DAQ file has no channel %s", channel.name, channel.rawid)
 
 
 def _decode(job: Job, daq: DaqFile, target: Path, settings: Mapping[str, Any]) -> None:
@@ -77,6 +94,7 @@ def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path) -> None:
     if missing:
         log.warning("%s has channels that the channel map does not know: %s", daq.path, missing)
         annotate(target, unmapped_channels=" ".join(map(str, missing)))
+        warn("", [f"the DAQ file has channels that the channel map does not know: {listed(missing)}"])
     if daq.lost:
         log.warning("%s is %s; what is whole was taken", daq.path, daq.lost)
         annotate(target, salvaged=daq.lost)

@@ -112,9 +112,9 @@ def unmapped(job: Job, daq: DaqFile) -> tuple[int, ...]:
         return ()
     missing = tuple(key for key in found if key not in known)
     if len(missing) == len(found):
-        have = _listed(sorted(key for key in known if key is not None))
+        have = listed(sorted(key for key in known if key is not None))
         raise BadInput(
-            f"the DAQ file {daq.path} has the channels {_listed(found)}, the channel map at {job.key.timestamp} has "
+            f"the DAQ file {daq.path} has the channels {listed(found)}, the channel map at {job.key.timestamp} has "
             f"none of them but {have}",
             hint="check rawid in hardware/configuration/channelmaps, and its validity.yaml",
         )
@@ -190,7 +190,7 @@ def _refuse_mixed(spec: Spec, daq: DaqFile) -> None:
             keys = _named(group["key_list"], offered) + rest
             if KEYED not in name and len(keys) > 1:
                 hint = "write {key} into its name, for example ch{key:07d}/raw: one table a channel"
-                said = f"out_spec puts the {len(keys)} channels {_listed(keys)} into one table {name!r}"
+                said = f"out_spec puts the {len(keys)} channels {listed(keys)} into one table {name!r}"
                 raise UserError(said, hint=hint)
 
 
@@ -209,6 +209,7 @@ def _group(keys: Iterable[Any]) -> dict[str, Any]:
     return {"key_list": list(keys), "out_stream": WRITTEN}
 
 
-def _listed(numbers: Iterable[int]) -> str:
+def listed(numbers: Iterable[int]) -> str:
+    """Numbers for a sentence, the first six of many."""
     shown = [str(number) for number in numbers]
     return ", ".join(shown[:6]) + (f" … ({len(shown)})" if len(shown) > 6 else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import awkward as ak
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 BUFFER = 1_000_000
 SEPARATOR = "_"
+NUMBER = "rawid"
 
 
 def build(job: Job, threads: int = 1) -> None:
@@ -34,23 +36,61 @@ def build(job: Job, threads: int = 1) -> None:
     job
         Input ``evt`` (all files of the run), output ``tier``; ``skm_config`` has ``evt_filter``, an expression over
         flattened fields such as ``geds_multiplicity == 1``, and ``keep_fields``, names of fields or groups of fields.
+        Channel numbers (columns ``rawid``) become those of the run's first channel map: one number is one detector.
     threads
         Not used.
 
     Raises
     ------
     UserError
-        If the configuration names an unknown field.
+        If the configuration names an unknown field, or two detectors had one number in the course of the run.
     """
     config = job.config.read("skm_config") or {}
+    numbers = [run_numbers(job, path) for path in job.inputs["evt"]]
     table, group = job.table("evt", grp="").strip("/"), job.table("skm", grp="").strip("/")
     with whole_files({"tier": job.outputs["tier"]}) as parts:
         first = True
-        for path in job.inputs["evt"]:
+        for path, changed in zip(job.inputs["evt"], numbers, strict=True):
             for chunk in lh5.LH5Iterator(str(path), table, buffer_len=BUFFER):
-                events = select(flattened(chunk), config)
+                events = select(renumbered(flattened(chunk), changed), config)
                 lh5.write(events, group, str(parts["tier"]), wo_mode="of" if first else "append")
                 first = False
+
+
+def run_numbers(job: Job, path: Path) -> dict[int, int]:
+    """The channel numbers of a file that have to be changed to those of the run's first file: old and new.
+
+    Raises
+    ------
+    UserError
+        If a detector that the first file does not have has a number that belongs to another there.
+    """
+    first = job.all_channels
+    of_name = {channel.name: channel.rawid for channel in first}
+    owner = {channel.rawid: channel.name for channel in first}
+    changed: dict[int, int] = {}
+    for channel in job.map_of(path):
+        wanted = of_name.get(channel.name)
+        if channel.name not in of_name and channel.rawid in owner:
+            raise UserError(
+                f"{channel.name} has the channel number {channel.rawid} in {path.name}, which at the begin of "
+                f"{job.unit} is that of {owner[channel.rawid]}: one file cannot hold both",
+                hint="give the channel a new rawid in the channel map, or let the new map begin with a new run",
+            )
+        if channel.rawid is not None and wanted is not None and wanted != channel.rawid:
+            changed[channel.rawid] = wanted
+    return changed
+
+
+def renumbered(columns: Mapping[str, Array | VectorOfVectors], changed: Mapping[int, int]) -> dict[str, Any]:
+    """Columns with other channel numbers in all that are called ``rawid``."""
+    for name, column in columns.items():
+        if changed and name.split(SEPARATOR)[-1] == NUMBER:
+            values = (column.flattened_data if isinstance(column, VectorOfVectors) else column).nda
+            old = values.copy()
+            for number, new in changed.items():
+                values[old == number] = new
+    return dict(columns)
 
 
 def flattened(table: Table, prefix: str = "") -> dict[str, Array | VectorOfVectors]:

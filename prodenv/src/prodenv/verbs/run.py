@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import time
+from typing import Any
 
 from prodenv.cycles import CycleFolder, command, find_cycle
 from prodenv.errors import UserError
@@ -40,14 +42,24 @@ def _follow_parent(cycle: CycleFolder) -> None:
 
 def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
-    from prodenv.production import produce
+    from prodenv.production import produced, tell
+    from prodenv.progress import Learned
 
     refuse_living(cycle.root)
     targets = targets_of(cycle, options.targets)
     extra = [*_profile(cycle, options.profile), *options.snakemake]
-    if source_of(cycle):  # what another flow needs, it says itself
+    jobs, begin, ours = cores(options.jobs), time.monotonic(), source_of(cycle) is not None
+    learned = {}
+    if ours:  # what another flow needs, it says itself
         _prepare(cycle, targets, options)
-    return produce(cycle.config, targets, cores(options.jobs), extra=extra)
+        took = ask(cycle, "took", options.setup)
+        learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
+    code, progress = produced(cycle.config, targets, jobs, extra=extra, learned=learned)
+    nothing: dict[str, Any] = {"lines": [], "counted": "", "lost": False}
+    told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
+    closing = progress.closing(time.monotonic() - begin, told["counted"])
+    tell([*progress.last_words(cycle.root, code), *told["lines"], closing])
+    return 1 if code == 0 and options.strict and told["lost"] else code
 
 
 def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace) -> None:

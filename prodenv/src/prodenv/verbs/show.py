@@ -52,6 +52,7 @@ def describe(cycle: CycleFolder, experiment: str | None = None) -> dict[str, Any
         "left_out": contents.left_out,
         "files": _kinds(contents.outputs()),
         "runs": dict(contents.runs),
+        "detectors": contents.detectors["detectors"],
         "elsewhere": _elsewhere(contents),
         "disk": {part: size_of(cycle.root / part).size for part in ("inputs", "dataflow", "software", "generated")},
     }
@@ -123,6 +124,8 @@ def _print(found: dict[str, Any]) -> None:
     rows = [(kind["kind"], kind["files"], kind["linked"], size_text(kind["size"])) for kind in found["files"]]
     if rows:
         print_table(("kind", "files", "linked", "size"), rows, right="files linked size")
+    for trouble in found["detectors"]:
+        print(trouble["line"])
 
 
 def _data_lines(found: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from prodenv.verbs.plan import time_text
 STATES = ("there", "foreign", "stale", "missing", "failed")
 GOOD = {"there", "foreign"}
 COLOURS = {"stale": "yellow", "missing": "dim", "failed": "red"}
-FAILURES = 5
+FAILURES, DETECTORS = 5, 10
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,13 +56,17 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
         print(f"{len(whole)} runs of which everything is there are not shown (--all shows them)")
     for failure in found["failures"][:FAILURES]:
         print(f"{failure['step']} of {failure['key']} failed: {_sentence(failure['error'])}\n  log: {failure['log']}")
+    for trouble in found["detectors"][:DETECTORS]:
+        print(trouble["line"])
+    if (more := len(found["detectors"]) - DETECTORS) > 0:
+        print(f"and {more} more of detectors (all: --json)")
     for key, reason in list(found["salvaged"].items())[:FAILURES]:
         print(f"only a part of {key} could be read: its DAQ file is {reason}")
     if (more := len(found["salvaged"]) - FAILURES) > 0:
         print(f"and {more} more such files (all: --json)")
     for warning in found["warnings"]:
         print(f"warning: {warning}")
-    print(_summary(found))
+    print(_summary(found, found["detectors_counted"]))
 
 
 def _cell(counts: dict[str, int] | None) -> Any:
@@ -81,7 +85,7 @@ def _sentence(error: str | None) -> str:
     return (error or "no reason recorded").splitlines()[0].removeprefix("error: ")
 
 
-def _summary(found: dict[str, Any]) -> str:
+def _summary(found: dict[str, Any], detectors: str) -> str:
     jobs = found["jobs"]
     if not jobs:
         return "there is no data yet"
@@ -89,5 +93,6 @@ def _summary(found: dict[str, Any]) -> str:
     if set(jobs) == {"foreign"}:
         return f"{counts}: none of our jobs made them, so they are read as they are and never made again"
     if set(jobs) <= GOOD:
-        return f"{counts}: all is made and as the configuration asks for"
+        but = f", but {detectors}" if detectors else ""
+        return f"{counts}: all is made and as the configuration asks for{but}"
     return f"{counts}; the rest takes {time_text(found['seconds'], found['no_time_known'], found['cores'])}"

@@ -64,9 +64,10 @@ def run(options: argparse.Namespace) -> int:
     problems.sort(key=lambda problem: (problem.file, problem.problem))
     if options.json:
         checks = [asdict(check) for check in done]
-        print_json({"cycle": cycle.name, "checks": checks, "problems": [asdict(problem) for problem in problems]})
+        document = {"cycle": cycle.name, "checks": checks, "problems": [asdict(problem) for problem in problems]}
+        print_json(document | {"detectors": contents.detectors["detectors"]})
     else:
-        _print(cycle, done, problems, ours=contents.setup.ours)
+        _print(cycle, done, problems, contents)
     return 1 if problems else 0
 
 
@@ -157,19 +158,23 @@ def ask(setup: Setup, module: str, words: list[str], text: str = "") -> Any:
         raise WorkFailed(f"{module} failed (exit code {done.returncode})\n  {lines}") from None
 
 
-def _print(cycle: CycleFolder, done: list[Checked], problems: list[Problem], *, ours: bool) -> None:
+def _print(cycle: CycleFolder, done: list[Checked], problems: list[Problem], contents: Contents) -> None:
     if done:
         print_table(("checked", "files", "size", "speed"), _lines(done), right="files size speed")
-    if not ours:
+    if not contents.setup.ours:
         print("what is in the files is not checked: the dataflow of this cycle is not one of ours")
+    detectors = contents.detectors
+    for line in detectors["lines"]:
+        print(line)
     if problems:
         for mend in sorted({problem.mend for problem in problems}):
             print("\n".join(f"{each.file}: {each.problem}" for each in problems if each.mend == mend))
             print(f"  → {mend}")
         print(f"{cycle.name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
     else:
+        well = f"the files are sound, but {detectors['counted']}" if detectors["counted"] else "all is well"
         print(
-            f"{cycle.name}: all is well"
+            f"{cycle.name}: {well}"
             + ("" if cycle.frozen else "; it is not frozen, so there is no manifest to compare with")
         )
 

@@ -24,12 +24,17 @@ def run(options: argparse.Namespace) -> int:
     elif options.tree:
         console().print(tree(reason))
     else:
-        print("\n".join(sentences(reason)))
+        print("\n".join([*sentences(reason), *said_of_detectors(reason)]))
     return 0
 
 
 Reason = Mapping[str, Any]
 """Why a file is what it is, as :class:`dataflow.plan.why.Reason` tells it."""
+
+
+def said_of_detectors(reason: Reason) -> list[str]:
+    """What the job of a file noted of detectors, a line each."""
+    return [f"  {trouble['sentence']}" for trouble in reason["detectors"]]
 
 
 def sentences(reason: Reason) -> list[str]:

@@ -1,0 +1,247 @@
+"""Processing chains, looked at while planning: whether the functions that they name are in the software of the cycle.
+
+A chain that names a function that is not there fails for each detector that it is for, file after file; it is a mistake
+of the configuration, and stops the plan. The sources of the installed packages are read, nothing is imported: planning
+stays fast and runs no foreign code. What sources do not tell (compiled modules, ``import *``) is taken for right.
+
+Whether a variable is there only the raw file tells, since chains read its columns by name. One that no processor makes,
+that no decoder knows, and that is almost the name of one that a processor makes, is taken for a misspelt one.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .config import Setup
+from .errors import UserError
+from .model import Channel, Job
+from .textfile import Reader, TextFile, kind
+from .words import nearest
+
+CHAIN = "processing_chain"
+PROCESSORS = "processors"
+LIBRARY = "dspeed.processors"
+SHORT = {"np": "numpy", "numpy": "numpy"}
+"""What dspeed understands as modules in expressions."""
+OUTPUTS = "outputs"
+DECODERS = "daq2lh5"
+CLOSE, SHORTEST = 0.85, 4
+"""How near a misspelt variable is to the right one (as :mod:`difflib` counts), and how long at least."""
+_SEPARATORS = re.compile(r"[,\s]+")
+_WORD = re.compile(r"[^\W\d]\w*")
+HERE = Path(__file__).resolve().parents[2]
+"""Where this dataflow is, for a cycle that has none of its own."""
+_TABLE = "_modules"
+"""Where dspeed lists its processors by name."""
+
+
+class Chains:
+    """The processing chains of a cycle; each set of files is looked at once.
+
+    Parameters
+    ----------
+    setup
+        The configuration of the cycle.
+    reader
+        Reads and keeps files.
+    """
+
+    def __init__(self, setup: Setup, reader: Reader) -> None:
+        self._setup, self._reader = setup, reader
+        self._done: set[tuple[Path, ...]] = set()
+        self._seen: dict[tuple[str, int, int], Job] = {}
+        self._sources: dict[str, Path | None] = {}
+        self._texts: dict[Path, str] = {}
+
+    def check(self, job: Job) -> None:
+        """Look at the chains of a job's channels.
+
+        Raises
+        ------
+        UserError
+            If one has a processor of a wrong form, or names a function that is not there; with file and line.
+        """
+        place = job.step, id(job.config), id(job.channels)
+        if place in self._seen:
+            return
+        self._seen[place] = job  # which keeps the objects: their ids must not come to mean others
+        for channel in job.channels:
+            files = job.config.files(CHAIN, channel)
+            if files and files not in self._done:
+                self._check(job, channel, files)
+                self._done.add(files)
+
+    def _check(self, job: Job, channel: Channel, files: tuple[Path, ...]) -> None:
+        chain = job.config.shared(CHAIN, channel) or {}
+        processors = chain.get(PROCESSORS) or {}
+        place = _Place(tuple(self._reader(path) for path in files))
+        if not isinstance(processors, Mapping):
+            raise place.error(f"{PROCESSORS} must be a mapping, not {kind(processors)}", PROCESSORS)
+        made = {part for name in processors for part in _SEPARATORS.split(str(name)) if part}
+        for name, node in processors.items():
+            whole = {"function": node} if isinstance(node, str) else node
+            self._processor(place, str(name), whole)
+            for used in _variables(whole):
+                self._variable(place, f"the processor {str(name)!r} uses", used, made, PROCESSORS, str(name), "args")
+        for used in chain.get(OUTPUTS) or ():
+            self._variable(place, "the outputs name", str(used), made, OUTPUTS)
+
+    def _variable(self, place: _Place, who: str, used: str, made: set[str], *names: str) -> None:
+        """Refuse a variable that can only be a misspelt one."""
+        if used in made or len(used) < SHORTEST or not self._roots or used in self._columns:
+            return
+        close = get_close_matches(used, sorted(made), n=1, cutoff=CLOSE)
+        if close:
+            message = f"{who} {used!r}, which no processor makes and no raw file has"
+            raise place.error(message, *names, hint=f"did you mean {close[0]!r}?")
+
+    @cached_property
+    def _columns(self) -> frozenset[str]:
+        """All words in the decoders of DAQ files: names of columns are among them."""
+        folders = [root / DECODERS for root in self._roots]
+        texts = (
+            file.read_text(encoding="utf-8", errors="replace") for f in folders for file in sorted(f.rglob("*.py"))
+        )
+        return frozenset(word for text in texts for word in _WORD.findall(text))
+
+    def _processor(self, place: _Place, name: str, node: Any) -> None:
+        if not isinstance(node, Mapping) or not isinstance(node.get("function"), str):
+            raise place.error(f"the processor {name!r} has no function", PROCESSORS, name)
+        try:
+            tree = ast.parse(node["function"], mode="eval").body
+        except SyntaxError as error:
+            message = f"the processor {name!r}: {node['function']!r} is no expression ({error.msg})"
+            raise place.error(message, PROCESSORS, name, "function") from None
+        called = _called(tree, node)
+        if called:
+            self._function(place, name, *called)
+
+    def _function(self, place: _Place, name: str, module: str, function: str) -> None:
+        """Refuse a function that its module does not have."""
+        if not self._roots:
+            return
+        module = SHORT.get(module, module)
+        source = self._source(module)
+        if source is None:
+            if self._is_complete and module.partition(".")[0] not in sys.stdlib_module_names:
+                message = f"the processor {name!r}: there is no module {module!r} in the software of this cycle"
+                raise place.error(message, PROCESSORS, name, "module", hint="see function and module of the processor")
+            return
+        known = self._names(module, source)
+        if known is not None and function not in known:
+            message = f"the processor {name!r}: {module} has no function {function!r}"
+            raise place.error(message, PROCESSORS, name, "function", hint=nearest(function, known))
+
+    def _names(self, module: str, source: Path) -> frozenset[str] | None:
+        """The names that a module may have; None if its source does not tell."""
+        text = self._text(source)
+        if module == LIBRARY and (table := _table(text)):
+            return table
+        if source.suffix != ".py" or "import *" in text:
+            return None
+        return frozenset(_WORD.findall(text))
+
+    def _text(self, source: Path) -> str:
+        if source not in self._texts:
+            self._texts[source] = source.read_text(encoding="utf-8", errors="replace") if source.suffix == ".py" else ""
+        return self._texts[source]
+
+    def _source(self, module: str) -> Path | None:
+        """The source of a module, or its compiled file; None if there is none."""
+        if module not in self._sources:
+            self._sources[module] = next(self._found(module), None)
+        return self._sources[module]
+
+    def _found(self, module: str) -> Iterator[Path]:
+        for root in self._roots:
+            path = root.joinpath(*module.split("."))
+            yield from (file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file())
+            yield from sorted(path.parent.glob(f"{path.name}.*.so"))
+            if path.is_dir():
+                yield path
+
+    @cached_property
+    def _site(self) -> Path | None:
+        """The folder of installed packages."""
+        return next(iter(sorted(self._setup.path("install").glob("lib/python3*/site-packages"))), None)
+
+    @cached_property
+    def _roots(self) -> tuple[Path, ...]:
+        """The folders that packages are found in, those of checkouts included; none if no dspeed is there."""
+        if self._site is None:
+            return ()
+        links = [line.strip() for file in sorted(self._site.glob("*.pth")) for line in self._lines(file)]
+        folders = [folder for line in links if line and (folder := self._site / line).is_dir()]
+        own = self._setup.path("dataflow") / "src"
+        roots = (own if own.is_dir() else HERE, self._site, *folders)
+        return roots if any((root / "dspeed").is_dir() for root in roots) else ()
+
+    def _lines(self, file: Path) -> list[str]:
+        return file.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether all packages lie in the known folders: some checkouts are found by code only."""
+        return self._site is not None and not any(self._site.glob("__editable__*finder.py"))
+
+
+class _Place:
+    """The files that a chain was merged from."""
+
+    def __init__(self, files: tuple[TextFile, ...]) -> None:
+        self._files = files
+
+    def error(self, message: str, *names: str, hint: str = "") -> UserError:
+        """The error about an entry, with the last file that has it."""
+        having = [file for file in self._files if _has(file.data, names)] or [
+            file for file in self._files if _has(file.data, names[:-1])
+        ]
+        return (having or list(self._files))[-1].error(message, *names, hint=hint)
+
+
+def _has(data: Any, names: tuple[str, ...]) -> bool:
+    for name in names:
+        if not isinstance(data, Mapping) or name not in data:
+            return False
+        data = data[name]
+    return True
+
+
+def _called(tree: ast.expr, node: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Module and function that a processor calls, as dspeed reads them; None for expressions of its own."""
+    if isinstance(tree, ast.Name) and isinstance(node.get("module"), str):
+        return node["module"], tree.id
+    inner = tree.func if isinstance(tree, ast.Call) else tree if "args" in node else None
+    if isinstance(inner, ast.Attribute):
+        return ast.unparse(inner.value), inner.attr
+    if isinstance(inner, ast.Name) and isinstance(node.get("module"), str):
+        return node["module"], inner.id
+    return None
+
+
+def _variables(node: Mapping[str, Any]) -> Iterator[str]:
+    """The names of the variables that a processor takes, as far as its arguments can be read."""
+    args = node.get("args") or [node["function"]]
+    for arg in args if isinstance(args, list) else ():
+        try:
+            tree = ast.parse(arg, mode="eval") if isinstance(arg, str) else None
+        except SyntaxError:
+            continue
+        called = {id(part.func) for part in ast.walk(tree) if isinstance(part, ast.Call)} if tree else set()
+        inner = (part for part in ast.walk(tree) if isinstance(part, ast.Name)) if tree else ()
+        yield from (part.id for part in inner if id(part) not in called)
+
+
+def _table(text: str) -> frozenset[str]:
+    """The names of dspeed's table of processors; empty if it has no such table."""
+    for statement in ast.parse(text).body:
+        if isinstance(statement, ast.Assign) and any(getattr(name, "id", "") == _TABLE for name in statement.targets):
+            return frozenset(ast.literal_eval(statement.value))
+    return frozenset()

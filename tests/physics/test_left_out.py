@@ -1,0 +1,195 @@
+"""Detectors that are not in the data, or that a step cannot do: recorded, with the first cause, in all that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dspeed
+import h5py
+import pytest
+import yaml
+
+from dataflow.plan import open_cycle
+from dataflow.plan.errors import UserError
+from dataflow.plan.records import Records
+from dataflow.plan.stepconfig import DEFAULTS
+from dataflow.plan.troubles import troubles_of
+
+if TYPE_CHECKING:
+    from tests.physics.conftest import SmallCycle
+
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning:pygama")
+"""pygama's builder of events says so where not each channel is in each event."""
+
+Maker = Callable[..., "SmallCycle"]
+CAL = "l200-p03-r000-cal-20240301T080000Z"
+CHAIN = (
+    *("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp", "tier_dsp"),
+    *("par_hit_ecal", "par_hit", "tier_hit", "tier_evt"),
+)
+MAP = "hardware/configuration/channelmaps/l200-p03-r%-T%-all-config.yaml"
+
+
+def change(cycle: SmallCycle, file: str, **entries: dict[str, Any]) -> None:
+    """Merge entries into a file of the metadata."""
+    path = cycle.folder / "inputs" / file
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | entries))
+
+
+def chain_with(cycle: SmallCycle, old: str, new: str) -> Path:
+    """Give V01001A a chain of its own, that of all germanium detectors with one change."""
+    text = (DEFAULTS / "tier_dsp/processing_chain-geds.yaml").read_text()
+    assert old in text
+    own = cycle.folder / "inputs/dataprod/config/own.yaml"
+    own.write_text(text.replace(old, new))
+    rules = {"tier_dsp": {"inputs": {"processing_chain": {"V01001A": "own.yaml"}}}}
+    change(cycle, "dataprod/config/l200-all-config.yaml", snakemake_rules=rules)
+    return own
+
+
+def install_packages(cycle: SmallCycle) -> None:
+    """Let the cycle's software be the packages of the tests; planning reads their sources."""
+    site = cycle.folder / "software/python/install/lib/python3.11/site-packages"
+    site.parent.mkdir(parents=True)
+    site.symlink_to(Path(dspeed.__file__).parents[1])
+
+
+def channels_noted(cycle: SmallCycle, step: str) -> dict[str, dict[str, str]]:
+    """What the notes of an output say of channels."""
+    made = open_cycle(cycle.config)
+    return dict(Records().notes(made.output(step, made.scheme.key(CAL))).get("channels", {}))
+
+
+def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows(gebox_cycle: Maker) -> None:
+    cycle = gebox_cycle("cycle", CAL)
+    lost = {"name": "V09999Z", "system": "geds", "daq": {"rawid": 1999999, "fcid": 1}}
+    change(cycle, MAP, V09999Z=lost)
+    change(
+        cycle,
+        "datasets/statuses/l200-p03-r%-T%-all-config.yaml",
+        V09999Z={"processable": True, "usability": "on"},
+    )
+    cycle.recorded(*((step, CAL) for step in CHAIN))
+    for step in CHAIN:
+        found = channels_noted(cycle, step)["V09999Z"]
+        assert (found["state"], found["step"]) == ("missing", "tier_raw"), step
+        assert found["reason"] == "the DAQ file has no channel 1999999"
+    status = cycle.pars("par_hit")["V09999Z"]["status"]
+    assert status == {
+        "state": "failed",
+        "step": "tier_raw",
+        "reason": "the DAQ file has no channel 1999999",
+        "then": "par_hit_ecal: V09999Z has no events in this run",
+    }
+    assert cycle.pars("par_dsp")["V09999Z"]["status"]["then"] == "par_dsp_pz: V09999Z has no events in this run"
+    made = open_cycle(cycle.config)
+    (trouble,) = [t for t in troubles_of(made, [("tier_evt", made.scheme.key(CAL))]) if t.detector == "V09999Z"]
+    assert (trouble.state, trouble.step, trouble.files) == ("missing", "tier_raw", len(CHAIN))
+    assert trouble.steps == ("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt", *CHAIN[2:4], *CHAIN[5:7])
+    assert trouble.sentence().startswith(
+        "V09999Z is missing: the DAQ file has no channel 1999999 (then par_dsp_pz: V09999Z has no events in this run) "
+        "[l200-p03-r000-cal: tier_raw"
+    )
+
+
+def test_a_detector_that_fails_in_dsp_carries_that_cause_to_its_calibration_and_events(gebox_cycle: Maker) -> None:
+    """A wrong variable in a chain cannot be told from a column of the raw file before the data is there."""
+    cycle = gebox_cycle("cycle", CAL)
+    chain_with(cycle, "args: [wf_presum, tp_min", "args: [other_column, tp_min")
+    cycle.recorded(*((step, CAL) for step in CHAIN))
+    for step in ("tier_dsp", "par_hit_ecal", "par_hit", "tier_hit", "tier_evt"):
+        found = channels_noted(cycle, step)["V01001A"]
+        assert found["step"] == "tier_dsp", step
+        assert "other_column" in found["reason"]
+    assert channels_noted(cycle, "tier_evt")["V01001A"]["state"] == "failed"
+    assert "V01001A" not in channels_noted(cycle, "par_dsp")
+    status = cycle.pars("par_hit")["V01001A"]["status"]
+    assert status["step"] == "tier_dsp"
+    assert status["then"] == "par_hit_ecal: V01001A has no events in this run"
+    tables = {"V01001A": [], "V01002B": ["hit"]}
+    with h5py.File(cycle.output("tier_hit")) as file:
+        job = open_cycle(cycle.config).job("tier_hit", CAL)
+        assert {c.name: list(file.get(job.table("hit", c).partition("/")[0], ())) for c in job.channels}.items() >= (
+            tables.items()
+        )
+
+
+def test_a_decay_constant_that_fails_is_the_cause_of_what_comes_of_it(gebox_cycle: Maker) -> None:
+    cycle = gebox_cycle("cycle", CAL)
+    rules = {"pars_dsp_tau": {"inputs": {"tau_config": {"V01001A": "tau.yaml"}}}}
+    change(cycle, "dataprod/config/l200-all-config.yaml", snakemake_rules=rules)
+    (cycle.folder / "inputs/dataprod/config/tau.yaml").write_text("least: 1000000\n")
+    cycle.recorded(*((step, CAL) for step in CHAIN))
+    states = {step: channels_noted(cycle, step)["V01001A"] for step in CHAIN[2:]}
+    assert {step: found["step"] for step, found in states.items()} == dict.fromkeys(CHAIN[2:], "par_dsp_pz")
+    assert all("are too few for a decay constant" in found["reason"] for found in states.values())
+    assert {step: found["state"] for step, found in states.items()} == {
+        "par_dsp_pz": "failed",
+        "par_dsp": "failed",
+        "tier_dsp": "degraded",
+        "par_hit_ecal": "degraded",
+        "par_hit": "degraded",
+        "tier_hit": "degraded",
+        "tier_evt": "degraded",
+    }
+
+
+def test_a_detector_without_trouble_is_in_no_notes(gebox_cycle: Maker) -> None:
+    cycle = gebox_cycle("cycle", CAL)
+    cycle.recorded(*((step, CAL) for step in ("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp", "tier_dsp")))
+    assert "V01001A" not in channels_noted(cycle, "tier_dsp")
+    assert list(cycle.folder.rglob("*-tier_raw.lh5.*.notes.json")) == []
+
+
+def test_notes_are_gone_when_the_trouble_is(gebox_cycle: Maker) -> None:
+    cycle = gebox_cycle("cycle", CAL)
+    change(cycle, MAP, S099={"name": "S099", "system": "spms", "daq": {"rawid": 1999999}})
+    cycle.recorded(("tier_raw", CAL))
+    assert channels_noted(cycle, "tier_raw").keys() == {"S099"}
+    change(cycle, MAP, S099={"name": "S099", "system": "pmts", "daq": {"rawid": 1999999}})
+    cycle.recorded(("tier_raw", CAL))
+    assert channels_noted(cycle, "tier_raw") == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said", "line"),
+    [
+        ("function: presum", "function: presun", "dspeed.processors has no function 'presun'", "function: presun"),
+        ("function: presum", "function: dspeed.processors.presum_2(waveform)", "no function 'presum_2'", "presum_2"),
+        (
+            "module: dspeed.processors",
+            "module: dspeed.procesors",
+            "no module 'dspeed.procesors'",
+            "module: dspeed.procesors",
+        ),
+        ("function: presum", "function: 'presum('", "is no expression", "presum("),
+        (
+            "args: [wf_presum, tp_min",
+            "args: [wf_persum, tp_min",
+            "uses 'wf_persum', which no proc",
+            "wf_persum",
+        ),
+        ("  - trapEmax", "  - trapEmx", "the outputs name 'trapEmx'", "outputs:"),
+    ],
+)
+def test_a_misspelt_function_stops_the_plan_with_file_and_line(
+    gebox_cycle: Maker, old: str, new: str, said: str, line: str
+) -> None:
+    cycle = gebox_cycle("cycle", CAL)
+    own = chain_with(cycle, old, new)
+    install_packages(cycle)
+    made = open_cycle(cycle.config)
+    with pytest.raises(UserError, match=said) as caught:
+        made.check([("tier_evt", made.scheme.key(CAL))])
+    number = int(caught.value.message.removeprefix(f"{own}:").partition(":")[0])
+    assert line in own.read_text().splitlines()[number - 1]
+
+
+def test_the_chains_that_are_shipped_pass(gebox_cycle: Maker) -> None:
+    cycle = gebox_cycle("cycle", CAL)
+    install_packages(cycle)
+    made = open_cycle(cycle.config)
+    made.check([("tier_evt", made.scheme.key(CAL))])
+    assert len(made.chains._done) == 5  # of germanium, SiPMs, pulser and baseline, and that for the decay constant
