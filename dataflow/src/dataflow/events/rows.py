@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import BadInput
+from dataflow.jobs.lh5files import open_input
 from dataflow.plan.words import listing
 
 Integers = NDArray[np.int64]
@@ -106,7 +107,7 @@ def chunks(path: Path, group: str, size: int) -> Iterator[Chunk]:
     BadInput
         If there is no such map in the file, or its lengths contradict each other.
     """
-    with h5py.File(path, "r") as file:
+    with open_input(path, locking=False) as file:
         table = file.get(group)
         if not isinstance(table, h5py.Group) or not {"table_key", "row_in_table"} <= set(table):
             raise BadInput(f"{path} has no time coincidence map {group!r} (it has: {listing(file)})")
