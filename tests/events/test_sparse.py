@@ -156,6 +156,13 @@ def test_all_modes_agree_with_a_computation_event_by_event(
     compare(data, size)
 
 
+def test_the_number_of_rows_in_memory_changes_nothing(
+    data_of: Maker, sparse: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflow.events.rows.MOST_ROWS", 9)
+    compare(data_of(CHANNELS, sparse(CHANNELS, 30, repeat=0.2, shuffled=True)), 1000)
+
+
 def test_one_channel_alone(data_of: Maker) -> None:
     data = data_of([5], [[(5, 2)], [(5, 0), (5, 1)], [(5, 3)]])
     built = data.build({"energy": {"channels": "all", "aggregation_mode": "gather", "expression": "hit.energy"}})
