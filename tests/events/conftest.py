@@ -105,10 +105,19 @@ def _set_times(hits: Hits, columns: dict[int, dict[str, NDArray[Any]]], rng: np.
             columns[channel]["timestamp"][row] = 1.7e9 + number + 1e-6 * place + rng.uniform(0, 1e-7)
 
 
+def pulses(energy: NDArray[np.float64]) -> VectorOfVectors:
+    """A list a row: as many shares of its energy as its energy has whole hundreds of keV."""
+    counts = (energy // 100).astype(int)
+    flat = np.repeat(energy / np.maximum(counts, 1), counts)
+    return VectorOfVectors(flattened_data=flat, cumulative_length=np.cumsum(counts))
+
+
 def _write(folder: Path, channel: int, columns: dict[str, NDArray[Any]]) -> None:
     units = {"timestamp": {"units": "s"}, "energy": {"units": "keV"}, "bits": {"bit_names": "a,b"}}
     for tier, names in (("dsp", ("timestamp", "tp", "n")), ("hit", ("energy", "small", "flag", "bits"))):
         table = Table({name: Array(columns[name], attrs=units.get(name, {})) for name in names})
+        if tier == "hit":
+            table.add_field("pulses", pulses(columns["energy"]))
         lh5.write(table, tier, str(folder / f"{tier}.lh5"), group=f"ch{channel}", wo_mode="append")
 
 

@@ -198,3 +198,22 @@ def test_a_filter_may_use_words_lists_and_dots(files_of: Callable[..., Files]) -
     columns = skm.flattened(lh5.read("evt", str(files.job("tier_evt").outputs["tier"])))
     text = "evt.geds.multiplicity in (1, 2) and not ak.any(geds_energy > 1100, axis=-1)"
     assert seconds(skm.select(columns, {"evt_filter": text})["trigger_timestamp"].nda) == [1, 2]
+
+
+def test_a_hit_expression_in_parameters_is_checked_before_a_library_sees_it(
+    files_of: Callable[..., Files], tmp_path: Path
+) -> None:
+    """lgdo hands an expression to Python's ``eval`` where numexpr cannot evaluate it."""
+    from dataflow.tiers.hit import config_of
+
+    job = files_of(V01A=[1], B02B=[2], S001=[3]).job("tier_hit")
+    channel = next(channel for channel in job.channels if channel.name == "V01A")
+    marker = tmp_path / "marker"
+    hostile = f"__import__('pathlib').Path('{marker}').touch() or a"
+    pars = {"pars": {"operations": {"e": {"expression": hostile, "parameters": {"a": 1}}}}}
+    with pytest.raises(UserError, match=r"hit operation e: .* may not be called here"):
+        config_of(job, channel, pars)
+    assert not marker.exists()
+    right = {"pars": {"operations": {"e": {"expression": "a > 0 and b < 1", "parameters": {"a": "1e3", "b": 2}}}}}
+    made = config_of(job, channel, right)["operations"]["e"]
+    assert made == {"expression": "(a > 0) & (b < 1)", "parameters": {"a": 1000.0, "b": 2.0}}

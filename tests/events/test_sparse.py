@@ -69,6 +69,19 @@ OPERATIONS: dict[str, dict[str, Any]] = {
         "query": "evt.number > 1",
         "initial": 0.0,
     },
+    "pulses": {
+        "channels": "all",
+        "aggregation_mode": "sum",
+        "expression": "ak.num(hit.pulses, axis=1)",
+        "query": "ak.sum(hit.pulses, axis=-1) > 150",
+        "initial": 0,
+    },
+    "pulse_energies": {
+        "channels": "two",
+        "aggregation_mode": "function",
+        "expression": "pygama.evt.modules.spms.gather_pulse_data(<...>, observable='hit.pulses')",
+    },
+    "pulse_sum": {"expression": "ak.sum(ak.sum(evt.pulse_energies, axis=-1), axis=-1)"},
     "is_single": {"expression": "evt.number == 1 and not evt.some"},
 }
 
@@ -110,6 +123,8 @@ def _event(rows: list[Row], two: list[int], repeated: bool) -> dict[str, Any]:
         "first_energy": first["energy"],
         "in_two": [row["energy"] if row["channel"] in two else math.nan for row in high],
         "with_others": math.fsum(row["energy"] for row in rows) if len(high) > 1 else 0.0,
+        "pulses": sum(int(row["energy"] // 100) for row in rows if row["energy"] > 150),
+        "pulse_sum": math.fsum(row["energy"] for row in paired if row["energy"] >= 100),
         "is_single": len(high) == 1 and not some,
     }
 
@@ -119,6 +134,8 @@ def compare(data: Data, size: int) -> None:
     expected = by_event(data)
     assert len(built) == len(expected) == len(data.hits)
     for name in (*OPERATIONS, "trigger___is_repeated"):
+        if name == "pulse_energies":
+            continue
         column = built
         for part in name.split("___"):
             column = column[part]
@@ -137,6 +154,13 @@ def test_all_modes_agree_with_a_computation_event_by_event(
 ) -> None:
     data = data_of(CHANNELS, sparse(CHANNELS, 60, repeat=repeat, shuffled=shuffled))
     compare(data, size)
+
+
+def test_the_number_of_rows_in_memory_changes_nothing(
+    data_of: Maker, sparse: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflow.events.rows.MOST_ROWS", 9)
+    compare(data_of(CHANNELS, sparse(CHANNELS, 30, repeat=0.2, shuffled=True)), 1000)
 
 
 def test_one_channel_alone(data_of: Maker) -> None:

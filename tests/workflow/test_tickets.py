@@ -60,7 +60,18 @@ def test_a_ticket_says_all_that_a_job_must_know(configured: Tree) -> None:
     configs = {channel.name: planned.config.read("ecal_config", channel) for channel in planned.channels}
     shutil.rmtree(configured.root / "inputs")
     job = ticket.job
-    for name in ("step", "unit", "inputs", "outputs", "channels", "overrides_of", "log", "module", "all_channels", "maps"):
+    for name in (
+        "step",
+        "unit",
+        "inputs",
+        "outputs",
+        "channels",
+        "overrides_of",
+        "log",
+        "module",
+        "all_channels",
+        "maps",
+    ):
         assert getattr(job, name) == getattr(planned, name), name
     assert (job.unit.keys, job.unit.key) == (planned.unit.keys, planned.unit.key)
     assert (job.settings, job.setup.table_format) == ({"timeout": 7}, planned.setup.table_format)

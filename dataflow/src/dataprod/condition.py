@@ -9,9 +9,9 @@ from functools import reduce
 from typing import Any
 
 from dataflow.plan.errors import UserError
+from dataflow.plan.expressions import Expression, dotted, parsed
 from dataflow.plan.words import nearest
 
-LONGEST = 10_000
 _FORM = "a condition looks like: period == 'p03' and run >= 'r003'"
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
@@ -30,10 +30,11 @@ FILE_TIME = "key_timestamp"
 
 
 class Condition:
-    """A condition on named values: comparisons joined by ``and``, ``or`` and ``not``.
+    """A condition on named values: comparisons joined by ``and``, ``or`` and ``not`` (or ``&``, ``|`` and ``~``).
 
-    Operands are names (``geds.multiplicity`` for a column in a group), texts, numbers, ``True`` and ``False``; after
-    ``in`` a tuple or list of them. A name alone stands for a column of truth values.
+    The grammar is that of all expressions (:mod:`dataflow.plan.expressions`). Operands are names (for a column in a
+    group ``geds.multiplicity``), texts, numbers, what is computed from them, ``True`` and ``False``; after ``in`` a
+    tuple or list of constants. A name alone stands for a column of truth values.
 
     Parameters
     ----------
@@ -70,7 +71,9 @@ class Condition:
     @property
     def names(self) -> frozenset[str]:
         """The names in it; columns in groups with slashes (``geds/multiplicity``)."""
-        return frozenset(_names(self._node)) if self._node else frozenset()
+        if self._node is None:
+            return frozenset()
+        return frozenset(name.replace(".", "/") for name in Expression(self.text, self._node).names)
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """Whether it holds: one truth value, or an array of them where a value is an array.
@@ -104,74 +107,33 @@ class _Unfit(UserError):
 
 
 def _parsed(text: str) -> ast.expr:
-    if len(text) > LONGEST:
-        raise UserError(f"the condition has {len(text)} characters, more than {LONGEST}", hint=_FORM)
-    try:
-        node = ast.parse(text.strip(), mode="eval").body
-        _check(node, text)
-    except SyntaxError as slip:
-        raise UserError(f"{text!r} is no condition: {slip.msg}", hint=_FORM) from None
-    except (ValueError, RecursionError, MemoryError):
-        raise UserError(f"{text[:60]!r} is no condition: nested too deeply", hint=_FORM) from None
+    node = parsed(text, "a condition").node
+    if not _may_be_true(node):
+        raise UserError(f"{text!r}: {ast.unparse(node)!r} is not true or false", hint=_FORM)
     return node
 
 
-def _check(node: ast.expr, text: str) -> None:
-    """Refuse everything that is no comparison of names and constants."""
+def _may_be_true(node: ast.expr) -> bool:
+    """Whether an expression can be a condition: no number, no text, nothing that is computed from numbers alone."""
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, tuple(_BITS)) and _may_be_true(node.left) and _may_be_true(node.right)
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.Not | ast.Invert) and _may_be_true(node.operand)
     if isinstance(node, ast.BoolOp):
-        for value in node.values:
-            _check(value, text)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        _check(node.operand, text)
-    elif isinstance(node, ast.Compare):
-        _check_comparison(node, text)
-    elif not _is_operand(node):
-        raise _wrong(node, text)
+        return all(map(_may_be_true, node.values))
+    return isinstance(node, ast.Compare | ast.Call) or _is_name(node) or _is_truth(node)
 
 
-def _check_comparison(node: ast.Compare, text: str) -> None:
-    if not _is_operand(node.left):
-        raise _wrong(node.left, text)
-    for sign, right in zip(node.ops, node.comparators, strict=True):
-        if isinstance(sign, ast.In | ast.NotIn):
-            if not isinstance(right, ast.Tuple | ast.List) or not all(map(_is_constant, right.elts)):
-                raise UserError(f"{text!r}: after `in` a list of constants is expected", hint="run in ('r000', 'r001')")
-        elif type(sign) not in _COMPARE:
-            raise UserError(f"{text!r}: compare with ==, !=, <, <=, >, >= or in", hint=_FORM)
-        elif not _is_operand(right):
-            raise _wrong(right, text)
-
-
-def _wrong(node: ast.expr, text: str) -> UserError:
-    shown = ast.unparse(node)
-    return UserError(f"{text!r}: {shown!r} is no name, text or number", hint=_FORM)
-
-
-def _is_operand(node: ast.expr) -> bool:
-    return _is_name(node) or _is_constant(node)
+def _is_truth(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, bool)
 
 
 def _is_name(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and _is_name(node.value))
-
-
-def _is_constant(node: ast.expr) -> bool:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return isinstance(node.operand, ast.Constant) and type(node.operand.value) in (int, float)
-    return isinstance(node, ast.Constant) and type(node.value) in _CONSTANTS
-
-
-def _names(node: ast.expr) -> set[str]:
-    if _is_name(node):
-        return {_name(node)}
-    return {name for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for name in _names(child)}
+    return bool(dotted(node))
 
 
 def _name(node: ast.expr) -> str:
-    if isinstance(node, ast.Attribute):
-        return f"{_name(node.value)}/{node.attr}"
-    assert isinstance(node, ast.Name)  # noqa: S101 - checked while parsing
-    return node.id
+    return dotted(node).replace(".", "/")
 
 
 def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
@@ -184,11 +146,38 @@ def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.BoolOp):
         join = _and if isinstance(node.op, ast.And) else _or
         return reduce(join, (_truth(value, values) for value in node.values))
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+    if isinstance(node, ast.BinOp) and type(node.op) in _BITS and _are_truths(node, values):
+        return _BITS[type(node.op)](_truth(node.left, values), _truth(node.right, values))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.Invert) and _are_truths(node, values):
         return _not(_truth(node.operand, values))
     if isinstance(node, ast.Compare):
         return _compared(node, values)
-    return ast.literal_eval(node)  # a constant, checked while parsing
+    return node.value if isinstance(node, ast.Constant) else _computed(node, values)
+
+
+def _are_truths(node: ast.BinOp | ast.UnaryOp, values: Mapping[str, Any]) -> bool:
+    """Whether an operator such as ``&`` joins truth values, and not the bits of numbers; ``not`` always does."""
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.Not) or _kind(_value(node.operand, values)) == TRUTH
+    return _kind(_value(node.left, values)) == TRUTH
+
+
+def _computed(node: ast.expr, values: Mapping[str, Any]) -> Any:
+    """The value of an expression of numbers, as in the configuration of a cycle."""
+    from dataflow.jobs.evaluate import evaluate  # keys are compared without numpy
+
+    expression = Expression(ast.unparse(node), node)
+    found = {}
+    for name in expression.names:
+        known = name.replace(".", "/")
+        if known not in values:
+            raise UserError(f"there is no {known!r}", hint=nearest(known, values))
+        found[name] = values[known]
+    try:
+        value = evaluate(expression, found)
+        return value.item() if _is_scalar(value) else value
+    except UserError as error:
+        raise _Unfit(error.message, hint="texts stand in quotes, numbers do not") from None
 
 
 def _truth(node: ast.expr, values: Mapping[str, Any]) -> Any:
@@ -241,6 +230,11 @@ def _kind(value: Any) -> str:
     return _KINDS.get(getattr(getattr(value, "dtype", None), "kind", ""), "")
 
 
+def _is_scalar(value: Any) -> bool:
+    """Whether it is one number of numpy."""
+    return getattr(value, "shape", None) == ()
+
+
 def _is_single(value: Any) -> bool:
     return isinstance(value, _CONSTANTS)
 
@@ -255,3 +249,7 @@ def _and(left: Any, right: Any) -> Any:
 
 def _or(left: Any, right: Any) -> Any:
     return (left or right) if _is_single(left) and _is_single(right) else left | right
+
+
+_BITS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {ast.BitAnd: _and, ast.BitOr: _or}
+"""Operators that join conditions."""

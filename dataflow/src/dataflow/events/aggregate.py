@@ -86,6 +86,14 @@ def jagged(flat: NDArray[Any], counts: Integers) -> ak.Array:
     return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), content))
 
 
+def empty_lists(events: int, depth: int, dtype: str) -> ak.Array:
+    """An empty list an event, of so many dimensions with that of the events."""
+    content: Any = ak.contents.NumpyArray(np.empty(0, dtype))
+    for length in (0,) * (depth - 2) + (events,):
+        content = ak.contents.ListOffsetArray(ak.index.Index64(np.zeros(length + 1, np.int64)), content)
+    return ak.Array(content)
+
+
 def counts_of(lists: ak.Array) -> Integers:
     """How long each list is."""
     return np.asarray(ak.num(lists, axis=1), dtype=np.int64)

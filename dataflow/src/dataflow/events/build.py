@@ -20,7 +20,7 @@ from dataflow.plan.errors import SentenceError, UserError
 from dataflow.plan.expressions import Expression
 
 from . import aggregate
-from .functions import Surroundings, called
+from .functions import DEPTHS, Surroundings, called
 from .operations import NESTED, EventConfig, Operation, flat_name
 from .rows import Chunk, Integers, Reader, Tier, chunks
 
@@ -109,7 +109,7 @@ def build_events(sources: Sources, config: EventConfig, size: int) -> Iterator[T
     """
     with ExitStack() as stack:
         tiers = {
-            name: Tier(path, stack.enter_context(open_input(path)), group)
+            name: Tier(path, stack.enter_context(open_input(path, locking=False)), group)
             for name, (path, group) in sources.tiers.items()
         }
         inherited = {operation.name: _inherited(operation, tiers) for operation in config.operations}
@@ -211,8 +211,8 @@ def _is_single(found: Any) -> bool:
 def _of_function(operation: Operation, events: Events) -> Any:
     assert operation.call  # noqa: S101 - the mode has one
     tables = [table for table in operation.channels or () if table not in operation.excluded]
-    if not len(events.reader.places(tables)):
-        return aggregate.jagged(np.empty(0), np.zeros(events.chunk.events, np.int64))
+    if operation.call.function in DEPTHS and not len(events.reader.places(tables)):
+        return aggregate.empty_lists(events.chunk.events, *DEPTHS[operation.call.function])
     return called(operation.call, tables, events.chunk, events.columns | dict(operation.parameters), events.files)
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import awkward as ak
+import lh5
 import numpy as np
-from lgdo import LGDO, Array, VectorOfVectors
+from lgdo import LGDO, Array, Table, VectorOfVectors
+from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.lgdos import attributes
 from dataflow.plan.errors import UserError
 from dataflow.plan.expressions import Call, Column
 from dataflow.plan.words import nearest
@@ -21,6 +25,18 @@ from .rows import Chunk
 
 SUPPLIED = ("datainfo", "tcm", "table_names", "channel_mapping")
 """Arguments that the event builder gives."""
+
+READERS = ("pygama.evt.utils", "pygama.evt.modules.spms", "pygama.evt.modules.geds", "pygama.evt.modules.xtalk")
+"""The modules of pygama that read files for its functions."""
+_SPMS, _GEDS = "pygama.evt.modules.spms", "pygama.evt.modules.geds"
+DEPTHS = {
+    f"{_SPMS}.gather_pulse_data": (3, "float64"),
+    f"{_SPMS}.gather_tcm_data": (2, "int64"),
+    f"{_SPMS}.make_pulse_data_mask": (3, "bool"),
+    f"{_GEDS}.apply_xtalk_correction": (2, "float64"),
+    f"{_GEDS}.apply_xtalk_correction_and_calibrate": (2, "float64"),
+}
+"""Functions that fail where none of their channels fired: dimensions and type of what they return elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +87,68 @@ def called(call: Call, tables: Sequence[str], chunk: Chunk, columns: Mapping[str
     arguments = {name: _argument(value, columns, call) for name, value in call.arguments.items()}
     given = (_datainfo(files), _tcm(chunk), list(tables), dict(files.names))
     try:
-        found = function(*given, **arguments)
+        with reading_in_any_order(_is_ordered(chunk)):
+            found = function(*given, **arguments)
     except Exception as error:
         raise WorkFailed(f"{call.function} failed: {type(error).__name__}: {error}") from error
     if not isinstance(found, LGDO) or len(found) != chunk.events:
         raise WorkFailed(f"{call.function} did not return a column of {chunk.events} events")
     return found.view_as("ak") if isinstance(found, VectorOfVectors) else np.asarray(found.view_as("np"))
+
+
+def _is_ordered(chunk: Chunk) -> bool:
+    """Whether the rows of each channel come in the order of its table."""
+    places = (chunk.of_channel(key) for key in np.unique(chunk.key))
+    return all((np.diff(chunk.row[place]) > 0).all() for place in places)
+
+
+@contextmanager
+def reading_in_any_order(is_ordered: bool) -> Iterator[None]:
+    """Let the functions of pygama read rows that are not in order: times went backwards, and events are sorted by time.
+
+    Within the block their ``lh5`` is :class:`AnyOrder`; lh5 itself refuses such rows.
+    """
+    modules = [] if is_ordered else [importlib.import_module(name) for name in READERS]
+    for module in modules:
+        module.lh5 = AnyOrder(lh5)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.lh5 = lh5  # type: ignore[attr-defined]
+
+
+class AnyOrder:
+    """lh5, with rows in any order."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def read(self, *args: Any, idx: Any = None, **options: Any) -> Any:
+        """As :func:`lh5.read`."""
+        if idx is None:
+            return self._real.read(*args, **options)
+        rows, order = np.unique(idx, return_inverse=True)
+        return taken(self._real.read(*args, idx=rows, **options), order)
+
+    def read_as(self, *args: Any, idx: Any = None, **options: Any) -> Any:
+        """As :func:`lh5.read_as`."""
+        if idx is None:
+            return self._real.read_as(*args, **options)
+        rows, order = np.unique(idx, return_inverse=True)
+        return self._real.read_as(*args, idx=rows, **options)[order]
+
+
+def taken(node: Any, order: NDArray[np.int64]) -> Any:
+    """The rows of an LGDO object in another order."""
+    if isinstance(node, Table):
+        return Table({name: taken(node[name], order) for name in node}, attrs=attributes(node))
+    if isinstance(node, VectorOfVectors):
+        return VectorOfVectors(node.view_as("ak")[order], attrs=attributes(node))
+    return type(node)(nda=node.nda[order], attrs=attributes(node))
 
 
 def _function(call: Call) -> Any:

@@ -107,24 +107,28 @@ def event_config(
     UserError
         If anything in it is unknown, misspelt, of a wrong type, or no expression.
     """
-    refuse = refuse or (lambda message, *_names, hint="": UserError(f"evt_config: {message}", hint=hint))
+
+    def refused(message: str, *names: object, hint: str = "") -> UserError:
+        sentence = f"evt_config: {message}"
+        return refuse(sentence, *names, hint=hint) if refuse else UserError(sentence, hint=hint)
+
     named = config.get("operations")
     if not isinstance(named, Mapping) or not named:
-        raise refuse("operations must be a mapping of columns", "operations", hint="see docs/configuration.md")
+        raise refused("operations must be a mapping of columns", "operations", hint="see docs/configuration.md")
     tables = {name: tuple(dict.fromkeys(value)) for name, value in lists.items()}
     operations: dict[str, Operation] = {}
     for name, entry in named.items():
         try:
             operations[str(name)] = _operation(str(name), entry, tables, operations)
         except UserError as error:
-            raise refuse(f"{name}: {error.message}", "operations", name, hint=error.hint) from None
+            raise refused(f"{name}: {error.message}", "operations", name, hint=error.hint) from None
     outputs = config.get("outputs")
     chosen = list(operations) if outputs is None else outputs
-    if not isinstance(chosen, list) or not chosen:
-        raise refuse("outputs must be a list of columns", "outputs")
+    if not isinstance(chosen, list | tuple) or not chosen:
+        raise refused("outputs must be a list of columns", "outputs")
     for index, name in enumerate(chosen):
         if name not in operations:
-            raise refuse(f"outputs names {name!r}", "outputs", index, hint=nearest(name, operations))
+            raise refused(f"outputs names {name!r}", "outputs", index, hint=nearest(name, operations))
     return EventConfig(tuple(operations.values()), tuple(name for name in operations if name in chosen))
 
 

@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import BadInput
+from dataflow.jobs.lh5files import open_input
 from dataflow.plan.words import listing
 
 Integers = NDArray[np.int64]
+MOST_ROWS = 4_000_000
+"""Rows in memory: a column takes 32 MB."""
 LARGEST_TABLE = 1 << 25
 """Table keys below this are numbered by a table, larger ones by sorting."""
 
@@ -99,21 +102,29 @@ def _ranks(key: Integers) -> tuple[Integers, NDArray[Any]]:
 
 
 def chunks(path: Path, group: str, size: int) -> Iterator[Chunk]:
-    """The events of a time coincidence map, `size` at a time; one empty range where there are none.
+    """The events of a time coincidence map, at most `size` at a time; one empty range where there are none.
 
     Raises
     ------
     BadInput
         If there is no such map in the file, or its lengths contradict each other.
     """
-    with h5py.File(path, "r") as file:
+    with open_input(path, locking=False) as file:
         table = file.get(group)
         if not isinstance(table, h5py.Group) or not {"table_key", "row_in_table"} <= set(table):
             raise BadInput(f"{path} has no time coincidence map {group!r} (it has: {listing(file)})")
-        lengths = table["table_key/cumulative_length"]
-        total = len(lengths)
-        for begin in range(0, max(total, 1), size):
-            yield _chunk(path, table, begin, min(begin + size, total))
+        total, begin = len(table["table_key/cumulative_length"]), 0
+        while begin < max(total, 1):
+            end = _end(table["table_key/cumulative_length"], begin, size)
+            yield _chunk(path, table, begin, end)
+            begin = max(end, begin + 1)
+
+
+def _end(lengths: h5py.Dataset, begin: int, size: int) -> int:
+    """The end of a range of at most `size` events with at most :data:`MOST_ROWS` rows, or of one event."""
+    ends = lengths[begin : begin + size].astype(np.int64)
+    before = int(lengths[begin - 1]) if begin else 0
+    return begin + max(int(np.searchsorted(ends, before + MOST_ROWS, side="right")), min(len(ends), 1))
 
 
 def _chunk(path: Path, table: h5py.Group, begin: int, end: int) -> Chunk:

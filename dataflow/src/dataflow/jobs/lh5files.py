@@ -23,8 +23,15 @@ REMAKE = "remove the file, or restore it, and run again: it is made again from i
 
 
 @contextmanager
-def open_input(path: Path) -> Iterator[h5py.File]:
+def open_input(path: Path, *, locking: bool | None = None) -> Iterator[h5py.File]:
     """Open an input file for reading.
+
+    Parameters
+    ----------
+    path
+        The file.
+    locking
+        Whether HDF5 locks it, None as HDF5 does. A file that lh5 opens at the same time must not be locked.
 
     Raises
     ------
@@ -32,7 +39,7 @@ def open_input(path: Path) -> Iterator[h5py.File]:
         If it is missing or no whole HDF5 file.
     """
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=locking)
     except FileNotFoundError as error:
         raise BadInput(f"there is no file {path}", hint=REMAKE) from error
     except OSError as error:

@@ -168,19 +168,23 @@ def _check(node: ast.AST, text: str) -> None:
     """Refuse everything that the grammar does not name."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, _BINARY + _BITS):
         _check_operands(node, text)
-    elif isinstance(node, ast.BoolOp | ast.Tuple | ast.List | ast.UnaryOp):
+    elif isinstance(node, ast.BoolOp | ast.UnaryOp):
         pass  # what they hold is checked below
     elif isinstance(node, ast.Compare):
         _check_comparison(node, text)
+        _check_all(
+            [node.left, *(each for each in node.comparators if not isinstance(each, ast.Tuple | ast.List))], text
+        )
+        return
     elif isinstance(node, ast.Call):
         _check_call(node, text)
-        _check_all([*node.args, *(keyword.value for keyword in node.keywords)], text)
+        _check_arguments([*node.args, *(keyword.value for keyword in node.keywords)], text)
         return
     elif isinstance(node, ast.Subscript):
         _check(node.value, text)
         _check_index(node.slice, text)
         return
-    elif dotted(node) or _is_constant(node):
+    elif dotted(node) or _literal(node) is not None:
         return
     else:
         raise _refused(node, text)
@@ -190,6 +194,15 @@ def _check(node: ast.AST, text: str) -> None:
 def _check_all(nodes: Iterable[ast.AST], text: str) -> None:
     for node in nodes:
         _check(node, text)
+
+
+def _check_arguments(nodes: Iterable[ast.AST], text: str) -> None:
+    """Arguments of functions may be lists, and None."""
+    for node in nodes:
+        if isinstance(node, ast.Tuple | ast.List):
+            _check_arguments(node.elts, text)
+        elif not _is_constant(node):
+            _check(node, text)
 
 
 def _check_operands(node: ast.BinOp, text: str) -> None:
@@ -209,6 +222,8 @@ def _check_comparison(node: ast.Compare, text: str) -> None:
                 raise UserError(f"{text!r}: after `in` a list of constants is expected", hint="run in ('r000', 'r001')")
         elif not isinstance(sign, _COMPARE):
             raise UserError(f"{text!r}: compare with ==, !=, <, <=, >, >= or in", hint=FORM)
+        elif isinstance(right, ast.Tuple | ast.List):
+            raise _refused(right, text)
 
 
 def _check_call(node: ast.Call, text: str) -> None:

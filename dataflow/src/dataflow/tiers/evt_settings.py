@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from pydantic import Field
 
-from dataflow.plan.settings import StepOptions, StepSettings
+from dataflow.events.operations import event_config
+from dataflow.plan.settings import Nowhere, Place, StepOptions, StepSettings
 
 
 class ChannelList(StepSettings):
@@ -82,6 +84,13 @@ class EvtConfig(StepSettings):
     channels: dict[str, ChannelList | str | tuple[str, ...]]
     operations: dict[str, EvtOperation]
     outputs: tuple[str, ...]
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], name: str = "", place: Place | None = None) -> Self:
+        """Settings whose expressions, modes and names have been checked."""
+        found = super().read(config, name, place)
+        event_config(config, dict.fromkeys(found.channels, ()), (place or Nowhere()).error)
+        return found
 
 
 class EvtOptions(StepOptions):

@@ -10,6 +10,7 @@ from typing import Any
 from dataflow.jobs.policy import note_degraded
 from dataflow.jobs.shards import build_by_channel
 from dataflow.plan.errors import UserError
+from dataflow.plan.expressions import parsed
 from dataflow.plan.merge import merged_all
 from dataflow.plan.model import Channel, Job
 
@@ -71,7 +72,7 @@ def config_of(job: Job, channel: Channel, pars: Mapping[str, Any]) -> dict[str, 
     own = pars.get("pars") or {}
     operations = own.get("operations", own)
     merged = merged_all([{"operations": {}}, base, {"operations": operations}])
-    return dict(merged) | {"operations": {name: _floats(value) for name, value in merged["operations"].items()}}
+    return dict(merged) | {"operations": {name: _checked(name, value) for name, value in merged["operations"].items()}}
 
 
 def _missing(channel: Channel, pars: Mapping[str, Any], job: Job) -> str:
@@ -81,10 +82,17 @@ def _missing(channel: Channel, pars: Mapping[str, Any], job: Job) -> str:
     return note_degraded(channel.name, pars.get(channel.name), "par_hit")
 
 
-def _floats(operation: Mapping[str, Any]) -> dict[str, Any]:
-    """An operation whose parameters are numbers even where YAML read ``1e5`` as a text."""
-    parameters = {name: float(value) for name, value in dict(operation.get("parameters") or {}).items()}
-    return dict(operation) | {"parameters": parameters}
+def _checked(name: str, operation: Mapping[str, Any]) -> dict[str, Any]:
+    """An operation whose expression has been checked, for lgdo hands it to Python's ``eval`` where numexpr cannot.
+
+    Its parameters are numbers even where YAML read ``1e5`` as a text.
+    """
+    parameters = {each: float(value) for each, value in dict(operation.get("parameters") or {}).items()}
+    try:
+        expression = parsed(operation.get("expression")).rewritten
+    except UserError as error:
+        raise UserError(f"hit operation {name}: {error.message}", hint=error.hint) from None
+    return dict(operation) | {"parameters": parameters, "expression": expression}
 
 
 def _rename(path: Path, old: str, new: str) -> None:

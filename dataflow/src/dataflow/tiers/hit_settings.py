@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from dataflow.plan.settings import StepOptions, StepSettings
+from dataflow.plan.errors import UserError
+from dataflow.plan.expressions import parsed
+from dataflow.plan.settings import Nowhere, Place, StepOptions, StepSettings
 
 
 class HitOperation(StepSettings):
@@ -45,6 +47,18 @@ class HitConfig(StepSettings):
     outputs: tuple[str, ...]
     operations: dict[str, HitOperation] = {}
     aggregations: dict[str, dict[str, str]] | None = None
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], name: str = "", place: Place | None = None) -> Self:
+        """Settings whose expressions have been checked."""
+        found = super().read(config, name, place)
+        for column, operation in found.operations.items():
+            try:
+                parsed(operation.expression)
+            except UserError as error:
+                where = ("operations", column, "expression")
+                raise (place or Nowhere()).error(f"{column}: {error.message}", *where, hint=error.hint) from None
+        return found
 
 
 class HitOptions(StepOptions):

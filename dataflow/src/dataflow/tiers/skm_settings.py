@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataflow.plan.settings import StepSettings
+from collections.abc import Mapping
+from typing import Any, Self
+
+from dataflow.plan.errors import UserError
+from dataflow.plan.expressions import parsed
+from dataflow.plan.settings import Nowhere, Place, StepSettings
 
 
 class SkmConfig(StepSettings):
@@ -18,3 +23,14 @@ class SkmConfig(StepSettings):
 
     evt_filter: str | None = None
     keep_fields: tuple[str, ...] | None = None
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], name: str = "", place: Place | None = None) -> Self:
+        """Settings whose filter has been checked."""
+        found = super().read(config, name, place)
+        if found.evt_filter is not None:
+            try:
+                parsed(found.evt_filter, "evt_filter")
+            except UserError as error:
+                raise (place or Nowhere()).error(error.message, "evt_filter", hint=error.hint) from None
+        return found
