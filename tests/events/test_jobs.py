@@ -15,6 +15,7 @@ from lgdo import Array, Table
 from numpy.typing import NDArray
 
 from dataflow.jobs.counts import counts_of
+from dataflow.jobs.notes import taking_notes
 from dataflow.plan import open_cycle
 from dataflow.plan.errors import UserError
 from dataflow.tiers import evt, skm, tcm
@@ -111,7 +112,9 @@ def test_two_rows_of_a_channel_in_an_event_count_once(
     files_of: Callable[..., Files], caplog: pytest.LogCaptureFixture
 ) -> None:
     files = files_of(V01A=[1, 1.000003, 2], B02B=[1.000001], S001=[9])
-    events = files.run()
+    with taking_notes() as notes:
+        events = files.run()
+    assert notes.warnings == {"": ["1 events have several rows of a channel; the first in time is used"]}
     assert seconds(events.trigger.timestamp) == [1, 2, 9]
     assert events.geds.energy.tolist() == [[1100, 100], [102], []]
     assert events.geds.energy_sum.tolist() == [1200, 102, 0]
@@ -126,8 +129,9 @@ def test_times_that_go_backwards_are_counted_and_sorted(
     files_of: Callable[..., Files], caplog: pytest.LogCaptureFixture
 ) -> None:
     files = files_of(V01A=[5, 6, 1, 2], B02B=[6.000001, 2.000001], S001=[3])
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING), taking_notes() as notes:
         events = files.run()
+    assert notes.warnings == dict.fromkeys(("V01A", "B02B"), ["times go backwards 1 times; rows are sorted by time"])
     assert seconds(events.trigger.timestamp) == [1, 2, 3, 5, 6]
     assert events.geds.energy.tolist() == [[102], [1101, 103], [], [100], [1100, 101]]
     assert "times go backwards (ch1000001: 1, ch1000002: 1): rows are sorted by time" in caplog.text

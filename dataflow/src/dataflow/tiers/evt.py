@@ -18,6 +18,7 @@ from dataflow.events.operations import EventConfig, event_config
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import annotate, open_input
+from dataflow.jobs.notes import warn
 from dataflow.jobs.policy import failure_of
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Channel, Job
@@ -71,7 +72,9 @@ def build(job: Job, threads: int = 1) -> None:
             lh5.write(events, group, str(parts["tier"]), wo_mode="append" if number else "of")
         _annotate(job, parts["tier"], group, present)
     if repeated:
-        log.warning("%d events have several rows of a channel; the first in time is used", repeated)
+        sentence = f"{repeated} events have several rows of a channel; the first in time is used"
+        log.warning(sentence)
+        warn("", [sentence])
 
 
 def channels_with_hits(job: Job, dsp: Path, hit: Path) -> list[Channel]:

@@ -12,6 +12,7 @@ import h5py
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import column, open_input
+from dataflow.jobs.notes import warn
 from dataflow.plan.errors import UserError
 from dataflow.plan.model import Job
 
@@ -50,7 +51,7 @@ def build(job: Job, threads: int = 1) -> None:
                 chosen.setdefault("out_fields", chosen["coin_cols"])
             build_tcm([(str(source), tables)], out_file=str(parts["tier"]), out_name=name, wo_mode="a", **chosen)
             if steps:
-                _tell(steps, parts["tier"], name, source)
+                _tell(job, steps, parts["tier"], name)
 
 
 def backward_steps(source: Path, tables: Sequence[str], columns: str | Sequence[str]) -> tuple[dict[str, int], int]:
@@ -81,9 +82,13 @@ def backward_steps(source: Path, tables: Sequence[str], columns: str | Sequence[
     return found, longest
 
 
-def _tell(steps: Mapping[str, int], path: Path, name: str, source: Path) -> None:
+def _tell(job: Job, steps: Mapping[str, int], path: Path, name: str) -> None:
+    """Say in the log, in the notes of the job and in the file how often times go backwards."""
     text = ", ".join(f"{table.partition('/')[0]}: {count}" for table, count in sorted(steps.items()))
-    log.warning("%s: times go backwards (%s): rows are sorted by time", source.name, text)
+    log.warning("times go backwards (%s): rows are sorted by time", text)
+    for channel in job.channels:
+        if count := steps.get(job.table("raw", channel)):
+            warn(channel.name, [f"times go backwards {count} times; rows are sorted by time"])
     with h5py.File(path, "a") as file:
         file[name].attrs[BACKWARD] = text
         file.attrs[BACKWARD] = int(file.attrs.get(BACKWARD, 0)) + sum(steps.values())
