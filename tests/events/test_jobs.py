@@ -221,3 +221,21 @@ def test_a_hit_expression_in_parameters_is_checked_before_a_library_sees_it(
     right = {"pars": {"operations": {"e": {"expression": "a > 0 and b < 1", "parameters": {"a": "1e3", "b": 2}}}}}
     made = config_of(job, channel, right)["operations"]["e"]
     assert made == {"expression": "(a > 0) & (b < 1)", "parameters": {"a": 1000.0, "b": 2.0}}
+
+
+def test_status_tells_of_times_that_go_backwards_and_of_repeated_rows(files_of: Callable[..., Files]) -> None:
+    from dataflow.jobs.record import recorded
+    from dataflow.jobs.runner import run
+    from prodenv.cycles import find_cycle
+    from prodenv.verbs.status import state_of
+
+    files = files_of(V01A=[5, 6, 1, 2], B02B=[6.000001, 6.000003], S001=[3])
+    for step in ("tier_tcm", "tier_evt"):
+        cycle = open_cycle(files.cycle.config)
+        job = cycle.job(step, KEY)
+        recorded(cycle, job, 1, lambda job=job: run(job, 1))  # type: ignore[misc]
+    told = state_of(find_cycle(str(files.cycle.folder)), None, 1)["detectors"]
+    assert [(each["detector"], each["step"], each["reason"]) for each in told] == [
+        ("", "tier_evt", "1 events have several rows of a channel; the first in time is used"),
+        ("V01A", "tier_tcm", "times go backwards 1 times; rows are sorted by time"),
+    ]
