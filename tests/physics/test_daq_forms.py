@@ -181,6 +181,7 @@ def test_a_salvaged_file_is_marked_in_its_record(
     from prodenv.cycles import find_cycle
     from prodenv.verbs.status import show, state_of
 
+    (cycle.folder / "dataflow").symlink_to(Path(__file__).parents[2] / "dataflow")
     state = state_of(find_cycle(str(cycle.folder)), None, 1)
     assert state["salvaged"] == {TH228: said}
     show(state)
