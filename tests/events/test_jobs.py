@@ -11,11 +11,11 @@ import h5py
 import lh5
 import numpy as np
 import pytest
-from dataflow.jobs.notes import taking_notes
 from lgdo import Array, Table
 from numpy.typing import NDArray
 
 from dataflow.jobs.counts import counts_of
+from dataflow.jobs.notes import taking_notes
 from dataflow.plan import open_cycle
 from dataflow.plan.errors import UserError
 from dataflow.tiers import evt, skm, tcm
