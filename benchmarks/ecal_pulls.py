@@ -18,11 +18,14 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from dataflow.pars import curves
-from dataflow.pars.ecal import EnergyCalibration, calibrate_one
-from dataflow.pars.ecal_settings import QBB, Settings, Sources
-from dataflow.pars.lines import Line, Source, source_of
-from dataflow.plan.stepconfig import DEFAULTS
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
+
+from dataflow.pars import curves  # noqa: E402 - after the path
+from dataflow.pars.ecal import calibrate_one  # noqa: E402
+from dataflow.pars.ecal_results import EnergyCalibration  # noqa: E402
+from dataflow.pars.ecal_settings import QBB, Settings, Sources  # noqa: E402
+from dataflow.pars.lines import Line, Source, source_of  # noqa: E402
+from dataflow.plan.stepconfig import DEFAULTS  # noqa: E402
 
 Floats = NDArray[np.floating[Any]]
 

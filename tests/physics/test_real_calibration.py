@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from dataflow.pars import curves
-from dataflow.pars.ecal import DetectorCalibration, calibrate
+from dataflow.pars.ecal import calibrate
 from dataflow.pars.ecal_report import entry
+from dataflow.pars.ecal_results import DetectorCalibration
 from dataflow.pars.ecal_settings import QBB, Settings
 from dataflow.pars.lines import source_of
 

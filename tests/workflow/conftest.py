@@ -15,15 +15,17 @@ from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
 STAND_IN = """\
 #!{python}
 import os, sys, time
+from pathlib import Path
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.notes import note
 from dataflow.jobs.record import recorded
 from dataflow.jobs.stamp import replacing
-from dataflow.plan import open_cycle
+from dataflow.plan.ticket import read_ticket
 assert sys.argv[1:3] == ["-m", "dataflow.jobs"], sys.argv
 step, options = sys.argv[3], dict(zip(sys.argv[4::2], sys.argv[5::2]))
-cycle = open_cycle(options["--config"])
-job = cycle.job(step, options["--key"])
+ticket = read_ticket(Path(options["--ticket"]))
+job = ticket.job
+assert (ticket.lineage, str(job.unit)) == (options["--lineage"], options["--key"])
 for paths in job.inputs.values():
     for path in paths:
         assert path.is_file(), path
@@ -42,7 +44,7 @@ def work():
         replacing(path)
         path.write_text(f"{{step}} {{job.key}}\\n")
 try:
-    recorded(cycle, job, int(options["--threads"]), work)
+    recorded(ticket, int(options["--threads"]), work)
 except WorkFailed as error:
     sys.exit(f"{{error.render()}}\\nlog: {{job.log}}")
 """

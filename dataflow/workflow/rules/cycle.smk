@@ -13,7 +13,7 @@ def config_file():
 
 
 try:
-    flow = Workflow(config_file())
+    flow = Workflow(config_file(), planned=workflow.remote_exec)
     job_command = flow.command()
 except UserError as error:
     stop(error)

@@ -9,6 +9,7 @@ from snakemake.settings.types import RerunTrigger
 onstart:
     try:
         flow.require_software()
+        flow.write_tickets((job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs())
     except UserError as error:
         stop(error)
 
@@ -26,6 +27,8 @@ def inputs(step):
     paths = flow.inputs(step)
 
     def of(wildcards):
+        if flow.planned:  # Snakemake for one job, on a node of a cluster
+            return paths(wildcards)
         let_records_decide()
         flag = str if flow.is_among(step, wildcards, to_make) else ancient
         return {role: [flag(path) for path in found] for role, found in paths(wildcards).items()}
@@ -46,8 +49,11 @@ for step in flow.steps:
             flow.log(step),
         params:
             key=flow.key(step),
+            lineage=flow.lineage(step),
+            ticket=flow.ticket(step),
         threads: step.resources.threads
         resources:
             mem_mb=step.resources.mem_mb,
         shell:
             "{job_command:q} {rule} --config {flow.config:q} --key {params.key} --threads {threads}"
+            " --ticket {flow.tickets:q}/{params.ticket} --lineage {params.lineage}"

@@ -2,7 +2,7 @@
 
 try:
     wanted = flow.targets(sys.argv[1:])
-    to_make = flow.to_make(sys.argv[1:])
+    to_make = frozenset() if flow.planned else flow.to_make(sys.argv[1:])
 except UserError as error:
     stop(error)
 

@@ -17,15 +17,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan import Cycle
 from dataflow.plan.errors import SentenceError
 from dataflow.plan.identity import hashed
-from dataflow.plan.lineage import Lineage
+from dataflow.plan.lineage import Files, Lineage
 from dataflow.plan.model import Job
 from dataflow.plan.packages import DISTRIBUTIONS
 from dataflow.plan.recipe import digest
 from dataflow.plan.records import FAILED, FOLDER, UNFINISHED, notes_file, recipe_file, record_file
 from dataflow.plan.steps import DAQ
+from dataflow.plan.ticket import Ticket
 
 from .atomic import write_text
 from .errors import WorkFailed
@@ -36,14 +36,14 @@ FORM = 1
 TIME = "%Y%m%dT%H%M%SZ"
 
 
-def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], Mapping[str, Any] | None]) -> None:
+def recorded(ticket: Ticket, threads: int, work: Callable[[], Mapping[str, Any] | None]) -> None:
     """Do the work of a job, and write down how it went, with what the work returns.
 
     What was recorded about an output is taken away at the moment at which the new one takes its place: whenever this
     process is killed, a file without a record is made again, and after a failure the earlier output is still there.
     """
-    lineage = cycle.lineages.of_job(job)
-    mtime_ns = _daq_time(cycle, job)
+    job, files = ticket.job, Files(ticket.job.setup)
+    lineage = ticket.made_by(files)
     began = datetime.now(UTC), time.monotonic()
     try:
         with stamping(lineage.hash, _forgetting(job)), taking_notes() as notes:
@@ -51,15 +51,15 @@ def recorded(cycle: Cycle, job: Job, threads: int, work: Callable[[], Mapping[st
     except Exception as error:
         _record_failure(job, lineage, error)
         raise
-    facts = _facts(job, lineage, threads, *began) | ({"daq_mtime_ns": mtime_ns} if mtime_ns else {})
     said = content_of(job, notes)
-    facts |= {**found, **said}
+    facts = _facts(job, lineage, threads, *began) | _daq_time(ticket, lineage) | dict(found) | said
     for role, output in job.outputs.items():
         size, sha256 = _content(output)
         if said:
             write_text(notes_file(output, digest(said)), json.dumps(said, indent=1, ensure_ascii=False) + "\n")
-        _write(cycle, output, lineage, facts | {"role": role, "size": size, "sha256": sha256})
-    cycle.lineages.identities.save()
+        _write(ticket, output, lineage, facts | {"role": role, "size": size, "sha256": sha256})
+    files.identities.save()
+    ticket.done()
 
 
 def _forgetting(job: Job) -> Callable[[Path], None]:
@@ -94,7 +94,7 @@ def _facts(job: Job, lineage: Lineage, threads: int, began: datetime, start: flo
         "form": FORM,
         "lineage": lineage.hash,
         "step": job.step,
-        "key": str(job.key),
+        "key": str(job.unit),
         "recipe": dict(lineage.recipe.own),
         "inputs": {role: dict(found) for role, found in lineage.inputs.items()},
         "command": [sys.executable, *sys.orig_argv[1:]],
@@ -129,11 +129,11 @@ def libraries() -> dict[str, str]:
     return found
 
 
-def _write(cycle: Cycle, output: Path, lineage: Lineage, facts: Mapping[str, Any]) -> None:
-    for name, part in lineage.recipe.parts.items():
+def _write(ticket: Ticket, output: Path, lineage: Lineage, facts: Mapping[str, Any]) -> None:
+    for name in lineage.recipe.parts:
         file = recipe_file(output, name)
         if not file.is_file():
-            write_text(file, cycle.lineages.recipes.text(part) + "\n")
+            write_text(file, ticket.text(name) + "\n")
     write_text(record_file(output, lineage.hash), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     record_file(output, UNFINISHED).unlink(missing_ok=True)
 
@@ -142,16 +142,22 @@ def _record_failure(job: Job, lineage: Lineage, error: Exception) -> None:
     """Write down a failure; where even that fails, the failure itself is what the user must hear of."""
     sentence = error.render() if isinstance(error, SentenceError) else f"{type(error).__name__}: {error}"
     now = datetime.now(UTC).strftime(TIME)
-    facts = {"lineage": lineage.hash, "step": job.step, "key": str(job.key), "time": now, "error": sentence}
+    facts = {"lineage": lineage.hash, "step": job.step, "key": str(job.unit), "time": now, "error": sentence}
     log = os.path.relpath(job.log, job.setup.directory)
     for output in job.outputs.values():
         with suppress(OSError, WorkFailed):
             write_text(record_file(output, FAILED), json.dumps(facts | {"log": log}, indent=1) + "\n")
 
 
-def _daq_time(cycle: Cycle, job: Job) -> int:
-    paths = job.inputs.get(DAQ, ())
-    return cycle.lineages.identities.mtime_ns(paths[0]) if paths else 0
+def _daq_time(ticket: Ticket, lineage: Lineage) -> dict[str, int]:
+    """When the DAQ file was changed that was read, by which a later plan recognises it; nothing for all other jobs."""
+    known = dict(lineage.recipe.own.get(DAQ) or {})
+    if not known:
+        return {}
+    planned = {name: ticket.daq[name] for name in known}
+    if planned == known:
+        return {"daq_mtime_ns": ticket.daq["mtime_ns"]}
+    return {"daq_mtime_ns": ticket.job.inputs[DAQ][0].stat().st_mtime_ns}
 
 
 def _user() -> str:

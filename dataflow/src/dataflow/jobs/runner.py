@@ -1,4 +1,7 @@
-"""Runs one job: plan it again from the same recipe, find the step's module, report what goes wrong."""
+"""Runs one job: read its ticket, find the step's module, report what goes wrong.
+
+A job without a ticket, started by hand for example, is planned here.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from typing import Any, Protocol
 from dataflow.plan import open_cycle
 from dataflow.plan.errors import SentenceError, UserError
 from dataflow.plan.model import Job
+from dataflow.plan.ticket import Ticket, read_ticket, ticket_of
 
 from . import compiled
 from .counts import counts_of
@@ -46,21 +50,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ[name] = "1"
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        cycle = open_cycle(options.config)
-        job = cycle.job(options.step, options.key)
+        ticket = _ticket(options)
     except UserError as error:
         print(error.render(), file=sys.stderr)
         return 2
+    job = ticket.job
     try:
         handler = open_log(job.log, f"{options.step} {options.key}")
     except OSError as error:
         print(f"error: the log {job.log} cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     try:
-        return _report(lambda: recorded(cycle, job, options.threads, lambda: _made(job, options.threads)), job)
+        return _report(lambda: recorded(ticket, options.threads, lambda: _made(job, options.threads)), job)
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
+
+
+def _ticket(options: argparse.Namespace) -> Ticket:
+    """The ticket that was written for this job, or one that is planned now."""
+    if options.ticket and options.ticket.is_file():
+        ticket = read_ticket(options.ticket)
+        if options.lineage in ("", ticket.lineage):
+            return ticket
+    return ticket_of(open_cycle(options.config), options.step, options.key)
 
 
 def _made(job: Job, threads: int) -> dict[str, Any]:
@@ -99,6 +112,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("step", help="name of the step, for example tier_dsp")
     made.add_argument("--config", type=Path, required=True, help="config file of the cycle")
     made.add_argument("--key", required=True, help="key of the DAQ file, or of the first file of the run")
+    made.add_argument("--ticket", type=Path, help="file with all that the job must know; without it, it is planned")
+    made.add_argument("--lineage", default="", help="the lineage that is wanted; a ticket with another one is not used")
     made.add_argument("--threads", type=int, default=1, help="number of worker processes (default: 1)")
     return made
 
@@ -115,8 +130,8 @@ def _report(work: Callable[[], None], job: Job) -> int:
             log.exception("%s", sentence.render())
             print(f"{sentence.render()}\nlog: {job.log}", file=sys.stderr)
             return 1
-        log.exception("internal error in %s of %s", job.step, job.key)
-        print(f"error: {job.step} of {job.key} failed for a reason of ours\nlog: {job.log}", file=sys.stderr)
+        log.exception("internal error in %s of %s", job.step, job.unit)
+        print(f"error: {job.step} of {job.unit} failed for a reason of ours\nlog: {job.log}", file=sys.stderr)
         return 1
     return 0
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import Tables, columns_of, read_many, rows_by_file
+from dataflow.jobs.lh5files import ColumnsByItem, Tables, columns_of, rows_by_file
 from dataflow.plan.model import Channel, Job
 
 from . import curves
 from .bydetector import Made, calibrate_detectors
-from .curves import Curve
-from .ecal_settings import QBB, Settings, estimator_name, plain_name
+from .ecal_results import DetectorCalibration, EnergyCalibration
+from .ecal_settings import Settings, estimator_name, plain_name
 from .linefit import LineFit, NoLine, fit_line
 from .lines import Line, Source, calibration_of
 from .pulser import pulser_rows
 from .scale import find_scale
-from .selection import Spread, robust_limits, spread_of
+from .selection import robust_limits, spread_of
 
 log = logging.getLogger(__name__)
 
@@ -40,123 +39,6 @@ PATIENCE = 4.0
 """How far from its place, in keV, the first guess may put a line."""
 ANCHOR = 5.0
 """Significance of the line that tells the others where to be looked for."""
-BAD_LINE, BAD_CHANCE = 3.0, 1e-4
-"""Chi square per degree of freedom above which, and its probability below which, the fit of a line is a warning."""
-BEYOND = 1.15
-"""The reference energy may lie this much, as a factor, outside of the lines of the resolution curve."""
-
-
-@dataclass(frozen=True)
-class EnergyCalibration:
-    """The calibration of one energy estimator.
-
-    Attributes
-    ----------
-    parameter
-        Name of the estimator (uncalibrated).
-    curve
-        From its unit to keV.
-    fits
-        The fitted lines, in the guess's keV.
-    scale
-        The guess: keV per unit.
-    resolution, resolution_quadratic
-        Width curves, None where there are too few lines.
-    energies
-        Calibrated energies of the selected events, shape (events,), keV.
-    left_out
-        Lines that were looked for and are not used, with the reason.
-    reference_energy
-        Where the resolution is stated, in keV.
-    before_cuts
-        Calibrated energies of all events without the pulser, shape (events,), keV.
-    """
-
-    parameter: str
-    curve: Curve
-    fits: tuple[LineFit, ...]
-    scale: float
-    resolution: Curve | None
-    resolution_quadratic: Curve | None
-    energies: Floats = field(repr=False)
-    left_out: tuple[NoLine, ...] = ()
-    reference_energy: float = QBB
-    before_cuts: Floats = field(repr=False, default_factory=lambda: np.empty(0))
-
-    @property
-    def slope(self) -> float:
-        """Factor from the fits' unit to keV."""
-        return self.curve.parameters["b"] / self.scale
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a user of this calibration must know."""
-        return (*self._of_curves(), *self._of_lines(), *self._of_resolution())
-
-    def _of_curves(self) -> list[str]:
-        named = {
-            "calibration curve": self.curve,
-            "resolution curve": self.resolution,
-            "quadratic resolution curve": self.resolution_quadratic,
-        }
-        return [
-            f"the {name} does not fit its points (chi2/ndf = {curve.chi2 / curve.ndf:.1f}); "
-            f"its errors are multiplied by {curves.scale_of(curve.chi2, curve.ndf):.1f}"
-            for name, curve in named.items()
-            if curve is not None and not curve.fits
-        ]
-
-    def _of_lines(self) -> list[str]:
-        return [
-            f"the fit of {fit.line.key:g} keV does not describe the data (chi2/ndf = {fit.chi2 / fit.ndf:.1f})"
-            for fit in self.fits
-            if fit.chi2 > BAD_LINE * fit.ndf and fit.p_value is not None and fit.p_value < BAD_CHANCE
-        ]
-
-    def _of_resolution(self) -> list[str]:
-        if len(self.fits) == 1:
-            return ["calibrated with one line: a factor, without offset and without resolution curve"]
-        used = [fit.line.energy for fit in self.fits if fit.line.for_resolution]
-        if self.resolution is None:
-            return [f"no resolution curve: {len(used)} of the 2 lines that it needs"]
-        if min(used) / BEYOND <= self.reference_energy <= max(used) * BEYOND:
-            return []
-        return [
-            f"the resolution at {self.reference_energy:g} keV is an extrapolation: "
-            f"the fitted lines reach from {min(used):.0f} to {max(used):.0f} keV"
-        ]
-
-
-@dataclass(frozen=True)
-class DetectorCalibration:
-    """What was found for a detector.
-
-    Attributes
-    ----------
-    results
-        The calibrations that succeeded.
-    failed
-        Why others did not, by estimator.
-    cut
-        Column and upper limit of the cut on the baseline, None where dsp has no such column.
-    monitored
-        Mode and standard deviation of the monitored columns.
-    absent
-        Columns that were asked for, and are not there.
-    """
-
-    results: tuple[EnergyCalibration, ...]
-    failed: Mapping[str, str] = field(default_factory=dict)
-    cut: tuple[str, float] | None = None
-    monitored: Mapping[str, Spread] = field(default_factory=dict)
-    absent: tuple[str, ...] = ()
-
-    @property
-    def warnings(self) -> list[str]:
-        """All sentences, with the estimator that each is about."""
-        found = [f"{name} is not calibrated: {reason}" for name, reason in self.failed.items()]
-        found += [f"{result.parameter}: {text}" for result in self.results for text in result.warnings]
-        return found + [f"dsp has no column {name} to monitor" for name in self.absent]
 
 
 def build(job: Job, threads: int = 1) -> None:
@@ -175,39 +57,32 @@ def build(job: Job, threads: int = 1) -> None:
     channels = {channel.name: channel for channel in job.channels}
     settings = {name: calibration_of(job.config, channel) for name, channel in channels.items()}
     tables = {name: job.tables_in("dsp", channel) for name, channel in channels.items()}
-    data = _read(job, tables, [one for one, _ in settings.values()])
-    pulsers = pulser_rows(job, rows_by_file(job.inputs["dsp"], tables))
+    counts = rows_by_file(job.inputs["dsp"], tables)
+    data = _columns(job, tables, [one for one, _ in settings.values()])
+    pulsers = pulser_rows(job, counts)
     trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}
 
     def work(channel: Channel) -> Made:
         from dataflow.views.ecal import draw
 
         name, own = channel.name, trapping.get(channel.name, {})
-        if _length(data[name]) == 0:
+        if not any(counts[name]):
             raise WorkFailed(f"{name} has no events in this run")
-        result = calibrate(data[name], ~pulsers[name], *settings[name], own)
+        result = calibrate(data[name][name], ~pulsers[name], *settings[name], own)
         return Made(entry(result, settings[name][0], own), lambda: draw(name, str(job.key), result))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
 
 
-def _read(job: Job, tables: Tables, settings: Sequence[Settings]) -> dict[str, dict[str, NDArray[Any]]]:
-    """The columns that are wanted and there, each read once."""
+def _columns(job: Job, tables: Tables, settings: Sequence[Settings]) -> dict[str, ColumnsByItem]:
+    """The columns that are wanted and there, by detector; the worker of a detector reads them, each once."""
     wanted = {plain_name(name) for one in settings for name in one.energy_params} | {*QUALITY, DRIFT}
     wanted |= {name for one in settings for name in one.monitoring_parameters}
     there = columns_of(job.inputs["dsp"], tables)
-    groups: dict[frozenset[str], dict[str, tuple[str | None, ...]]] = {}
-    for name, in_files in tables.items():
-        groups.setdefault(frozenset(wanted & there[name]), {})[name] = in_files
     return {
-        name: columns
-        for names, some in groups.items()
-        for name, columns in read_many(job.inputs["dsp"], some, sorted(names)).items()
+        name: ColumnsByItem(job.inputs["dsp"], {name: table}, sorted(wanted & there[name]))
+        for name, table in tables.items()
     }
-
-
-def _length(columns: Columns) -> int:
-    return len(next(iter(columns.values()), ()))
 
 
 def calibrate(

@@ -10,7 +10,8 @@ import numpy as np
 
 from . import curves
 from .curves import Curve
-from .ecal import DRIFT, DetectorCalibration, EnergyCalibration, trapping_factor
+from .ecal import DRIFT, trapping_factor
+from .ecal_results import DetectorCalibration, EnergyCalibration
 from .ecal_settings import QBB, Settings
 from .linefit import LineFit
 

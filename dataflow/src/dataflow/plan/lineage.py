@@ -21,6 +21,7 @@ from .records import Records
 from .steps import DAQ, Input, Scope, Step
 
 if TYPE_CHECKING:
+    from .config import Setup
     from .cycle import Cycle
     from .units import Place
 
@@ -46,6 +47,38 @@ class Lineage:
     inputs: Mapping[str, Mapping[str, str]]
 
 
+class Files:
+    """What is known of files that are there, each looked at once.
+
+    Parameters
+    ----------
+    setup
+        The configuration of the cycle.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.records = Records()
+        self.identities = Identities(setup.directory, setup.path("tmp") / LIST)
+        self._found: dict[Path, str] = {}
+
+    def found(self, path: Path) -> str:
+        """The lineage of a file as it is there; of one without record, its identity.
+
+        Raises
+        ------
+        Unavailable
+            If it is not there.
+        """
+        if path not in self._found:
+            self._found[path] = self.records.lineage(path) or self._content(path)
+        return self._found[path]
+
+    def _content(self, path: Path) -> str:
+        if not path.exists():
+            raise Unavailable(f"{path} is missing, and it is not made here", hint="make it where it belongs")
+        return digest({"file": dict(self.identities.of(path))})
+
+
 class Lineages:
     """The lineages of a cycle's files; nothing is computed twice, and nothing is written.
 
@@ -58,8 +91,8 @@ class Lineages:
     def __init__(self, cycle: Cycle) -> None:
         setup = cycle.setup
         self._cycle = cycle
-        self.records = Records()
-        self.identities = Identities(setup.directory, setup.path("tmp") / LIST)
+        self.files = Files(setup)
+        self.records, self.identities = self.files.records, self.files.identities
         self.recipes = Recipes(str(setup.directory), code_of(setup.path("dataflow")), Software(setup))
         self.read_unknown = True
         """Whether DAQ files that no output was made from yet are read for their identity."""
@@ -68,7 +101,6 @@ class Lineages:
         self._owns: dict[tuple[object, ...], Mapping[str, Any]] = {}
         self._tiers = cycle.registry.calibrated_tiers()
         self._wanted: dict[Place, str] = {}
-        self._found: dict[Path, str] = {}
         self._current: dict[Place, bool | None] = {}
 
     def wanted(self, step: str, unit: Key | Unit) -> str:
@@ -89,16 +121,7 @@ class Lineages:
         job = self._cycle.job(step, unit)
         inputs = {each.name: each for each in self._cycle.inputs(self._cycle.step(step))}
         named = {role: self._names(job, inputs[role]) for role in job.inputs if role != DAQ}
-        return _joined(self.recipe(job), named)
-
-    def of_job(self, job: Job) -> Lineage:
-        """The lineage that a running job makes its outputs by: that of the files as they are there."""
-        inputs = {
-            role: {self._cycle.paths.relative(path): self.found(path) for path in paths}
-            for role, paths in job.inputs.items()
-            if role != DAQ
-        }
-        return _joined(self.recipe(job), inputs)
+        return joined(self.recipe(job), named)
 
     def check(self, step: str, unit: Key | Unit) -> None:
         """Compute the recipe of a job that this cycle makes, so that whatever is wrong comes out; no data is read.
@@ -134,21 +157,8 @@ class Lineages:
         return [(run, next(key for key in job.unit.keys if key.run == run)) for run in job.unit.runs]
 
     def found(self, path: Path) -> str:
-        """The lineage of a file as it is there; of one without record, its identity.
-
-        Raises
-        ------
-        Unavailable
-            If it is not there.
-        """
-        if path not in self._found:
-            self._found[path] = self.records.lineage(path) or self._content(path)
-        return self._found[path]
-
-    def _content(self, path: Path) -> str:
-        if not path.exists():
-            raise Unavailable(f"{path} is missing, and it is not made here", hint="make it where it belongs")
-        return digest({"file": dict(self.identities.of(path))})
+        """The lineage of a file as it is there; see :meth:`Files.found`."""
+        return self.files.found(path)
 
     def is_current(self, step: str, unit: Key | Unit) -> bool | None:
         """Whether the outputs of a job are as they would be made now, None if one is missing."""
@@ -222,6 +232,7 @@ class Lineages:
         return self.records.lineage(self._cycle.output("tier_raw", key)) is not None
 
 
-def _joined(recipe: Recipe, inputs: Mapping[str, Mapping[str, str]]) -> Lineage:
+def joined(recipe: Recipe, inputs: Mapping[str, Mapping[str, str]]) -> Lineage:
+    """The lineage of a recipe and the lineages of its inputs by role and path."""
     lineages = {role: sorted(found.values()) for role, found in inputs.items()}
     return Lineage(digest({"recipe": recipe.own, "inputs": lineages}), recipe, inputs)

@@ -90,6 +90,10 @@ class Paths:
         names = [self._name(step), step.name]
         return f"{self.folder('tmp_log')}/{step.name}/{'-'.join(filter(None, names))}.log"
 
+    def ticket(self, step: Step) -> str:
+        """Template of the ticket of a job below the folder of tickets, without ending."""
+        return f"{step.name}/{self._name(step) or 'cycle'}"
+
     def _name(self, step: Step) -> str:
         """What the names of a step's files begin with."""
         if step.scope is Scope.CYCLE:

@@ -228,6 +228,11 @@ class StepConfig:
         names = (channel.name, channel.system, DEFAULT) if channel else (DEFAULT,)
         return next((value[name] for name in names if value.get(name) is not None), None)
 
+    @property
+    def base(self) -> Path:
+        """The folder that the names of files start at."""
+        return self._base
+
     def _entry(self, name: str) -> object:
         value: object = self.inputs
         for part in name.split("."):
@@ -255,6 +260,13 @@ class StepConfig:
         if self._places is None:
             return UserError(message, hint=hint)
         return replace(self._places, part="inputs").error(message, *name.split("."), hint=hint)
+
+
+class GivenConfig(StepConfig):
+    """A configuration whose files were looked up and read when the job was planned."""
+
+    def _path(self, name: str, text: object) -> Path:
+        return self._base / str(text)
 
 
 @cache

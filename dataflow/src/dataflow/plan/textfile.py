@@ -292,6 +292,20 @@ class Reader:
         return self._inside[path, root]
 
 
+class GivenReader(Reader):
+    """A reader that knows some files already.
+
+    Parameters
+    ----------
+    contents
+        By path, what :attr:`TextFile.data` of the file is.
+    """
+
+    def __init__(self, contents: Mapping[Path, Any]) -> None:
+        super().__init__()
+        self._files |= {path: TextFile(path, data) for path, data in contents.items()}
+
+
 def is_inside(path: Path, root: Path) -> bool:
     """Whether a file lies in a folder after resolving links, also such that lead in a circle; no name has a NUL."""
     if "\0" in str(path):

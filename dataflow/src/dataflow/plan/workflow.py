@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from .records import Records
 from .steps import DAQ, Step
 from .survey import Survey
 from .targets import Target, form, is_target, resolve
+from .ticket import FOLDER, Ticket, Tickets, read_ticket
 from .troubles import Trouble, sentences, troubles_of
 from .units import Place
 from .wishes import not_installed
@@ -39,9 +40,14 @@ class Workflow:
     ----------
     config
         The configuration file.
+    experiment
+        Name of the setup in it.
+    planned
+        Whether this is Snakemake for one job on a node of a cluster: it takes the job's ticket and plans nothing.
     """
 
-    def __init__(self, config: str | os.PathLike[str], experiment: str | None = None) -> None:
+    def __init__(self, config: str | os.PathLike[str], experiment: str | None = None, *, planned: bool = False) -> None:
+        self.planned = planned
         self.config = Path(os.path.abspath(config))  # noqa: PTH100 - links stay: a cycle has the name it was given
         self.cycle: Cycle = open_cycle(self.config, experiment)
         self.steps: Sequence[Step] = self.cycle.steps
@@ -140,17 +146,27 @@ class Workflow:
         """The input function of a rule."""
 
         def of(wildcards: Wildcards) -> dict[str, list[str]]:
+            if ticket := self._ticket(step, wildcards):
+                return {role: self._relative(paths) for role, paths in ticket.job.inputs.items()}
             gone = self._gone(step, wildcards)
             if gone:
                 return {"daq": [gone]}
             job = self._job(step, wildcards)
-            return {role: [self.cycle.paths.relative(path) for path in paths] for role, paths in job.inputs.items()}
+            return {role: self._relative(paths) for role, paths in job.inputs.items()}
 
         return of
 
+    def _relative(self, paths: Iterable[Path]) -> list[str]:
+        return [self.cycle.paths.relative(path) for path in paths]
+
     def key(self, step: Step) -> Callable[[Wildcards], str]:
         """The function that gives the name of a job's unit."""
-        return lambda wildcards: str(self._unit(step, wildcards))
+
+        def of(wildcards: Wildcards) -> str:
+            ticket = self._ticket(step, wildcards)
+            return str(ticket.job.unit if ticket else self._unit(step, wildcards))
+
+        return of
 
     def to_make(self, words: Sequence[str]) -> frozenset[str]:
         """The outputs that a run for the words of a command line makes, as the records beside the files say.
@@ -168,6 +184,37 @@ class Workflow:
     def is_among(self, step: Step, wildcards: Wildcards, files: frozenset[str]) -> bool:
         """Whether an output of a job is among some files."""
         return not files.isdisjoint(self._outputs(step.name, self._unit(step, wildcards)))
+
+    def lineage(self, step: Step) -> Callable[[Wildcards], str]:
+        """The function that gives a job's lineage."""
+
+        def of(wildcards: Wildcards) -> str:
+            ticket = self._ticket(step, wildcards)
+            return ticket.lineage if ticket else self.cycle.lineage(step.name, self._unit(step, wildcards))
+
+        return of
+
+    def _ticket(self, step: Step, wildcards: Wildcards) -> Ticket | None:
+        """The ticket of a job that was planned before, None where it is planned here."""
+        file = Path(self.tickets) / self.ticket(step)(wildcards)
+        return read_ticket(file) if self.planned and file.is_file() else None
+
+    def ticket(self, step: Step) -> Callable[[Wildcards], str]:
+        """The function that gives the place of a job's ticket below :attr:`tickets`."""
+        form = self.cycle.paths.ticket(step)
+        return lambda wildcards: f"{form.format_map(self._fields(wildcards))}.json"
+
+    @property
+    def tickets(self) -> str:
+        """The folder of the tickets."""
+        return str(self.cycle.setup.path("tmp") / FOLDER)
+
+    def write_tickets(self, jobs: Iterable[tuple[str, Wildcards]]) -> None:
+        """Write the tickets of the jobs that are about to run: the name of the rule and the wildcards of each."""
+        tickets, steps = Tickets(self.cycle), {step.name: step for step in self.steps}
+        for name, wildcards in jobs:
+            if name in steps:
+                tickets.write(steps[name], self._unit(steps[name], wildcards))
 
     def command(self) -> list[str]:
         """The beginning of a job's command line, up to the name of the step."""
@@ -234,9 +281,11 @@ class Workflow:
 
     def _unit(self, step: Step, wildcards: Wildcards) -> Unit:
         """The unit of the job whose output has these fields."""
+        return self.cycle.units.named(step, self._fields(wildcards))
+
+    def _fields(self, wildcards: Wildcards) -> dict[str, str]:
         names = self.cycle.scheme.patterns
-        fields = {name: getattr(wildcards, name) for name in names if hasattr(wildcards, name)}
-        return self.cycle.units.named(step, fields)
+        return {name: getattr(wildcards, name) for name in names if hasattr(wildcards, name)}
 
     def _outputs(self, step: str, unit: Unit) -> list[str]:
         if not self.cycle.is_made(step, unit):

@@ -13,7 +13,7 @@ from .pages import fixed_page
 
 if TYPE_CHECKING:
     from dataflow.pars.curves import Curve
-    from dataflow.pars.ecal import DetectorCalibration, EnergyCalibration
+    from dataflow.pars.ecal_results import DetectorCalibration, EnergyCalibration
     from dataflow.pars.linefit import LineFit
 
 BINS_A_WINDOW = 60

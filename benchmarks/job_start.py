@@ -1,0 +1,75 @@
+"""How long a job takes from the start of its process to its first work in a big cycle: with a ticket, and planned anew.
+
+    python benchmarks/job_start.py [--files N] [--runs N] [--detectors N] [--step STEP] [--folder DIR]
+
+The cycle is that of plan_scale.py: 100 detectors, 100 runs, 10,000 DAQ files. Printed are seconds, the best of five
+processes each: of Python and the imports, and of what comes between them and the step's own work.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "dataflow/src"), str(Path(__file__).resolve().parent)]
+
+import plan_scale  # noqa: E402
+
+from dataflow.plan import open_cycle  # noqa: E402
+from dataflow.plan.ticket import Tickets  # noqa: E402
+
+JOB = """\
+import sys, time
+from dataflow.jobs import runner
+from dataflow.plan.lineage import Files
+imported = time.time()
+ticket = runner._ticket(runner.parser().parse_args(sys.argv[2:]))
+ticket.made_by(Files(ticket.job.setup))
+print(imported - float(sys.argv[1]), time.time() - imported, ticket.file is not None)
+"""
+REPEATS = 5
+
+
+def main() -> None:
+    made = plan_scale.parser()
+    made.description = __doc__
+    made.add_argument("--step", default="tier_raw", help="a step whose inputs are there (default: tier_raw)")
+    options = made.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        root = Path(folder) / "cycle"
+        plan_scale.make(root, options.files, options.runs, options.detectors)
+        measure(root, options.step)
+
+
+def measure(root: Path, step: str) -> None:
+    """Start jobs of one step and print how long they take to begin."""
+    cycle = open_cycle(root / "config.json")
+    unit = cycle.units.of(cycle.step(step))[-1]
+    ticket = Tickets(cycle).write(cycle.step(step), unit)
+    shared = sum(path.stat().st_size for path in (ticket.parents[1] / "shared").iterdir())
+    words = [step, "--config", str(root / "config.json"), "--key", str(unit)]
+    print(f"{step} in a cycle of {len(cycle.keys)} files; ticket {ticket.stat().st_size / 1e3:.1f} kB, "
+          f"shared with other jobs {shared / 1e3:.0f} kB")  # fmt: skip
+    for name, more in (("planned anew", []), ("with ticket", ["--ticket", str(ticket)])):
+        imports, start = best([*words, *more], is_ticket=bool(more))
+        print(f"{name:15s} imports {imports:6.3f} s, then until the first work {start:6.3f} s")
+
+
+def best(words: list[str], *, is_ticket: bool) -> tuple[float, float]:
+    """The shortest times of imports and of the start, of some processes."""
+    environ = dict(os.environ) | {"PYTHONPATH": sys.path[0]}
+    found = []
+    for _ in range(REPEATS):
+        command = [sys.executable, "-c", JOB, str(time.time()), *words]
+        text = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.split()
+        assert text[2] == str(is_ticket)
+        found.append((float(text[0]), float(text[1])))
+    return min(one for one, _ in found), min(other for _, other in found)
+
+
+if __name__ == "__main__":
+    main()
