@@ -304,7 +304,7 @@ def test_the_software_is_installed_inside_the_container(small: Small) -> None:
 def test_a_flow_of_others_is_a_package_that_brings_what_it_needs(small: Small) -> None:
     flow = small.cycle / "dataflow"
     shutil.rmtree(flow)
-    for name, text in checkout_files("theirs", "3.1", "flow").items():
+    for name, text in checkout_files("theirs", "3.1", "FLOW = 1\n").items():
         (flow / name).parent.mkdir(parents=True, exist_ok=True)
         (flow / name).write_text(text)
     project = (flow / "pyproject.toml").read_text()

@@ -133,3 +133,29 @@ def test_streams_have_a_table_each_where_nothing_is_configured(shared_data: Path
     assert lengths == {1: [6250], 2: [220]}
     assert "raw" not in lh5.ls(raw)
     assert check_file(cycle.output("tier_raw"), "raw").problems == []
+
+
+def test_software_triggers_have_tables_of_their_own(shared_data: Path, tmp_path: Path) -> None:
+    """Their columns are others: in one table with the streams they would be mixed."""
+    from daq2lh5.orca.orca_streamer import OrcaStreamer
+    from daq2lh5.raw_buffer import RawBufferLibrary
+
+    from dataflow.tiers.daqfile import open_daq
+
+    data = (shared_data / f"orca/{KEY}.orca").read_bytes()
+    at = data.index(b"fspEnabled")
+    off = data.index(b"<false/>", at)
+    source = tmp_path / "triggered.orca"
+    source.write_bytes(data[:off] + b"<true/> " + data[off + len(b"<false/>") :])
+    context = {
+        decoder: {table: {"key_list": list(keys), "out_stream": "raw"} for table, keys in tables.items()}
+        for decoder, tables in open_daq(source).context.items()
+    }
+    streamer = OrcaStreamer()
+    streamer.open_stream(str(source), rb_lib=RawBufferLibrary(config=context), buffer_size=4)
+    tables = {buffer.out_name: set(buffer.lgdo) for buffer in streamer.rb_lib["ORFCIOConfigDecoder"]}
+    streamer.close_stream()
+    streams, triggers = (f"ORFCIOConfig/{kind}id_1/config" for kind in ("fc", "swt"))
+    assert sorted(tables) == sorted([streams, "ORFCIOConfig/fcid_2/config", triggers])
+    assert "tracemap" in tables[streams]
+    assert "tracemap" not in tables[triggers]

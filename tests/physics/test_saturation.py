@@ -86,11 +86,17 @@ def test_the_depth_comes_from_the_table_of_the_streams_configuration(tmp_path: P
         file["ORFCIOConfig_0/streamid"] = np.array([65538, 65537], dtype="i4")
         for name, fcid in {"ch1": 1, "ch2": 2, "ch3": 7}.items():
             file[f"{name}/raw/fcid"] = np.array([fcid, fcid], dtype="u2")
-        file["ch4/raw/timestamp"] = np.zeros(2)
+        for number in (1, 2, 3, 4):
+            file[f"ch{number}/raw/timestamp"] = np.zeros(2)
         assert [adc_bits(file, f"ch{number}/raw") for number in (1, 2, 3, 4)] == [16, 12, 16, 16]
         del file["ORFCIOConfig_0/streamid"], file["ORFCIOConfig_0/adcbits"]
         file["ORFCIOConfig_0/adcbits"] = np.array([14], dtype="i4")
         assert adc_bits(file, "ch4/raw") == 14
+        del file["ORFCIOConfig_0"]
+        for fcid, bits in {1: 16, 2: 12}.items():
+            file[f"ORFCIOConfig/fcid_{fcid}/config/adcbits"] = np.array([bits], dtype="i4")
+            file[f"ORFCIOConfig/fcid_{fcid}/config/streamid"] = np.array([65536 + fcid], dtype="i4")
+        assert [adc_bits(file, f"ch{number}/raw") for number in (1, 2, 3)] == [16, 12, 16]
 
 
 def test_what_counts_as_the_top() -> None:

@@ -23,7 +23,7 @@ def test_config_shows_values_with_their_origin(box: Box) -> None:
     assert ["energy_params", "[own]", "inputs/dataprod/config/ecal.yaml:3"] in lines
     assert any(line[0] == "energy_params" and line[-1] == "default" and "cuspEmax," in line for line in lines)
     found = box.json("config", "cycles/v01", "par_hit_ecal", "--at", "l200-p03-r000-cal-20230311T235840Z")
-    (ecal,) = found["parts"]
+    (ecal,) = [part for part in found["parts"] if part["name"] == "ecal_config"]
     assert found["key"] == "l200-p03-r000-cal-20230311T235840Z" and "V02160A" in ecal["detectors"]
     (threshold,) = [value for value in ecal["values"] if value["place"] == ["threshold"]]
     assert (threshold["value"], threshold["file"], threshold["line"]) == (120, "inputs/dataprod/config/ecal.yaml", 2)

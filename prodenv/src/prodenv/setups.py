@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prodenv.cycles import CycleFolder
-from prodenv.flow import ask_environment, ask_source, source_of
+from prodenv.flow import ask_environment, ask_source, flow_folder, source_of
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,15 @@ def setup_of(cycle: CycleFolder, experiment: str | None = None) -> Setup:
     source = source_of(cycle)
     config = str(cycle.config)
     if source is None:
-        return _setup(ask_environment("setup", config=config, experiment=experiment, lenient=True), None)
+        lenient = not _is_older(cycle)
+        return _setup(ask_environment("setup", config=config, experiment=experiment, lenient=lenient), None)
     return _setup(ask_source(source, "setup", {"config": config, "experiment": experiment}), source)
+
+
+def _is_older(cycle: CycleFolder) -> bool:
+    """Whether a flow without a door is an older one of ours: its configuration is of our form all the same."""
+    folder = flow_folder(cycle)
+    return folder is not None and (folder / "locks" / "software.txt").is_file()
 
 
 def read_setup(config: str | Path, experiment: str | None = None) -> Setup:

@@ -16,6 +16,9 @@ from .errors import BadInput
 
 Tables = Mapping[str, tuple[str | None, ...]]
 """By item, its table in each of several files: :meth:`dataflow.plan.model.Job.tables_in`."""
+ADC_BITS = "adc_bits"
+"""Attribute of a raw file: the depth of its digitizer, where no table of the file tells."""
+
 REMAKE = "remove the file, or restore it, and run again: it is made again from its inputs"
 
 

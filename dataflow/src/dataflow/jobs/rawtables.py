@@ -12,10 +12,8 @@ import numpy as np
 from lgdo import ArrayOfEqualSizedArrays, Table, WaveformTable
 
 from .errors import BadInput
-from .lh5files import open_input
+from .lh5files import ADC_BITS, open_input
 
-ADC_BITS = "adc_bits"
-"""Attribute of a raw file: the depth of its digitizer, where no table of the file tells."""
 USUAL_BITS = 16
 FINE_BITS = 12
 
@@ -127,13 +125,17 @@ def adc_bits(file: h5py.File, table: str) -> int:
 
 
 def _configured(nodes: Iterable[Any]) -> Iterable[tuple[int, int]]:
-    """Stream number and depth, from every configuration table."""
+    """Stream number and depth, from all configuration tables; streams can have their own below the decoder's name."""
     for node in nodes:
-        if isinstance(node, h5py.Group) and isinstance(node.get("adcbits"), h5py.Dataset):
+        if not isinstance(node, h5py.Group) or "timestamp" in node:
+            continue
+        if isinstance(node.get("adcbits"), h5py.Dataset):
             depths = np.atleast_1d(node["adcbits"][()])
             name = "fcid" if "fcid" in node else "streamid"
             streams = np.atleast_1d(node[name][()]) if name in node else np.zeros(len(depths), dtype="i8")
             yield from ((int(stream) & 0xFFFF, int(depth)) for stream, depth in zip(streams, depths, strict=False))
+        else:
+            yield from _configured(node.values())
 
 
 def window_and_sums(path: Path, table: str) -> dict[str, Any]:

@@ -13,9 +13,8 @@ import h5py
 from dataflow.jobs.atomic import part_name, whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
-from dataflow.jobs.lh5files import annotate
+from dataflow.jobs.lh5files import ADC_BITS, annotate
 from dataflow.jobs.notes import note, warn
-from dataflow.jobs.rawtables import ADC_BITS
 from dataflow.plan.model import Job
 from dataflow.plan.steps import PROCESSED
 from dataflow.plan.times import FORMAT
@@ -58,10 +57,10 @@ def build(job: Job, threads: int = 1) -> None:
         with opened(source, work, settings, salvage=bool(settings.get("salvage"))) as daq:
             missing = unmapped(job, daq)
             _decode(job, daq, parts["tier"], settings)
-        check_rows(job, daq, parts["tier"])
-        if settings.get("aliases"):
-            link_names(parts["tier"], {job.table("raw", channel): channel.name for channel in job.channels})
-        _annotate(daq, missing, parts["tier"])
+            check_rows(job, daq, parts["tier"])
+            if settings.get("aliases"):
+                link_names(parts["tier"], {job.table("raw", channel): channel.name for channel in job.channels})
+            _annotate(daq, missing, parts["tier"])
     note_absent(job, daq)
 
 
