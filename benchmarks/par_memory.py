@@ -80,7 +80,7 @@ def measure(reading: str, folder: Path, threads: int) -> None:
     """Calibrate all detectors, and print what it took."""
     begin, paths = time.perf_counter(), sorted(folder.glob("*.lh5"))
     with h5py.File(paths[0]) as file:
-        tables = {name: f"{name}/dsp" for name in sorted(file)}
+        tables = {name: (f"{name}/dsp",) * len(paths) for name in sorted(file)}
     data = READINGS[reading](paths, tables, NAMES)
     settings = ecal.Settings(energy_params=ENERGIES)
 

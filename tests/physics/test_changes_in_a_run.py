@@ -19,6 +19,7 @@ from lgdo import Array, VectorOfVectors
 from dataflow.jobs.lh5files import read_many, rows_by_file
 from dataflow.plan import open_cycle
 from dataflow.plan.errors import UserError
+from dataflow.plan.ticket import Tickets, read_ticket
 from dataflow.tiers.skm import renumbered, run_numbers
 
 if TYPE_CHECKING:
@@ -135,6 +136,19 @@ def test_a_detector_that_comes_inside_a_run_is_calibrated_from_its_files(gebox_c
     job = open_cycle(cycle.config).job("par_dsp_pz", FIRST)
     one = next(channel for channel in job.channels if channel.name == ONE)
     assert [table is None for table in job.tables_in("raw", one)] == [True, False]
+
+
+def test_a_ticket_carries_the_maps_of_all_files(gebox_cycle: Maker) -> None:
+    cycle = gebox_cycle("cycle", FIRST, SECOND)
+    change_from(cycle, MAPS, SECOND.rpartition("-")[2], swap_numbers)
+    opened = open_cycle(cycle.config)
+    job = opened.job("par_dsp_pz", FIRST)
+    read = read_ticket(Tickets(opened).write(opened.step("par_dsp_pz"), job.unit)).job
+    assert read.maps == job.maps
+    for channel in job.channels:
+        assert read.tables_in("raw", channel) == job.tables_in("raw", channel)
+    assert len({read.tables_in("raw", channel)[0] for channel in read.channels}) == len(read.channels)
+    assert any(len(set(read.tables_in("raw", channel))) == 2 for channel in read.channels)
 
 
 def test_numbers_in_files_of_events_are_those_of_the_first_map(gebox_cycle: Maker) -> None:

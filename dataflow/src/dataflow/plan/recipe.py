@@ -82,7 +82,7 @@ class Recipes:
         self._cycle, self._code, self._software = cycle, code, software
         self._shared: dict[tuple[object, ...], tuple[str, object, object]] = {}
         self._pars: dict[tuple[int, int], tuple[str, object, object]] = {}
-        self._made: dict[str, Mapping[str, object]] = {}
+        self._made: dict[tuple[str, tuple[str, ...]], Mapping[str, object]] = {}
         self._files: dict[str, object] = {}
         self._configs: dict[tuple[object, ...], tuple[str, dict[str, object]]] = {}
 
@@ -118,21 +118,24 @@ class Recipes:
         changes = _changes(job)
         place = (step.name, id(job.config), id(job.channels), normal_text(changes) if changes else "")
         if place not in self._shared:
-            content = self._made_of(step) | self._settings(step, job)
+            settings = self._settings(step, job)
+            content = self._made_of(step, _without(step, settings)) | settings
             if changes:
                 content["map_changes"] = changes
             # the objects are kept with the hash, or their ids could come to mean others
             self._shared[place] = digest(content, self._cycle), content, (job.config, job.channels)
         return self._shared[place][:2]
 
-    def _made_of(self, step: Step) -> dict[str, object]:
-        """The code and the packages that implement a step."""
-        if step.name not in self._made:
+    def _made_of(self, step: Step, without: tuple[str, ...]) -> dict[str, object]:
+        """The code and the packages that implement a step, without those that it does not use as it is configured."""
+        place = step.name, without
+        if place not in self._made:
             versions = self._software.versions(self._code.imports(step.module))
             takes = step.is_merge or any(each.source.startswith("par_") for each in step.inputs)
             code = self._code.digests(step.module, *(PARAMETERS if takes else ()))
-            self._made[step.name] = {"code": dict(code), "machinery": MACHINERY, "packages": versions}
-        return dict(self._made[step.name])
+            used = {name: version for name, version in versions.items() if name not in without}
+            self._made[place] = {"code": dict(code), "machinery": MACHINERY, "packages": used}
+        return dict(self._made[place])
 
     def _settings(self, step: Step, job: Job) -> dict[str, object]:
         """How a step works for a job: what the metadata and the configuration say, by channel where it differs."""
@@ -196,6 +199,14 @@ class Recipes:
             kept = {name: self._with_files(value) for name, value in content.items() if name in names}
             self._pars[place] = digest(kept, self._cycle), kept, (content, job.channels)
         return self._pars[place][:2]
+
+
+def _without(step: Step, settings: Mapping[str, object]) -> tuple[str, ...]:
+    """Packages that a step imports and does not use: raw computes with dspeed only where it sums or cuts traces.
+
+    A new version of it must not decode all data of an experiment again.
+    """
+    return ("dspeed", "numba") if step.name == "tier_raw" and "proc_spec" not in normal_text(settings) else ()
 
 
 def _is_file(path: Path) -> bool:
