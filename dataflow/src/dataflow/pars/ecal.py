@@ -67,7 +67,7 @@ def build(job: Job, threads: int = 1) -> None:
         from dataflow.views.ecal import draw
 
         name, own = channel.name, trapping.get(channel.name, {})
-        if not any(counts[name]):
+        if counts[name] == 0:
             raise WorkFailed(f"{name} has no events in this run")
         result = calibrate(data[name][name], ~pulsers[name], *settings[name], own)
         return Made(entry(result, settings[name][0], own), lambda: draw(name, str(job.key), result))
