@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
 
-from dataflow.pars import curves  # noqa: E402 - after the path
-from dataflow.pars.ecal import calibrate_one  # noqa: E402
-from dataflow.pars.ecal_results import EnergyCalibration  # noqa: E402
-from dataflow.pars.ecal_settings import QBB, Settings, Sources  # noqa: E402
-from dataflow.pars.lines import Line, Source, source_of  # noqa: E402
-from dataflow.plan.stepconfig import DEFAULTS  # noqa: E402
+from dataflow.metadata.stepconfig import DEFAULTS  # noqa: E402
+from dataflow.physics import curves  # noqa: E402 - after the path
+from dataflow.physics.lines import Line, Source
+from dataflow.steps.par_hit_ecal.build import calibrate_one  # noqa: E402
+from dataflow.steps.par_hit_ecal.result import EnergyCalibration  # noqa: E402
+from dataflow.steps.par_hit_ecal.settings import QBB, Settings, Sources  # noqa: E402
+from dataflow.steps.par_hit_ecal.source import source_of  # noqa: E402
 
 Floats = NDArray[np.floating[Any]]
 

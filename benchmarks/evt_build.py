@@ -26,8 +26,8 @@ from lgdo import Array, Table, VectorOfVectors
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "dataflow/src"))
 
-from dataflow.events.build import Sources, build_events  # noqa: E402 - after the path
-from dataflow.events.operations import event_config  # noqa: E402
+from dataflow.steps.tier_evt.builder import Sources, build_events  # noqa: E402 - after the path
+from dataflow.steps.tier_evt.operations import event_config  # noqa: E402
 
 CONFIG = ROOT / "dataflow/src/dataflow/defaults/tier_evt/evt_config.yaml"
 FIRST = 1_000_001

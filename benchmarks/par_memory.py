@@ -25,8 +25,8 @@ import numpy as np  # noqa: E402
 
 from dataflow.jobs.lh5files import ColumnsByItem, read_many  # noqa: E402
 from dataflow.jobs.spread import spread  # noqa: E402
-from dataflow.pars import ecal  # noqa: E402
-from dataflow.pars.lines import TH228  # noqa: E402
+from dataflow.physics.lines import TH228  # noqa: E402
+from dataflow.steps.par_hit_ecal import build as ecal  # noqa: E402
 
 READINGS: Mapping[str, Callable[..., Any]] = {"worker": ColumnsByItem, "job": read_many}
 PATIENCE = 1000.0

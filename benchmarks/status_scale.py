@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from plan_scale import make, parser
 
 from dataflow.plan import open_cycle
-from dataflow.plan.records import record_file
 from dataflow.plan.survey import Survey, all_jobs
+from dataflow.provenance.records import record_file
 
 SOURCES = [str(Path(__file__).resolve().parents[1] / part / "src") for part in ("prodenv", "dataflow")]
 CALLS = 3

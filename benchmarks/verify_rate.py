@@ -18,9 +18,9 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / part / "src") for part in ("dataflow", "demo")]
 
+from dataflow.checks.verify import How, Report, check_group, groups_of, joined  # noqa: E402
 from dataflow.jobs import runner  # noqa: E402
 from dataflow.plan import open_cycle  # noqa: E402
-from dataflow.views.verify import How, Report, check_group, groups_of, joined  # noqa: E402
 from gebox.experiment import build, load  # noqa: E402
 from gebox.metadata import write_tree  # noqa: E402
 from gebox.simulate import simulate  # noqa: E402

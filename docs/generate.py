@@ -24,18 +24,19 @@ FLOW = ROOT / "dataflow" / "src" / "dataflow"
 for _source in ("prodenv/src", "dataflow/src", "demo/src"):
     sys.path.insert(0, str(ROOT / _source))
 
-from dataflow.plan import config_schema  # noqa: E402
-from dataflow.plan.config import Setup, read_config  # noqa: E402
-from dataflow.plan.daqforms import all_forms  # noqa: E402
-from dataflow.plan.execenv import ENGINES  # noqa: E402
-from dataflow.plan.jsonschemas import documents as json_schemas  # noqa: E402
+from dataflow.checks.jsonschemas import documents as json_schemas  # noqa: E402
+from dataflow.keys.daqforms import all_forms  # noqa: E402
+from dataflow.keys.scheme import BUILTIN, KeyScheme  # noqa: E402
+from dataflow.metadata.schemas import OPTIONS, SCHEMAS, schema  # noqa: E402
+from dataflow.metadata.settings import StepSettings  # noqa: E402
+from dataflow.metadata.stepconfig import DEFAULTS, OTHER_RULES, known_rules  # noqa: E402
 from dataflow.plan.paths import Paths  # noqa: E402
-from dataflow.plan.schemas import OPTIONS, SCHEMAS, schema  # noqa: E402
-from dataflow.plan.scheme import BUILTIN, KeyScheme  # noqa: E402
-from dataflow.plan.settings import StepSettings  # noqa: E402
-from dataflow.plan.stepconfig import DEFAULTS, OTHER_RULES, known_rules  # noqa: E402
-from dataflow.plan.steps import PROCESSED, STEPS, Scope, Step, calibrated_tiers, inputs_of  # noqa: E402
-from prodenv.parsers import COMMANDS, VARIABLES, Command  # noqa: E402
+from dataflow.registry.step import PROCESSED, Scope, Step  # noqa: E402
+from dataflow.registry.steps import STEPS, calibrated_tiers, inputs_of  # noqa: E402
+from dataflow.setup import schema as config_schema  # noqa: E402
+from dataflow.setup.config import Setup, read_config  # noqa: E402
+from dataflow.setup.execenv import ENGINES  # noqa: E402
+from prodenv.cli.parsers import COMMANDS, VARIABLES, Command  # noqa: E402
 
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 OUT_OF_DATE = 3
@@ -186,7 +187,7 @@ def table_format() -> str:
 
 def schemes() -> str:
     """The entries of key schemes, with those that are built in."""
-    meanings = attributes_of(FLOW / "plan" / "scheme.py", "KeyScheme")
+    meanings = attributes_of(FLOW / "keys" / "scheme.py", "KeyScheme")
     builtin = list(BUILTIN.values())
     rows = [[code(n), text, *(code(_shown(getattr(s, n))) for s in builtin)] for n, text in meanings.items()]
     return table(["entry", "meaning", *(f"`{scheme.name}`" for scheme in builtin)], rows)

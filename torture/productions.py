@@ -18,7 +18,7 @@ from pathlib import Path
 
 from torture.conftest import Experiment, bare_cycle
 
-from dataflow.plan.packages import LOCK
+from dataflow.setup.packages import LOCK
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGETS = ("all-l200-*-*-*-evt.gen", "all-l200-*-*-phy-skm.gen")

@@ -17,10 +17,10 @@ from torture import mutations
 from torture.children import Ending, in_child
 from torture.conftest import SEED, Experiment, bare_cycle, size
 
+from dataflow.base.errors import UserError
 from dataflow.plan import open_cycle
-from dataflow.plan.errors import UserError
-from dataflow.plan.execenv import wrap
-from dataflow.plan.steps import STEPS
+from dataflow.registry.steps import STEPS
+from dataflow.setup.execenv import wrap
 
 if TYPE_CHECKING:
     from torture.conftest import Note

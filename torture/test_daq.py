@@ -21,7 +21,7 @@ from torture.children import OUR_FAULT, Ending, in_child
 from torture.conftest import SEED, Experiment, bare_cycle, simulated, size
 
 from dataflow.jobs.runner import main
-from dataflow.tiers import raw as _raw  # noqa: F401 - as above
+from dataflow.steps.tier_raw import build as _raw  # noqa: F401 - as above
 from gebox.files import fcio
 
 if TYPE_CHECKING:

@@ -84,7 +84,7 @@ def test_what_runs_before_the_tools_is_understood_by_old_pythons(repository: Pat
 
 def test_an_old_python_is_told_so(bare: ProdEnv) -> None:
     script = (
-        "import sys; sys.path.insert(0, 'prodenv/src'); import prodenv.launch as l; l.OLDEST = (9, 0); "
+        "import sys; sys.path.insert(0, 'prodenv/src'); import prodenv.cli.launch as l; l.OLDEST = (9, 0); "
         "l.shutil.which = lambda name: None; sys.exit(l.launch('tools', []))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=bare.root, env=CLEAN, capture_output=True, text=True)

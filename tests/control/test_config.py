@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dataflow.plan.config import read_config
-from dataflow.plan.config_schema import OPTIONS, PATHS, TABLE_FORMAT, json_schema, spelled_out
-from dataflow.plan.errors import UserError
+from dataflow.base.errors import UserError
+from dataflow.setup.config import read_config
+from dataflow.setup.schema import OPTIONS, PATHS, TABLE_FORMAT, json_schema, spelled_out
 
 Write = Callable[..., Path]
 

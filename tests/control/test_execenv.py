@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from dataflow.plan.config import read_config
-from dataflow.plan.errors import UserError
-from dataflow.plan.execenv import ENGINES, wrap
+from dataflow.base.errors import UserError
+from dataflow.setup.config import read_config
+from dataflow.setup.execenv import ENGINES, wrap
 
 RECORDER = """#!{python}
 import json, os, sys

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from prodenv import numba_cache
-from prodenv.files import aside, remove_stale, swap_in, write_text
+from prodenv.base.files import aside, remove_stale, swap_in, write_text
+from prodenv.software import numba_cache
 
 
 def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_what_living_processes_or_other_hosts_build_is_left_alone(tmp_path: Path
 
 def test_a_second_process_waits_for_the_lock(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from prodenv.files import locked\n"
+        "import sys, time; from pathlib import Path; from prodenv.base.files import locked\n"
         "with locked(Path(sys.argv[1]), 'test'): print('in', flush=True); time.sleep(float(sys.argv[2]))"
     )
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

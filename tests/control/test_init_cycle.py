@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataflow.plan.config import read_config
-from dataflow.plan.config_schema import PATHS
+from dataflow.setup.config import read_config
+from dataflow.setup.schema import PATHS
 
 from .conftest import GitRepository, ProdEnv, git
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from prodenv.display import overall
-from prodenv.production import EVENTS, LOGGER, _follow
-from prodenv.progress import INTERRUPTED, Learned, Progress
+from prodenv.running.display import overall
+from prodenv.running.production import EVENTS, LOGGER, _follow
+from prodenv.running.progress import INTERRUPTED, Learned, Progress
 
 LATER = "interrupted; the next run goes on from here"
 Events = list[dict[str, Any]]

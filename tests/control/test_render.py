@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prodenv.render import coloured, print_table
+from prodenv.base.tables import coloured, print_table
 
 STEPS = ("raw", "tcm", "par_dsp_pz", "par_dsp", "dsp", "par_hit_ecal", "par_hit", "hit", "evt", "skm")
 RUNS = tuple(f"l200-p{period:02d}-r00{run}-cal" for period in (3, 12) for run in range(3))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prodenv.errors import UserError
-from prodenv.requirements import Pin, merged, parse_pins, requirement
+from prodenv.base.errors import UserError
+from prodenv.software.requirements import Pin, merged, parse_pins, requirement
 
 LOCK = """\
 # a comment

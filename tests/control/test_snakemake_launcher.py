@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prodenv.errors import UserError
-from prodenv.snakemake import arguments, main, refuse_frozen
+from prodenv.base.errors import UserError
+from prodenv.running.snakemake import arguments, main, refuse_frozen
 
 TIER = "generated/tier/raw/cal/p01/r000/x-tier_raw.lh5"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from prodenv.errors import UserError
-from prodenv.sources import Source, content_digest, parse_source, provenance, provenance_text, state
+from prodenv.base.errors import UserError
+from prodenv.base.sources import Source, content_digest, parse_source, provenance, provenance_text, state
 
 from .conftest import GitRepository, git
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from prodenv import launch, sources, uv_settings
-from prodenv.cycle import REFUSED, refuse_characters
-from prodenv.errors import UserError
-from prodenv.snakemake import environment, refuse_unwritable
+from prodenv.base import sources
+from prodenv.base.errors import UserError
+from prodenv.cli import launch
+from prodenv.cycles.create import REFUSED, refuse_characters
+from prodenv.running.snakemake import environment, refuse_unwritable
+from prodenv.software import uv_settings
 
 AS_ROOT = os.geteuid() == 0
 
@@ -133,7 +135,7 @@ def test_a_repository_of_another_user_keeps_its_provenance(tmp_path: Path) -> No
 
 
 def test_the_state_of_a_checkout_needs_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataflow.plan.packages import checkout_state
+    from dataflow.setup.packages import checkout_state
 
     folder = tmp_path / "package"
     (folder / "src").mkdir(parents=True)
@@ -178,7 +180,7 @@ def test_a_cycle_that_may_only_be_read_is_a_sentence(tmp_path: Path, monkeypatch
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "dataflow").mkdir()
     refuse_unwritable(["-n"], tmp_path)
-    monkeypatch.setattr("prodenv.snakemake.os.access", lambda path, mode: False)
+    monkeypatch.setattr("prodenv.running.snakemake.os.access", lambda path, mode: False)
     with pytest.raises(UserError, match="you may not write in") as caught:
         refuse_unwritable(["-n"], tmp_path)
     assert "dataprod plan" in caught.value.hint

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prodenv.tools import Place, digest
+from prodenv.software.tools import Place, digest
 
 from .conftest import CLEAN, ProdEnv
 

@@ -14,12 +14,12 @@ from types import ModuleType
 import pytest
 import yaml
 
-from dataflow.plan.config_schema import EXECENV, OPTIONS, PATH_ALIASES, PATHS, TABLE_FORMAT
-from dataflow.plan.execenv import ENGINES
-from dataflow.plan.scheme import BUILTIN
-from dataflow.plan.stepconfig import DEFAULTS, known_rules
-from dataflow.plan.steps import STEPS, calibrated_tiers
-from prodenv.parsers import COMMANDS, VARIABLES
+from dataflow.keys.scheme import BUILTIN
+from dataflow.metadata.stepconfig import DEFAULTS, known_rules
+from dataflow.registry.steps import STEPS, calibrated_tiers
+from dataflow.setup.execenv import ENGINES
+from dataflow.setup.schema import EXECENV, OPTIONS, PATH_ALIASES, PATHS, TABLE_FORMAT
+from prodenv.cli.parsers import COMMANDS, VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))}
@@ -154,7 +154,7 @@ def read_variables(source: Path) -> Iterator[str]:
 def test_every_environment_variable_is_documented() -> None:
     sources = [path for part in ("prodenv", "dataflow") for path in sorted((ROOT / part / "src").rglob("*.py"))]
     used = {name for source in sources for name in read_variables(source)}
-    assert used <= set(VARIABLES) | FOREIGN, "declare it in prodenv/parsers.py: VARIABLES"
+    assert used <= set(VARIABLES) | FOREIGN, "declare it in prodenv/cli/parsers.py: VARIABLES"
     assert all(documented(name, "commands.md") for name in VARIABLES)
 
 

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from dataflow.plan.config import read_config
-from dataflow.plan.schemas import schema
-from dataflow.plan.stepconfig import DEFAULTS
-from dataflow.plan.textfile import read
+from dataflow.base.textfile import read
+from dataflow.metadata.schemas import schema
+from dataflow.metadata.stepconfig import DEFAULTS
+from dataflow.setup.config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"

@@ -13,8 +13,8 @@ import pytest
 from lgdo import Array, Table, VectorOfVectors
 from numpy.typing import NDArray
 
-from dataflow.events.build import Sources, build_events
-from dataflow.events.operations import event_config
+from dataflow.steps.tier_evt.builder import Sources, build_events
+from dataflow.steps.tier_evt.operations import event_config
 
 Hits = list[list[tuple[int, int]]]
 """By event, (channel, row in its table)."""

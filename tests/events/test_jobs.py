@@ -14,16 +14,18 @@ import pytest
 from lgdo import Array, Table
 from numpy.typing import NDArray
 
+from dataflow.base.errors import UserError
 from dataflow.jobs.counts import counts_of
 from dataflow.jobs.notes import taking_notes
 from dataflow.plan import open_cycle
-from dataflow.plan.errors import UserError
-from dataflow.tiers import evt, skm, tcm
+from dataflow.steps.tier_evt import build as evt
+from dataflow.steps.tier_skm import build as skm
+from dataflow.steps.tier_tcm import build as tcm
 
 from ..physics.conftest import make_cycle
 
 if TYPE_CHECKING:
-    from dataflow.plan.model import Job
+    from dataflow.plan.job import Job
 
 KEY = "ts1-p01-r000-phy-20230318T000000Z"
 START = 1.6790976e9
@@ -208,7 +210,7 @@ def test_a_hit_expression_in_parameters_is_checked_before_a_library_sees_it(
     files_of: Callable[..., Files], tmp_path: Path
 ) -> None:
     """lgdo hands an expression to Python's ``eval`` where numexpr cannot evaluate it."""
-    from dataflow.tiers.hit import config_of
+    from dataflow.steps.tier_hit.build import config_of
 
     job = files_of(V01A=[1], B02B=[2], S001=[3]).job("tier_hit")
     channel = next(channel for channel in job.channels if channel.name == "V01A")
@@ -226,8 +228,8 @@ def test_a_hit_expression_in_parameters_is_checked_before_a_library_sees_it(
 def test_status_tells_of_times_that_go_backwards_and_of_repeated_rows(files_of: Callable[..., Files]) -> None:
     from dataflow.jobs.record import recorded
     from dataflow.jobs.runner import run
-    from prodenv.cycles import find_cycle
-    from prodenv.verbs.status import state_of
+    from prodenv.commands.status import state_of
+    from prodenv.cycles.find import find_cycle
 
     files = files_of(V01A=[5, 6, 1, 2], B02B=[6.000001, 6.000003], S001=[3])
     for step in ("tier_tcm", "tier_evt"):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from dataflow.base.errors import UserError
 from dataflow.jobs.errors import BadInput, WorkFailed
-from dataflow.plan.errors import UserError
 
 if TYPE_CHECKING:
     from tests.events.conftest import Data
@@ -159,7 +159,7 @@ def test_all_modes_agree_with_a_computation_event_by_event(
 def test_the_number_of_rows_in_memory_changes_nothing(
     data_of: Maker, sparse: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dataflow.events.rows.MOST_ROWS", 9)
+    monkeypatch.setattr("dataflow.steps.tier_evt.rows.MOST_ROWS", 9)
     compare(data_of(CHANNELS, sparse(CHANNELS, 30, repeat=0.2, shuffled=True)), 1000)
 
 
@@ -195,8 +195,8 @@ def test_lists_without_a_channel_give_initial_values_and_empty_lists(data_of: Ma
 
 
 def test_columns_keep_units_only_where_nothing_is_computed(data_of: Maker) -> None:
-    from dataflow.events.build import build_events
-    from dataflow.events.operations import event_config
+    from dataflow.steps.tier_evt.builder import build_events
+    from dataflow.steps.tier_evt.operations import event_config
 
     data = data_of([1], [[(1, 0)]])
     operations = {
@@ -281,7 +281,7 @@ def test_a_function_that_fails_is_named(data_of: Maker) -> None:
     ],
 )
 def test_mistakes_in_the_configuration_are_named_before_data_are_read(entry: dict[str, Any], sentence: str) -> None:
-    from dataflow.events.operations import event_config
+    from dataflow.steps.tier_evt.operations import event_config
 
     with pytest.raises(UserError) as caught:
         event_config({"operations": {"e": entry}}, {"all": ["ch1"]})

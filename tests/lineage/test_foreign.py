@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.records import UNFINISHED, Records, record_file
+from dataflow.base.errors import UserError
 from dataflow.plan.survey import Survey
 from dataflow.plan.workflow import Workflow
-from prodenv.main import run as run_command
-from prodenv.parsers import COMMANDS
+from dataflow.provenance.records import UNFINISHED, Records, record_file
+from prodenv.cli.main import run as run_command
+from prodenv.cli.parsers import COMMANDS
 
 from ..plan.conftest import KEYS, Tree
 from ..workflow.conftest import Production

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.plan import UserError, open_cycle, stepconfig
+from dataflow.metadata import stepconfig
+from dataflow.plan import UserError, open_cycle
 
 from ..plan.conftest import KEYS, MAP, STATUSES
 from .conftest import Origin, changed, everything, of
@@ -51,7 +52,7 @@ def test_an_override_of_a_detector_that_is_not_processed_reaches_nothing(origin:
 def test_comments_in_metadata_and_code_reach_nothing(origin: Origin) -> None:
     before = origin.lineages()
     origin.write("inputs/datasets/statuses/always.yaml", f"# a comment\n{STATUSES}")
-    file = origin.code("tiers/dsp.py")
+    file = origin.code("steps/tier_dsp/build.py")
     file.write_text(f"# a comment\n{file.read_text()}".replace('"""dsp: ', '"""Digital signal processing: ', 1))
     assert "Digital" in file.read_text()
     assert changed(before, origin.lineages()) == []
@@ -59,14 +60,14 @@ def test_comments_in_metadata_and_code_reach_nothing(origin: Origin) -> None:
 
 def test_code_reaches_what_it_implements(origin: Origin) -> None:
     before = origin.lineages()
-    file = origin.code("tiers/hit.py")
+    file = origin.code("steps/tier_hit/build.py")
     file.write_text(file.read_text() + "\nANOTHER = 1\n")
     assert steps(changed(before, origin.lineages())) == {"tier_hit", "tier_evt"}
 
 
 def test_code_that_several_steps_import_reaches_them_all(origin: Origin) -> None:
     before = origin.lineages()
-    file = origin.code("pars/lines.py")
+    file = origin.code("physics/lines.py")
     file.write_text(file.read_text() + "\nANOTHER = 1\n")
     assert steps(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
 
@@ -76,7 +77,7 @@ def test_drawing_reaches_nothing(origin: Origin) -> None:
     origin.write("inputs/dataprod/config/ecal.yaml", "energy_params: [cuspEmax]\nplot_options: {bins: 10}\n")
     before = origin.lineages()
     origin.write("inputs/dataprod/config/ecal.yaml", "energy_params: [cuspEmax]\nplot_options: {bins: 20}\n")
-    file = origin.code("views/ecal.py")
+    file = origin.code("steps/par_hit_ecal/figure.py")
     file.write_text(file.read_text() + "\nANOTHER = 1\n")
     assert changed(before, origin.lineages()) == []
     origin.write("inputs/dataprod/config/ecal.yaml", "energy_params: [trapEmax]\nplot_options: {bins: 20}\n")
@@ -189,8 +190,8 @@ CHECKOUT = (
 
 
 def test_code_that_is_no_python_is_an_error_with_its_line(origin: Origin) -> None:
-    origin.code("tiers/hit.py").write_text("def (:\n")
-    with pytest.raises(UserError, match=r"tiers/hit.py:1: "):
+    origin.code("steps/tier_hit/build.py").write_text("def (:\n")
+    with pytest.raises(UserError, match=r"steps/tier_hit/build.py:1: "):
         origin.lineages()
 
 

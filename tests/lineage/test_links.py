@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 from dataflow.jobs.atomic import whole_files
-from dataflow.plan.records import FOLDER, Records
 from dataflow.plan.survey import Survey, all_jobs
+from dataflow.provenance.records import FOLDER, Records
 
 from ..plan.conftest import KEYS, Tree
 from ..workflow.conftest import Production

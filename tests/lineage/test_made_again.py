@@ -14,7 +14,7 @@ from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.parfiles import write_pars
 from dataflow.jobs.stamp import stamping
 from dataflow.plan import open_cycle
-from dataflow.plan.records import Records
+from dataflow.provenance.records import Records
 
 from ..plan.conftest import KEYS
 from ..workflow.conftest import Production
@@ -64,7 +64,7 @@ def test_the_record_tells_how_a_file_was_made(production: Production) -> None:
     assert record is not None
     assert record["lineage"] == cycle.lineage("tier_dsp", cycle.scheme.key(PHY))
     assert record["recipe"]["shared"]["configs"], "the configuration itself, not only its hash"
-    assert set(record["recipe"]["shared"]["code"]) >= {"tiers.dsp", "jobs.shards"}
+    assert set(record["recipe"]["shared"]["code"]) >= {"steps.tier_dsp.build", "jobs.shards"}
     assert list(record["inputs"]) == ["raw", "par_dsp"]
     assert {"command", "host", "began", "seconds", "cpu_seconds", "peak_memory_mb", "software"} <= set(record)
     assert str(production.root) not in json.dumps([record["recipe"], record["inputs"]])

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from dataflow.plan import code
-from dataflow.plan.code import HERE, LISTS, Code, list_of
-from dataflow.plan.errors import UserError
-from dataflow.plan.meaning import meaning
-from dataflow.plan.steps import REGISTRY, STEPS
+from dataflow.base.errors import UserError
+from dataflow.provenance import code
+from dataflow.provenance.code import HERE, LISTS, Code, list_of
+from dataflow.provenance.meaning import meaning
+from dataflow.registry.steps import REGISTRY, STEPS
 
 from .conftest import Origin, changed
 
@@ -92,34 +92,34 @@ def test_a_changed_hint_of_an_error_reaches_nothing(origin: Origin) -> None:
 
 def test_a_changed_message_of_a_step_reaches_nothing(origin: Origin) -> None:
     before = origin.lineages()
-    replace(origin, "tiers/tcm.py", "has no table of a channel in the channel map", "is empty")
+    replace(origin, "steps/tier_tcm/build.py", "has no table of a channel in the channel map", "is empty")
     assert changed(before, origin.lineages()) == []
 
 
 def test_the_order_of_calibrated_and_hand_made_parameters_reaches_all_that_take_some(origin: Origin) -> None:
     before = origin.lineages()
-    replace(origin, "plan/parameters.py", "[*calibrated, *overrides]", "[*overrides, *calibrated]")
+    replace(origin, "metadata/parameters.py", "[*calibrated, *overrides]", "[*overrides, *calibrated]")
     made = steps_of(list(before))
     assert steps_of(changed(before, origin.lineages())) == with_parameters() & made
 
 
 def test_what_merging_means_reaches_all_that_take_parameters(origin: Origin) -> None:
     before = origin.lineages()
-    replace(origin, "plan/merge.py", "result = merged(result, part)", "result = merged(part, result)")
+    replace(origin, "metadata/merge.py", "result = merged(result, part)", "result = merged(part, result)")
     reached = steps_of(changed(before, origin.lineages()))
     assert with_parameters() & steps_of(list(before)) <= reached
 
 
 def test_a_changed_fit_reaches_the_calibration_and_what_uses_it(origin: Origin) -> None:
     before = origin.lineages()
-    file = origin.code("pars/linefit.py")
+    file = origin.code("physics/linefit.py")
     file.write_text(file.read_text() + "\nANOTHER = 1\n")
     assert steps_of(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
 
 
 def test_the_number_of_the_machinery_reaches_everything(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     before = origin.lineages()
-    monkeypatch.setattr("dataflow.plan.recipe.MACHINERY", code.MACHINERY + 1)
+    monkeypatch.setattr("dataflow.provenance.recipe.MACHINERY", code.MACHINERY + 1)
     made_by_code = [name for name in before if not name.startswith("validity_")]
     assert set(made_by_code) <= set(changed(before, origin.lineages()))
 
@@ -154,9 +154,9 @@ def test_a_module_on_no_list_is_an_error() -> None:
 
 def test_the_words_of_this_test_are_those_of_the_errors_that_exist() -> None:
     """Each class of the error modules is recognised by its name."""
+    from dataflow.base import errors as of_plan
     from dataflow.jobs import errors as of_jobs
-    from dataflow.plan import errors as of_plan
-    from dataflow.plan.meaning import ERROR
+    from dataflow.provenance.meaning import ERROR
 
     classes = [
         name

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.plan.identity import LIST, Identities
-from dataflow.plan.records import record_file
 from dataflow.plan.survey import START, Cost, Item, Survey, all_jobs, remaining
+from dataflow.provenance.identity import LIST, Identities
+from dataflow.provenance.records import record_file
 
 from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
 from .conftest import Origin
@@ -105,7 +105,7 @@ def test_an_identity_is_read_once_and_remembered(tmp_path: Path, monkeypatch: py
     first.save()
     with (tmp_path / LIST).open("a") as stream:
         stream.write('["half a li')
-    monkeypatch.setattr("dataflow.plan.identity.hashed", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr("dataflow.provenance.identity.hashed", lambda path: pytest.fail(f"{path} was read again"))
     assert Identities(tmp_path, tmp_path / LIST).of(file) == found
 
 

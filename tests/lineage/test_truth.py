@@ -12,8 +12,8 @@ from dataflow.door.health import findings
 from dataflow.plan import UserError
 from dataflow.plan.survey import Survey
 from dataflow.plan.workflow import Workflow
-from prodenv.main import run as run_command
-from prodenv.parsers import COMMANDS
+from prodenv.cli.main import run as run_command
+from prodenv.cli.parsers import COMMANDS
 
 from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
 from ..workflow.conftest import Production
@@ -82,7 +82,7 @@ def broken_electronics(tree: Tree) -> None:
 
 
 def broken_code(tree: Tree) -> None:
-    tree.write("dataflow/src/dataflow/tiers/hit.py", "import this\ndef build(:\n")
+    tree.write("dataflow/src/dataflow/steps/tier_hit/build.py", "import this\ndef build(:\n")
 
 
 SLIPS = pytest.mark.parametrize(
@@ -96,7 +96,7 @@ SLIPS = pytest.mark.parametrize(
         (broken_statuses, "statuses/always.yaml:1: V02160A: processable must be"),
         (broken_psd, "statuses/always.yaml:1: V02160A: psd must be a mapping"),
         (broken_electronics, "channelmaps/always.yaml:1: V02160A: daq must be a mapping"),
-        (broken_code, "tiers/hit.py:2: "),
+        (broken_code, "steps/tier_hit/build.py:2: "),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -150,7 +150,7 @@ def test_a_doctor_of_a_whole_cycle_finds_nothing(origin: Origin) -> None:
 
 
 def test_planning_reads_no_data(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dataflow.plan.identity.hashed", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("dataflow.provenance.identity.hashed", lambda path: pytest.fail(f"{path} was read"))
     flow = Workflow(origin.save())
     assert len(Survey(flow.cycle).to_make(flow.wanted([TARGET]))) > 5
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from prodenv import holder
-from prodenv.errors import WorkFailed
-from prodenv.main import run as run_command
-from prodenv.parsers import COMMANDS
+from prodenv.base.errors import WorkFailed
+from prodenv.cli.main import run as run_command
+from prodenv.cli.parsers import COMMANDS
+from prodenv.cycles import lock as holder
 
 from ..plan.conftest import KEYS
 from ..workflow.conftest import Production
@@ -272,7 +272,7 @@ def test_help_is_fast() -> None:
             sys.executable,
             "-S",
             "-c",
-            f"from prodenv.parsers import COMMANDS; COMMANDS[{name!r}].parser().format_help()",
+            f"from prodenv.cli.parsers import COMMANDS; COMMANDS[{name!r}].parser().format_help()",
         ]
         subprocess.run(words, env={"PYTHONPATH": str(source)}, check=True)
     assert (time.perf_counter() - begin) / 4 < 0.5, "0.03 s on an idle machine"

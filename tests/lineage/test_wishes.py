@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
-from dataflow.plan.wishes import not_installed
 from dataflow.plan.workflow import Workflow
-from prodenv.cycle_health import examine
-from prodenv.cycles import CycleFolder
+from dataflow.setup.wishes import not_installed
+from prodenv.cycles.doctor.cycle import examine
+from prodenv.cycles.find import CycleFolder
 
 from ..workflow.conftest import Production
 from .conftest import Origin

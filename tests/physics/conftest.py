@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from dataflow.jobs.runner import main, run
-from dataflow.pars.ecal_settings import Nuclide, Settings, Sources
-from dataflow.pars.lines import Source, source_of
+from dataflow.metadata.stepconfig import DEFAULTS
+from dataflow.physics.lines import Source
 from dataflow.plan import open_cycle
-from dataflow.plan.stepconfig import DEFAULTS
+from dataflow.steps.par_hit_ecal.settings import Nuclide, Settings, Sources
+from dataflow.steps.par_hit_ecal.source import source_of
 
 START = "20180101T000000Z"
 Channels = Mapping[str, Mapping[str, Any]]

@@ -116,7 +116,7 @@ def test_a_compressed_orca_file_gives_what_the_plain_one_gives(
     import bz2
     import gzip
 
-    from dataflow.tiers.daqfile import open_daq
+    from dataflow.steps.tier_raw.daqfile import open_daq
 
     source = shared_data / "orca/L200-comm-20220519-phy-geds.orca"
     compressed = tmp_path / f"x.orca{suffix}"
@@ -319,8 +319,8 @@ def test_errors_survive_the_way_from_a_worker() -> None:
 
 
 def test_memory_of_the_decoding_buffers_is_bounded() -> None:
-    from dataflow.tiers.daqfile import DaqFile
-    from dataflow.tiers.raw import MEMORY, buffer_rows
+    from dataflow.steps.tier_raw.build import MEMORY, buffer_rows
+    from dataflow.steps.tier_raw.daqfile import DaqFile
 
     keys = tuple(range(123))
     daq = DaqFile(Path("x"), "FlashCam", {"FCEventDecoder": keys}, 8192)

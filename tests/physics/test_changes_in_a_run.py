@@ -16,11 +16,11 @@ import pytest
 import yaml
 from lgdo import Array, VectorOfVectors
 
+from dataflow.base.errors import UserError
 from dataflow.jobs.lh5files import read_many, rows_by_file
 from dataflow.plan import open_cycle
-from dataflow.plan.errors import UserError
 from dataflow.plan.ticket import Tickets, read_ticket
-from dataflow.tiers.skm import renumbered, run_numbers
+from dataflow.steps.tier_skm.build import renumbered, run_numbers
 
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle

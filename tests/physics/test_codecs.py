@@ -14,7 +14,7 @@ import pytest
 from lgdo import Table
 from lh5.compression import RadwareSigcompress, ULEB128ZigZagDiff
 
-from dataflow.jobs import dspeed_outputs
+from dataflow.physics import dspeed_outputs
 
 from .traces import (
     TABLE,
@@ -130,7 +130,7 @@ print(int(build_dsp(table, None, dsp_config=chain, lh5_tables=[""])["total"].nda
 
 
 def test_dspeed_alone_loses_sums_of_other_types() -> None:
-    """When this fails, dspeed gives 336 by itself: delete ``dataflow.jobs.dspeed_outputs``."""
+    """When this fails, dspeed gives 336 by itself: delete ``dataflow.physics.dspeed_outputs``."""
     printed = subprocess.run([sys.executable, "-c", ALONE], check=True, capture_output=True, text=True).stdout
     assert int(printed) != 3 * 16 * 7
 
@@ -151,7 +151,7 @@ PERIOD_NS = 16.0
 
 
 def test_the_codecs_decode_into_wide_integers(tmp_path: Path) -> None:
-    """When this fails, they give the type that was encoded: ``dataflow.jobs.rawtables.RawRows`` is needless."""
+    """When this fails, they give the type that was encoded: ``dataflow.physics.rawtables.RawRows`` is needless."""
     values = digitised(8000 + 100 * pulse(512, 200, 50_000.0)[None, :])
     for name, codec in CODECS.items():
         file = raw_file(tmp_path / f"{name}.lh5", whole(values, codec))

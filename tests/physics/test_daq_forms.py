@@ -17,11 +17,11 @@ import hdf5plugin  # noqa: F401 - registers the compressions
 import numpy as np
 import pytest
 
+from dataflow.base.errors import UserError
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.runner import main
-from dataflow.plan.errors import UserError
-from dataflow.tiers.formats import flashcam
-from dataflow.tiers.formats.form import Form
+from dataflow.steps.tier_raw.formats import flashcam
+from dataflow.steps.tier_raw.formats.form import Form
 
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
@@ -178,8 +178,8 @@ def test_a_salvaged_file_is_marked_in_its_record(
     (record,) = (cycle.output("tier_raw").parent / ".lineage").glob(f"{TH228}*.json")
     said = f"truncated at byte {ends(data)[30]} of {ends(data)[30] + 3}, after 31 whole records"
     assert json.loads(record.read_text())["counts"] == {"salvaged": said}
-    from prodenv.cycles import find_cycle
-    from prodenv.verbs.status import show, state_of
+    from prodenv.commands.status import show, state_of
+    from prodenv.cycles.find import find_cycle
 
     (cycle.folder / "dataflow").symlink_to(Path(__file__).parents[2] / "dataflow")
     state = state_of(find_cycle(str(cycle.folder)), None, 1)

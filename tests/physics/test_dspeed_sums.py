@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dataflow.jobs import dspeed_outputs
+from dataflow.physics import dspeed_outputs
 
 
 @pytest.mark.parametrize("kind", ["u2", "i4", "f4", "f8"])

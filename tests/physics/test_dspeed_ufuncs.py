@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from dataflow.jobs import dspeed_ufuncs
+from dataflow.physics import dspeed_ufuncs
 
 ORIGINAL = """
 import sys
@@ -59,7 +59,7 @@ def test_an_integer_that_would_not_stay_one_is_refused() -> None:
 
 
 def test_they_are_needed_as_long_as_numba_does_not_cache_vectorize() -> None:
-    """When this fails, dspeed's own conversions are cached: delete ``dataflow.jobs.dspeed_ufuncs``."""
+    """When this fails, dspeed's own conversions are cached: delete ``dataflow.physics.dspeed_ufuncs``."""
     code = (
         "import numba.core.caching as c; seen = []\n"
         "load = c.Cache.load_overload\n"

@@ -10,16 +10,16 @@ import pytest
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.pars import curves
-from dataflow.pars.ecal import calibrate_one
-from dataflow.pars.ecal_settings import QBB, Settings
-from dataflow.pars.linefit import FWHM, LineFit, NoLine, fit_line
-from dataflow.pars.lines import TL208, Line
-from dataflow.pars.peakmodel import PeakModel
-from dataflow.pars.scale import find_scale
+from dataflow.physics import curves
+from dataflow.physics.linefit import FWHM, LineFit, NoLine, fit_line
+from dataflow.physics.lines import TL208, Line
+from dataflow.physics.peakmodel import PeakModel
+from dataflow.physics.scale import find_scale
+from dataflow.steps.par_hit_ecal.build import calibrate_one
+from dataflow.steps.par_hit_ecal.settings import QBB, Settings
 
 if TYPE_CHECKING:
-    from dataflow.pars.lines import Source
+    from dataflow.physics.lines import Source
 
 Floats = NDArray[np.floating[Any]]
 

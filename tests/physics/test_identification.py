@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
-from dataflow.pars.ecal import calibrate, calibrate_one
-from dataflow.pars.ecal_settings import Nuclide, Settings
-from dataflow.pars.lines import Source, source_of
-from dataflow.pars.merge import _of_detector
-from dataflow.plan.errors import UserError
+from dataflow.physics.lines import Source
+from dataflow.steps.merge.build import _of_detector
+from dataflow.steps.par_hit_ecal.build import calibrate, calibrate_one
+from dataflow.steps.par_hit_ecal.settings import Nuclide, Settings
+from dataflow.steps.par_hit_ecal.source import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,11 +11,11 @@ import h5py
 import pytest
 import yaml
 
+from dataflow.base.errors import UserError
+from dataflow.metadata.stepconfig import DEFAULTS
 from dataflow.plan import open_cycle
-from dataflow.plan.errors import UserError
-from dataflow.plan.records import Records
-from dataflow.plan.stepconfig import DEFAULTS
 from dataflow.plan.troubles import troubles_of
+from dataflow.provenance.records import Records
 
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle

@@ -122,7 +122,7 @@ def test_an_orca_file_goes_through_raw_to_dsp(shared_data: Path, cycle_of: Maker
 
 
 def orca_channels(source: Path) -> tuple[int, ...]:
-    from dataflow.tiers.daqfile import open_daq
+    from dataflow.steps.tier_raw.daqfile import open_daq
 
     return tuple(sorted({key for keys in open_daq(source).keys.values() for key in keys}))
 
@@ -147,8 +147,8 @@ def test_a_sipm_file_goes_through_raw_to_dsp(shared_data: Path, cycle_of: Maker)
 
 def test_the_calibration_of_38_thousand_real_events_agrees_with_pygamas(shared_data: Path) -> None:
     """pygama's full fit of these events finds 5 lines and 2.25 +- 0.04 keV at 2039 keV."""
-    from dataflow.pars.curves import width_at
-    from dataflow.pars.ecal import Settings, calibrate_one
+    from dataflow.physics.curves import width_at
+    from dataflow.steps.par_hit_ecal.build import Settings, calibrate_one
 
     folder = shared_data / "lh5/prod-ref-l200/generated/tier/dsp/cal/p03/r000"
     data = columns(folder / "l200-p03-r000-cal-20230311T235840Z-tier_dsp.lh5", "ch1104000/dsp")

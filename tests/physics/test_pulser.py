@@ -12,8 +12,8 @@ from lgdo import Table, VectorOfVectors
 from lh5 import write
 
 from dataflow.jobs.errors import BadInput
-from dataflow.pars.pulser import pulser_rows
-from dataflow.plan.model import Channel
+from dataflow.keys.channel import Channel
+from dataflow.physics.pulser import pulser_rows
 
 
 def job_with(events: list[list[tuple[int, int]]], path: Path, pulser: int | None = 9) -> Any:

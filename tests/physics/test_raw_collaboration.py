@@ -13,7 +13,7 @@ import lh5
 import numpy as np
 import pytest
 
-from dataflow.views.lh5check import check_file
+from dataflow.checks.lh5check import check_file
 
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
@@ -140,7 +140,7 @@ def test_software_triggers_have_tables_of_their_own(shared_data: Path, tmp_path:
     from daq2lh5.orca.orca_streamer import OrcaStreamer
     from daq2lh5.raw_buffer import RawBufferLibrary
 
-    from dataflow.tiers.daqfile import open_daq
+    from dataflow.steps.tier_raw.daqfile import open_daq
 
     data = (shared_data / f"orca/{KEY}.orca").read_bytes()
     at = data.index(b"fspEnabled")

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import yaml
 
+from dataflow.base.errors import UserError
 from dataflow.jobs.errors import BadInput
 from dataflow.plan import open_cycle
-from dataflow.plan.errors import UserError
 from gebox.files import fcio
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def test_a_raw_file_with_several_channels_in_one_table_is_refused(cycle: SmallCy
     """As others may have made it."""
     from daq2lh5 import build_raw
 
-    from dataflow.jobs.rawtables import refuse_mixed
+    from dataflow.physics.rawtables import refuse_mixed
 
     made = tmp_path / "mixed.lh5"
     source = next((cycle.folder / "generated/tier/daq").rglob("*.fcio"))

@@ -8,18 +8,18 @@ import h5py
 import numpy as np
 import pytest
 
-from dataflow.pars import curves
-from dataflow.pars.ecal import calibrate
-from dataflow.pars.ecal_report import entry
-from dataflow.pars.ecal_results import DetectorCalibration
-from dataflow.pars.ecal_settings import QBB, Settings
-from dataflow.pars.lines import source_of
+from dataflow.physics import curves
+from dataflow.steps.par_hit_ecal.build import calibrate
+from dataflow.steps.par_hit_ecal.report import entry
+from dataflow.steps.par_hit_ecal.result import DetectorCalibration
+from dataflow.steps.par_hit_ecal.settings import QBB, Settings
+from dataflow.steps.par_hit_ecal.source import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from dataflow.pars.ecal_settings import Nuclide
+    from dataflow.steps.par_hit_ecal.settings import Nuclide
 
 PLACE = "lh5/prod-ref-l200/generated/tier/dsp/cal/p03/r000/l200-p03-r000-cal-20230311T235840Z-tier_dsp.lh5"
 SETTINGS = Settings(energy_params=("cuspEmax", "trapEmax", "cuspEftp"), monitoring_parameters=("baseline", "bl_std"))

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dataflow.base.errors import UserError
 from dataflow.jobs.errors import BadInput, WorkFailed
 from dataflow.plan import open_cycle
-from dataflow.plan.errors import UserError
-from dataflow.tiers.daqfile import check_whole, open_daq
-from dataflow.tiers.formats import flashcam
+from dataflow.steps.tier_raw.daqfile import check_whole, open_daq
+from dataflow.steps.tier_raw.formats import flashcam
 
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
@@ -153,7 +153,7 @@ def test_a_channel_that_hangs_in_compiled_code_ends_its_job(monkeypatch: pytest.
 
 
 def test_a_step_in_one_piece_has_a_timeout(shared_data: Path, cycle_of: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataflow.tiers import raw
+    from dataflow.steps.tier_raw import build as raw
 
     cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
     cycle.set(settings={"tier_raw": {"timeout": 1}})

@@ -12,9 +12,9 @@ import lh5
 import numpy as np
 import pytest
 
+from dataflow.base.errors import UserError
 from dataflow.jobs.lh5files import annotate
-from dataflow.jobs.rawtables import adc_bits, highest_value
-from dataflow.plan.errors import UserError
+from dataflow.physics.rawtables import adc_bits, highest_value
 from gebox.experiment import build
 from gebox.readout import events
 

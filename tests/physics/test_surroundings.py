@@ -41,7 +41,7 @@ def test_earlier_attempts_stay_in_the_log_though_snakemake_removes_it(tmp_path: 
 
 def test_figures_are_the_same_whatever_the_user_has_set(tmp_path: Path) -> None:
     program = (
-        "from dataflow.views.pages import new_page, save_page; import pathlib, sys; page = new_page('t'); "
+        "from dataflow.jobs.pages import new_page, save_page; import pathlib, sys; page = new_page('t'); "
         "page.add_subplot().plot([1, 2]); save_page(page, pathlib.Path(sys.argv[1]))"
     )
     source = str(Path(compiled.__file__).parents[2])

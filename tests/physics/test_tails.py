@@ -9,7 +9,7 @@ import lh5
 import numpy as np
 import pytest
 
-from dataflow.pars.ecal import Settings, calibrate_one
+from dataflow.steps.par_hit_ecal.build import Settings, calibrate_one
 from gebox.physics import rng
 from gebox.signals import noise as gebox_noise
 
@@ -18,7 +18,7 @@ from .traces import digitised, germanium_traces, processed, pulse, raw_file, who
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
 
-    from dataflow.pars.lines import Source
+    from dataflow.physics.lines import Source
 
 TAU = 400_000.0
 PARS = {"pz": {"tau1": f"{TAU}*ns"}}

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import yaml
 
-from dataflow.jobs.chains import fitted, run_chain
 from dataflow.jobs.errors import BadInput
-from dataflow.jobs.rawtables import adc_bits, column_names, digitizer
+from dataflow.physics.chains import fitted, run_chain
+from dataflow.physics.rawtables import adc_bits, column_names, digitizer
 
 from .traces import (
     SUMMED,

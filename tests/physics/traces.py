@@ -12,8 +12,8 @@ from lgdo import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from dataflow.jobs.chains import run_chain
-from dataflow.plan.stepconfig import DEFAULTS
+from dataflow.metadata.stepconfig import DEFAULTS
+from dataflow.physics.chains import run_chain
 
 Traces = NDArray[Any]
 

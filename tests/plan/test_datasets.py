@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.plan.datasets import runs_of
-from dataflow.plan.errors import UserError
+from dataflow.base.errors import UserError
+from dataflow.metadata.datasets import runs_of
 
 from .conftest import KEYS, Tree
 

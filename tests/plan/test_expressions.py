@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.expressions import Column, parsed, parsed_call
-from dataflow.plan.textfile import read
-from dataflow.tiers.evt_settings import EvtConfig
-from dataflow.tiers.hit_settings import HitConfig
-from dataflow.tiers.skm_settings import SkmConfig
+from dataflow.base.errors import UserError
+from dataflow.base.textfile import read
+from dataflow.metadata.expressions import Column, parsed, parsed_call
+from dataflow.steps.tier_evt.settings import EvtConfig
+from dataflow.steps.tier_hit.settings import HitConfig
+from dataflow.steps.tier_skm.settings import SkmConfig
 
 HOSTILE = [
     "__import__('os').system('true')", "open('x')", "exec('1')", "eval('1')", "a.__class__", "a.__class__.__mro__",
@@ -131,8 +131,7 @@ def test_planning_refuses_an_expression_with_file_and_line(
 
 
 def test_checking_needs_no_numpy(repository: Path) -> None:
-    code = (
-        "import sys; import dataflow.tiers.evt_settings, dataflow.tiers.skm_settings; assert 'numpy' not in sys.modules"
-    )
+    modules = "dataflow.steps.tier_evt.settings, dataflow.steps.tier_skm.settings"
+    code = f"import sys; import {modules}; assert 'numpy' not in sys.modules"
     environ = {"PYTHONPATH": str(repository / "dataflow/src")}
     subprocess.run([sys.executable, "-c", code], env=environ, check=True)

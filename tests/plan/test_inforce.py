@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dataflow.plan.errors import UserError
+from dataflow.base.errors import UserError
 from dataflow.plan.inforce import in_force
 
 from .conftest import Tree

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.plan.daqforms import foreign_names
-from dataflow.plan.errors import UserError
-from dataflow.plan.inventory import left_out_note, scan
-from dataflow.plan.scheme import L200
+from dataflow.base.errors import UserError
+from dataflow.keys.daqforms import foreign_names
+from dataflow.keys.inventory import left_out_note, scan
+from dataflow.keys.scheme import L200
 
 KEY = "l200-p03-r001-cal-20230317T211819Z"
 FORMS = {"fcio": "fcio", "orca": "orca", "BIN": "compass", "bin": "compass", "llama": "llama"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.steps import REGISTRY, STEPS, calibrated_tiers, inputs_of, parts_of
+from dataflow.base.errors import UserError
+from dataflow.registry.steps import REGISTRY, STEPS, calibrated_tiers, inputs_of, parts_of
 
 from .conftest import KEYS, TESTSTAND_KEYS, Tree
 

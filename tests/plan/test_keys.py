@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.inventory import scan
-from dataflow.plan.scheme import BUILTIN, L200, TESTSTAND, scheme_of
+from dataflow.base.errors import UserError
+from dataflow.keys.inventory import scan
+from dataflow.keys.scheme import BUILTIN, L200, TESTSTAND, scheme_of
 from dataflow.plan.targets import form
 
 KEY = "l200-p03-r001-cal-20230317T211819Z"

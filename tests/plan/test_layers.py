@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.layers import Layers
-from dataflow.plan.textfile import TextFile, read
+from dataflow.base.errors import UserError
+from dataflow.base.textfile import TextFile, read
+from dataflow.metadata.layers import Layers
 
 Make = Callable[[str, str], TextFile]
 

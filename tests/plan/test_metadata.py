@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.textfile import Reader
-from dataflow.plan.validity import Folder
+from dataflow.base.errors import UserError
+from dataflow.base.textfile import Reader
+from dataflow.metadata.validity import Folder
 
 from .conftest import MAP, STATUSES, Tree
 

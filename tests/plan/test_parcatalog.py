@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.parcatalog import ParCatalog, build
-from dataflow.plan.scheme import L200, TESTSTAND, scheme_of
-from dataflow.plan.validity import Entry
+from dataflow.base.errors import UserError
+from dataflow.keys.scheme import L200, TESTSTAND, scheme_of
+from dataflow.metadata.calibrations import ParCatalog, build
+from dataflow.metadata.validity import Entry
 
 from .conftest import KEYS, TESTSTAND_KEYS, Tree
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from dataflow.plan.config_schema import SETTINGS, json_schema, settings_of
-from dataflow.plan.errors import UserError
-from dataflow.plan.steps import BY_NAME
+from dataflow.base.errors import UserError
+from dataflow.registry.steps import BY_NAME
+from dataflow.setup.schema import SETTINGS, json_schema, settings_of
 
 from .conftest import Tree
 

@@ -11,9 +11,9 @@ from typing import ClassVar, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.settings import StepSettings, attributes
-from dataflow.plan.textfile import read
+from dataflow.base.errors import UserError
+from dataflow.base.textfile import read
+from dataflow.metadata.settings import StepSettings, attributes
 
 
 class Inner(StepSettings):
@@ -124,5 +124,5 @@ def test_descriptions_come_from_the_docstring() -> None:
 
 
 def test_settings_need_no_numpy() -> None:
-    check = "import sys, dataflow.plan.settings; sys.exit('numpy' in sys.modules)"
+    check = "import sys, dataflow.metadata.settings; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from dataflow.pars.lines import calibration_of
-from dataflow.plan import stepconfig
-from dataflow.plan.errors import UserError
-from dataflow.plan.model import Channel
-from dataflow.plan.schemas import OPTIONS, SCHEMAS, schema
-from dataflow.plan.steps import STEPS
-from dataflow.plan.textfile import read as read_text
+from dataflow.base.errors import UserError
+from dataflow.base.textfile import read as read_text
+from dataflow.keys.channel import Channel
+from dataflow.metadata import stepconfig
+from dataflow.metadata.schemas import OPTIONS, SCHEMAS, schema
+from dataflow.registry.steps import STEPS
+from dataflow.steps.par_hit_ecal.source import calibration_of
 
 from .conftest import Tree
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dataflow.plan.errors import UserError
+from dataflow.base.errors import UserError
 from dataflow.plan.targets import is_target, resolve
 
 from .conftest import KEYS, TESTSTAND_KEYS, Tree

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.merge import merged, merged_all
-from dataflow.plan.textfile import Reader, read
+from dataflow.base.errors import UserError
+from dataflow.base.textfile import Reader, read
+from dataflow.metadata.merge import merged, merged_all
 
 
 def write(folder: Path, text: str | bytes, name: str = "file.yaml") -> Path:

@@ -5,20 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dataflow.plan import Cycle, UserError, open_cycle
-from dataflow.plan.steps import (
-    BY_NAME,
-    GERMANIUM,
-    PARS,
-    PART,
-    Input,
-    Output,
-    Registry,
-    Scope,
-    Step,
-    twin,
-)
 from dataflow.plan.survey import all_jobs
 from dataflow.plan.targets import resolve
+from dataflow.registry.step import GERMANIUM, PARS, PART, Input, Output, Registry, Scope, Step, twin
+from dataflow.registry.steps import BY_NAME
 
 from .conftest import Tree
 
@@ -28,31 +18,33 @@ SMALL = Registry(
         *(BY_NAME[name] for name in ("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "par_dsp_pz")),
         Step(
             "par_dsp_peaks", Scope.RUN, (Input("raw"), Input("par_dsp_pz", role="pars")),
-            {"par": Output(), "peaks": Output(".lh5", "step")}, part_of="dsp", module="pars.pz", channels=GERMANIUM,
+            {"par": Output(), "peaks": Output(".lh5", "step")}, part_of="dsp",
+            module="steps.par_dsp_pz.build", channels=GERMANIUM,
         ),
         Step(
             "par_dsp_noise", Scope.RUN,
             (Input("raw", role="noise", datatypes=("fft",), optional=True), Input("par_dsp_peaks.peaks", role="peaks")),
             {"par": Output(), "filter": Output(".lh5", "par", name="par_dsp_filter")}, part_of="dsp",
-            module="pars.pz", channels=GERMANIUM,
+            module="steps.par_dsp_pz.build", channels=GERMANIUM,
         ),
         BY_NAME["par_dsp"], BY_NAME["par_hit_ecal"], BY_NAME["par_hit"],
         twin(BY_NAME["tier_dsp"], TWINS),
         twin(BY_NAME["tier_hit"], TWINS),
         Step(
             "par_psp_average", Scope.PARTITION, (Input("par_dsp", role="pars"),), PART, part_of="psp",
-            module="pars.pz", channels=GERMANIUM,
+            module="steps.par_dsp_pz.build", channels=GERMANIUM,
         ),
         Step("par_psp", Scope.RUN, outputs=PARS, channels=GERMANIUM),
         Step(
             "par_pht_partcal", Scope.PARTITION,
             (Input("psp", role="dsp"), Input("psp", role="noise", datatypes=("fft",), optional=True),
              Input("par_hit", role="pars")),
-            {"par": Output(), "plt": Output(".pdf", "plot")}, part_of="pht", module="pars.ecal", channels=GERMANIUM,
+            {"par": Output(), "plt": Output(".pdf", "plot")}, part_of="pht",
+            module="steps.par_hit_ecal.build", channels=GERMANIUM,
         ),
         Step(
             "par_pht_lq", Scope.PARTITION, (Input("par_pht_partcal", role="energies"),), PART, part_of="pht",
-            module="pars.ecal", channels=GERMANIUM,
+            module="steps.par_hit_ecal.build", channels=GERMANIUM,
         ),
         Step("par_pht", Scope.RUN, outputs=PARS, channels=GERMANIUM),
         Step("validity_pht", Scope.CYCLE, outputs=PARS),
@@ -193,7 +185,14 @@ def test_files_of_another_datatype_are_those_of_the_same_run(small: Tree) -> Non
 
 
 def test_a_required_datatype_that_is_not_there_is_named(small: Tree) -> None:
-    needing = Step("par_dsp_fft", Scope.RUN, (Input("raw", datatypes=("fft",)),), PART, part_of="dsp", module="pars.pz")
+    needing = Step(
+        "par_dsp_fft",
+        Scope.RUN,
+        (Input("raw", datatypes=("fft",)),),
+        PART,
+        part_of="dsp",
+        module="steps.par_dsp_pz.build",
+    )
     cycle = opened(small, Registry([*SMALL.steps, needing]))
     assert len(cycle.job("par_dsp_fft", CAL["r000"]).inputs["raw"]) == 1
     with pytest.raises(UserError, match="par_dsp_fft needs fft files of l200-p03-r001: there are none"):
@@ -218,7 +217,7 @@ def test_a_step_has_several_outputs_that_others_read(small: Tree) -> None:
 def test_twins_share_a_module_and_speak_of_the_same_roles(small: Tree) -> None:
     cycle = opened(small)
     job = cycle.job("tier_pht", PHY)
-    assert job.module == "tiers.hit"
+    assert job.module == "steps.tier_hit.build"
     assert job.inputs["dsp"] == (small.root / f"generated/tier/psp/phy/p03/r001/{PHY}-tier_psp.lh5",)
     assert job.inputs["par_hit"] == (small.root / f"generated/par/pht/cal/p03/r001/{CAL['r001']}-par_pht.yaml",)
     small.config["table_format"] = {"psp": "ch{ch:07d}/psp", "pht": "ch{ch:07d}/pht"}
@@ -255,7 +254,9 @@ def test_new_runs_of_a_partition_change_its_lineage_and_no_other(small: Tree) ->
 
 
 def test_each_tier_has_a_catalogue_of_the_datatypes_of_its_steps(small: Tree) -> None:
-    lar = Step("par_hit_spms", Scope.RUN, (Input("dsp"),), PART, ("fft",), part_of="hit", module="pars.pz")
+    lar = Step(
+        "par_hit_spms", Scope.RUN, (Input("dsp"),), PART, ("fft",), part_of="hit", module="steps.par_dsp_pz.build"
+    )
     others = [step for step in SMALL.steps if step.name != "par_hit_ecal"]
     cycle = opened(small, Registry([*others, lar]))
     phy = cycle.scheme.key("l200-p03-r000-phy-20230312T043356Z")

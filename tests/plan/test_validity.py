@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.textfile import Reader
-from dataflow.plan.validity import Folder
+from dataflow.base.errors import UserError
+from dataflow.base.textfile import Reader
+from dataflow.metadata.validity import Folder
 
 TIMES = [f"2022{month:02d}01T000000Z" for month in range(1, 13)]
 FILES = ["a.yaml", "b.yaml", "c.yaml", "d.yaml"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dataflow.plan.words import _edits, listing, nearest
+from dataflow.base.messages import _edits, listing, nearest
 
 STEPS = ("tier_raw", "tier_psp", "tier_dsp", "tier_hit", "par_dsp")
 

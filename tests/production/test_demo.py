@@ -10,7 +10,7 @@ import h5py
 import pytest
 import yaml
 
-from dataflow.plan.records import Records
+from dataflow.provenance.records import Records
 
 if TYPE_CHECKING:
     from tests.production.conftest import Environment, Run

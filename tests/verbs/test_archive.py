@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from prodenv import manifest
-from prodenv.archives import listing_digest
-from prodenv.errors import UserError, WorkFailed
-from prodenv.restoring import extract
+from prodenv.base.errors import UserError, WorkFailed
+from prodenv.cycles import manifest
+from prodenv.cycles.archive.read import extract
+from prodenv.cycles.archive.write import listing_digest
 
 from ..control.conftest import git
 from .conftest import KEYS, Box, Snapshot, place

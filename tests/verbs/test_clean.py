@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prodenv.holder import forget, record
+from prodenv.cycles.lock import forget, record
 
 from ..plan.conftest import Tree
 from .conftest import KEYS, Box, Snapshot, fill, place

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dataflow.plan.records import record_file
-from prodenv.quantities import Value, numbers_of, quantities, values_of
+from dataflow.provenance.records import record_file
+from prodenv.comparison.quantities import Value, numbers_of, quantities, values_of
 
 from ..plan.conftest import Tree
 from .conftest import CHANNELS, KEYS, Box, hit_par, place

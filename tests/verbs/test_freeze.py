@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.plan.identity import hashed
-from dataflow.plan.records import record_file
-from prodenv import manifest
-from prodenv.holder import forget, record
+from dataflow.provenance.identity import hashed
+from dataflow.provenance.records import record_file
+from prodenv.cycles import manifest
+from prodenv.cycles.lock import forget, record
 
 from .conftest import KEYS, Box, Snapshot, place
 

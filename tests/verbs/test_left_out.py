@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dataflow.plan.recipe import digest
-from dataflow.plan.records import notes_file
 from dataflow.plan.troubles import Trouble, counted, sentences
+from dataflow.provenance.recipe import digest
+from dataflow.provenance.records import notes_file
 
 from .conftest import KEYS, place
 

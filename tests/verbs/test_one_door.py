@@ -14,9 +14,9 @@ import pytest
 
 import prodenv
 from dataflow.door.main import VERBS
-from prodenv.cycles import CycleFolder
-from prodenv.errors import UserError, WorkFailed
-from prodenv.flow import DOOR, Unknown, ask, ask_source
+from prodenv.base.errors import UserError, WorkFailed
+from prodenv.cycles.find import CycleFolder
+from prodenv.cycles.flow import DOOR, Unknown, ask, ask_source
 
 from ..plan.conftest import Tree
 

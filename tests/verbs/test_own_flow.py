@@ -52,7 +52,7 @@ def own(box: Box, name: str = "cycles/v01") -> Origin:
 
 
 def add_a_step(tree: Origin) -> None:
-    file = tree.code("plan/steps.py")
+    file = tree.code("registry/steps.py")
     text = file.read_text()
     assert text.count("\nREGISTRY = Registry(STEPS)\n") == 1
     file.write_text(text.replace("\nREGISTRY = Registry(STEPS)\n", MORE))
@@ -61,7 +61,7 @@ def add_a_step(tree: Origin) -> None:
 
 def make_older(tree: Origin) -> None:
     """Another name of figures: what only this flow knows."""
-    file = tree.code("plan/steps.py")
+    file = tree.code("registry/steps.py")
     text = file.read_text()
     assert '".pdf"' in text
     file.write_text(text.replace('".pdf"', '".png"'))

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
-from dataflow.plan.identity import hashed
-from dataflow.plan.records import UNFINISHED, recipe_file, record_file
-from dataflow.views.verify import How, brought, check_all, groups_of, joined
+from dataflow.checks.verify import How, brought, check_all, groups_of, joined
+from dataflow.provenance.identity import hashed
+from dataflow.provenance.records import UNFINISHED, recipe_file, record_file
 
 from ..plan.conftest import Tree
 from .conftest import KEYS, Box, fill, place

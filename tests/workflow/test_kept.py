@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from dataflow.plan.records import Records
+from dataflow.provenance.records import Records
 
 from ..plan.conftest import KEYS
 from .conftest import Production

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from dataflow.base.errors import UserError
 from dataflow.jobs import runner
 from dataflow.plan import open_cycle
-from dataflow.plan.errors import UserError
-from dataflow.plan.lineage import Files
 from dataflow.plan.ticket import Tickets, _packed, _unpacked, read_ticket, ticket_of
 from dataflow.plan.workflow import Workflow
+from dataflow.provenance.lineage import Files
 
 from ..plan.conftest import KEYS, Tree
 from ..plan.test_units import SMALL, TIERS

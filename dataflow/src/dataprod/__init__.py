@@ -12,8 +12,9 @@ of a cycle (``dataprod load-sw CONFIG python``).
 
 from __future__ import annotations
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.model import Channel, Key
+from dataflow.base.errors import UserError
+from dataflow.keys.channel import Channel
+from dataflow.keys.key import Key
 
 from .condition import Condition
 from .location import open_production as open  # noqa: A004 - dataprod.open, like gzip.open

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Any
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.expressions import Expression, dotted, parsed
-from dataflow.plan.words import nearest
+from dataflow.base.errors import UserError
+from dataflow.base.messages import nearest
+from dataflow.metadata.expressions import Expression, dotted, parsed
 
 _FORM = "a condition looks like: period == 'p03' and run >= 'r003'"
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
@@ -32,7 +32,7 @@ FILE_TIME = "key_timestamp"
 class Condition:
     """A condition on named values: comparisons joined by ``and``, ``or`` and ``not`` (or ``&``, ``|`` and ``~``).
 
-    The grammar is that of all expressions (:mod:`dataflow.plan.expressions`). Operands are names (for a column in a
+    The grammar is that of all expressions (:mod:`dataflow.metadata.expressions`). Operands are names (for a column in a
     group ``geds.multiplicity``), texts, numbers, what is computed from them, ``True`` and ``False``; after ``in`` a
     tuple or list of constants. A name alone stands for a column of truth values.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from dataflow.plan.errors import UserError
+from dataflow.base.errors import UserError
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dataflow.base.errors import UserError
 from dataflow.plan.cycle import open_cycle
-from dataflow.plan.errors import UserError
 
 from .production import Production
 

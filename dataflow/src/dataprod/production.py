@@ -11,15 +11,16 @@ from operator import index
 from pathlib import Path
 from typing import Any, SupportsIndex, TypeVar
 
+from dataflow.base.errors import UserError
+from dataflow.base.messages import listing, nearest
+from dataflow.keys.channel import Channel
+from dataflow.keys.inventory import files_below
+from dataflow.keys.key import Key
+from dataflow.keys.scheme import TIMESTAMP
+from dataflow.metadata.merge import merged_all
+from dataflow.metadata.validity import Folder
 from dataflow.plan.cycle import Cycle
-from dataflow.plan.errors import UserError
-from dataflow.plan.inventory import files_below
-from dataflow.plan.merge import merged_all
-from dataflow.plan.model import Channel, Key
 from dataflow.plan.paths import template_pattern
-from dataflow.plan.scheme import TIMESTAMP
-from dataflow.plan.validity import Folder
-from dataflow.plan.words import listing, nearest
 
 from .condition import FILE_TIME, Condition
 from .keypatterns import matching

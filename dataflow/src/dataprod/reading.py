@@ -13,10 +13,10 @@ import numpy as np
 from lgdo import Table
 from numpy.typing import NDArray
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.model import Channel
-from dataflow.plan.scheme import TIMESTAMP
-from dataflow.plan.words import listing, nearest
+from dataflow.base.errors import UserError
+from dataflow.base.messages import listing, nearest
+from dataflow.keys.channel import Channel
+from dataflow.keys.scheme import TIMESTAMP
 
 from .condition import FILE_TIME, Condition
 from .production import BY_CHANNEL, CHANNEL_FIELDS, Production, TierFile

@@ -1,4 +1,4 @@
-# One rule for each step of the registry (src/dataflow/plan/steps.py), called like the step.
+# One rule for each step of the registry (src/dataflow/registry/steps.py), called like the step.
 #
 # What is made is decided by the records beside the outputs, as `dataprod plan` and `status` read them. Snakemake's own
 # notes and the times of files would give another answer for files that were touched, restored or copied: Snakemake's

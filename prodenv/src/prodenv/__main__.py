@@ -2,6 +2,6 @@
 
 import sys
 
-from prodenv.main import main
+from prodenv.cli.main import main
 
 sys.exit(main(sys.argv[1:]))

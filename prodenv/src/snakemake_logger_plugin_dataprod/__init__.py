@@ -1,6 +1,7 @@
 """Snakemake's events as lines of JSON, for the ``dataprod run`` that started it.
 
-Snakemake finds the package by its name: ``--logger dataprod``. What is written is what :mod:`prodenv.progress` reads.
+Snakemake finds the package by its name: ``--logger dataprod``. It writes what
+:mod:`prodenv.running.progress` reads.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.identity import hashed
-from dataflow.plan.records import Records
-from dataflow.plan.textfile import read as read_text_file
-from dataflow.views.recordcheck import record_problems
+from dataflow.base.errors import UserError
+from dataflow.base.textfile import read as read_text_file
+from dataflow.checks.recordcheck import record_problems
+from dataflow.provenance.identity import hashed
+from dataflow.provenance.records import Records
 
 from .contents import contents_of
 

@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from dataflow.base.errors import UserError
+from dataflow.base.messages import listing, nearest
+from dataflow.base.textfile import read as read_text_file
 from dataflow.plan.cycle import Cycle
-from dataflow.plan.errors import UserError
-from dataflow.plan.records import FAILED, FOLDER, LENGTH, UNFINISHED, Records
-from dataflow.plan.textfile import read as read_text_file
 from dataflow.plan.troubles import MISSING
-from dataflow.plan.words import listing, nearest
+from dataflow.provenance.records import FAILED, FOLDER, LENGTH, UNFINISHED, Records
 
 from .contents import Contents, Output, contents_of
 from .lineages import key_of

@@ -10,15 +10,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.config import Setup
-from dataflow.plan.daqforms import foreign_names
-from dataflow.plan.identity import LIST
-from dataflow.plan.inventory import Inventory, scan
-from dataflow.plan.model import Key
+from dataflow.keys.daqforms import foreign_names
+from dataflow.keys.inventory import Inventory, scan
+from dataflow.keys.key import Key
+from dataflow.keys.scheme import KeyScheme, scheme_of
 from dataflow.plan.paths import Paths, template_pattern
-from dataflow.plan.records import FOLDER, RECIPE, Records, notes_file, record_file
-from dataflow.plan.scheme import KeyScheme, scheme_of
-from dataflow.plan.steps import STEPS, Step
+from dataflow.provenance.identity import LIST
+from dataflow.provenance.records import FOLDER, RECIPE, Records, notes_file, record_file
+from dataflow.registry.step import Step
+from dataflow.registry.steps import STEPS
+from dataflow.setup.config import Setup
 
 from .setups import here, setup_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dataflow.plan.records import Records
 from dataflow.plan.troubles import Trouble, counted, sentences, troubles
+from dataflow.provenance.records import Records
 
 from .contents import contents_of
 from .planning import open_workflow

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dataprod
-from dataflow.plan.words import listing
+from dataflow.base.messages import listing
 
 
 def find(question: Mapping[str, Any]) -> dict[str, Any]:

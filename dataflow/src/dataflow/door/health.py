@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from dataflow.plan.config import Setup
+from dataflow.base.errors import UserError
+from dataflow.keys.channel import Channel
+from dataflow.keys.inventory import left_out_note
 from dataflow.plan.cycle import Cycle
-from dataflow.plan.errors import UserError
-from dataflow.plan.inventory import left_out_note
-from dataflow.plan.model import Channel, Unit
+from dataflow.plan.job import Unit
 from dataflow.plan.noeffect import findings as without_effect
 from dataflow.plan.survey import all_jobs
+from dataflow.setup.config import Setup
 
 from .setups import setup_of
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dataflow.base.errors import UserError
+from dataflow.keys.key import Key
 from dataflow.plan.cycle import Cycle
-from dataflow.plan.errors import UserError
-from dataflow.plan.model import Key
-from dataflow.plan.steps import BY_NAME
+from dataflow.registry.steps import BY_NAME
 
 from .setups import setup_of
 

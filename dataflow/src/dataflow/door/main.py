@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dataflow.plan.errors import SentenceError, UserError
+from dataflow.base.errors import SentenceError, UserError
 
 FORM = 1
 """The form of questions and answers; raised when another one could not be understood any more."""

@@ -7,14 +7,14 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan import parcatalog
+from dataflow.base.textfile import read as read_text_file
+from dataflow.keys.key import Key
+from dataflow.metadata import calibrations as parcatalog
+from dataflow.metadata.merge import merged_all
+from dataflow.metadata.overrides import check
+from dataflow.metadata.validity import Folder
 from dataflow.plan.cycle import Cycle
-from dataflow.plan.merge import merged_all
-from dataflow.plan.model import Key
-from dataflow.plan.overrides import check
-from dataflow.plan.steps import calibrated_tiers
-from dataflow.plan.textfile import read as read_text_file
-from dataflow.plan.validity import Folder
+from dataflow.registry.steps import calibrated_tiers
 
 from .contents import Contents, contents_of
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.inventory import left_out_note
-from dataflow.plan.model import Unit
+from dataflow.base.errors import UserError
+from dataflow.keys.inventory import left_out_note
+from dataflow.plan.job import Unit
 from dataflow.plan.survey import START, THERE, Cost, Item, Survey, all_jobs, remaining
 from dataflow.plan.workflow import Workflow
 

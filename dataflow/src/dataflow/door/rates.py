@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataflow.plan.records import Records
+from dataflow.provenance.records import Records
 
 from .contents import Contents, contents_of
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.config import ExecEnv, Setup, read_config
-from dataflow.plan.config_schema import PATHS, TABLE_FORMAT, spelled_out
-from dataflow.plan.errors import UserError
-from dataflow.plan.execenv import wrap
-from dataflow.plan.scheme import scheme_of
-from dataflow.plan.wishes import not_installed
+from dataflow.base.errors import UserError
+from dataflow.keys.scheme import scheme_of
+from dataflow.setup.config import ExecEnv, Setup, read_config
+from dataflow.setup.execenv import wrap
+from dataflow.setup.schema import PATHS, TABLE_FORMAT, spelled_out
+from dataflow.setup.wishes import not_installed
 
 _UNWRITTEN = frozenset({"orig", "cache"})
 """Paths that are read for older files' sake, and that a new file does without."""

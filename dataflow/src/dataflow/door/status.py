@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dataflow.keys.key import Key
 from dataflow.plan.cycle import Cycle
-from dataflow.plan.model import Key
-from dataflow.plan.steps import BY_NAME
 from dataflow.plan.survey import MISSING, Item, Survey, remaining
 from dataflow.plan.troubles import run_of, troubles
+from dataflow.registry.steps import BY_NAME
 
 from .detectors import told
 from .planning import open_workflow, warnings_of

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from dataflow.plan.errors import SentenceError
+from dataflow.base.errors import SentenceError
 
 from .errors import NoSpace, WorkFailed, is_full_disk
 from .lostwrites import no_lost_writes

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from dataflow.plan.model import Job
+from dataflow.plan.job import Job
 
-COUNTED = {"tiers.evt": "evt", "tiers.skm": "skm"}
+COUNTED = {"steps.tier_evt.build": "evt", "steps.tier_skm.build": "skm"}
 """Modules whose outputs are counted, with the name of the table."""
 BACKWARD = "backward_steps"
-RAW, SALVAGED = "tiers.raw", "salvaged"
+RAW, SALVAGED = "steps.tier_raw.build", "salvaged"
 
 
 def counts_of(job: Job) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def counts_of(job: Job) -> dict[str, Any]:
         ``tcm``, ``backward_steps``, how often times go backwards, if they do. For ``raw``, ``salvaged``, where and how
         the DAQ file breaks off, if it does.
     """
-    if job.module == "tiers.tcm":
+    if job.module == "steps.tier_tcm.build":
         return _backward(job)
     if job.module not in (*COUNTED, RAW) or not job.outputs["tier"].is_file():
         return {}
@@ -45,7 +45,7 @@ def counts_of(job: Job) -> dict[str, Any]:
         if not isinstance(table, h5py.Group):
             return {}
         found: dict[str, Any] = {"events": _length(table)}
-        if job.module == "tiers.evt":
+        if job.module == "steps.tier_evt.build":
             found |= _times(table) | _repeated(table)
             found |= _detectors(table, {c.rawid: c.name for c in job.channels if c.rawid is not None})
         return found

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.model import Job
+from dataflow.base.errors import UserError
+from dataflow.plan.job import Job
 
 from .errors import WorkFailed
 

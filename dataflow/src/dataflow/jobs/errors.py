@@ -1,7 +1,7 @@
 """How work fails.
 
-SentenceError            (dataflow.plan.errors)
-├── UserError            (dataflow.plan.errors) a slip of the person: exit code 2
+SentenceError            (dataflow.base.errors)
+├── UserError            (dataflow.base.errors) a slip of the person: exit code 2
 └── WorkFailed           the data or the machine does not allow it: exit code 1
     ├── BadInput         an input cannot be read, or does not hold what it must
     └── NoSpace          the disk is full
@@ -13,7 +13,7 @@ import errno
 import os
 from collections.abc import Iterator
 
-from dataflow.plan.errors import SentenceError
+from dataflow.base.errors import SentenceError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -10,8 +10,8 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from dataflow.plan.errors import UserError
-from dataflow.plan.expressions import CONSTANTS, MODULES, Expression, dotted
+from dataflow.base.errors import UserError
+from dataflow.metadata.expressions import CONSTANTS, MODULES, Expression, dotted
 
 _OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,

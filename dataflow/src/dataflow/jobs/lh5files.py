@@ -18,7 +18,7 @@ ADC_BITS = "adc_bits"
 """Attribute of a raw file: the depth of its digitizer, where no table of the file tells."""
 
 Tables = Mapping[str, tuple[str | None, ...]]
-"""By item, its table in each of several files: :meth:`dataflow.plan.model.Job.tables_in`."""
+"""By item, its table in each of several files: :meth:`dataflow.plan.job.Job.tables_in`."""
 REMAKE = "remove the file, or restore it, and run again: it is made again from its inputs"
 
 
@@ -76,7 +76,7 @@ def read_many(paths: Sequence[Path], tables: Tables, names: Sequence[str]) -> di
     paths
         The files, in order.
     tables
-        By item name, its table in each file: :meth:`dataflow.plan.model.Job.tables`.
+        By item name, its table in each file: :meth:`dataflow.plan.job.Job.tables`.
     names
         Columns. A table that a file does not have adds no rows.
 

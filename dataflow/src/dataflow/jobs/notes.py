@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.model import Job
-from dataflow.plan.records import Records
-from dataflow.plan.steps import DAQ
+from dataflow.plan.job import Job
 from dataflow.plan.troubles import DEGRADED, MISSING
+from dataflow.provenance.records import Records
+from dataflow.registry.step import DAQ
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Notes:
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
 
-MERGE = "pars.merge"
+MERGE = "steps.merge.build"
 """The module that joins parts of parameters: a detector that failed in one has failed in the whole."""
 _NOTES: ContextVar[Notes | None] = ContextVar("notes", default=None)
 

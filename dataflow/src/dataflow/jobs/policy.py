@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataflow.plan.model import Job
+from dataflow.plan.job import Job
 from dataflow.plan.troubles import DEGRADED
 
 from .errors import WorkFailed

@@ -1,4 +1,5 @@
-"""What a job leaves behind about itself: beside each output, how it was made; see :mod:`dataflow.plan.records`."""
+"""What a job leaves behind about itself: beside each output, how it was made; see
+:mod:`dataflow.provenance.records`."""
 
 from __future__ import annotations
 
@@ -17,15 +18,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dataflow.plan.errors import SentenceError
-from dataflow.plan.identity import hashed
-from dataflow.plan.lineage import Files, Lineage
-from dataflow.plan.model import Job
-from dataflow.plan.packages import DISTRIBUTIONS
-from dataflow.plan.recipe import digest
-from dataflow.plan.records import FAILED, FOLDER, UNFINISHED, notes_file, recipe_file, record_file
-from dataflow.plan.steps import DAQ
+from dataflow.base.errors import SentenceError
+from dataflow.plan.job import Job
 from dataflow.plan.ticket import Ticket
+from dataflow.provenance.identity import hashed
+from dataflow.provenance.lineage import Files, Lineage
+from dataflow.provenance.recipe import digest
+from dataflow.provenance.records import FAILED, FOLDER, UNFINISHED, notes_file, recipe_file, record_file
+from dataflow.registry.step import DAQ
+from dataflow.setup.packages import DISTRIBUTIONS
 
 from .atomic import write_text
 from .errors import WorkFailed

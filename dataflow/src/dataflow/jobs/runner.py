@@ -17,9 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from dataflow.base.errors import SentenceError, UserError
 from dataflow.plan import open_cycle
-from dataflow.plan.errors import SentenceError, UserError
-from dataflow.plan.model import Job
+from dataflow.plan.job import Job
 from dataflow.plan.ticket import Ticket, read_ticket, ticket_of
 
 from . import compiled
@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 
 SERIAL = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 """A job uses the processes that it was given, not hidden threads on top of them."""
-IN_ONE_PIECE = frozenset({"tiers.raw", "tiers.tcm", "tiers.evt", "tiers.skm"})
+IN_ONE_PIECE = frozenset(
+    {"steps.tier_raw.build", "steps.tier_tcm.build", "steps.tier_evt.build", "steps.tier_skm.build"}
+)
 """Modules whose steps are not spread over channels: their timeout is that of the job."""
 
 

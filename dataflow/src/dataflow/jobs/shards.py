@@ -9,7 +9,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dataflow.plan.model import Channel, Job
+from dataflow.keys.channel import Channel
+from dataflow.plan.job import Job
 from dataflow.plan.troubles import FAILED
 
 from .atomic import remove, whole_files
@@ -80,7 +81,7 @@ def _annotate(
     job: Job, path: Path, notes: Mapping[str, str], channels: Mapping[str, Channel], failed: Mapping[str, str]
 ) -> None:
     for name, why in notes.items():
-        annotate(path, job.table(job.module.partition(".")[2], channels[name]), degraded=why)
+        annotate(path, job.table(job.module.split(".")[1].partition("_")[2], channels[name]), degraded=why)
     if failed:
         annotate(path, failed_channels=_reasons(failed))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
-from dataflow.plan.errors import SentenceError
+from dataflow.base.errors import SentenceError
 
 from .deadline import deadline
 from .errors import WorkFailed, is_full_disk

@@ -50,8 +50,8 @@ def processors() -> None:
 
 def fits() -> None:
     """Peak shapes of pygama."""
-    from dataflow.pars.linefit import fit_line
-    from dataflow.pars.lines import TL208, Line
+    from dataflow.physics.linefit import fit_line
+    from dataflow.physics.lines import TL208, Line
 
     random = np.random.default_rng(1)
     peak = random.normal(TL208, 1.1, 4000)

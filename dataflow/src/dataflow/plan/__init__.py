@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataflow.base.errors import UserError
+from dataflow.keys.channel import Channel
+from dataflow.keys.key import Key
+
 from .cycle import Cycle, open_cycle
-from .errors import UserError
-from .model import Channel, Job, Key
+from .job import Job
 
 __all__ = ["Channel", "Cycle", "Job", "Key", "UserError", "open_cycle"]

@@ -19,11 +19,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .config import Setup
-from .errors import UserError
-from .model import Channel, Job
-from .textfile import Reader, TextFile, kind
-from .words import nearest
+from dataflow.base.errors import UserError
+from dataflow.base.messages import nearest
+from dataflow.base.textfile import Reader, TextFile, kind
+from dataflow.keys.channel import Channel
+from dataflow.setup.config import Setup
+
+from .job import Job
 
 CHAIN = "processing_chain"
 PROCESSORS = "processors"

@@ -10,24 +10,28 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from . import parcatalog
+from dataflow.base.errors import Unavailable, UserError
+from dataflow.base.messages import nearest
+from dataflow.keys.channel import Channel
+from dataflow.keys.daqforms import foreign_names
+from dataflow.keys.inventory import Inventory, scan
+from dataflow.keys.key import Key
+from dataflow.keys.scheme import KeyScheme, scheme_of
+from dataflow.metadata import calibrations as parcatalog
+from dataflow.metadata.calibrations import ParCatalog
+from dataflow.metadata.stepconfig import StepConfig
+from dataflow.metadata.tree import Metadata
+from dataflow.metadata.validity import Folder, NoSuchFile
+from dataflow.provenance.lineage import Lineages
+from dataflow.provenance.recipe import digest
+from dataflow.registry.step import DAQ, Input, Registry, Scope, Step
+from dataflow.registry.steps import REGISTRY
+from dataflow.setup.config import Setup, read_config
+
 from .chains import Chains
-from .config import Setup, read_config
-from .daqforms import foreign_names
-from .errors import Unavailable, UserError
-from .inventory import Inventory, scan
-from .lineage import Lineages
-from .metadata import Metadata
-from .model import RAWID_FIELD, Channel, Held, Job, Key, Unit
-from .parcatalog import ParCatalog
+from .job import RAWID_FIELD, Held, Job, Unit
 from .paths import Paths
-from .recipe import digest
-from .scheme import KeyScheme, scheme_of
-from .stepconfig import StepConfig
-from .steps import DAQ, REGISTRY, Input, Registry, Scope, Step
 from .units import Place, Units
-from .validity import Folder, NoSuchFile
-from .words import nearest
 
 BY_CHANNEL = frozenset({"raw", "dsp", "hit"})
 """Tiers whose files have a table for each channel."""

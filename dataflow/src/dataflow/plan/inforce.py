@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UserError
-from .layers import Layers, Location
-from .model import Channel, Key
-from .schemas import OPTIONS, schema
-from .stepconfig import NESTED, RULES, SHARED, StepConfig
-from .steps import Step
-from .textfile import TextFile
-from .words import nearest
+from dataflow.base.errors import UserError
+from dataflow.base.messages import nearest
+from dataflow.base.textfile import TextFile
+from dataflow.keys.channel import Channel
+from dataflow.keys.key import Key
+from dataflow.metadata.layers import Layers, Location
+from dataflow.metadata.schemas import OPTIONS, schema
+from dataflow.metadata.stepconfig import NESTED, RULES, SHARED, StepConfig
+from dataflow.registry.step import Step
 
 if TYPE_CHECKING:
     from .cycle import Cycle

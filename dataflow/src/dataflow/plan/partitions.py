@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .datasets import Runs
-from .errors import UserError
-from .model import Key
-from .scheme import KeyScheme
+from dataflow.base.errors import UserError
+from dataflow.keys.key import Key
+from dataflow.keys.scheme import KeyScheme
+from dataflow.metadata.datasets import Runs
 
 DEFAULT = "default"
 

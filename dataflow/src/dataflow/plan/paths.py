@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from .config import Setup
-from .model import Key, Unit
-from .scheme import KeyScheme
-from .steps import Output, Scope, Step
+from dataflow.keys.key import Key
+from dataflow.keys.scheme import KeyScheme
+from dataflow.registry.step import Output, Scope, Step
+from dataflow.setup.config import Setup
+
+from .job import Unit
 
 _PLACE = re.compile(r"\{(\w+)\}|\{\{|\}\}")
 

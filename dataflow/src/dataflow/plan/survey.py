@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dataflow.base.errors import Unavailable
+from dataflow.keys.key import Key
+
 from .cycle import Cycle
-from .errors import Unavailable
-from .model import Key, Unit
+from .job import Unit
 from .units import Place
 
 THERE, FOREIGN, STALE, MISSING, FAILED = "there", "foreign", "stale", "missing", "failed"

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from .errors import UserError
-from .model import Key, Unit
-from .scheme import KeyScheme
-from .steps import Scope
-from .words import listing, nearest
+from dataflow.base.errors import UserError
+from dataflow.base.messages import listing, nearest
+from dataflow.keys.key import Key
+from dataflow.keys.scheme import KeyScheme
+from dataflow.registry.step import Scope
+
+from .job import Unit
 
 if TYPE_CHECKING:
     from .cycle import Cycle

@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from .config import ExecEnv, Setup
-from .errors import UserError
-from .lineage import Files, Lineage, joined
-from .model import Channel, Held, Job, Key, Unit
-from .recipe import Recipe
-from .records import LENGTH
-from .scheme import KeyScheme, scheme_of
-from .stepconfig import GivenConfig
-from .steps import DAQ, Scope, Step
-from .textfile import GivenReader, yaml_data
+from dataflow.base.errors import UserError
+from dataflow.base.textfile import GivenReader, yaml_data
+from dataflow.keys.channel import Channel
+from dataflow.keys.key import Key
+from dataflow.keys.scheme import KeyScheme, scheme_of
+from dataflow.metadata.stepconfig import GivenConfig
+from dataflow.provenance.lineage import Files, Lineage, joined
+from dataflow.provenance.recipe import Recipe
+from dataflow.provenance.records import LENGTH
+from dataflow.registry.step import DAQ, Scope, Step
+from dataflow.setup.config import ExecEnv, Setup
+
+from .job import Held, Job, Unit
 
 if TYPE_CHECKING:
     from .cycle import Cycle

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from .steps import REGISTRY
+from dataflow.registry.steps import REGISTRY
 
 if TYPE_CHECKING:
+    from dataflow.keys.key import Key
+    from dataflow.provenance.records import Records
+
     from .cycle import Cycle
-    from .model import Key, Unit
-    from .records import Records
+    from .job import Unit
 
 FAILED, MISSING, DEGRADED, WARNING = "failed", "missing", "degraded", "warning"
 STATES = (FAILED, MISSING, DEGRADED, WARNING)

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .errors import UserError
-from .model import PARTITION, Key, Unit
+from dataflow.base.errors import UserError
+from dataflow.base.messages import listing, nearest
+from dataflow.keys.key import PARTITION, Key
+from dataflow.registry.step import DAQ, Input, Scope, Step
+
+from .job import Unit
 from .partitions import Groupings
-from .steps import DAQ, Input, Scope, Step
-from .words import listing, nearest
 
 if TYPE_CHECKING:
     from .cycle import Cycle

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dataflow.keys.key import Key
+from dataflow.provenance.differences import Difference, differences
+from dataflow.provenance.lineage import Lineage
+
 from .cycle import Cycle
-from .differences import Difference, differences
-from .lineage import Lineage
-from .model import Key, Unit
+from .job import Unit
 from .survey import FOREIGN, THERE, Survey
 from .troubles import Trouble, run_of, troubles
 from .units import Place

@@ -10,20 +10,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dataflow.base.errors import UserError
+from dataflow.provenance.records import Records
+from dataflow.registry.step import DAQ, Step
+from dataflow.setup.execenv import own_python, wrap
+from dataflow.setup.wishes import not_installed
+
 from .cycle import Cycle, open_cycle
-from .errors import UserError
-from .execenv import own_python, wrap
-from .model import Job, Unit
+from .job import Job, Unit
 from .noeffect import Finding, findings
 from .paths import template_pattern
-from .records import Records
-from .steps import DAQ, Step
 from .survey import Survey
 from .targets import Target, form, is_target, resolve
 from .ticket import FOLDER, Ticket, Tickets, read_ticket
 from .troubles import Trouble, sentences, troubles_of
 from .units import Place
-from .wishes import not_installed
 
 USAGE = 2
 _NOT_MADE = "generated/tmp/not-made-here"

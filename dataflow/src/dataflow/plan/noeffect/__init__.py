@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from dataflow.base.errors import UserError
+
 from . import detectors, energies, entries, selectors
 from .finding import Finding
 from .held import Held

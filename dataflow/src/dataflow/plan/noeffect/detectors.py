@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..model import SYSTEMS
-from ..stepconfig import DEFAULT, NESTED, RULES, SHARED
-from ..textfile import TextFile
-from ..words import nearest
+from dataflow.base.messages import nearest
+from dataflow.base.textfile import TextFile
+from dataflow.keys.channel import SYSTEMS
+from dataflow.metadata.stepconfig import DEFAULT, NESTED, RULES, SHARED
+
 from .finding import Finding, of_many
 from .held import Held
 

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..layers import Value
-from ..model import Channel, Key
-from ..words import few, listing
+from dataflow.base.messages import few, listing
+from dataflow.keys.channel import Channel
+from dataflow.keys.key import Key
+from dataflow.metadata.layers import Value
+
 from .finding import Finding, at
 from .held import Held
 

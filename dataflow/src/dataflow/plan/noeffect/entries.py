@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..config_schema import PATH_ALIASES, PATHS
-from ..stepconfig import RULES, known_rules
-from ..textfile import SUFFIXES, TextFile
-from ..validity import Folder
-from ..words import few, nearest
+from dataflow.base.messages import few, nearest
+from dataflow.base.textfile import SUFFIXES, TextFile
+from dataflow.metadata.stepconfig import RULES, known_rules
+from dataflow.metadata.validity import Folder
+from dataflow.setup.schema import PATH_ALIASES, PATHS
+
 from .finding import Finding, at, of_many
 from .held import Held
 

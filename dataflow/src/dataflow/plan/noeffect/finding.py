@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..textfile import TextFile
-from ..words import few
+from dataflow.base.messages import few
+from dataflow.base.textfile import TextFile
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
-from ..model import Key
-from ..textfile import TextFile
-from ..validity import Folder
+from dataflow.base.errors import UserError
+from dataflow.base.textfile import TextFile
+from dataflow.keys.key import Key
+from dataflow.metadata.validity import Folder
 
 if TYPE_CHECKING:
     from ..cycle import Cycle

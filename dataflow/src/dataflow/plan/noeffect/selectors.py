@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..layers import Layers, Location
-from ..model import SYSTEMS
-from ..words import nearest
+from dataflow.base.messages import nearest
+from dataflow.keys.channel import SYSTEMS
+from dataflow.metadata.layers import Layers, Location
+
 from .entries import USABILITY
 from .finding import Finding, at
 from .held import Held

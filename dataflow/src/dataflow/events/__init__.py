@@ -1,1 +1,0 @@
-"""Events from the rows of channels: the configuration language of pygama's event builder, evaluated for whole files."""

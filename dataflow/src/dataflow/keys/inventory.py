@@ -1,0 +1,155 @@
+"""What data is there: the DAQ and raw files of a cycle and their keys, found by one walk through the folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dataflow.base.errors import UserError
+
+from .daqforms import form_and_stem
+from .key import Key
+from .scheme import KeyScheme
+
+RAW_ENDING = "-tier_raw.lh5"
+DEEPEST = 20
+"""Folders below folders that are searched: a link to a parent folder must not keep us for ever."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The files that are there, by key.
+
+    Attributes
+    ----------
+    daq
+        DAQ files.
+    raw
+        Raw files whose DAQ file is not there.
+    formats
+        Names of the DAQ files' forms, see :mod:`dataflow.keys.daqforms`.
+    left_out
+        Files in the folder of DAQ files whose names are those of no known form.
+    later
+        Keys of files of later tiers, of which neither the DAQ file nor the raw file is there.
+    """
+
+    daq: Mapping[Key, Path]
+    raw: Mapping[Key, Path]
+    formats: Mapping[Key, str] = field(default_factory=dict)
+    left_out: tuple[Path, ...] = ()
+    later: frozenset[Key] = frozenset()
+
+
+def scan(
+    daq: Path | None,
+    raw: Path,
+    scheme: KeyScheme,
+    foreign: tuple[str, ...] = (),
+    tiers: Mapping[str, Path] | None = None,
+) -> Inventory:
+    """Find the files of a cycle.
+
+    Parameters
+    ----------
+    daq
+        Folder of the DAQ files, None to take raw files only.
+    raw
+        Folder of the raw files.
+    scheme
+        What keys look like.
+    foreign
+        Names of forms of DAQ files that other packages bring.
+    tiers
+        Folders of later tiers with one file a key.
+
+    Raises
+    ------
+    UserError
+        If a DAQ file has a name that is no key, or two files have one key.
+    """
+    found = _daq_files(daq, scheme, foreign) if daq else Inventory({}, {})
+    rest = {key: path for key, path in _raw_files(raw, scheme) if key not in found.daq}
+    later = frozenset(_later(tiers or {}, {str(key) for key in (*found.daq, *rest)}, scheme))
+    return Inventory(found.daq, rest, found.formats, found.left_out, later)
+
+
+def _later(tiers: Mapping[str, Path], known: set[str], scheme: KeyScheme) -> Iterator[Key]:
+    """The keys of files of some tiers that are not known yet."""
+    for tier, folder in tiers.items():
+        ending = f"-tier_{tier}.lh5"
+        for path in files_below(folder):
+            name = path.rpartition(os.sep)[2].removesuffix(ending)
+            if name not in known and path.endswith(ending):
+                known.add(name)
+                key = scheme.parse(name)
+                if key is not None:
+                    yield key
+
+
+def left_out_note(inventory: Inventory, folder: Path) -> str:
+    """One sentence on the files in the folder of DAQ files that are none of a known form, empty if there are none."""
+    number = len(inventory.left_out)
+    if not number:
+        return ""
+    names = ", ".join(os.path.relpath(path, folder) for path in inventory.left_out[:SHOWN])
+    more = f", and {number - SHOWN} more" if number > SHOWN else ""
+    return f"{number} file{'s' * (number > 1)} in {folder} left out, of no known form of DAQ files: {names}{more}"
+
+
+SHOWN = 3
+
+
+def _daq_files(folder: Path, scheme: KeyScheme, foreign: tuple[str, ...]) -> Inventory:
+    found: dict[Key, Path] = {}
+    formats: dict[Key, str] = {}
+    unknown, left_out = [], []
+    for path in files_below(folder):
+        form = form_and_stem(path.rpartition(os.sep)[2], foreign)
+        if form is None:
+            left_out.append(Path(path))
+            continue
+        key = scheme.daq_key(form[1])
+        if key is None:
+            unknown.append(path)
+        elif key in found:
+            raise UserError(f"two DAQ files for {key}: {found[key]} and {path}", hint="keep one of them there")
+        else:
+            found[key], formats[key] = Path(path), form[0].name
+    if unknown:
+        raise _nameless(unknown, scheme)
+    return Inventory(found, {}, formats, tuple(left_out))
+
+
+def _nameless(paths: list[str], scheme: KeyScheme) -> UserError:
+    more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+    hint = f"a DAQ file is named {scheme.daq_form}, for example {scheme.daq_example}.fcio; rename it or move it away"
+    return UserError(f"{paths[0]}{more} names no key of the scheme {scheme.name!r}", hint=hint)
+
+
+def _raw_files(folder: Path, scheme: KeyScheme) -> Iterator[tuple[Key, Path]]:
+    for path in files_below(folder):
+        if path.endswith(RAW_ENDING):
+            key = scheme.parse(path.rpartition(os.sep)[2][: -len(RAW_ENDING)])
+            if key is not None:
+                yield key, Path(path)
+
+
+def files_below(folder: str | Path, depth: int = 0) -> Iterator[str]:
+    """The files in a folder and the folders below it, sorted by folder; hidden ones are left out."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise UserError(f"{folder} cannot be read: {exc.strerror}", hint="see paths in the configuration") from exc
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            if depth < DEEPEST:
+                yield from files_below(entry.path, depth + 1)
+        else:
+            yield entry.path

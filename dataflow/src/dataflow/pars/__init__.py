@@ -1,1 +1,0 @@
-"""One module a calibration step: arrays and a typed configuration in, a result out."""

@@ -1,0 +1,147 @@
+"""Processing chains on raw tables: the form that fits the table's columns, and dspeed with its work-arounds."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and part of what they compute
+from dataflow.jobs.errors import BadInput
+
+from . import dspeed_outputs, dspeed_ufuncs
+from .rawtables import RawRows, column_names, digitizer, refuse_mixed
+
+dspeed_ufuncs.install()
+
+WHOLE = "waveform"
+PARTS = ("waveform_windowed", "waveform_presummed")
+WINDOWED = "windowed"
+"""Entry of a chain: what differs for tables with :data:`PARTS` instead of :data:`WHOLE`."""
+
+
+def run_chain(
+    source: Path,
+    table: str,
+    chain: Mapping[str, Any],
+    pars: Mapping[str, Any],
+    *,
+    target: Path | None = None,
+    rows: Sequence[int] | None = None,
+    outputs: Sequence[str] | None = None,
+    adc_bits: int | None = None,
+    buffer_len: int = 1000,
+    block_width: int = 16,
+) -> Any:
+    """Run a chain on a raw table.
+
+    Parameters
+    ----------
+    source, table
+        File and table of waveforms.
+    chain
+        Configuration for :func:`dspeed.build_dsp`, and :data:`WINDOWED`.
+    pars
+        The channel's parameters: ``db.`` in the chain, over those of its digitizer.
+    target
+        LH5 file to write, with ``dsp`` for ``raw`` in the table's name; None to have the table returned.
+    rows
+        Those rows only.
+    outputs
+        Instead of the chain's.
+    adc_bits
+        The digitizer's depth; None if the file is to tell.
+    buffer_len, block_width
+        Rows that are read and processed together.
+
+    Raises
+    ------
+    BadInput
+        If the table lacks a column that the chain needs.
+    """
+    from dspeed import build_dsp
+
+    dspeed_outputs.install()
+    refuse_mixed(source, table)
+    columns = column_names(source, table)
+    fitting = fitted(chain, columns)
+    check_columns(fitting, columns, f"{table} of {source}")
+    known = {**digitizer(source, table, adc_bits), **pars}
+    chosen = {} if rows is None else {"entry_list": list(rows)}
+    return build_dsp(
+        RawRows(str(source), table, buffer_len=buffer_len, **chosen),
+        str(target) if target else None,
+        dsp_config=fitting,
+        lh5_tables=[table if target else ""],
+        database=database(table, known) if target else known,
+        outputs=list(outputs) if outputs else None,
+        write_mode="r" if target else None,
+        buffer_len=buffer_len,
+        block_width=block_width,
+    )
+
+
+def database(table: str, pars: Mapping[str, Any]) -> dict[str, Any]:
+    """A channel's parameters as dspeed looks for them: below the first part of the table's name, if it has several."""
+    channel = table.partition("/")[0] if "/" in table else ""
+    return {channel: dict(pars)} if channel else dict(pars)
+
+
+def fitted(chain: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """The chain in the form that the columns need.
+
+    Parameters
+    ----------
+    chain
+        ``outputs``, ``processors``, and under :data:`WINDOWED` the processors that are others (null: none) where a
+        table has windowed and presummed traces and no whole ones.
+    columns
+        Of the table.
+    """
+    form = {name: deepcopy(value) for name, value in chain.items() if name != WINDOWED}
+    if WINDOWED in chain and WHOLE not in columns and set(PARTS) <= set(columns):
+        changed = {**form["processors"], **(chain[WINDOWED].get("processors") or {})}
+        form["processors"] = {name: entry for name, entry in changed.items() if entry is not None}
+    return form
+
+
+def check_columns(chain: Mapping[str, Any], columns: Sequence[str], where: str) -> None:
+    """Make sure that a table has the traces that a chain starts from.
+
+    Raises
+    ------
+    BadInput
+        If it has not; the message names the traces that there are.
+    """
+    made = {name.strip() for key in chain["processors"] for name in key.split(",")}
+    passed_on = {name for name in chain["outputs"] if name not in made}
+    needed = {name for name in used_names(chain) if name.startswith(WHOLE)} - made | passed_on
+    missing = sorted(needed - set(columns))
+    if missing:
+        lacks, has = ", ".join(missing), ", ".join(columns)
+        raise BadInput(
+            f"{where} has no column {lacks}, which the processing chain needs (it has: {has})",
+            hint="configure processing_chain of tier_dsp for these columns, or what raw keeps of the traces",
+        )
+
+
+def used_names(chain: Mapping[str, Any]) -> set[str]:
+    """All names in the arguments of a chain's processors."""
+    found: set[str] = set()
+    for entry in chain["processors"].values():
+        arguments = entry.get("args", ()) if isinstance(entry, Mapping) else (entry,)
+        for argument in arguments:
+            found.update(_names(argument))
+    return found
+
+
+def _names(argument: Any) -> Iterator[str]:
+    try:
+        tree = ast.parse(argument, mode="eval") if isinstance(argument, str) else None
+    except SyntaxError:  # dspeed says what is wrong with it
+        tree = None
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Name):
+            yield node.id

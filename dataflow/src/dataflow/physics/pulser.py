@@ -1,0 +1,95 @@
+"""Which rows of a detector are pulser events, from the coincidence map: binary masks, one reading for all detectors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflow.jobs.errors import BadInput
+from dataflow.jobs.lh5files import open_input
+from dataflow.plan.job import Job
+
+log = logging.getLogger(__name__)
+
+Mask = NDArray[np.bool_]
+Ids = NDArray[np.int64]
+
+EVERYWHERE = 0.9
+"""A pulser channel that is in more than this part of the events is read out with every trigger and marks none."""
+
+
+def pulser_rows(job: Job, counts: Mapping[str, Sequence[int]]) -> dict[str, Mask]:
+    """The rows of each detector that belong to events with a pulser channel.
+
+    Parameters
+    ----------
+    job
+        Its input ``tcm`` are the coincidence maps of the run's files, in order; in each, channels have the numbers of
+        that file's channel map.
+    counts
+        Number of rows of each detector in each file. A detector that a file's data do not have, because an earlier step
+        could not do it there, has none, whatever the coincidence map says.
+
+    Returns
+    -------
+    dict
+        By detector, True for pulser rows, shape (rows of all files,).
+
+    Raises
+    ------
+    BadInput
+        If map and data have different numbers of rows.
+    """
+    files = job.inputs.get("tcm", ())
+    masks: dict[str, list[Mask]] = {name: [] for name in counts}
+    for number, path in enumerate(files):
+        channels = job.map_of(path)
+        ids = {channel.name: channel.rawid for channel in channels if channel.name in counts}
+        pulsers = np.array([c.rawid for c in channels if c.system == "puls" and c.rawid is not None], dtype=np.int64)
+        found = _of_file(path, job.table("tcm"), ids, pulsers) if len(pulsers) else {}
+        for name, rows in counts.items():
+            masks[name].append(_checked(job, name, found.get(name), rows[number]))
+    return {
+        name: np.concatenate(masks[name]) if masks[name] else np.zeros(sum(rows), dtype=bool)
+        for name, rows in counts.items()
+    }
+
+
+def _checked(job: Job, name: str, mask: Mask | None, rows: int) -> Mask:
+    """The mask of a detector's rows in one file; none are marked where no pulser is."""
+    if mask is None or rows == 0:
+        return np.zeros(rows, dtype=bool)
+    if len(mask) != rows:
+        raise BadInput(
+            f"{name} has {rows} rows in the data and {len(mask)} in the coincidence maps of {job.unit}",
+            hint="the tiers of this run do not belong together: remove the tcm files, they are made again",
+        )
+    return mask
+
+
+def _of_file(path: Path, table: str, ids: Mapping[str, int | None], pulsers: Ids) -> dict[str, Mask]:
+    with open_input(path) as file:
+        group = file.get(table)
+        if not isinstance(group, h5py.Group):
+            raise BadInput(f"{path} has no table {table}")
+        keys = np.asarray(group["table_key/flattened_data"][:], dtype=np.int64)
+        rows = np.asarray(group["row_in_table/flattened_data"][:], dtype=np.int64)
+        ends = np.asarray(group["table_key/cumulative_length"][:], dtype=np.int64)
+    events = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+    with_pulser = np.zeros(len(ends), dtype=bool)
+    with_pulser[events[np.isin(keys, pulsers)]] = True
+    if len(ends) and with_pulser.mean() > EVERYWHERE:
+        log.warning("%s: the pulser channel is in every event, so it marks none", path.name)
+        with_pulser[:] = False
+    return {name: _mask(keys == number, rows, with_pulser[events]) for name, number in ids.items()}
+
+
+def _mask(mine: Mask, rows: Ids, flagged: Mask) -> Mask:
+    mask = np.zeros(int(mine.sum()), dtype=bool)
+    mask[rows[mine]] = flagged[mine]
+    return mask

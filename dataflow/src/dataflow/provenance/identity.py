@@ -1,0 +1,153 @@
+"""The identity of a file that no recipe makes: its size and the sha256 of its whole content.
+
+Reading every DAQ file before each run would take hours, so what was read once is remembered in
+``generated/tmp/identities.jsonl`` by path (relative to the cycle), size and time of change. The list is only a memory:
+without it, or where a file was touched, the file is read again and the identity is the same. Planning reads the list
+and never writes it; jobs and ``dataprod run`` add to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dataflow.base.errors import UserError
+
+LIST = "identities.jsonl"
+CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file as a directory shows it."""
+
+    size: int
+    mtime_ns: int
+
+
+class Identities:
+    """The identities of files, each read once.
+
+    Parameters
+    ----------
+    cycle
+        Folder of the cycle.
+    file
+        The list of what is known.
+    """
+
+    def __init__(self, cycle: Path, file: Path) -> None:
+        self._cycle, self.file = os.fspath(cycle) + os.sep, file
+        self._seen: dict[Path, Seen] = {}
+        self._new: dict[str, str] = {}
+
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        try:
+            text = self.file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return found
+        for line in text.splitlines():
+            try:
+                name, sha256 = json.loads(line)
+            except (ValueError, TypeError):  # the last line of a process that was killed
+                continue
+            found[name] = sha256
+        return found
+
+    def of(self, path: Path) -> Mapping[str, object]:
+        """The identity of a file.
+
+        Raises
+        ------
+        UserError
+            If it cannot be read.
+        """
+        seen = self._look(path)
+        name = self._name(path, seen)
+        sha256 = self._known.get(name) or self._new.get(name)
+        if sha256 is None:
+            sha256 = self._new[name] = hashed(path)
+        return {"size": seen.size, "sha256": sha256}
+
+    def unknown(self, paths: Iterable[Path]) -> list[Path]:
+        """The files that would have to be read."""
+        return [path for path in paths if not self.is_known(path)]
+
+    def is_known(self, path: Path) -> bool:
+        """Whether the identity of a file can be told without reading it."""
+        name = self._name(path, self._look(path))
+        return name in self._known or name in self._new
+
+    def recall(self, path: Path, identity: object, mtime_ns: object) -> bool:
+        """Take over what a record says of a file, if the file still looks as it did then."""
+        seen = self._look(path)
+        if not isinstance(identity, Mapping) or (identity.get("size"), mtime_ns) != (seen.size, seen.mtime_ns):
+            return False
+        self._new[self._name(path, seen)] = str(identity.get("sha256"))
+        return True
+
+    def mtime_ns(self, path: Path) -> int:
+        """When a file was changed, as it was seen first."""
+        return self._look(path).mtime_ns
+
+    def learn(self, paths: Iterable[Path], threads: int = 2) -> None:
+        """Read several files at once, so that their identities are known."""
+        ahead = self.unknown(paths)
+        with ThreadPoolExecutor(max(threads, 1)) as pool:  # hashing leaves the interpreter to others
+            list(pool.map(self.of, ahead))
+
+    def save(self) -> None:
+        """Add what was learned to the list; not for planning.
+
+        It is one write, so that processes do not mix their lines, and no error: without it files are read again.
+        """
+        lines = "".join(json.dumps([name, sha256]) + "\n" for name, sha256 in sorted(self._new.items()))
+        if not lines:
+            return
+        with suppress(OSError):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(handle, lines.encode("utf-8", "surrogateescape"))
+            finally:
+                os.close(handle)
+
+    def _look(self, path: Path) -> Seen:
+        if path not in self._seen:
+            try:
+                found = path.stat()
+            except OSError as slip:
+                raise UserError(f"{path} cannot be read: {slip.strerror}") from None
+            self._seen[path] = Seen(found.st_size, found.st_mtime_ns)
+        return self._seen[path]
+
+    def _name(self, path: Path, seen: Seen) -> str:
+        return f"{os.fspath(path).removeprefix(self._cycle)}|{seen.size}|{seen.mtime_ns}"
+
+
+def hashed(path: Path) -> str:
+    """The sha256 of a file's content.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(CHUNK))
+    try:
+        with path.open("rb", buffering=0) as stream:
+            while count := stream.readinto(buffer):
+                digest.update(buffer[:count])  # hashing leaves the interpreter to the other threads
+    except OSError as slip:
+        raise UserError(f"{path} cannot be read: {slip.strerror}") from None
+    return digest.hexdigest()

@@ -1,0 +1,52 @@
+"""The registry: every step that there is, in the order in which they are shown; parts are merged in this order.
+
+A new step is one more folder in ``dataflow/steps``, and a line here.
+"""
+
+from __future__ import annotations
+
+from dataflow.steps.merge import step as merge
+from dataflow.steps.par_dsp_pz import step as par_dsp_pz
+from dataflow.steps.par_hit_ecal import step as par_hit_ecal
+from dataflow.steps.tier_dsp import step as tier_dsp
+from dataflow.steps.tier_evt import step as tier_evt
+from dataflow.steps.tier_hit import step as tier_hit
+from dataflow.steps.tier_raw import step as tier_raw
+from dataflow.steps.tier_skm import step as tier_skm
+from dataflow.steps.tier_tcm import step as tier_tcm
+from dataflow.steps.validity import step as validity
+
+from .step import Input, Registry, Step
+
+STEPS: tuple[Step, ...] = (
+    tier_raw.STEP,
+    tier_tcm.STEP,
+    tier_dsp.STEP,
+    tier_hit.STEP,
+    tier_evt.STEP,
+    tier_skm.STEP,
+    par_dsp_pz.STEP,
+    merge.STEPS[0],
+    par_hit_ecal.STEP,
+    merge.STEPS[1],
+    validity.STEPS[0],
+    validity.STEPS[1],
+)
+
+REGISTRY = Registry(STEPS)
+BY_NAME = REGISTRY.by_name
+
+
+def parts_of(tier: str) -> tuple[Step, ...]:
+    """The steps whose results are merged into the parameter file of a tier, in order."""
+    return REGISTRY.parts_of(tier)
+
+
+def inputs_of(step: Step) -> tuple[Input, ...]:
+    """The inputs of a step; a merge takes the results of its parts, each under the step's name."""
+    return REGISTRY.inputs_of(step)
+
+
+def calibrated_tiers() -> tuple[str, ...]:
+    """The tiers that have parameter files."""
+    return REGISTRY.calibrated_tiers()

@@ -1,0 +1,36 @@
+"""The parameter file of a tier: what the steps of its calibration found, merged by detector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dataflow.jobs.atomic import whole_files
+from dataflow.jobs.parfiles import write_pars
+from dataflow.metadata.merge import merged_all
+from dataflow.plan.job import Job
+
+
+def build(job: Job, threads: int = 1) -> None:
+    """Merge the results of the steps in order.
+
+    Parameters
+    ----------
+    job
+        Its inputs are the steps' results, its output is ``par``. A detector that failed in a step keeps what the other
+        steps found, and the reason of the first failure; warnings of all steps are joined.
+    threads
+        Not used.
+    """
+    parts = [job.pars(role) for role in job.inputs]
+    names = sorted({name for part in parts for name in part})
+    merged = {name: _of_detector([part.get(name) or {} for part in parts]) for name in names}
+    with whole_files(job.outputs) as paths:
+        write_pars(paths["par"], merged)
+
+
+def _of_detector(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    failures = [entry["status"] for entry in entries if "status" in entry]
+    warnings = [text for entry in entries for text in entry.get("warnings", ())]
+    merged: dict[str, Any] = dict(merged_all({k: v for k, v in entry.items() if k != "status"} for entry in entries))
+    merged |= {"warnings": warnings} if warnings else {}
+    return merged | ({"status": failures[0]} if failures else {})

@@ -1,0 +1,18 @@
+"""What par_dsp_pz is made from, and what it needs."""
+
+from __future__ import annotations
+
+from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources, Scope, Step
+
+STEP = Step(
+    "par_dsp_pz",
+    Scope.RUN,
+    (Input("raw"), Input("tcm")),
+    PART_AND_FIGURES,
+    part_of="dsp",
+    rule="pars_dsp_tau",
+    configs=("tau_config", "processing_chain"),
+    channels=GERMANIUM,
+    resources=Resources(4000, 8),
+    doc="decay constant",
+)

@@ -1,0 +1,1 @@
+"""par_hit_ecal"""

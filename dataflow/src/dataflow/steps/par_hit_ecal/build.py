@@ -1,0 +1,265 @@
+"""Energy calibration: lines of a source, calibration curve and resolution curve for each energy estimator."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflow.jobs.bydetector import Made, calibrate_detectors
+from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.lh5files import ColumnsByItem, Tables, columns_of, rows_by_file
+from dataflow.keys.channel import Channel
+from dataflow.physics import curves
+from dataflow.physics.linefit import LineFit, NoLine, fit_line
+from dataflow.physics.lines import Line, Source
+from dataflow.physics.pulser import pulser_rows
+from dataflow.physics.scale import find_scale
+from dataflow.physics.selection import robust_limits, spread_of
+from dataflow.plan.job import Job
+
+from .result import DetectorCalibration, EnergyCalibration
+from .settings import Settings, estimator_name, plain_name
+from .source import calibration_of
+
+log = logging.getLogger(__name__)
+
+Floats = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+Columns = Mapping[str, NDArray[Any]]
+
+BASELINES = ("pz_bl_std", "bl_std")
+"""Scatter of the baseline, after the pole-zero correction where there is one: large where a tail bends or it swings."""
+DRIFT = "dt_eff"
+SATURATED = ("n_sat_lo", "n_sat_hi")
+START = "tp_0_est"
+QUALITY = (*BASELINES, *SATURATED, START)
+PATIENCE = 4.0
+"""How far from its place, in keV, the first guess may put a line."""
+ANCHOR = 5.0
+"""Significance of the line that tells the others where to be looked for."""
+
+
+def build(job: Job, threads: int = 1) -> None:
+    """Calibrate the energies of all detectors of a run.
+
+    Parameters
+    ----------
+    job
+        Inputs ``dsp``, ``tcm`` and ``par_dsp``, outputs ``par`` and ``plt``; ``ecal_config`` and ``sources`` are read
+        for each detector.
+    threads
+        Worker processes over detectors.
+    """
+    from .report import entry
+
+    channels = {channel.name: channel for channel in job.channels}
+    settings = {name: calibration_of(job.config, channel) for name, channel in channels.items()}
+    tables = {name: job.tables_in("dsp", channel) for name, channel in channels.items()}
+    rows = rows_by_file(job.inputs["dsp"], tables)
+    counts = {name: sum(of_files) for name, of_files in rows.items()}
+    data = _columns(job, tables, [one for one, _ in settings.values()])
+    pulsers = pulser_rows(job, rows)
+    trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}
+
+    def work(channel: Channel) -> Made:
+        from .figure import draw
+
+        name, own = channel.name, trapping.get(channel.name, {})
+        if counts[name] == 0:
+            raise WorkFailed(f"{name} has no events in this run")
+        result = calibrate(data[name][name], ~pulsers[name], *settings[name], own)
+        return Made(entry(result, settings[name][0], own), lambda: draw(name, str(job.key), result))
+
+    calibrate_detectors(job, list(channels.values()), work, threads)
+
+
+def _columns(job: Job, tables: Tables, settings: Sequence[Settings]) -> dict[str, ColumnsByItem]:
+    """The columns that are wanted and there, by detector; the worker of a detector reads them, each once."""
+    wanted = {plain_name(name) for one in settings for name in one.energy_params} | {*QUALITY, DRIFT}
+    wanted |= {name for one in settings for name in one.monitoring_parameters}
+    there = columns_of(job.inputs["dsp"], tables)
+    return {
+        name: ColumnsByItem(job.inputs["dsp"], {name: table}, sorted(wanted & there[name]))
+        for name, table in tables.items()
+    }
+
+
+def calibrate(
+    data: Columns, accepted: Mask, settings: Settings, source: Source, trapping: Mapping[str, Any]
+) -> DetectorCalibration:
+    """Calibrate the estimators of one detector.
+
+    Parameters
+    ----------
+    data
+        Columns of dsp, shape (events,) each.
+    accepted
+        Which events may be used (no pulser), shape (events,).
+    settings
+        How.
+    source
+        With which lines.
+    trapping
+        Charge-trapping corrections of the estimators (``ctc_params`` of the dsp parameters).
+
+    Raises
+    ------
+    WorkFailed
+        If no estimator can be calibrated.
+    """
+    good, cut = clean(data, accepted, settings.quality_sigmas)
+    results = []
+    failed = {}
+    for parameter in settings.energy_params:
+        name = estimator_name(parameter)
+        try:
+            amplitudes = corrected(data, plain_name(parameter), trapping)
+            results.append(calibrate_one(amplitudes[accepted], name, settings, source, good[accepted]))
+        except WorkFailed as error:
+            failed[name] = error.message
+            log.warning("%s cannot be calibrated: %s", name, error.message)
+    if not results:
+        raise WorkFailed("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
+    monitored = {name: spread_of(data[name][accepted]) for name in settings.monitoring_parameters if name in data}
+    absent = tuple(name for name in settings.monitoring_parameters if name not in data)
+    return DetectorCalibration(tuple(results), failed, cut, monitored, absent)
+
+
+def calibrate_one(
+    amplitudes: Floats, name: str, settings: Settings, source: Source, selected: Mask | None = None
+) -> EnergyCalibration:
+    """Find and fit the lines in one spectrum, and both curves.
+
+    Parameters
+    ----------
+    amplitudes
+        Uncalibrated energies, shape (events,).
+    name
+        Name of the estimator.
+    settings
+        How.
+    source
+        With which lines.
+    selected
+        Which events are good, shape (events,); None for all.
+
+    Raises
+    ------
+    WorkFailed
+        If the lines do not stand out, or do not identify anything.
+    """
+    amplitudes = np.asarray(amplitudes, dtype=np.float64)
+    usable = np.isfinite(amplitudes) & (amplitudes > settings.threshold)
+    kept = amplitudes[usable if selected is None else usable & selected]
+    if len(kept) == 0:
+        raise WorkFailed(f"none of {len(amplitudes)} events has an amplitude above {settings.threshold:g}")
+    scale = find_scale(kept, source.lines, settings.expected_gain)
+    fits, left_out = fit_lines(kept * scale, source.lines)
+    if len(fits) < 2 and not settings.expected_gain:
+        raise WorkFailed(
+            f"only the line of {fits[0].line.energy:g} keV can be fitted, and one line identifies nothing "
+            f"({_reasons(left_out)})"
+        )
+    positions = np.array([fit.position for fit in fits]) / scale
+    errors = np.array([np.hypot(fit.position_error, fit.line.uncertainty) for fit in fits]) / scale
+    curve = curves.calibration(positions, errors, np.array([fit.line.energy for fit in fits]), settings.deg)
+    slope = curve.parameters["b"] / scale
+    return EnergyCalibration(
+        name,
+        curve,
+        tuple(fits),
+        scale,
+        curves.resolution(fits, slope),
+        curves.resolution(fits, slope, quadratic=True),
+        curves.apply(curve, kept),
+        tuple(left_out),
+        source.reference_energy,
+        curves.apply(curve, amplitudes[usable]),
+    )
+
+
+def fit_lines(energies: Floats, lines: Sequence[Line]) -> tuple[list[LineFit], list[NoLine]]:
+    """Fit the lines that stand out; the highest clear one tells the others where to be looked for.
+
+    Raises
+    ------
+    WorkFailed
+        If there is none.
+    """
+    anchor = _anchor(energies, lines)
+    stretch = anchor.position / anchor.line.energy - 1 if anchor else 0.0
+    found: list[LineFit | NoLine] = [_placed(energies, line, stretch, anchor) for line in lines]
+    fits = [fit for fit in found if isinstance(fit, LineFit)]
+    left_out = [none for none in found if isinstance(none, NoLine)]
+    if not fits:
+        raise WorkFailed(
+            "no line could be fitted: " + "; ".join(f"{n.line.energy:g} keV: {n.reason}" for n in left_out)
+        )
+    return sorted(fits, key=lambda fit: fit.line.energy), left_out
+
+
+def _reasons(left_out: Sequence[NoLine]) -> str:
+    return "; ".join(f"{none.line.energy:g} keV: {none.reason}" for none in left_out)
+
+
+def _anchor(energies: Floats, lines: Sequence[Line]) -> LineFit | None:
+    for line in sorted(lines, key=lambda line: -line.energy):
+        fit = fit_line(energies, line)
+        near = isinstance(fit, LineFit) and abs(fit.position - line.energy) < PATIENCE
+        if isinstance(fit, LineFit) and near and fit.counts > ANCHOR * fit.counts_error:
+            return fit
+    return None
+
+
+def _placed(energies: Floats, line: Line, stretch: float, anchor: LineFit | None) -> LineFit | NoLine:
+    """The fit of a line, if it is where the anchor says that it must be."""
+    if anchor is not None and line == anchor.line:
+        return anchor
+    fit = fit_line(energies, line, shift=stretch * line.energy)
+    if isinstance(fit, LineFit) and abs(off := fit.position - line.energy * (1 + stretch)) >= PATIENCE:
+        return NoLine(line, f"the peak stands {off:+.1f} keV from its place")
+    return fit
+
+
+def clean(data: Columns, accepted: Mask, sigmas: float) -> tuple[Mask, tuple[str, float] | None]:
+    """Events with a quiet baseline, a start, and no saturation, as far as dsp has these columns.
+
+    Returns
+    -------
+    good, cut
+        Shape (events,); column and upper limit of the cut on the baseline, which follows from the data.
+    """
+    good = accepted.copy()
+    for name in SATURATED:
+        good &= data[name] == 0 if name in data else True
+    good &= np.isfinite(data[START]) if START in data else True
+    column = next((name for name in BASELINES if name in data), None)
+    if column is None:
+        return good, None
+    limit = robust_limits(data[column][accepted], sigmas).high
+    return good & (data[column] < limit), (column, limit)
+
+
+def corrected(data: Columns, parameter: str, trapping: Mapping[str, Any]) -> Floats:
+    """An estimator times (1 + a · effective drift time), with the factor that dsp's parameters give, 0 without.
+
+    Raises
+    ------
+    WorkFailed
+        If dsp does not have it.
+    """
+    factor = trapping_factor(trapping, parameter)
+    for column in (parameter, DRIFT) if factor else (parameter,):
+        if column not in data:
+            raise WorkFailed(f"dsp has no column {column}")
+    values = np.asarray(data[parameter], dtype=np.float64)
+    return values * (1 + factor * np.nan_to_num(data[DRIFT])) if factor else values
+
+
+def trapping_factor(trapping: Mapping[str, Any], parameter: str) -> float:
+    """The correction's factor a, per ns."""
+    return float((trapping.get(f"{parameter}_ctc") or {}).get("parameters", {}).get("a", 0))

@@ -1,0 +1,16 @@
+"""What tier_dsp is made from, and what it needs."""
+
+from __future__ import annotations
+
+from dataflow.registry.step import PROCESSED, Input, Resources, Scope, Step
+
+STEP = Step(
+    "tier_dsp",
+    Scope.FILE,
+    (Input("raw"), Input("par_dsp")),
+    rule="tier_dsp",
+    configs=("processing_chain",),
+    channels=PROCESSED,
+    resources=Resources(3000, 4),
+    doc="quantities from waveforms",
+)

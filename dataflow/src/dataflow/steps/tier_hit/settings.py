@@ -1,0 +1,70 @@
+"""Settings of hit: operations on columns in the form of :func:`pygama.hit.build_hit`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from dataflow.base.errors import UserError
+from dataflow.metadata.expressions import parsed
+from dataflow.metadata.settings import Nowhere, Place, StepOptions, StepSettings
+
+
+class HitOperation(StepSettings):
+    """One column.
+
+    Attributes
+    ----------
+    expression
+        Of columns of dsp and of other operations.
+    parameters
+        Numbers that the expression names.
+    lgdo_attrs
+        Attributes of the column, such as its units.
+    description
+        What it is.
+    """
+
+    expression: str
+    parameters: dict[str, Any] | None = None
+    lgdo_attrs: dict[str, Any] | None = None
+    description: str | None = None
+
+
+class HitConfig(StepSettings):
+    """The calibrated quantities of a channel.
+
+    Attributes
+    ----------
+    outputs
+        Columns of the result: operations, or columns of dsp that are handed on.
+    operations
+        Columns by name; those of the calibration are laid over them.
+    aggregations
+        Columns of bits by name: ``bit0: column``.
+    """
+
+    outputs: tuple[str, ...]
+    operations: dict[str, HitOperation] = {}
+    aggregations: dict[str, dict[str, str]] | None = None
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], name: str = "", place: Place | None = None) -> Self:
+        """Settings whose expressions have been checked."""
+        found = super().read(config, name, place)
+        for column, operation in found.operations.items():
+            try:
+                parsed(operation.expression)
+            except UserError as error:
+                where = ("operations", column, "expression")
+                raise (place or Nowhere()).error(f"{column}: {error.message}", *where, hint=error.hint) from None
+        return found
+
+
+class HitOptions(StepOptions):
+    """Options of the rule."""
+
+    NOT_USED_HERE: ClassVar[Mapping[str, str]] = {
+        "logging": "every job has its log",
+        "settings": "the published flow does not use it either",
+    }

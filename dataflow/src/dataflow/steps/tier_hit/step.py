@@ -1,0 +1,16 @@
+"""What tier_hit is made from, and what it needs."""
+
+from __future__ import annotations
+
+from dataflow.registry.step import PROCESSED, Input, Resources, Scope, Step
+
+STEP = Step(
+    "tier_hit",
+    Scope.FILE,
+    (Input("dsp"), Input("par_hit")),
+    rule="tier_hit",
+    configs=("hit_config",),
+    channels=PROCESSED,
+    resources=Resources(1500),
+    doc="calibrated quantities",
+)

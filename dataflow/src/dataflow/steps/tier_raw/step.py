@@ -1,0 +1,15 @@
+"""What tier_raw is made from, and what it needs."""
+
+from __future__ import annotations
+
+from dataflow.registry.step import DAQ, Input, Resources, Scope, Step
+
+STEP = Step(
+    "tier_raw",
+    Scope.FILE,
+    (Input(DAQ),),
+    rule="tier_raw_{daq}",
+    configs=("settings", "out_spec"),
+    resources=Resources(2000),
+    doc="DAQ file to LH5",
+)

@@ -1,1 +1,0 @@
-"""One module a tier: how its files are made."""

@@ -1,1 +1,0 @@
-"""The forms of DAQ files: how their records are walked, and what is in them."""

@@ -1,0 +1,84 @@
+"""``dataprod run CYCLE TARGET…``: make targets of a cycle."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from prodenv.base.errors import UserError
+from prodenv.base.notes import step
+from prodenv.base.tables import print_json, size_text
+from prodenv.cycles.derived.relink import is_astray, relink
+from prodenv.cycles.find import CycleFolder, command, find_cycle
+from prodenv.cycles.flow import ask, source_of
+from prodenv.cycles.lock import refuse_living
+from prodenv.running.planning import cores, targets_of
+
+from .plan import planned, show
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the targets, or say what would be made."""
+    cycle = find_cycle(options.cycle)
+    if not options.dry_run:
+        _follow_parent(cycle)
+    if options.dry_run:
+        found = planned(cycle, options)
+        print_json(found) if options.json else show(found)
+        return 0
+    if options.json:
+        raise UserError("--json goes with --dry-run", hint=f"after the run: {command('status', cycle)} --json")
+    cycle.refuse_frozen("run")
+    return make(cycle, options)
+
+
+def _follow_parent(cycle: CycleFolder) -> None:
+    """Mend the links of a derived cycle after it or its parent was moved, so that nothing is made for that."""
+    if is_astray(cycle) and not cycle.frozen:
+        refuse_living(cycle.root)
+        with step(f"{cycle.name} or its parent was moved: linking again"):
+            relink(cycle)
+
+
+def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
+    """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
+    from prodenv.running.production import produced, tell
+    from prodenv.running.progress import Learned
+
+    refuse_living(cycle.root)
+    targets = targets_of(cycle, options.targets)
+    extra = [*_profile(cycle, options.profile), *options.snakemake]
+    jobs, begin, ours = cores(options.jobs), time.monotonic(), source_of(cycle) is not None
+    learned = {}
+    if ours:  # what another flow needs, it says itself
+        _prepare(cycle, targets, options)
+        took = ask(cycle, "took", options.setup)
+        learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
+    code, progress = produced(cycle.config, targets, jobs, extra=extra, learned=learned)
+    nothing: dict[str, Any] = {"lines": [], "counted": "", "lost": False}
+    told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
+    closing = progress.closing(time.monotonic() - begin, told["counted"])
+    tell([*progress.last_words(cycle.root, code), *told["lines"], closing])
+    return 1 if code == 0 and options.strict and told["lost"] else code
+
+
+def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace) -> None:
+    """Refuse what cannot be run, and read the DAQ files that are new, once, so that planning never has to."""
+    found = ask(cycle, "check", options.setup, targets=targets)
+    if found["software"]:
+        raise UserError(found["software"]["message"], hint=found["software"]["hint"])
+    new = found["unread"]
+    if new["bytes"]:
+        with step(f"reading {new['files']} new DAQ files ({size_text(new['bytes'])}) for their identity"):
+            ask(cycle, "identify", options.setup, targets=targets, threads=cores(options.jobs))
+
+
+def _profile(cycle: CycleFolder, name: str) -> list[str]:
+    if not name:
+        return []
+    folder = cycle.root / "dataflow" / "profiles"
+    if not (folder / name / "config.yaml").is_file():
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        raise UserError(f"there is no profile {name!r}", hint=f"in {folder} there are: {', '.join(names) or 'none'}")
+    return [f"--workflow-profile={folder / name}"]

@@ -1,0 +1,99 @@
+"""``dataprod status CYCLE``: what is there, stale, missing, failed, by tier, datatype and run."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from prodenv.base.tables import coloured, print_json, print_table
+from prodenv.cycles.find import CycleFolder, find_cycle
+from prodenv.cycles.flow import ask
+from prodenv.running.planning import cores
+
+from .plan import time_text
+
+STATES = ("there", "foreign", "stale", "missing", "failed")
+GOOD = {"there", "foreign"}
+COLOURS = {"stale": "yellow", "missing": "dim", "failed": "red"}
+FAILURES, DETECTORS = 5, 10
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the state of a cycle."""
+    cycle = find_cycle(options.cycle)
+    found = state_of(cycle, options.setup, cores(options.jobs))
+    if options.json:
+        print_json(found)
+    else:
+        show(found, everything=options.all)
+    return 0
+
+
+def state_of(cycle: CycleFolder, experiment: str | None, jobs: int) -> dict[str, Any]:
+    """The state of everything that the data of a cycle allow."""
+    found: dict[str, Any] = ask(cycle, "status", experiment, cores=jobs)
+    return {"name": cycle.name, "running": _holder(cycle)} | found
+
+
+def _holder(cycle: CycleFolder) -> dict[str, Any] | None:
+    from prodenv.cycles.lock import holder_of
+
+    who = holder_of(cycle.root)
+    return {"host": who.host, "process": who.pid, "since": who.since} if who else None
+
+
+def show(found: dict[str, Any], *, everything: bool = False) -> None:
+    """Print the state of a cycle as a table: a line a run, a column a step."""
+    if found["running"]:
+        who = found["running"]
+        print(f"process {who['process']} on {who['host']} works on it since {who['since'] or 'some time'}")
+    steps = list(dict.fromkeys(step for run in found["runs"] for step in run["steps"]))
+    whole = [run for run in found["runs"] if all(set(counts) <= GOOD for counts in run["steps"].values())]
+    rows = found["runs"] if everything or len(whole) < 2 else [run for run in found["runs"] if run not in whole]
+    if rows:
+        lines = [[run["run"], *(_cell(run["steps"].get(step)) for step in steps)] for run in rows]
+        print_table(["run", *(step.removeprefix("tier_") for step in steps)], lines)
+    if len(rows) < len(found["runs"]):
+        print(f"{len(whole)} runs of which everything is there are not shown (--all shows them)")
+    for failure in found["failures"][:FAILURES]:
+        print(f"{failure['step']} of {failure['key']} failed: {_sentence(failure['error'])}\n  log: {failure['log']}")
+    for trouble in found["detectors"][:DETECTORS]:
+        print(trouble["line"])
+    if (more := len(found["detectors"]) - DETECTORS) > 0:
+        print(f"and {more} more of detectors (all: --json)")
+    for key, reason in list(found["salvaged"].items())[:FAILURES]:
+        print(f"only a part of {key} could be read: its DAQ file is {reason}")
+    if (more := len(found["salvaged"]) - FAILURES) > 0:
+        print(f"and {more} more such files (all: --json)")
+    for warning in found["warnings"]:
+        print(f"warning: {warning}")
+    print(_summary(found, found["detectors_counted"]))
+
+
+def _cell(counts: dict[str, int] | None) -> Any:
+    if counts is None:
+        return ""
+    total, there = sum(counts.values()), sum(counts.get(state, 0) for state in GOOD)
+    if there == total:
+        foreign = counts.get("foreign", 0)
+        return coloured(f"{total}" + (" foreign" if foreign else ""), "cyan" if foreign else "green")
+    worst = next(state for state in ("failed", "stale", "missing") if counts.get(state))
+    bad = ", ".join(f"{counts[state]} {state}" for state in ("failed", "stale") if counts.get(state))
+    return coloured(f"{there}/{total}" + (f" ({bad})" if bad else ""), COLOURS[worst])
+
+
+def _sentence(error: str | None) -> str:
+    return (error or "no reason recorded").splitlines()[0].removeprefix("error: ")
+
+
+def _summary(found: dict[str, Any], detectors: str) -> str:
+    jobs = found["jobs"]
+    if not jobs:
+        return "there is no data yet"
+    counts = ", ".join(f"{jobs[state]} {state}" for state in STATES if jobs.get(state))
+    if set(jobs) == {"foreign"}:
+        return f"{counts}: none of our jobs made them, so they are read as they are and never made again"
+    if set(jobs) <= GOOD:
+        but = f", but {detectors}" if detectors else ""
+        return f"{counts}: all is made and as the configuration asks for{but}"
+    return f"{counts}; the rest takes {time_text(found['seconds'], found['no_time_known'], found['cores'])}"

@@ -1,0 +1,209 @@
+"""``dataprod-init-cycle``: a new production cycle, all of it or nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prodenv.base.errors import UserError
+from prodenv.base.files import aside, write_text
+from prodenv.base.notes import step
+from prodenv.base.places import ROOT
+from prodenv.base.site import Site, read_site
+from prodenv.base.sources import BUILTIN, Source, copy_files, make_repository, parse_source, place, state
+
+from .template import config_text
+
+GENERATED = ("log", "par", "plt", "tier", "tmp")
+ORIGIN = ".origin.json"
+METADATA = Path(__file__).parents[1] / "templates" / "metadata"
+OWN_FOLDERS = frozenset(
+    {"bin", "prodenv", "dataflow", "demo", "docs", "tests", "benchmarks", "tools", ".git", ".ci", "build"}
+)
+"""Folders of the production environment itself, in which no cycle may lie."""
+
+
+@dataclass(frozen=True)
+class NewCycle:
+    """What is to be made."""
+
+    root: Path
+    target: Path
+    experiment: str
+    scheme: str
+    dataflow: Source
+    metadata: Source
+    software: Mapping[str, Source]
+
+    def plan(self) -> list[str]:
+        """One line for each thing that is made, for ``--dry-run``."""
+        checkouts = [f"software/python/src/{name}/  {source}" for name, source in self.software.items()]
+        folders = [f"generated/{{{','.join(GENERATED)}}}/"]
+        lines = [f"config.json  setup {self.experiment!r}, file names of scheme {self.scheme!r}"]
+        lines += [f"dataflow/  {self.dataflow}", f"inputs/  {self.metadata}", "software/", *checkouts, *folders]
+        return [f"{self.target}/", *(f"  {line}" for line in lines)]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the cycle that `options` describe."""
+    new = _wanted(options, ROOT)
+    if options.dry_run:
+        print("\n".join(["would make:", *new.plan()]))
+        return 0
+    build(new)
+    print(f"made {new.target}")
+    print(
+        f"next: edit {new.target / 'config.json'}, then run: dataprod-install-sw {_shown(new.target / 'config.json')}"
+    )
+    return 0
+
+
+def _shown(path: Path) -> str:
+    import shlex
+
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def _wanted(options: argparse.Namespace, root: Path) -> NewCycle:
+    site = read_site(root)
+    if not re.fullmatch(r"\w+", options.setup):
+        raise UserError(f"the setup name {options.setup!r} must be letters, digits and underscores")
+    return NewCycle(
+        root=root,
+        target=target_of(options.rpath, root),
+        experiment=options.setup,
+        scheme=options.scheme,
+        dataflow=parse_source(options.dataflow or site.sources.get("dataflow", BUILTIN)),
+        metadata=parse_source(options.metadata or site.sources.get("metadata", BUILTIN)),
+        software=_software(options, site),
+    )
+
+
+def target_of(rpath: str, root: Path) -> Path:
+    """The folder of the new cycle: inside the production environment, and not there yet.
+
+    Raises
+    ------
+    UserError
+        If it exists, lies elsewhere (after resolving links), or would lie in the environment's own folders.
+    """
+    hint = f"give a path below {root}, for example cycles/v01"
+    wanted = root / rpath
+    real = wanted.resolve()
+    if not real.is_relative_to(root) or real == root:
+        raise UserError(f"{rpath!r} is not inside the production environment", hint=hint)
+    refuse_characters(real)
+    inside = real.relative_to(root)
+    if inside.parts[0] in OWN_FOLDERS or inside.parts[0].startswith("."):
+        raise UserError(f"{rpath!r} is in {inside.parts[0]}/, a folder of the production environment itself", hint=hint)
+    if os.path.lexists(wanted) or real.exists():
+        raise UserError(f"{rpath!r} exists already", hint="give another name; an existing cycle is never touched")
+    _not_below_a_cycle(real, root, rpath)
+    return real
+
+
+REFUSED = {":": "HDF5 and lists of folders take it for a separator"}
+REFUSED |= dict.fromkeys("{}*?[]", "it has a meaning in patterns of file names")
+REFUSED |= dict.fromkeys("$~`\\\"'|&;<>!#%", "it has a meaning in shells and configuration files")
+REFUSED |= dict.fromkeys(map(chr, range(32)), "it is no printable character")
+"""Characters that a program on the way from a configuration to a file takes for something else."""
+
+
+def refuse_characters(path: Path) -> None:
+    """Refuse a place whose path libraries or shells would read as something else.
+
+    Raises
+    ------
+    UserError
+        It names the character, and what takes it for something else.
+    """
+    for character in str(path):
+        if character in REFUSED:
+            raise UserError(
+                f"the path {str(path)!r} has the character {character!r} in it: {REFUSED[character]}",
+                hint="use letters, digits, and . - _ + = @ , or spaces",
+            )
+
+
+def _not_below_a_cycle(real: Path, root: Path, rpath: str) -> None:
+    for folder in real.parents:
+        if folder == root:
+            return
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{rpath!r} would lie below {folder}, which is a file")
+        if (folder / "config.json").exists() or (folder / "config.yaml").exists():
+            raise UserError(
+                f"{rpath!r} would lie inside the cycle {folder.relative_to(root)}", hint="give another path"
+            )
+
+
+def _software(options: argparse.Namespace, site: Site) -> dict[str, Source]:
+    """The checkouts asked for with ``-c`` and ``--software``, by name; ``builtin`` means the released package."""
+    texts = dict(site.software) if options.clone else {}
+    for item in options.software:
+        name, equals, text = item.partition("=")
+        if equals and re.fullmatch(r"[\w.-]+", name):
+            texts[name] = text
+        elif item in site.software:
+            texts[item] = site.software[item]
+        else:
+            known = ", ".join(sorted(site.software)) or "none"
+            hint = f"known to the site configuration: {known}; for others give NAME=SOURCE"
+            raise UserError(f"no source is known for the software {item!r}", hint=hint)
+    sources = {name: parse_source(text) for name, text in sorted(texts.items())}
+    return {name: source for name, source in sources.items() if source.kind != BUILTIN}
+
+
+def build(new: NewCycle) -> None:
+    """Make the cycle beside its place and move it there when it is complete."""
+    with aside(new.target) as folder:
+        write_text(folder / "config.json", config_text(new.experiment, new.scheme))
+        for name in GENERATED:
+            (folder / "generated" / name).mkdir(parents=True)
+        (folder / "software" / "python" / "src").mkdir(parents=True)
+        with step(f"dataflow from {new.dataflow}"):
+            place(new.dataflow, folder / "dataflow", lambda to: builtin_dataflow(new.root, to))
+        with step(f"inputs from {new.metadata}"):
+            place(new.metadata, folder / "inputs", builtin_metadata, submodules=True)
+        for name, source in new.software.items():
+            with step(f"{name} from {source}"):
+                place(source, folder / "software" / "python" / "src" / name, _nothing_built_in)
+        if os.path.lexists(new.target):
+            raise UserError(f"{new.target} has been made by someone else meanwhile")
+        folder.rename(new.target)
+
+
+def _nothing_built_in(to: Path) -> None:
+    raise UserError(f"no sources of {to.name} are built in")
+
+
+def builtin_dataflow(root: Path, to: Path) -> None:
+    """The dataflow of this repository as a git repository of its own, with its origin recorded in it."""
+    copy_files(root / "dataflow", to)
+    origin = {"source": BUILTIN, "version": version(root)} | _revision(root / "dataflow")
+    write_text(to / ORIGIN, json.dumps(origin, indent=2, sort_keys=True) + "\n")
+    text = ", ".join(f"{key} {value}" for key, value in sorted(origin.items()) if value != "")
+    make_repository(to, f"Dataflow of the production environment\n\nOrigin: {text}")
+
+
+def _revision(folder: Path) -> dict[str, Any]:
+    found = state(folder, surrounding=True)
+    return found if found.get("revision") else {}
+
+
+def builtin_metadata(to: Path) -> None:
+    """An empty but valid metadata tree in the collaboration's layout."""
+    copy_files(METADATA, to)
+    make_repository(to, "Empty metadata in the collaboration's layout")
+
+
+def version(root: Path) -> str:
+    """The version of the production environment."""
+    return (root / "prodenv" / "VERSION").read_text(encoding="utf-8").strip()

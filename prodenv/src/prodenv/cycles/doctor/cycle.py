@@ -1,0 +1,168 @@
+"""What may be wrong with a cycle, and the command that mends it. Nothing is changed here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from prodenv.base.errors import UserError
+from prodenv.base.sources import provenance, provenance_text
+from prodenv.cycles.derived.links import changed_links, parent_of, record_of
+from prodenv.cycles.derived.relink import broken_links, is_astray
+from prodenv.cycles.find import CycleFolder, command
+from prodenv.cycles.flow import ask, unknown
+from prodenv.cycles.manifest import NAME, entries_of
+from prodenv.cycles.setups import Setup, setup_of, snakefile_in, wrap
+from prodenv.software.install import is_installed, lock_of
+
+from .environment import BAD, OK, WARNING, Finding, disk
+
+MOST = 10
+"""As many findings of a kind are shown."""
+_PART = "-part"
+_OURS, _ANY = "import dataflow, h5py, lgdo", "import sys"
+"""What installed software must be able to do for a flow of ours, and for another one."""
+
+
+def examine(cycle: CycleFolder, experiment: str | None = None) -> Iterator[Finding]:
+    """Look at a cycle. If its configuration cannot be read, at nothing else."""
+    try:
+        setup = setup_of(cycle, experiment)
+    except UserError as slip:
+        yield Finding("configuration", BAD, slip.message, slip.hint)
+        return
+    yield Finding("configuration", OK, f"{cycle.config} is the setup {setup.experiment}")
+    yield from _sources(setup)
+    yield from _software(setup)
+    yield from _metadata(setup)
+    yield from _state(cycle)
+    yield from _files(cycle, setup)
+    yield from _detectors(setup, cycle)
+    yield disk(cycle.root)
+
+
+def _metadata(setup: Setup) -> Iterator[Finding]:
+    """What the cycle's own flow says of the metadata and of its code."""
+    if not setup.ours:
+        yield Finding("metadata", OK, unknown(setup.cycle).message)
+        return
+    try:
+        found = ask(setup.cycle, "metadata", setup.experiment)
+    except UserError as slip:
+        found = [(BAD, slip.message, slip.hint)]
+    yield from (Finding("metadata", *each) for each in found)
+
+
+def _detectors(setup: Setup, cycle: CycleFolder) -> Iterator[Finding]:
+    """What jobs noted of detectors that they could not do, or that are not in the data."""
+    if not setup.ours:
+        return
+    try:
+        found = ask(setup.cycle, "detectors", setup.experiment)
+    except UserError as slip:
+        yield Finding("detectors", BAD, slip.message, slip.hint)
+        return
+    mend = f"mend the cause; what would come out otherwise then is stale, else {command('clean', cycle)} --failed"
+    for trouble in found["detectors"][:MOST]:
+        yield Finding("detectors", WARNING, trouble["sentence"], mend)
+    if (more := len(found["detectors"]) - MOST) > 0:
+        yield Finding("detectors", WARNING, f"and {more} more", f"{command('status', cycle)} --json has them all")
+    if not found["detectors"]:
+        yield Finding("detectors", OK, "no detector was left out of the files that are there")
+
+
+def _sources(setup: Setup) -> Iterator[Finding]:
+    for name in ("dataflow", "inputs"):
+        folder = setup.path(name)
+        wanted = snakefile_in(folder) if name == "dataflow" else folder
+        if not wanted.exists():
+            mend = f"bring it back, or change paths.{name} in {setup.file}"
+            yield Finding("configuration", BAD, f"there is no {wanted}", mend)
+        else:
+            yield Finding("configuration", OK, f"{name}: {provenance_text(provenance(folder), 12)}")
+
+
+def _software(setup: Setup) -> Iterator[Finding]:
+    install = setup.path("install")
+    mend = f"dataprod-install-sw {shlex.quote(str(setup.file))}"
+    if not os.path.lexists(install / "bin" / "python"):
+        yield Finding("software", BAD, f"nothing is installed in {install}", mend)
+        return
+    said = _try(setup, install / "bin" / "python")
+    if said:
+        yield Finding("software", BAD, f"the installed software does not work: {said}", mend)
+    if not lock_of(setup).is_file():
+        yield Finding("software", WARNING, f"there is no {lock_of(setup)}: nobody knows what is installed", mend)
+        return
+    try:
+        current = is_installed(setup)
+    except (UserError, OSError) as slip:
+        yield Finding("software", BAD, str(slip), mend)
+        return
+    what = "the software is what the configuration asks for"
+    wish = ask(setup.cycle, "software", setup.experiment) if setup.ours else None
+    other = wish["message"] if wish else "the configuration, the lock or a checkout has changed since it was installed"
+    yield Finding("software", OK, what) if current else Finding("software", WARNING, other, mend)
+
+
+def _try(setup: Setup, python: Path) -> str:
+    """What the installed interpreter complains about, or an empty text."""
+    try:
+        argv, environ = wrap(setup, [str(python), "-P", "-c", _OURS if setup.ours else _ANY], os.environ)
+        done = subprocess.run(argv, env=environ, cwd=setup.directory, capture_output=True, text=True, errors="replace")
+    except OSError as slip:
+        return f"cannot run {slip.filename}: {slip.strerror}"
+    except UserError as slip:
+        return slip.message
+    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    return lines[-1] if done.returncode else ""
+
+
+def _state(cycle: CycleFolder) -> Iterator[Finding]:
+    if cycle.interrupted:
+        mend = f"{command('run', cycle)} TARGET goes on where it stopped"
+        yield Finding("state", WARNING, "a run was interrupted: the lock of a dead Snakemake is there", mend)
+    if cycle.frozen and not (cycle.root / "frozen" / NAME).is_file():
+        yield Finding("state", BAD, "the cycle was not frozen to the end: it has no manifest", command("freeze", cycle))
+    if record_of(cycle) and parent_of(cycle) is None:
+        yield Finding(
+            "state", BAD, f"the cycle that it uses is gone: {record_of(cycle).get('parent')}", "bring it back"
+        )
+    if is_astray(cycle):
+        mend = f"dataprod new {shlex.quote(cycle.name)} --relink"
+        what = "leads nowhere since the cycle or its parent was moved:"
+        yield from _listed("state", BAD, what, broken_links(cycle), mend)
+        return
+    mend = "remove the link; the next run makes the file here"
+    yield from _listed("state", BAD, "has changed in the cycle that it is used from:", changed_links(cycle), mend)
+
+
+def _files(cycle: CycleFolder, setup: Setup) -> Iterator[Finding]:
+    """Permissions, broken links, and what killed jobs left."""
+    unwritable, broken, parts = [], [], []
+    astray = set(broken_links(cycle)) if is_astray(cycle) else set()
+    for entry in entries_of(cycle.root, (setup.path("install"), setup.path("cache"), setup.path("src"))):
+        if entry.link and not Path(entry.path).exists() and entry.name not in astray:
+            broken.append(entry.name)
+        elif entry.folder and not os.access(entry.path, os.W_OK | os.X_OK) and not cycle.frozen:
+            unwritable.append(entry.name)
+        elif Path(entry.name).name.startswith(".") and Path(entry.name).stem.endswith(_PART):
+            parts.append(entry.name)
+    quoted = shlex.quote(str(cycle.root))
+    yield from _listed(
+        "permissions", BAD, "you may not write in", unwritable, f"chmod -R u+rwX {quoted} (as their owner)"
+    )
+    yield from _listed("files", BAD, "a link that leads nowhere:", broken, "bring back what it leads to, or remove it")
+    yield from _listed("files", WARNING, "left behind by a killed job:", parts, f"{command('clean', cycle)} --failed")
+    if not (unwritable or broken or parts):
+        yield Finding("files", OK, "permissions and links are right, and nothing was left behind")
+
+
+def _listed(area: str, state: str, sentence: str, names: list[str], mend: str) -> Iterator[Finding]:
+    for name in names[:MOST]:
+        yield Finding(area, state, f"{sentence} {name}", mend)
+    if len(names) > MOST:
+        yield Finding(area, state, f"{sentence} {len(names) - MOST} more", mend)

@@ -1,0 +1,119 @@
+"""Asking a cycle's own flow: the only way in which control learns what a flow says of a cycle.
+
+Nothing of a flow is imported here. The question goes to ``python -m dataflow.plan VERB``, run with the sources of the
+cycle's own ``dataflow/src`` first on the path, and the answer is one JSON document (``dataflow/src/dataflow/door``). So
+what answers for a cycle is always the code that its jobs are run by. A cycle whose flow is another one, such as the
+collaboration's, has no such door: what only a flow of ours can tell of it is unknown, and said to be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prodenv.base.errors import UserError, WorkFailed
+from prodenv.base.places import ROOT
+
+from .find import CycleFolder
+
+DOOR = Path("dataflow/plan/__main__.py")
+"""What a flow of ours has below its folder of sources."""
+ENVIRONMENT = ROOT / "dataflow" / "src"
+"""The flow of the production environment: it knows the form of configurations where a cycle has none of ours."""
+BYTECODE = ROOT / "tools" / "cache" / "bytecode"
+"""Where Python keeps what it has compiled of flows: asking a cycle leaves nothing in it."""
+
+
+class Unknown(UserError):
+    """Something that only a flow of ours could tell of a cycle, whose flow is another one."""
+
+
+def ask(cycle: CycleFolder, verb: str, experiment: str | None = None, **values: Any) -> Any:
+    """What the cycle's own flow answers.
+
+    Raises
+    ------
+    Unknown
+        If the cycle's flow is not ours.
+    UserError, WorkFailed
+        What the flow says is wrong; also if it cannot be run.
+    """
+    source = source_of(cycle)
+    if source is None:
+        raise unknown(cycle, verb)
+    return ask_source(source, verb, {"config": str(cycle.config), "experiment": experiment} | values)
+
+
+def ask_environment(verb: str, **values: Any) -> Any:
+    """What the flow of the production environment answers, of what concerns no cycle with a flow of its own."""
+    return ask_source(ENVIRONMENT, verb, values)
+
+
+def source_of(cycle: CycleFolder) -> Path | None:
+    """The sources of a cycle's flow if it is one of ours: of the cycle's ``dataflow``, else of ``paths.dataflow``."""
+    folder = flow_folder(cycle)
+    source = folder / "src" if folder else None
+    return source if source and (source / DOOR).is_file() else None
+
+
+def flow_folder(cycle: CycleFolder) -> Path | None:
+    """The folder of a cycle's flow, ours or not; None if there is none."""
+    own = cycle.root / "dataflow"
+    if own.is_dir():
+        return own
+    try:
+        found = ask_environment("setup", config=str(cycle.config), lenient=True)
+    except UserError:
+        return None
+    elsewhere = Path(found["paths"]["dataflow"])
+    return elsewhere if elsewhere.is_dir() else None
+
+
+def unknown(cycle: CycleFolder, what: str = "") -> Unknown:
+    """What is to be said where a flow of ours is needed and the cycle has another one."""
+    folder = flow_folder(cycle)
+    if folder is None:
+        return Unknown(f"{cycle.name} has no dataflow", hint=f"bring back {cycle.root / 'dataflow'}")
+    if (folder / "src" / "dataflow" / "plan").is_dir():
+        message = f"the dataflow of {cycle.name} is older than this production environment: it does not answer"
+        return Unknown(f"{message} {what!r}", hint="use snakemake in the cycle, or a cycle with a newer dataflow")
+    message = f"the dataflow of {cycle.name} is not one of ours: what it would make is not known here"
+    return Unknown(message, hint=f"see {folder}; `dataprod show` tells which files are there")
+
+
+def ask_source(source: Path, verb: str, question: Mapping[str, Any]) -> Any:
+    """What the flow with these sources answers."""
+    words = [sys.executable, "-P", "-m", "dataflow.plan", verb, "--json", "--with", "-"]
+    try:
+        done = subprocess.run(
+            words, env=_environ(source), input=json.dumps(question), stdout=subprocess.PIPE, text=True, check=False
+        )
+    except OSError as error:
+        raise WorkFailed(f"cannot run {words[0]}: {error.strerror}") from None
+    return _answer(done, source, verb)
+
+
+def _answer(done: subprocess.CompletedProcess[str], source: Path, verb: str) -> Any:
+    if done.returncode == 130:
+        raise KeyboardInterrupt
+    try:
+        document = json.loads(done.stdout)
+    except ValueError:
+        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        hint = "what it printed stands above; was it changed?"
+        raise WorkFailed(f"the dataflow in {source} does not answer {verb!r} ({how})", hint=hint) from None
+    if "error" in document:
+        kind = UserError if document["error"]["code"] == 2 else WorkFailed
+        raise kind(document["error"]["message"], hint=document["error"]["hint"])
+    return document["answer"]
+
+
+def _environ(source: Path) -> dict[str, str]:
+    """The environment without what would lead Python to other packages, with a flow's sources first."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONSTARTUP")}
+    return kept | {"PYTHONPATH": str(source), "PYTHONSAFEPATH": "1", "PYTHONPYCACHEPREFIX": str(BYTECODE)}

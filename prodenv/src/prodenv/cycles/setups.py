@@ -1,0 +1,143 @@
+"""The configuration of a cycle, as its own flow reads it, and commands with the software of a cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .find import CycleFolder
+from .flow import ask_environment, ask_source, flow_folder, source_of
+
+
+@dataclass(frozen=True)
+class ExecEnv:
+    """How the commands of a cycle are run: an engine with its arguments, or nothing (bare)."""
+
+    name: str
+    cmd: tuple[str, ...]
+    arg: tuple[str, ...]
+    env: Mapping[str, str]
+    bind: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One setup of a configuration file, with every default filled in.
+
+    Parameters
+    ----------
+    experiment
+        Name of the setup, the first component of keys.
+    file, directory
+        The configuration file and its folder, absolute.
+    paths
+        Every known path, absolute.
+    execenv
+        The execution environment in use.
+    pkg_versions
+        Requirements by package name that differ from the locked ones.
+    scheme
+        Name of the scheme of keys; empty where the flow is not ours.
+    source
+        The sources of the flow that has read it; None where that is not the cycle's, because it is not ours.
+    values
+        All of it as plain values.
+    """
+
+    experiment: str
+    file: Path
+    directory: Path
+    paths: Mapping[str, Path]
+    execenv: ExecEnv
+    pkg_versions: Mapping[str, str]
+    scheme: str
+    source: Path | None
+    values: Mapping[str, Any]
+
+    @property
+    def cycle(self) -> CycleFolder:
+        """The cycle that it belongs to."""
+        return CycleFolder(self.directory, self.file)
+
+    @property
+    def ours(self) -> bool:
+        """Whether the cycle's flow is one of ours."""
+        return self.source is not None
+
+    def path(self, name: str) -> Path:
+        """The absolute path called `name`, for example ``tier_raw``."""
+        return self.paths[name]
+
+    @property
+    def snakefile(self) -> Path:
+        """The Snakefile of the cycle's flow: ours lies at the top, that of others in ``workflow``."""
+        return snakefile_in(self.directory / "dataflow")
+
+
+def snakefile_in(flow: Path) -> Path:
+    """The Snakefile of a flow."""
+    inner = flow / "workflow" / "Snakefile"
+    return inner if inner.is_file() and not (flow / "Snakefile").is_file() else flow / "Snakefile"
+
+
+def setup_of(cycle: CycleFolder, experiment: str | None = None) -> Setup:
+    """The configuration of a cycle; of one whose flow is not ours, as far as the environment understands it.
+
+    Raises
+    ------
+    UserError
+        If it is wrong.
+    """
+    source = source_of(cycle)
+    config = str(cycle.config)
+    if source is None:
+        lenient = not _is_older(cycle)
+        return _setup(ask_environment("setup", config=config, experiment=experiment, lenient=lenient), None)
+    return _setup(ask_source(source, "setup", {"config": config, "experiment": experiment}), source)
+
+
+def _is_older(cycle: CycleFolder) -> bool:
+    """Whether a flow without a door is an older one of ours: its configuration is of our form all the same."""
+    folder = flow_folder(cycle)
+    return folder is not None and (folder / "locks" / "software.txt").is_file()
+
+
+def read_setup(config: str | Path, experiment: str | None = None) -> Setup:
+    """The configuration in a file; its folder is the cycle."""
+    file = Path(config).absolute()
+    return setup_of(CycleFolder(file.parent, file), experiment)
+
+
+def _setup(found: Mapping[str, Any], source: Path | None) -> Setup:
+    env = found["execenv"]
+    return Setup(
+        experiment=found["experiment"],
+        file=Path(found["file"]),
+        directory=Path(found["directory"]),
+        paths={name: Path(path) for name, path in found["paths"].items()},
+        execenv=ExecEnv(env["name"], tuple(env["cmd"]), tuple(env["arg"]), env["env"], tuple(env["bind"])),
+        pkg_versions=found["pkg_versions"],
+        scheme=found["scheme"],
+        source=source,
+        values=found,
+    )
+
+
+def wrap(
+    setup: Setup, argv: Sequence[str], environ: Mapping[str, str], *, interactive: bool = False, tty: bool = False
+) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment that run `argv` in the execution environment of `setup`.
+
+    Raises
+    ------
+    UserError
+        If the configuration asks for what the engine cannot do.
+    """
+    basic = {name: str(getattr(setup, name)) for name in ("experiment", "file", "directory")}
+    paths = {name: str(path) for name, path in setup.paths.items()}
+    values: dict[str, Any] = {"setup": basic | {"paths": paths, "execenv": asdict(setup.execenv)}, "argv": list(argv)}
+    values |= {"environ": dict(environ), "interactive": interactive, "tty": tty}
+    answer = ask_source(setup.source, "wrap", values) if setup.source else ask_environment("wrap", **values)
+    return answer["argv"], answer["environ"]

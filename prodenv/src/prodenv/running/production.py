@@ -1,0 +1,187 @@
+"""Running a production: Snakemake as a child, its progress drawn, the first real error at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from prodenv.base.errors import WorkFailed
+from prodenv.cycles import lock as holder
+from prodenv.cycles.find import CycleFolder
+from prodenv.cycles.flow import flow_folder, source_of
+from prodenv.cycles.setups import setup_of, snakefile_in
+
+from .display import display
+from .progress import INTERRUPTED, Learned, Progress
+from .snakemake import environment
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that interrupt Snakemake; the last one comes when a connection breaks, and is ignored under ``nohup``."""
+LOGGER, EVENTS = "dataprod", "DATAPROD_EVENTS"
+"""Name and variable of ``snakemake_logger_plugin_dataprod``, which is imported by Snakemake alone."""
+AFTER_END = 2.0
+"""Seconds in which the end of the output is awaited once Snakemake is gone; jobs that outlive it hold the pipe."""
+
+
+def produce(config: Path, targets: list[str], jobs: int, *, extra: Sequence[str] = ()) -> int:
+    """Make targets of a cycle, and say at the end how it went.
+
+    Parameters, exit codes and errors are those of :func:`produced`.
+    """
+    begin = time.monotonic()
+    code, progress = produced(config, targets, jobs, extra=extra)
+    tell([*progress.last_words(cycle_of(config), code), progress.closing(time.monotonic() - begin, "")])
+    return code
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Say something on the terminal, without empty lines."""
+    for line in filter(None, lines):
+        sys.stderr.write(line + "\n")
+
+
+def cycle_of(config: Path) -> Path:
+    """The folder of a configuration file; links stay: a cycle has the name it was given."""
+    return Path(os.path.abspath(config)).parent  # noqa: PTH100
+
+
+def produced(
+    config: Path,
+    targets: list[str],
+    jobs: int,
+    *,
+    extra: Sequence[str] = (),
+    learned: Mapping[str, Learned] | None = None,
+) -> tuple[int, Progress]:
+    """Make targets of a cycle.
+
+    Parameters
+    ----------
+    config
+        Configuration file of the cycle.
+    targets
+        Words of the target grammar, or output files.
+    jobs
+        Cores to use.
+    extra
+        More options for Snakemake, for example ``--workflow-profile``.
+    learned
+        What jobs took before, by step.
+
+    Returns
+    -------
+    code
+        0 done or nothing to do, 1 a job failed, 2 something is wrong with the targets or the configuration,
+        130 interrupted.
+    progress
+        What there was to do, and what came of it.
+
+    Raises
+    ------
+    WorkFailed
+        If the cycle is being worked on by a process that lives.
+    """
+    cycle = cycle_of(config)
+    progress = Progress(learned, jobs)
+    with holder.taken(cycle):
+        code = _watched(command(cycle / config.name, targets, jobs, extra), cycle, progress)
+    if progress.is_locked:
+        holder.refuse_living(cycle)
+        raise WorkFailed(f"{cycle} is locked by a Snakemake that was started meanwhile", hint="wait until it is done")
+    return code, progress
+
+
+def command(config: Path, targets: Sequence[str], jobs: int, extra: Sequence[str] = ()) -> list[str]:
+    """The command line of Snakemake for some targets of a cycle."""
+    snakefile = snakefile_in(config.parent / "dataflow")
+    program = engine(config)
+    logger = ["--logger", LOGGER] if program[0] == sys.executable else []  # another Snakemake does not have our plugin
+    words = [*program, "--snakefile", str(snakefile), "--configfile", str(config)]
+    return [*words, f"--cores={jobs}", *logger, *extra, "--", *targets]
+
+
+def engine(config: Path) -> list[str]:
+    """Snakemake: that of the tools; a flow that is not ours may have installed its own, whose modules it imports."""
+    cycle = CycleFolder(config.parent, config)
+    if source_of(cycle) is None and flow_folder(cycle) is not None:
+        own = setup_of(cycle).path("install") / "bin" / "snakemake"
+        if os.access(own, os.X_OK):
+            return [str(own)]
+    return [sys.executable, "-I", "-m", "snakemake"]
+
+
+def _watched(words: Sequence[str], cycle: Path, progress: Progress) -> int:
+    """Run Snakemake to its end, whatever comes."""
+    reader, writer = os.pipe()
+    with display(progress) as draw, os.fdopen(reader, encoding="utf-8") as events:
+        with _child(words, cycle, writer) as child:
+            threads = [
+                threading.Thread(target=_read, args=(child, progress), daemon=True),
+                threading.Thread(target=_follow, args=(events, progress, draw), daemon=True),
+            ]
+            for thread in threads:
+                thread.start()
+            code = child.wait()
+            for thread in threads:
+                thread.join(AFTER_END)
+        if child.stdout and not threads[0].is_alive():
+            child.stdout.close()
+    if code == -signal.SIGINT or progress.interrupted:
+        return INTERRUPTED
+    return 1 if code < 0 else code
+
+
+def _read(child: subprocess.Popen[str], progress: Progress) -> None:
+    """Hear what Snakemake and its jobs print, to the end."""
+    assert child.stdout is not None  # noqa: S101 - it is a pipe
+    for line in child.stdout:
+        progress.hear(line.rstrip("\n"))
+
+
+def _follow(events: Iterable[str], progress: Progress, draw: Callable[[], None]) -> None:
+    """Take Snakemake's events, to the end: it must not wait for a full pipe."""
+    listening = iter(events)
+    with contextlib.suppress(BrokenPipeError):  # nobody looks at the terminal any more
+        for line in listening:
+            progress.feed(line)
+            draw()
+    for line in listening:
+        progress.feed(line)
+
+
+@contextlib.contextmanager
+def _child(words: Sequence[str], cycle: Path, events: int) -> Iterator[subprocess.Popen[str]]:
+    """Snakemake in a session of its own, so that it alone decides what a Ctrl-C means; it is told of signals."""
+    bound = [sys.executable, "-I", str(Path(__file__).with_name("bound.py")), str(os.getpid())]
+    try:
+        child = subprocess.Popen(
+            [*bound, *words], cwd=cycle, env=environment(os.environ) | {EVENTS: str(events)},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, errors="replace", start_new_session=True, pass_fds=(events,),
+        )  # fmt: skip
+    finally:
+        os.close(events)
+    holder.record(cycle, child.pid)
+
+    def tell(_signal: int, _frame: FrameType | None) -> None:
+        os.killpg(child.pid, signal.SIGINT)
+
+    wanted = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, tell) for number in wanted}
+    try:
+        yield child
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGINT)
+            child.wait()
+        holder.forget(cycle, child.pid)

@@ -1,0 +1,210 @@
+"""``tools/bin/snakemake``: Snakemake that knows the cycle one stands in.
+
+Without ``--snakefile`` and ``--configfile`` they are those of the cycle; targets that are paths inside the cycle,
+however they are written, become paths relative to it, as its Snakefile has them. Everything else passes as it is, but
+a frozen cycle is only looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from prodenv.base.errors import UserError
+from prodenv.cycles.find import CycleFolder
+from prodenv.cycles.setups import snakefile_in
+
+CONFIG_NAMES = ("config.json", "config.yaml")
+_SNAKEFILE = ("--snakefile", "-s")
+_CONFIGFILE = ("--configfile", "--configfiles")
+_TAKE_A_PATH = frozenset(
+    {
+        *_SNAKEFILE,
+        *_CONFIGFILE,
+        "--directory",
+        "-d",
+        "--profile",
+        "--workflow-profile",
+        "--report",
+        "--report-stylesheet",
+    }
+    | {"--shadow-prefix", "--conda-prefix", "--apptainer-prefix", "--singularity-prefix", "--runtime-source-cache-path"}
+    | {
+        "--logger-settings",
+        "--generate-unit-tests",
+        "--archive",
+        "--containerize",
+        "--envvars",
+        "--default-storage-prefix",
+    }
+    | {
+        "--local-storage-prefix",
+        "--remote-job-local-storage-prefix",
+        "--jobscript",
+        "--js",
+        "--cluster-config",
+        "--stats",
+    }
+)
+"""Options whose value is a path that is no target."""
+
+
+_LOOKING = frozenset(
+    {
+        *("--dry-run", "--dryrun", "-n", "--help", "-h", "--version", "-v", "--lint"),
+        *("--list-rules", "--list", "-l", "--list-target-rules", "--lt", "--summary", "-S", "--detailed-summary", "-D"),
+        *("--list-changes", "--lc", "--list-input-changes", "--li", "--list-params-changes", "--lp"),
+        *("--list-untracked", "--lu", "--dag", "--rulegraph", "--filegraph", "--d3dag", "--print-compilation"),
+    }
+)
+"""With these Snakemake makes nothing."""
+_SWITCHES = "afhklnptvDFS"
+"""Short options without a value, which can stand together: ``-np``."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Replace this process by Snakemake; ends with exit code 2 where it would write into a frozen cycle."""
+    try:
+        refuse_frozen(argv, Path.cwd())
+        refuse_unwritable(argv, Path.cwd())
+    except UserError as slip:
+        sys.stderr.write(slip.render() + "\n")
+        sys.exit(slip.exit_code)
+    words = [sys.executable, "-I", "-m", "snakemake", *arguments(argv, Path.cwd())]
+    os.execve(sys.executable, words, environment(os.environ))  # noqa: S606 - a list, no shell
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for Snakemake: nothing leads its Python elsewhere, and its caches can be written.
+
+    Snakemake keeps files below the user's cache folder, and ends with a traceback where it cannot be made.
+    """
+    kept = {name: value for name, value in environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    cache = Path(kept.get("XDG_CACHE_HOME") or Path(kept.get("HOME") or "/") / ".cache")
+    if not _can_write(cache):
+        kept["XDG_CACHE_HOME"] = str(Path(kept.get("TMPDIR") or "/tmp") / f"prodenv-cache-{os.getuid()}")  # noqa: S108
+    return kept
+
+
+def _can_write(folder: Path) -> bool:
+    """Whether a folder can be written in, or could be made."""
+    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), Path("/"))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def arguments(argv: Sequence[str], here: Path) -> list[str]:
+    """The arguments for Snakemake when `argv` is given in the folder `here`."""
+    words = list(argv)
+    config, snakefile = _value(words, _CONFIGFILE), _value(words, _SNAKEFILE)
+    cycle = _cycle(here, config, snakefile)
+    if cycle is None:
+        return words
+    added = []
+    if snakefile is None and snakefile_in(cycle / "dataflow").is_file():
+        added.append(f"--snakefile={snakefile_in(cycle / 'dataflow')}")
+    found = config_file(cycle)
+    if config is None and found:
+        added.append(f"--configfile={found}")
+    return [*added, *_inside(words, cycle, here)]
+
+
+def refuse_frozen(argv: Sequence[str], here: Path) -> None:
+    """Refuse to do more than look at a frozen cycle.
+
+    Raises
+    ------
+    UserError
+        If the cycle is frozen and `argv` is not that of a dry run or a listing.
+    """
+    cycle = _cycle(here, _value(argv, _CONFIGFILE), _value(argv, _SNAKEFILE))
+    if cycle is not None and not _looks_only(argv):
+        CycleFolder(cycle, config_file(cycle) or cycle).refuse_frozen("jobs; -n shows what they would be")
+
+
+def refuse_unwritable(argv: Sequence[str], here: Path) -> None:
+    """Refuse a cycle that this user may only read: Snakemake keeps notes in it even where it only looks.
+
+    Raises
+    ------
+    UserError
+        It says what can be done instead.
+    """
+    cycle = _cycle(here, _value(argv, _CONFIGFILE), _value(argv, _SNAKEFILE))
+    notes = None if cycle is None else cycle / ".snakemake"
+    if cycle is None or notes is None or not cycle.is_dir():
+        return
+    place = notes if notes.is_dir() else cycle
+    if not os.access(place, os.W_OK):
+        raise UserError(
+            f"you may not write in {place}, and Snakemake keeps its notes there, also for a dry run",
+            hint="dataprod plan shows what would be made, dataprod status what is there; to make something, "
+            "derive a cycle of your own: dataprod new --from",
+        )
+
+
+def _looks_only(argv: Sequence[str]) -> bool:
+    for word in argv:
+        if word == "--":
+            return False
+        if word.partition("=")[0] in _LOOKING:
+            return True
+        if word.startswith("-") and not word.startswith("--"):
+            for letter in word[1:]:
+                if letter not in _SWITCHES:
+                    break
+                if f"-{letter}" in _LOOKING:
+                    return True
+    return False
+
+
+def config_file(folder: Path) -> Path | None:
+    """The configuration file of a cycle in `folder`, if there is one."""
+    return next((folder / name for name in CONFIG_NAMES if (folder / name).is_file()), None)
+
+
+def _value(words: Sequence[str], names: Sequence[str]) -> str | None:
+    """The value of the first option of `names`, as ``--name value`` or ``--name=value``."""
+    for index, word in enumerate(words):
+        if word in names and index + 1 < len(words):
+            return words[index + 1]
+        for name in names:
+            if name.startswith("--") and word.startswith(name + "="):
+                return word[len(name) + 1 :]
+    return None
+
+
+def _cycle(here: Path, config: str | None, snakefile: str | None) -> Path | None:
+    """The folder of the configuration file; else the cycle of the Snakefile; else the nearest cycle above `here`."""
+    if config is not None:
+        return Path(os.path.abspath(here / config)).parent  # noqa: PTH100 - links stay as the user wrote them
+    if snakefile is not None:
+        above = Path(os.path.abspath(here / snakefile)).parents  # noqa: PTH100
+        return next((folder for folder in above[1:3] if config_file(folder)), None)
+    return next((folder for folder in (here, *here.parents) if _is_cycle(folder)), None)
+
+
+def _is_cycle(folder: Path) -> bool:
+    return config_file(folder) is not None and (folder / "dataflow").is_dir()
+
+
+def _inside(words: Sequence[str], cycle: Path, here: Path) -> Iterator[str]:
+    before = ""
+    for word in words:
+        target = not word.startswith("-") and "/" in word and before not in _TAKE_A_PATH
+        yield (_relative(word, cycle, here) or word) if target else word
+        before = word
+
+
+def _relative(word: str, cycle: Path, here: Path) -> str | None:
+    """`word` relative to the cycle if it lies inside it, by name or after resolving links."""
+    full = Path(os.path.abspath(here / word))  # noqa: PTH100
+    for inner, outer in ((full, cycle), (full.resolve(), cycle.resolve())):
+        if inner != outer and inner.is_relative_to(outer):
+            return str(inner.relative_to(outer))
+    return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,1 +1,0 @@
-"""The verbs of ``dataprod``: one module each, with ``run(options)`` that returns the exit code."""
