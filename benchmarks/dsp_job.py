@@ -60,7 +60,7 @@ def job(cycle: Path, step: str, key: str) -> list[str]:
 def dspeed(cycle: Path, key: str) -> tuple[list[str], Path]:
     """dspeed's command for the same germanium tables, chain and parameters."""
     raw = next((cycle / "generated/tier/raw").rglob("*.lh5"))
-    chain = ROOT / "dataflow/src/dataflow/defaults/tier_dsp/processing_chain-geds.yaml"
+    chain = ROOT / "dataflow/src/dataflow/steps/tier_dsp/defaults/processing_chain-geds.yaml"
     pars = yaml.safe_load(next((cycle / "generated/par/dsp").rglob("*par_dsp.yaml")).read_text())
     maps = cycle / "inputs/hardware/configuration/channelmaps"
     entries = {}

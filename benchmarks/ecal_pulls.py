@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
 
-from dataflow.metadata.stepconfig import DEFAULTS  # noqa: E402
+from dataflow.metadata.stepconfig import shipped_folder  # noqa: E402
 from dataflow.physics import curves  # noqa: E402 - after the path
 from dataflow.physics.lines import Line, Source
 from dataflow.steps.par_hit_ecal.build import calibrate_one  # noqa: E402
@@ -75,7 +75,7 @@ def pulls(result: EnergyCalibration, scale: float) -> dict[str, float]:
 
 def campaign(seeds: int, scale: float) -> dict[str, Floats]:
     """The pulls of all seeds, by quantity."""
-    table = yaml.safe_load((DEFAULTS / "pars_hit_ecal/sources.yaml").read_text())
+    table = yaml.safe_load((shipped_folder("pars_hit_ecal") / "sources.yaml").read_text())
     settings = Settings(energy_params=("cuspEmax",))
     source = _exact(source_of(settings, Sources.read(table).nuclides))
     found: dict[str, list[float]] = {}

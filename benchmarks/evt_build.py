@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "dataflow/src"))
 from dataflow.steps.tier_evt.builder import Sources, build_events  # noqa: E402 - after the path
 from dataflow.steps.tier_evt.operations import event_config  # noqa: E402
 
-CONFIG = ROOT / "dataflow/src/dataflow/defaults/tier_evt/evt_config.yaml"
+CONFIG = ROOT / "dataflow/src/dataflow/steps/tier_evt/defaults/evt_config.yaml"
 FIRST = 1_000_001
 
 

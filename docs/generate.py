@@ -29,7 +29,7 @@ from dataflow.keys.daqforms import all_forms  # noqa: E402
 from dataflow.keys.scheme import BUILTIN, KeyScheme  # noqa: E402
 from dataflow.metadata.schemas import OPTIONS, SCHEMAS, schema  # noqa: E402
 from dataflow.metadata.settings import StepSettings  # noqa: E402
-from dataflow.metadata.stepconfig import DEFAULTS, OTHER_RULES, known_rules  # noqa: E402
+from dataflow.metadata.stepconfig import OTHER_RULES, known_rules, shipped_folder  # noqa: E402
 from dataflow.plan.paths import Paths  # noqa: E402
 from dataflow.registry.step import PROCESSED, Scope, Step  # noqa: E402
 from dataflow.registry.steps import STEPS, calibrated_tiers, inputs_of  # noqa: E402
@@ -222,7 +222,7 @@ def other_rules() -> str:
 
 
 def _shipped(rule: str) -> str:
-    folder = DEFAULTS / rule
+    folder = shipped_folder(rule)
     return ", ".join(code(path.name) for path in sorted(folder.glob("*"))) if folder.is_dir() else ""
 
 
@@ -231,7 +231,11 @@ def settings() -> str:
     made = []
     for rule in SCHEMAS:
         for name, kind in _documented(rule):
-            shipped = _read(DEFAULTS / rule / f"{name}.yaml") if (DEFAULTS / rule / f"{name}.yaml").is_file() else {}
+            shipped = (
+                _read(shipped_folder(rule) / f"{name}.yaml")
+                if (shipped_folder(rule) / f"{name}.yaml").is_file()
+                else {}
+            )
             rows = [
                 [
                     code(entry),
@@ -361,7 +365,7 @@ def _setup(scheme: KeyScheme) -> Setup:
 
 def default(rule: str, name: str) -> dict[str, Any]:
     """A configuration that is shipped."""
-    return _read(DEFAULTS / rule / f"{name}.yaml")
+    return _read(shipped_folder(rule) / f"{name}.yaml")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -372,7 +376,7 @@ def _by_system(rule: str, name: str) -> dict[str, dict[str, Any]]:
     """The shipped configurations of a rule by system; systems with the same content stand together."""
     found: dict[str, dict[str, Any]] = {}
     contents: dict[str, str] = {}
-    for path in sorted((DEFAULTS / rule).glob(f"{name}-*.yaml")):
+    for path in sorted(shipped_folder(rule).glob(f"{name}-*.yaml")):
         system, content = path.stem.removeprefix(f"{name}-"), _read(path)
         same = contents.setdefault(json.dumps(content, sort_keys=True), system)
         if same == system:

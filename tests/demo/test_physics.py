@@ -169,7 +169,7 @@ def test_distributions_have_their_moments(mean: float) -> None:
 @pytest.mark.parametrize("source", SOURCES)
 def test_sources_emit_the_lines_that_calibrations_use(source: str, repository: Path) -> None:
     """The dataflow's table of evaluated data and the simulated decays were written independently of each other."""
-    table = repository / "dataflow/src/dataflow/defaults/pars_hit_ecal/sources.yaml"
+    table = repository / "dataflow/src/dataflow/steps/par_hit_ecal/defaults/sources.yaml"
     lines = yaml.safe_load(table.read_text())[source]["lines"]
     used = [line for line in lines if line.get("calibrates", True) and "intensity" in line]
     assert used

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from dataflow.keys.scheme import BUILTIN
-from dataflow.metadata.stepconfig import DEFAULTS, known_rules
+from dataflow.metadata.stepconfig import known_rules, shipped_folder
 from dataflow.registry.steps import STEPS, calibrated_tiers
 from dataflow.setup.execenv import ENGINES
 from dataflow.setup.schema import EXECENV, OPTIONS, PATH_ALIASES, PATHS, TABLE_FORMAT
@@ -131,7 +131,7 @@ def test_what_a_target_can_end_with_is_documented(scheme: object) -> None:
 
 @pytest.mark.parametrize("system", ["geds", "spms", "puls"])
 def test_a_column_of_the_shipped_chains_has_a_meaning(system: str) -> None:
-    chain = yaml.safe_load((DEFAULTS / "tier_dsp" / f"processing_chain-{system}.yaml").read_text(encoding="utf-8"))
+    chain = yaml.safe_load((shipped_folder("tier_dsp") / f"processing_chain-{system}.yaml").read_text(encoding="utf-8"))
     lines = TEXTS["file-formats.md"].splitlines()
     for name in chain["outputs"]:
         rows = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith(f"| `{name}` |")]

@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 
 from dataflow.base.textfile import read
 from dataflow.metadata.schemas import schema
-from dataflow.metadata.stepconfig import DEFAULTS
+from dataflow.metadata.stepconfig import STEPS_FOLDER
+from dataflow.registry.steps import STEPS
 from dataflow.setup.config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,8 +33,9 @@ def test_a_schema_is_one(name: str) -> None:
 
 def test_what_is_shipped_fits() -> None:
     checked = []
-    for path in sorted(DEFAULTS.glob("*/*.yaml")):
-        name = f"{path.parent.name}.{path.stem.partition('-')[0]}.json"
+    for path in sorted(STEPS_FOLDER.glob("*/defaults/*.yaml")):
+        rule = next(step.rule for step in STEPS if step.name == path.parents[1].name)
+        name = f"{rule}.{path.stem.partition('-')[0]}.json"
         if name in NAMES:
             assert errors(name, yaml.safe_load(path.read_text(encoding="utf-8"))) == [], path
             checked.append(name)

@@ -245,10 +245,10 @@ def test_an_option_over_what_is_shipped_reaches_what_takes_it(origin: Origin) ->
 def test_a_complete_chain_does_not_depend_on_the_one_that_is_shipped(
     origin: Origin, monkeypatch: pytest.MonkeyPatch, text: str, concerned: set[str]
 ) -> None:
-    monkeypatch.setattr(stepconfig, "DEFAULTS", origin.code("defaults"))
+    monkeypatch.setattr(stepconfig, "STEPS_FOLDER", origin.code("steps"))
     origin.configure("tier_dsp", processing_chain={"geds": "$_/chain.yaml"})
     origin.write("inputs/dataprod/config/chain.yaml", text)
     before = origin.lineages()
-    chain = origin.code("defaults/tier_dsp/processing_chain-geds.yaml")
+    chain = origin.code("steps/tier_dsp/defaults/processing_chain-geds.yaml")
     chain.write_text(chain.read_text().replace("processors:\n", "processors:\n  new: baseline + 1\n", 1))
     assert steps(changed(before, origin.lineages())) == concerned

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from dataflow.jobs.runner import main, run
-from dataflow.metadata.stepconfig import DEFAULTS
+from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.lines import Source
 from dataflow.plan import open_cycle
 from dataflow.steps.par_hit_ecal.settings import Nuclide, Settings, Sources
@@ -108,7 +108,7 @@ def cycle_of(tmp_path: Path) -> Callable[..., SmallCycle]:
 @pytest.fixture(scope="session")
 def sources() -> Mapping[str, Nuclide]:
     """The table of sources that is shipped."""
-    return Sources.read(yaml.safe_load((DEFAULTS / "pars_hit_ecal/sources.yaml").read_text())).nuclides
+    return Sources.read(yaml.safe_load((shipped_folder("pars_hit_ecal") / "sources.yaml").read_text())).nuclides
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from dataflow.base.errors import UserError
-from dataflow.metadata.stepconfig import DEFAULTS
+from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.plan import open_cycle
 from dataflow.plan.troubles import troubles_of
 from dataflow.provenance.records import Records
@@ -40,7 +40,7 @@ def change(cycle: SmallCycle, file: str, **entries: dict[str, Any]) -> None:
 
 def chain_with(cycle: SmallCycle, old: str, new: str) -> Path:
     """Give V01001A a chain of its own, that of all germanium detectors with one change."""
-    text = (DEFAULTS / "tier_dsp/processing_chain-geds.yaml").read_text()
+    text = (shipped_folder("tier_dsp") / "processing_chain-geds.yaml").read_text()
     assert old in text
     own = cycle.folder / "inputs/dataprod/config/own.yaml"
     own.write_text(text.replace(old, new))

@@ -12,7 +12,7 @@ from lgdo import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from dataflow.metadata.stepconfig import DEFAULTS
+from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.chains import run_chain
 
 Traces = NDArray[Any]
@@ -26,7 +26,7 @@ SUMMED = 8
 
 def chain(system: str) -> dict[str, Any]:
     """The shipped chain of a system."""
-    return dict(yaml.safe_load((DEFAULTS / f"tier_dsp/processing_chain-{system}.yaml").read_text()))
+    return dict(yaml.safe_load((shipped_folder("tier_dsp") / f"processing_chain-{system}.yaml").read_text()))
 
 
 def pulse(samples: int, start: int, tau: float, rise: float = 500.0) -> Traces:

@@ -52,12 +52,12 @@ def chain_of(tree: Tree, channel: Channel = GED) -> dict[str, Any]:
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Defaults of two systems' chains in place of those that are shipped."""
-    folder = tmp_path / "defaults/tier_dsp"
+    folder = tmp_path / "steps/tier_dsp/defaults"
     folder.mkdir(parents=True)
     for system in ("geds", "spms", "puls"):
         text = f"outputs: [{system}, t]\nprocessors: {{p: {{function: {system}, args: [1, 2]}}, q: a}}\n"
         (folder / f"processing_chain-{system}.yaml").write_text(text)
-    monkeypatch.setattr(stepconfig, "DEFAULTS", tmp_path / "defaults")
+    monkeypatch.setattr(stepconfig, "STEPS_FOLDER", tmp_path / "steps")
     return folder
 
 
@@ -325,14 +325,14 @@ def test_entries_of_the_published_flow_are_accepted(tree: Tree) -> None:
 @pytest.mark.parametrize("rule", sorted(SCHEMAS))
 def test_what_is_shipped_fits_its_settings(rule: str) -> None:
     found = 0
-    for path in sorted((stepconfig.DEFAULTS / rule).glob("*.yaml")):
+    for path in sorted(stepconfig.shipped_folder(rule).glob("*.yaml")):
         name = path.stem.partition("-")[0]
         kind = schema(rule, name)
         if kind is not None:
             text = read_text(path)
             kind.read(text.mapping(), name, text)
             found += 1
-    assert found or not (stepconfig.DEFAULTS / rule).is_dir()
+    assert found or not stepconfig.shipped_folder(rule).is_dir()
 
 
 def test_every_input_of_a_step_has_settings_and_every_entry_a_meaning() -> None:

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
 RULES = "snakemake_rules"
 DEFAULT = "__default__"
-DEFAULTS = Path(__file__).resolve().parents[1] / "defaults"
+STEPS_FOLDER = Path(__file__).resolve().parents[1] / "steps"
+
+
+def shipped_folder(rule: str) -> Path:
+    """The folder with what is shipped for a rule: ``defaults`` in the folder of its step."""
+    step = next((step.name for step in STEPS if step.rule == rule), rule)
+    return STEPS_FOLDER / step / "defaults"
+
+
 NESTED = ("out_spec", "muon_config", "config")
 """Inputs that are mappings of several files, not mappings by detector."""
 SHARED = ("settings", "evt_config", "skm_config", "config")
@@ -147,7 +155,7 @@ class StepConfig:
         if isinstance(value, Mapping):
             value = self._of_channel(value, channel)
         own = () if value is None else self._paths(name, value)
-        shipped = _shipped(DEFAULTS / self.rule, name, channel.system if channel else "")
+        shipped = _shipped(shipped_folder(self.rule), name, channel.system if channel else "")
         place = (self.rule, name, shipped, own)
         if place not in self._layers:
             sections = SECTIONS.get(name, frozenset())
