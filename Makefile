@@ -23,8 +23,10 @@ test: dev lint
 	@. ./setup.sh && $(DEV) -m pytest
 
 lint: dev
+	@mkdir -p build
 	@$(DEV) -m ruff check .
 	@$(DEV) -m ruff format --check .
+	@PYTHONPATH=prodenv/src:dataflow/src tools/dev/bin/lint-imports --no-cache > build/imports.txt || { cat build/imports.txt; exit 1; }
 	@$(DEV) -m mypy prodenv/src/prodenv prodenv/src/snakemake_logger_plugin_dataprod dataflow/src/dataflow demo/src/gebox
 
 docs: dev

@@ -17,12 +17,10 @@ from .conftest import Box
 
 CAL, PHY = KEYS[4], KEYS[5]
 TARGET = "all-l200-p03-r001-*-hit.gen"
-MORE = """
-STEPS = (
-    *STEPS,
-    Step("par_hit_more", Scope.RUN, (Input("dsp"),), PART_AND_FIGURES, part_of="hit", channels=GERMANIUM),
-)
-REGISTRY = Registry(STEPS)
+STEP = """\
+from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Scope, Step
+
+STEP = Step("par_hit_more", Scope.RUN, (Input("dsp"),), PART_AND_FIGURES, part_of="hit", channels=GERMANIUM)
 """
 PRODUCE = """
 import sys
@@ -52,16 +50,28 @@ def own(box: Box, name: str = "cycles/v01") -> Origin:
 
 
 def add_a_step(tree: Origin) -> None:
+    """A step as CONTRIBUTING tells how to add one: a folder, and its name in the registry."""
+    folder = tree.code("steps/par_hit_more")
+    folder.mkdir()
+    (folder / "__init__.py").write_text('"""One more step."""\n')
+    (folder / "step.py").write_text(STEP)
+    (folder / "build.py").write_text("VALUE = 1\n")
+    name_in_registry(tree, "par_hit_more", after="par_hit_ecal")
+
+
+def name_in_registry(tree: Origin, step: str, after: str) -> None:
     file = tree.code("registry/steps.py")
     text = file.read_text()
-    assert text.count("\nREGISTRY = Registry(STEPS)\n") == 1
-    file.write_text(text.replace("\nREGISTRY = Registry(STEPS)\n", MORE))
-    tree.code("pars/more.py").write_text('"""One more step."""\nVALUE = 1\n')
+    for line in ("from dataflow.steps.{0} import step as {0}\n", "    {0}.STEP,\n"):
+        before = line.format(after)
+        assert text.count(before) == 1, before
+        text = text.replace(before, before + line.format(step))
+    file.write_text(text)
 
 
 def make_older(tree: Origin) -> None:
     """Another name of figures: what only this flow knows."""
-    file = tree.code("registry/steps.py")
+    file = tree.code("registry/step.py")
     text = file.read_text()
     assert '".pdf"' in text
     file.write_text(text.replace('".pdf"', '".png"'))
@@ -103,7 +113,7 @@ def test_one_more_step_is_known_to_every_verb(box: Box) -> None:
     assert len(box.ok("find", "cycles/v01", "--tier", "hit").splitlines()) == len(KEYS)
     findings = json_of(box, "doctor", "cycles/v01")["findings"]
     assert any(each["what"].endswith("runs can be planned") for each in findings)
-    tree.code("pars/more.py").write_text("VALUE = 2\n")
+    tree.code("steps/par_hit_more/build.py").write_text("VALUE = 2\n")
     found = {s["step"]: s["states"] for s in box.json("plan", "cycles/v01", TARGET)["steps"]}
     assert found == {"par_hit_more": {"stale": 1}, "par_hit": {"stale": 1}, "tier_hit": {"stale": 2}}
     stale = box.json("clean", "cycles/v01", "--stale", "--run", "p03-r001", "--dry-run")["files"]
