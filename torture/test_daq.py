@@ -200,7 +200,7 @@ def _verdict(bench: Bench, ending: Ending, complaint: Callable[[], str]) -> str:
         return complaint() if len(made) == 1 else f"exit 0 with the files {made}"
     if made:
         return f"exit {ending.code}, and yet there are {made}"
-    if ending.code == OUR_FAULT or "Traceback" in ending.said or "a reason of ours" in ending.said:
+    if ending.code == OUR_FAULT or "Traceback" in ending.said or "an error in the program" in ending.said:
         return f"{ending.said} {bench.log()[-2000:]}"
     return "" if "error: " in ending.said else f"no sentence: {ending.said!r}"
 

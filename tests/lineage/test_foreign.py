@@ -156,7 +156,7 @@ def test_good_files_of_others_are_not_advised_away(
     broken.write_bytes(broken.read_bytes()[:5000])
     code, out, _ = verb("verify", "--jobs", "2", "--json")
     (problem,) = json.loads(out)["problems"]
-    assert code == 1 and problem["mend"].startswith("no job of this cycle made it")
+    assert code == 1 and problem["fix"].startswith("no job of this cycle made it")
 
 
 def verb_of(tree: Tree, capfd: pytest.CaptureFixture[str]) -> Verb:

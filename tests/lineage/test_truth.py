@@ -26,7 +26,7 @@ RAW = f"generated/tier/raw/phy/p03/r001/{PHY}-tier_raw.lh5"
 HIT = RAW.replace("raw", "hit")
 ALWAYS = {"valid_from": "20200101T000000Z", "apply": "v.yaml"}
 Verb = Callable[..., tuple[int, str, str]]
-Slip = Callable[[Tree], object]
+Mistake = Callable[[Tree], object]
 
 
 def verb_of(root: Path, capfd: pytest.CaptureFixture[str]) -> Verb:
@@ -86,7 +86,7 @@ def broken_code(tree: Tree) -> None:
 
 
 SLIPS = pytest.mark.parametrize(
-    ("slip", "place"),
+    ("error", "place"),
     [
         (unreadable_override, "overrides/hit/v.yaml:2: "),
         (listed_override, "overrides/hit/v.yaml:1: a mapping is expected here"),
@@ -105,12 +105,12 @@ SLIPS = pytest.mark.parametrize(
 @SLIPS
 @pytest.mark.parametrize("made", [True, False], ids=["made", "empty"])
 def test_every_verb_refuses_what_is_wrong(
-    origin: Origin, capfd: pytest.CaptureFixture[str], slip: Slip, place: str, made: bool
+    origin: Origin, capfd: pytest.CaptureFixture[str], error: Mistake, place: str, made: bool
 ) -> None:
     if made:
         produce(origin)
     origin.save()
-    slip(origin)
+    error(origin)
     verb = verb_of(origin.root, capfd)
     for name, *words in (("status",), ("plan", TARGET), ("why", HIT), ("run", TARGET), ("run", TARGET, "--dry-run")):
         code, out, err = verb(name, *words)
@@ -123,8 +123,8 @@ def test_every_verb_refuses_what_is_wrong(
 
 
 @SLIPS
-def test_snakemake_refuses_what_is_wrong(production: Production, slip: Slip, place: str) -> None:
-    slip(production.tree)
+def test_snakemake_refuses_what_is_wrong(production: Production, error: Mistake, place: str) -> None:
+    error(production.tree)
     result = production.run(TARGET)
     assert result.returncode == 2 and place in result.stderr
     assert "Exception" not in result.stderr and production.jobs() == []
@@ -204,8 +204,8 @@ def test_times_in_damaged_records_are_left_out(origin: Origin, capfd: pytest.Cap
 
 def test_a_doctor_warns_of_overrides_of_unknown_detectors(origin: Origin) -> None:
     override(origin, "V02160X: {x: 1}\nV02160A: {x: 1}\nB00000C: {x: 1}\n")
-    ((_, what, mend),) = (each for each in findings(origin.open().setup) if each[0] == "warning")
-    assert "V02160X" in what and "did you mean 'V02160" in mend
+    ((_, what, fix),) = (each for each in findings(origin.open().setup) if each[0] == "warning")
+    assert "V02160X" in what and "did you mean 'V02160" in fix
 
 
 def test_a_detector_of_a_test_stand_is_known(empty: Tree) -> None:

@@ -134,9 +134,9 @@ def test_a_run_of_another_host_is_respected(production: Production) -> None:
     holder.record(production.root, os.getpid())
     file = production.root / holder.RECORD
     file.write_text(file.read_text().replace(json.dumps(holder.recorded(production.root).host), '"elsewhere"'))  # type: ignore[union-attr]
-    with pytest.raises(WorkFailed, match="on elsewhere works on") as slip:
+    with pytest.raises(WorkFailed, match="on elsewhere works on") as error:
         holder.refuse_living(production.root)
-    assert str(holder.RECORD) in slip.value.hint
+    assert str(holder.RECORD) in error.value.hint
 
 
 def test_an_unrecorded_lock_of_another_host_is_respected(production: Production) -> None:
@@ -245,8 +245,8 @@ sys.path[:0] = {path!r}
 from prodenv.production import produce
 try:
     sys.exit(produce(Path(sys.argv[1]) / "config.json", [sys.argv[2]], 2))
-except Exception as slip:
-    sys.exit(slip.render())
+except Exception as error:
+    sys.exit(error.render())
 """.replace("{path!r}", repr([path for path in sys.path if path.endswith("src")]))
 
 

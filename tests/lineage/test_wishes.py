@@ -115,4 +115,4 @@ def test_a_doctor_names_the_version(origin: Origin) -> None:
     config = origin.save()
     found = [finding for finding in examine(CycleFolder(origin.root, config)) if finding.area == "software"]
     assert [finding.state for finding in found] == ["warning"]
-    assert "2.4.3 is installed" in found[0].what and found[0].mend.startswith("dataprod-install-sw")
+    assert "2.4.3 is installed" in found[0].what and found[0].fix.startswith("dataprod-install-sw")

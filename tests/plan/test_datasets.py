@@ -60,7 +60,7 @@ def test_ignored_files_are_as_if_they_were_not_there(tree: Tree) -> None:
 
 def test_a_wrong_ignored_key_is_named_with_file_and_line(tree: Tree) -> None:
     tree.write("inputs/datasets/ignored_daq_cycles.yaml", "unprocessable:\n  - l200-p03-r000-cal\n")
-    with pytest.raises(UserError, match=r"ignored_daq_cycles\.yaml:2: 'l200-p03-r000-cal' is no key"):
+    with pytest.raises(UserError, match=r"ignored_daq_cycles\.yaml:2: 'l200-p03-r000-cal' is not a key"):
         _ = tree.open().keys
     tree.write("inputs/datasets/ignored_daq_cycles.yaml", "unprocesable: []\n")
     with pytest.raises(UserError, match=r"ignored_daq_cycles\.yaml:1: unknown section 'unprocesable'"):
@@ -72,7 +72,7 @@ def test_a_wrong_ignored_key_is_named_with_file_and_line(tree: Tree) -> None:
 
 def test_a_wrong_line_of_the_old_list_is_named(tree: Tree) -> None:
     tree.write("inputs/datasets/ignored_daq_cycles.keylist", "# x\nl200\n")
-    with pytest.raises(UserError, match=r"ignored_daq_cycles\.keylist:2: 'l200' is no key"):
+    with pytest.raises(UserError, match=r"ignored_daq_cycles\.keylist:2: 'l200' is not a key"):
         _ = tree.open().keys
 
 
@@ -108,5 +108,5 @@ def test_a_wrong_begin_in_the_run_information_is_named(tree: Tree) -> None:
 
 def test_a_wrong_key_in_a_run_override_is_named(tree: Tree) -> None:
     tree.write("inputs/datasets/run_override.yaml", "- valid_from: 20230312T000000Z\n  apply: [r000]\n")
-    with pytest.raises(UserError, match=r"run_override\.yaml:1: 'r000' is no key"):
+    with pytest.raises(UserError, match=r"run_override\.yaml:1: 'r000' is not a key"):
         _ = tree.open().catalog

@@ -81,7 +81,7 @@ def test_the_time_decides(tree: Tree) -> None:
         ("par_dsp", "", "", "par_dsp has no configuration (with one: tier_raw"),
         ("tier_dsp", "V02160C", PHY, "there is no detector 'V02160C' at"),
         ("par_hit_ecal", "S001", CAL, "par_hit_ecal does not work on S001 at"),
-        ("tier_dsp", "", "l200-p03", "'l200-p03' is no key"),
+        ("tier_dsp", "", "l200-p03", "'l200-p03' is not a key"),
     ],
 )
 def test_what_is_not_there_is_a_sentence(tree: Tree, step: str, detector: str, at: str, message: str) -> None:

@@ -97,7 +97,7 @@ def test_a_redirected_tier_is_read_and_never_made(tree: Tree, tmp_path: Path) ->
     ("step", "key", "message"),
     [
         ("tier_dps", PHY, "there is no step 'tier_dps'"),
-        ("tier_dsp", "l200-p03", "is no key"),
+        ("tier_dsp", "l200-p03", "is not a key"),
         ("tier_dsp", "l200-p03-r000-phy-20230312T143356Z", "there is no data file for"),
         ("par_dsp", KEYS[1], f"its run begins with {CAL}"),
         ("par_dsp", PHY, "par_dsp is not made for"),

@@ -58,7 +58,7 @@ def test_equal_keys_are_equal_and_sort_by_time() -> None:
 )
 def test_a_key_of_wrong_form_is_refused(wrong: str) -> None:
     assert L200.parse(wrong) is None
-    with pytest.raises(UserError, match="is no key experiment-period-run-datatype-timestamp"):
+    with pytest.raises(UserError, match="is not a key experiment-period-run-datatype-timestamp"):
         L200.key(wrong)
 
 

@@ -21,9 +21,9 @@ def refused(tree: Tree, settings: object) -> UserError:
 
 
 def test_a_misspelt_entry_is_refused_with_the_nearest_right_one(empty: Tree) -> None:
-    slip = refused(empty, {"tier_dsp": {"bufer_len": 100}})
-    assert "config.json:1: unknown key 'settings.tier_dsp.bufer_len'" in slip.message
-    assert slip.hint == "did you mean 'buffer_len'?"
+    error = refused(empty, {"tier_dsp": {"bufer_len": 100}})
+    assert "config.json:1: unknown key 'settings.tier_dsp.bufer_len'" in error.message
+    assert error.hint == "did you mean 'buffer_len'?"
     assert "timeout" in refused(empty, {"par_dsp": {"buffer_len": 100}}).hint
 
 

@@ -322,15 +322,15 @@ def test_a_damaged_file_is_named(tree: Tree, cycle: Production) -> None:
 
 def test_parameters_are_those_that_hold_with_overrides_last(tree: Tree) -> None:
     place(tree, "par", "hit", NEXT, ".yaml").write_text(json.dumps({name: hit_par(3.0) for name in CHANNELS}))
-    tree.write("inputs/dataprod/overrides/hit/fix.yaml", "V02160A: {results: {ecal: {e_cal: {note: mended}}}}")
+    tree.write("inputs/dataprod/overrides/hit/fix.yaml", "V02160A: {results: {ecal: {e_cal: {note: fixed}}}}")
     tree.validity("dataprod/overrides/hit", {"valid_from": "20230312T000000Z", "apply": ["fix.yaml"]})
     cycle = dataprod.open(tree.root)
     early, late = (cycle.par("hit", key, "V02160A") for key in (PHY, "r001"))
     assert early.results.ecal.e_cal.eres_linear.Qbb_fwhm_in_kev == 2.2
     assert late["results"]["ecal"]["e_cal"]["eres_linear"]["Qbb_fwhm_in_kev"] == 3.0
-    assert late.results.ecal.e_cal.note == "mended"
+    assert late.results.ecal.e_cal.note == "fixed"
     assert [path.name for path in late.files] == [f"{NEXT}-par_hit.yaml", "fix.yaml"]
-    assert late.as_dict()["results"]["ecal"]["e_cal"]["note"] == "mended"
+    assert late.as_dict()["results"]["ecal"]["e_cal"]["note"] == "fixed"
     with pytest.raises(AttributeError, match="V02160A has no 'reslts'"):
         _ = late.reslts
     with pytest.raises(UserError, match="no hit parameters of 'V02160C'"):

@@ -1,4 +1,4 @@
-"""``dataprod doctor``: each ailment is named with the command that mends it."""
+"""``dataprod doctor``: each ailment is named with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Ailment = Callable[[Tree], object]
 
 
 def findings(box: Box, *words: str) -> dict[str, tuple[str, str]]:
-    """State and mending command by sentence."""
+    """State and fixing command by sentence."""
     done = box.dataprod("doctor", *words, "--json")
-    found = {each["what"]: (each["state"], each["mend"]) for each in json.loads(done.stdout)["findings"]}
+    found = {each["what"]: (each["state"], each["fix"]) for each in json.loads(done.stdout)["findings"]}
     assert done.returncode == any(state == "bad" for state, _ in found.values())
     return found
 
 
 def finding(box: Box, text: str, *words: str) -> tuple[str, str]:
-    """State and mending command of the first sentence that holds the text."""
+    """State and fixing command of the first sentence that holds the text."""
     found = {what: rest for what, rest in findings(box, *words).items() if text in what}
     assert found
     return next(iter(found.values()))
@@ -101,7 +101,7 @@ def no_parent(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ailment", "text", "state", "mend"),
+    ("ailment", "text", "state", "fix"),
     [
         (interrupted, "a run was interrupted", "warning", "dataprod run cycles/v01 TARGET"),
         (left_behind, "left behind by a killed job", "warning", "dataprod clean cycles/v01 --failed"),
@@ -116,11 +116,11 @@ def no_parent(tree: Tree) -> None:
         (no_parent, "the cycle that it uses is gone: ../gone", "bad", "bring it back"),
     ],
 )
-def test_ailments_of_a_cycle_are_named(box: Box, ailment: Ailment, text: str, state: str, mend: str) -> None:
+def test_ailments_of_a_cycle_are_named(box: Box, ailment: Ailment, text: str, state: str, fix: str) -> None:
     ailment(box.cycle())
     found = finding(box, text, "cycles/v01")
     assert found[0] == state
-    assert mend in found[1]
+    assert fix in found[1]
 
 
 def test_a_healthy_cycle_has_no_bad_findings(box: Box) -> None:

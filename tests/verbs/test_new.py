@@ -176,8 +176,8 @@ def test_after_a_move_links_are_mended_by_the_command_that_doctor_names(box: Box
     child = place if source == "cycles/b" else box.env.root / "cycles/b"
     name = str(child.relative_to(box.env.root))
     assert not any((child / link).exists() for link in whole)
-    mends = {each["mend"] for each in json.loads(box.dataprod("doctor", name, "--json").stdout)["findings"]}
-    assert f"dataprod new {name} --relink" in mends
+    fixes = {each["fix"] for each in json.loads(box.dataprod("doctor", name, "--json").stdout)["findings"]}
+    assert f"dataprod new {name} --relink" in fixes
     assert f"{len(whole)} links" in box.ok("new", name, "--relink")
     assert links(child) == whole and all((child / link).exists() for link in whole)
     cycle = dataprod.open(child).cycle

@@ -100,11 +100,11 @@ def test_a_failed_and_mended_file_is_made_once(production: Production, how: str)
     daq(production).write_bytes(b"broken")
     assert production.run(TARGET, **{how: RAW}).returncode == 1
     assert planned(production) == [RAW, TCM]
-    daq(production).write_bytes(b"mended")
+    daq(production).write_bytes(b"fixed")
     assert agree(production) == [RAW, TCM]
     daq(production).write_bytes(before[0])
     assert production.run(TARGET, **{how: RAW}).returncode == 1
-    daq(production).write_bytes(b"mended")
+    daq(production).write_bytes(b"fixed")
     assert agree(production) == []
 
 

@@ -87,8 +87,8 @@ class Condition:
             return True
         try:
             return _truth(self._node, values)
-        except _Unfit as slip:
-            raise UserError(f"{self.text!r}: {slip.message}", hint=slip.hint) from None
+        except _Unfit as problem:
+            raise UserError(f"{self.text!r}: {problem.message}", hint=problem.hint) from None
 
     def check_names(self, known: Iterable[str]) -> None:
         """Refuse names that are none of the known ones.

@@ -178,9 +178,9 @@ def _pieces(production: Production, files: Sequence[TierFile], request: Request,
 def _opened(file: TierFile) -> AbstractContextManager[Any]:
     try:
         return h5py.File(file.path, "r")  # type: ignore[no-any-return]
-    except OSError as slip:
+    except OSError as error:
         raise UserError(
-            f"{file.path} cannot be read: {slip}", hint="`dataprod verify CYCLE` finds damaged files"
+            f"{file.path} cannot be read: {error}", hint="`dataprod verify CYCLE` finds damaged files"
         ) from None
 
 

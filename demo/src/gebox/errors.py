@@ -1,7 +1,7 @@
 """What can go wrong through no fault of ours.
 
 Exception
-└── UserError          a slip of the person: printed as a sentence, exit code 2
+└── UserError          a mistake of the user: printed as a sentence, exit code 2
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Exception
 └── SentenceError        one sentence, and what to do next
-    ├── UserError        a slip of the person: exit code 2
+    ├── UserError        a mistake of the user: exit code 2
     │   └── Unavailable  what a job needs is not there, and nothing that is there makes it
     └── WorkFailed       (dataflow.jobs.errors) the data or the machine does not allow it: exit code 1
 """

@@ -22,7 +22,7 @@ MOST = 10
 OK, WARNING, BAD = "ok", "warning", "bad"
 OWN_MAP = "each file is taken by its own map and statuses: see docs/configuration.md; else let it begin with a run"
 Finding = tuple[str, str, str]
-"""A state, a sentence, and what mends it."""
+"""A state, a sentence, and what fixes it."""
 
 
 def metadata(question: Mapping[str, Any]) -> list[Finding]:
@@ -47,10 +47,10 @@ def findings(setup: Setup) -> Iterator[Finding]:
     for message, hint in list(problems.items())[:MOST]:
         yield BAD, message, hint
     if len(problems) > MOST:
-        yield BAD, f"and {len(problems) - MOST} more of this kind", "mend these first"
+        yield BAD, f"and {len(problems) - MOST} more of this kind", "fix these first"
     if not runs:
-        mend = "put DAQ files there, or change paths.tier_daq"
-        yield WARNING, f"there are no data in {setup.path('tier_daq')}", mend
+        fix = "put DAQ files there, or change paths.tier_daq"
+        yield WARNING, f"there are no data in {setup.path('tier_daq')}", fix
     elif not problems:
         yield OK, f"all {len(runs)} runs can be planned", ""
         yield from _changes(cycle)

@@ -1,7 +1,7 @@
 """How work fails.
 
 SentenceError            (dataflow.base.errors)
-├── UserError            (dataflow.base.errors) a slip of the person: exit code 2
+├── UserError            (dataflow.base.errors) a mistake of the user: exit code 2
 └── WorkFailed           the data or the machine does not allow it: exit code 1
     ├── BadInput         an input cannot be read, or does not hold what it must
     └── NoSpace          the disk is full

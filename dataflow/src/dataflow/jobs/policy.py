@@ -24,7 +24,7 @@ def keep_or_fail(job: Job, outcome: Outcome[Any]) -> None:
     if outcome.failed and job.setup.failing_channels == "fail":
         raise WorkFailed(
             f"{job.step} of {job.key}: {outcome.item} failed: {outcome.reason}",
-            hint="mend the cause, or set failing_channels to record to go on without the channel",
+            hint="fix the cause, or set failing_channels to record to go on without the channel",
         )
 
 

@@ -133,7 +133,10 @@ def _report(work: Callable[[], None], job: Job) -> int:
             print(f"{sentence.render()}\nlog: {job.log}", file=sys.stderr)
             return 1
         log.exception("internal error in %s of %s", job.step, job.unit)
-        print(f"error: {job.step} of {job.unit} failed for a reason of ours\nlog: {job.log}", file=sys.stderr)
+        print(
+            f"error: {job.step} of {job.unit} failed because of an error in the program\nlog: {job.log}",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

@@ -68,7 +68,7 @@ def scan(
     Raises
     ------
     UserError
-        If a DAQ file has a name that is no key, or two files have one key.
+        If a DAQ file has a name that is not a key, or two files have one key.
     """
     found = _daq_files(daq, scheme, foreign) if daq else Inventory({}, {})
     rest = {key: path for key, path in _raw_files(raw, scheme) if key not in found.daq}

@@ -185,7 +185,7 @@ class KeyScheme:
         """
         key = self.parse(text)
         if key is None:
-            raise UserError(f"{text!r} is no key {self.form}", hint=f"a key looks like {self.example}")
+            raise UserError(f"{text!r} is not a key {self.form}", hint=f"a key looks like {self.example}")
         return key
 
     def fits(self, field: str, value: str) -> bool:

@@ -96,7 +96,7 @@ class Datasets:
         for entry in line:
             for name in entry.files:
                 if self._scheme.parse(name) is None:
-                    raise UserError(f"{entry.place}: {name!r} is no key {self._scheme.form}")
+                    raise UserError(f"{entry.place}: {name!r} is not a key {self._scheme.form}")
         return tuple(line)
 
     def runlist(self, name: str) -> Runs:
@@ -145,7 +145,7 @@ class Datasets:
                 raise text.error(f"a list of keys is expected here, not {kind(values)}", section)
             for position, value in enumerate(values or []):
                 if self._scheme.parse(str(value)) is None:
-                    raise text.error(f"{value!r} is no key {self._scheme.form}", section, position)
+                    raise text.error(f"{value!r} is not a key {self._scheme.form}", section, position)
             keys += [str(value) for value in values or []]
         return keys
 
@@ -158,7 +158,7 @@ class Datasets:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             name = line.partition("#")[0].strip()
             if name and self._scheme.parse(name) is None:
-                raise UserError(f"{path}:{number}: {name!r} is no key {self._scheme.form}")
+                raise UserError(f"{path}:{number}: {name!r} is not a key {self._scheme.form}")
             keys += [name] if name else []
         return keys
 

@@ -119,7 +119,7 @@ class Metadata:
         Raises
         ------
         UserError
-            It names the detector and the file to mend.
+            It names the detector and the file to fix.
         """
         if self.scheme.detector:
             return

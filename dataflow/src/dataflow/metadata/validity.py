@@ -131,8 +131,8 @@ def _item(text: TextFile, position: int, default_mode: str) -> _Item:
     place = f"{text.path}:{text.line(position)}"
     try:
         return _checked(raw, default_mode, place)
-    except _Wrong as slip:
-        raise text.error(slip.message, position, slip.field, hint=slip.hint) from None
+    except _Wrong as error:
+        raise text.error(error.message, position, error.field, hint=error.hint) from None
 
 
 def _jsonl(path: Path) -> list[_Item]:
@@ -149,8 +149,8 @@ def _jsonl(path: Path) -> list[_Item]:
                 items.append(_checked(raw if isinstance(raw, dict) else {}, "reset", place))
             except JSONDecodeError as exc:
                 raise UserError(f"{place}: {exc.msg}", hint="each line is one JSON object") from exc
-            except _Wrong as slip:
-                raise UserError(f"{place}: {slip.message}", hint=slip.hint) from None
+            except _Wrong as error:
+                raise UserError(f"{place}: {error.message}", hint=error.hint) from None
     return items
 
 

@@ -430,8 +430,8 @@ class Cycle:
         folder = self._par_folders[tier]
         try:
             files = folder.files(key.timestamp, key.datatype)
-        except NoSuchFile as slip:
-            raise Unavailable(slip.message, hint=f"make it there, or change paths.par_{tier}") from None
+        except NoSuchFile as error:
+            raise Unavailable(error.message, hint=f"make it there, or change paths.par_{tier}") from None
         return files or self._no_pars(tier, key, folder.validity.first(key.datatype))
 
     def _no_pars(self, tier: str, key: Key, first: str | None) -> tuple[Path, ...]:

@@ -170,7 +170,7 @@ def _options(cycle: Cycle, config: StepConfig, key: Key) -> dict[str, Any]:
 
 
 def _site(cycle: Cycle, step: str) -> dict[str, Any]:
-    """What ``settings`` of the configuration file says of the step; it goes before the options of the metadata."""
+    """What ``settings`` of the configuration file says of the step; it wins over the metadata."""
     setup = cycle.setup
     text = TextFile(setup.file, None)
     outer = ("setups", setup.experiment) if text.names("setups") else ()

@@ -124,7 +124,7 @@ class Survey:
         return STALE if self._are_there(outputs) else MISSING
 
     def _is_current(self, step: str, unit: Unit, outputs: list[str]) -> bool:
-        """Whether outputs are as wanted; those that cannot be made any more, for want of parameters, are not."""
+        """Whether outputs are as wanted; those that cannot be made any more, for lack of parameters, are not."""
         lineages = self.cycle.lineages
         found = {lineages.records.lineage(path) for path in outputs} if self._are_there(outputs) else {None}
         try:

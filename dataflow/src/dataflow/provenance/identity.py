@@ -125,8 +125,8 @@ class Identities:
         if path not in self._seen:
             try:
                 found = path.stat()
-            except OSError as slip:
-                raise UserError(f"{path} cannot be read: {slip.strerror}") from None
+            except OSError as problem:
+                raise UserError(f"{path} cannot be read: {problem.strerror}") from None
             self._seen[path] = Seen(found.st_size, found.st_mtime_ns)
         return self._seen[path]
 
@@ -148,6 +148,6 @@ def hashed(path: Path) -> str:
         with path.open("rb", buffering=0) as stream:
             while count := stream.readinto(buffer):
                 digest.update(buffer[:count])  # hashing leaves the interpreter to the other threads
-    except OSError as slip:
-        raise UserError(f"{path} cannot be read: {slip.strerror}") from None
+    except OSError as problem:
+        raise UserError(f"{path} cannot be read: {problem.strerror}") from None
     return digest.hexdigest()

@@ -147,19 +147,19 @@ def _parse(source: _Source) -> object:
         if source.file.suffix == ".json":
             return json.loads(source.text, object_pairs_hook=_pairs)
         return yaml_data(source.text, _Loader)
-    except _DuplicateKey as slip:
-        key = str(slip)
+    except _DuplicateKey as error:
+        key = str(error)
         raise source.error(f"the key {key!r} stands there twice", key=key, hint="keep one of them") from None
-    except json.JSONDecodeError as slip:
-        where = UserError(f"{source.file}:{slip.lineno}: not valid JSON: {slip.msg}", hint="look at that line")
+    except json.JSONDecodeError as error:
+        where = UserError(f"{source.file}:{error.lineno}: not valid JSON: {error.msg}", hint="look at that line")
         raise where from None
-    except yaml.MarkedYAMLError as slip:
-        line = f":{slip.problem_mark.line + 1}" if slip.problem_mark else ""
-        raise UserError(f"{source.file}{line}: not valid YAML: {slip.problem}", hint="look at that line") from None
-    except yaml.YAMLError as slip:
-        raise UserError(f"{source.file}: not valid YAML: {slip}") from None
-    except (ValueError, RecursionError) as slip:
-        raise UserError(f"{source.file}: cannot be read: {slip}", hint="look for values without end") from None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{source.file}{line}: not valid YAML: {error.problem}", hint="look at that line") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{source.file}: not valid YAML: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{source.file}: cannot be read: {error}", hint="look for values without end") from None
 
 
 def _open(path: str | os.PathLike[str]) -> _Source:
@@ -170,8 +170,8 @@ def _open(path: str | os.PathLike[str]) -> _Source:
         raise UserError(f"there is no configuration file {file}", hint="give the config.json of a cycle") from None
     except IsADirectoryError:
         raise UserError(f"{file} is a folder", hint="give the config.json in it") from None
-    except (OSError, UnicodeDecodeError) as slip:
-        raise UserError(f"cannot read {file}: {slip}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {error}") from None
 
 
 def _check(source: _Source, where: str, values: object, options: Mapping[str, Option]) -> None:

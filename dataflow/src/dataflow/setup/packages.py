@@ -82,9 +82,9 @@ class Software:
                 return dict(json.loads(file.read_text(encoding="utf-8")))
             except FileNotFoundError:
                 continue
-            except (OSError, ValueError) as slip:
+            except (OSError, ValueError) as error:
                 raise UserError(
-                    f"{file} is no lock of an installation: {slip}", hint="install the software again"
+                    f"{file} is no lock of an installation: {error}", hint="install the software again"
                 ) from None
         return {}
 

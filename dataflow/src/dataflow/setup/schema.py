@@ -134,13 +134,15 @@ OPTIONS: Mapping[str, Option] = {
     "experiment": Option((str,), "l200", "name of the setup, in a file without `setups`"),
     "paths": Option((dict,), {}, "where things are; see the table of paths"),
     "execenv": Option((dict,), {}, "how commands are run: bare, or a container engine; one entry, or several by name"),
-    "system": Option((str,), "", "which entry of execenv is used ($PRODENV_SYSTEM goes before it)"),
+    "system": Option((str,), "", "which entry of execenv is used ($PRODENV_SYSTEM takes precedence over it)"),
     "table_format": Option((dict,), {}, "LH5 table name of each tier"),
     "pkg_versions": Option((dict,), {}, "versions of packages that differ from the locked ones"),
     "keys": Option((str, dict), "l200", "scheme of the file names: l200, teststand, or a mapping of your own"),
     "failing_channels": Option((str,), "record", "what a failing channel does to its job", ("record", "fail")),
     "settings": Option((dict,), {}, "tuning by step, such as tier_dsp: {buffer_len: 1000}"),
-    "evt_buffer_len": Option((int,), 1000000, "events in one go in evt; settings.tier_evt.buffer_len goes before it"),
+    "evt_buffer_len": Option(
+        (int,), 1000000, "events in one go in evt; settings.tier_evt.buffer_len takes precedence over it"
+    ),
     "read_only_fs_sub_pattern": Option(
         (list,), [], "[pattern, replacement] that turns input paths into read-only ones", effective=False
     ),

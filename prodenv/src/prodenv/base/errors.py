@@ -1,7 +1,7 @@
 """What ends a command.
 
 Exception
-├── UserError          a slip of the person: a sentence and a hint, exit code 2
+├── UserError          a mistake of the user: a sentence and a hint, exit code 2
 └── WorkFailed         something that was to be done could not be done: a sentence, exit code 1
 """
 

@@ -34,8 +34,8 @@ def call(
     words = [str(word) for word in argv]
     try:
         done = subprocess.run(words, cwd=cwd, env=environ, capture_output=True, text=True, errors="replace")
-    except OSError as slip:
-        raise WorkFailed(f"{what} failed: cannot run {words[0]}: {slip.strerror}", hint=hint) from None
+    except OSError as error:
+        raise WorkFailed(f"{what} failed: cannot run {words[0]}: {error.strerror}", hint=hint) from None
     if done.returncode:
         raise WorkFailed(f"{what} failed{_said(done)}", hint=hint)
     return done.stdout

@@ -1,7 +1,7 @@
 """Site configuration: where the sources of new cycles come from.
 
 ``site.yaml`` beside ``setup.sh`` has the addresses; the file that ``$PRODENV_SITE`` names is laid over it, entry by
-entry; options of the commands go before both.
+entry; options of the commands take precedence over both.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def read_site(root: Path) -> Site:
 def _read(file: Path) -> dict[str, dict[str, str]]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except OSError as slip:
+    except OSError as error:
         hint = "set PRODENV_SITE to a YAML file, or unset it"
-        raise UserError(f"cannot read the site configuration {file}: {slip.strerror}", hint=hint) from None
-    except yaml.YAMLError as slip:
-        mark = getattr(slip, "problem_mark", None)
+        raise UserError(f"cannot read the site configuration {file}: {error.strerror}", hint=hint) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{file}{line}: not valid YAML: {getattr(slip, 'problem', slip)}") from None
+        raise UserError(f"{file}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
     return {section: _section(file, section, entries) for section, entries in _mapping(file, content).items()}
 
 

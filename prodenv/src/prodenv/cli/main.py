@@ -20,7 +20,7 @@ _OUTPUTS = (1, 2)
 
 
 def run(command: Command, options: argparse.Namespace) -> int:
-    """Do the work of `command`; slips of the user end in sentences, everything else in a traceback.
+    """Do the work of `command`; mistakes of the user end in sentences, everything else in a traceback.
 
     Where the reader of the output has gone, there is nobody to tell anything: the command ends without a word.
     """
@@ -28,14 +28,14 @@ def run(command: Command, options: argparse.Namespace) -> int:
         code = _run(command, options)
         print(end="", flush=True)
         return code
-    except OSError as slip:
+    except OSError as error:
         cut = [output for output in _OUTPUTS if _is_cut_off(output)]
-        if isinstance(slip, BrokenPipeError) and cut:
+        if isinstance(error, BrokenPipeError) and cut:
             _silence(cut)
             return CUT_OFF
-        if slip.strerror is None:
+        if error.strerror is None:
             raise
-        sys.stderr.write(f"error: {slip.strerror}{f': {slip.filename}' if slip.filename else ''}\n")
+        sys.stderr.write(f"error: {error.strerror}{f': {error.filename}' if error.filename else ''}\n")
         return 1
 
 
@@ -45,9 +45,9 @@ def _run(command: Command, options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
-    except UserError as slip:
-        sys.stderr.write(slip.render() + "\n")
-        return slip.exit_code
+    except UserError as error:
+        sys.stderr.write(error.render() + "\n")
+        return error.exit_code
 
 
 def _is_cut_off(output: int) -> bool:

@@ -161,7 +161,7 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         Command(
             "doctor",
             "prodenv.commands.doctor",
-            "What is wrong with the environment or a cycle, and what mends it",
+            "What is wrong with the environment or a cycle, and what fixes it",
             verb_options.doctor,
         ),
         Command("find", "prodenv.commands.find", "Keys and files of a cycle", verb_options.find),

@@ -126,7 +126,7 @@ def doctor(parser: argparse.ArgumentParser) -> None:
 def new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rpath", metavar="PATH", help="directory of the new cycle, relative to $PRODENV")
     parser.add_argument("--from", dest="parent", metavar="CYCLE", default="", help="the cycle whose files it uses")
-    parser.add_argument("--relink", action="store_true", help="PATH is there, and it or its parent was moved: mend it")
+    parser.add_argument("--relink", action="store_true", help="PATH is there, and it or its parent was moved: fix it")
     parser.add_argument("--unfrozen", action="store_true", help="also where the other cycle is not frozen")
     _setup(parser)
     _changing(parser)

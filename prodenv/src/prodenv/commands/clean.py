@@ -97,8 +97,8 @@ def put_aside(cycle: CycleFolder, going: Sequence[Going]) -> Path:
                 (cycle.root / name).rename(target)
             except FileNotFoundError:
                 continue
-            except OSError as slip:
-                raise WorkFailed(f"{cycle.root / name} cannot be moved to {attic}: {slip.strerror}") from None
+            except OSError as error:
+                raise WorkFailed(f"{cycle.root / name} cannot be moved to {attic}: {error.strerror}") from None
     return attic
 
 

@@ -1,4 +1,4 @@
-"""``dataprod doctor [CYCLE]``: what is wrong, and what mends it."""
+"""``dataprod doctor [CYCLE]``: what is wrong, and what fixes it."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def _print(findings: list[Finding]) -> None:
     rows = [(finding.area, coloured(finding.state, _COLOURS[finding.state]), finding.what) for finding in findings]
     print_table(("area", "state", "finding"), rows)
     for finding in findings:
-        if finding.mend:
-            print(f"{finding.what}\n  → {finding.mend}")
+        if finding.fix:
+            print(f"{finding.what}\n  → {finding.fix}")

@@ -137,7 +137,7 @@ def _refuse_damaged(cycle: CycleFolder, contents: Contents, hashes: Mapping[str,
         what = "file is not what its job" if len(damaged) == 1 else "files are not what their jobs"
         raise UserError(
             "\n".join([f"{cycle.name} is not frozen: {len(damaged)} {what} wrote", *shown]),
-            hint=f"{command('verify', cycle)} says all that is wrong, and what mends it",
+            hint=f"{command('verify', cycle)} says all that is wrong, and what fixes it",
         )
 
 
@@ -170,8 +170,8 @@ def _chmod(path: Path, mode: int) -> None:
 def _state(cycle: CycleFolder) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((cycle.root / FROZEN / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as slip:
-        raise WorkFailed(f"{cycle.root / FROZEN / STATE} cannot be used: {slip}") from None
+    except (OSError, ValueError) as error:
+        raise WorkFailed(f"{cycle.root / FROZEN / STATE} cannot be used: {error}") from None
     return found
 
 

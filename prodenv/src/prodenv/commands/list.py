@@ -38,8 +38,8 @@ def summary(cycle: CycleFolder) -> dict[str, Any]:
     line |= {"experiment": "", "scheme": "", "based_on": [], "problem": ""}
     try:
         line |= _read(cycle)
-    except (UserError, OSError) as slip:
-        line |= {"state": "broken", "problem": str(slip)}
+    except (UserError, OSError) as error:
+        line |= {"state": "broken", "problem": str(error)}
     return line
 
 

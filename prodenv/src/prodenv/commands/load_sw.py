@@ -22,8 +22,8 @@ def run(options: argparse.Namespace) -> int:
         os.execvpe(argv[0], argv, environ)  # noqa: S606 - a list, no shell
     except FileNotFoundError:
         raise UserError(f"there is no command {argv[0]!r}", hint=_hint(setup)) from None
-    except OSError as slip:
-        raise UserError(f"cannot run {argv[0]!r}: {slip.strerror}") from None
+    except OSError as error:
+        raise UserError(f"cannot run {argv[0]!r}: {error.strerror}") from None
 
 
 def _at_terminal() -> bool:

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _follow_parent(cycle: CycleFolder) -> None:
-    """Mend the links of a derived cycle after it or its parent was moved, so that nothing is made for that."""
+    """Fix the links of a derived cycle after it or its parent was moved, so that nothing is made for that."""
     if is_astray(cycle) and not cycle.frozen:
         refuse_living(cycle.root)
         with step(f"{cycle.name} or its parent was moved: linking again"):

@@ -33,7 +33,7 @@ class Problem:
 
     file: str
     problem: str
-    mend: str = _AGAIN
+    fix: str = _AGAIN
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def run(options: argparse.Namespace) -> int:
     if contents.setup.ours:
         done.append(_parameters(contents, known, problems))
         done.append(_lh5(contents.setup, options, jobs, known, problems))
-    mend = "remove the link; the next run makes the file here"
-    problems += [Problem(name, "has changed in the cycle that it is used from", mend) for name in changed_links(cycle)]
+    fix = "remove the link; the next run makes the file here"
+    problems += [Problem(name, "has changed in the cycle that it is used from", fix) for name in changed_links(cycle)]
     problems.sort(key=lambda problem: (problem.file, problem.problem))
     if options.json:
         checks = [asdict(check) for check in done]
@@ -152,8 +152,8 @@ def ask(setup: Setup, module: str, words: list[str], text: str = "") -> Any:
             argv, env=environ, cwd=setup.directory, input=text, capture_output=True, text=True, errors="replace"
         )
         return json.loads(done.stdout)
-    except OSError as slip:
-        raise WorkFailed(f"cannot run {argv[0]}: {slip.strerror}") from None
+    except OSError as error:
+        raise WorkFailed(f"cannot run {argv[0]}: {error.strerror}") from None
     except ValueError:
         lines = "\n  ".join(done.stderr.strip().splitlines()[-10:])
         raise WorkFailed(f"{module} failed (exit code {done.returncode})\n  {lines}") from None
@@ -168,9 +168,9 @@ def _print(cycle: CycleFolder, done: list[Checked], problems: list[Problem], con
     for line in detectors["lines"]:
         print(line)
     if problems:
-        for mend in sorted({problem.mend for problem in problems}):
-            print("\n".join(f"{each.file}: {each.problem}" for each in problems if each.mend == mend))
-            print(f"  → {mend}")
+        for fix in sorted({problem.fix for problem in problems}):
+            print("\n".join(f"{each.file}: {each.problem}" for each in problems if each.fix == fix))
+            print(f"  → {fix}")
         print(f"{cycle.name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
     else:
         well = f"the files are sound, but {detectors['counted']}" if detectors["counted"] else "all is well"

@@ -133,8 +133,8 @@ def _file(name: str, a: Path, b: Path) -> Iterator[Difference]:
         return
     try:
         found = _differing(*(_flat(_as_mapping(read_data(path))) for path in (a, b)))
-    except UserError as slip:
-        yield Difference(name, "one content", slip.message)
+    except UserError as error:
+        yield Difference(name, "one content", error.message)
         return
     for each in found[:MOST_ENTRIES]:
         yield Difference(f"{name}: {each.name}", each.a, each.b)

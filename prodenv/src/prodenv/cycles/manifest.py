@@ -149,5 +149,5 @@ def read(file: Path) -> dict[str, str]:
     """
     try:
         return parsed(file.read_text(encoding="utf-8", errors="surrogateescape"))
-    except (OSError, ValueError) as slip:
-        raise WorkFailed(f"{file} cannot be used: {slip}") from None
+    except (OSError, ValueError) as error:
+        raise WorkFailed(f"{file} cannot be used: {error}") from None

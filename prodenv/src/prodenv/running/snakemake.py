@@ -69,9 +69,9 @@ def main(argv: Sequence[str]) -> None:
     try:
         refuse_frozen(argv, Path.cwd())
         refuse_unwritable(argv, Path.cwd())
-    except UserError as slip:
-        sys.stderr.write(slip.render() + "\n")
-        sys.exit(slip.exit_code)
+    except UserError as error:
+        sys.stderr.write(error.render() + "\n")
+        sys.exit(error.exit_code)
     words = [sys.executable, "-I", "-m", "snakemake", *arguments(argv, Path.cwd())]
     os.execve(sys.executable, words, environment(os.environ))  # noqa: S606 - a list, no shell
 

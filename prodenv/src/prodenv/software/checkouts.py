@@ -71,8 +71,8 @@ def package_name(folder: Path) -> str:
     file = folder / "pyproject.toml"
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as slip:
-        raise UserError(f"{file} is not valid: {slip}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not valid: {error}") from None
     return normalise(str(content.get("project", {}).get("name", folder.name)))
 
 

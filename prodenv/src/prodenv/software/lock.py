@@ -121,5 +121,5 @@ def read_lock(file: Path) -> SoftwareLock:
         return SoftwareLock(content["python"], content["execenv"], pins, content["checkouts"], content["dataflow"])
     except OSError:
         raise UserError(f"there is no lock {file}", hint="install once without --locked, or give --lock FILE") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as slip:
-        raise UserError(f"{file} is no lock of an installation: {slip!r}") from None
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is no lock of an installation: {error!r}") from None

@@ -21,7 +21,7 @@ GERMANIUM = "geds"
 
 
 def missing(held: Held) -> Iterator[Finding]:
-    """Columns of hit that evt uses, and that are NaN for want of a calibration, or not in hit at all."""
+    """Columns of hit that evt uses, and that are NaN for lack of a calibration, or not in hit at all."""
     if "evt" not in held.cycle.scheme.tiers:
         return
     for key in held.moments:

@@ -73,8 +73,8 @@ def read_header(file: Path) -> dict[str, Any]:
     with _opened(work) as tar:
         try:
             member = tar.next()
-        except (tarfile.TarError, OSError, ValueError) as slip:
-            raise UserError(f"{file} is no archive: {slip}") from None
+        except (tarfile.TarError, OSError, ValueError) as error:
+            raise UserError(f"{file} is no archive: {error}") from None
         if member is None or member.name != HEADER:
             raise UserError(f"{file} is no archive made by dataprod archive")
         _read_header(work, tar, member)
@@ -96,8 +96,8 @@ def extract(file: Path, root: Path) -> dict[str, Any]:
         with _opened(work) as tar:
             for member in tar:
                 _take(work, tar, member)
-    except (tarfile.TarError, EOFError, ValueError, UnicodeError, OverflowError) as slip:
-        raise work.damaged(slip) from None
+    except (tarfile.TarError, EOFError, ValueError, UnicodeError, OverflowError) as error:
+        raise work.damaged(error) from None
     if not work.complete:
         raise work.damaged("it ends before its manifest")
     _check_links(work)
@@ -112,8 +112,8 @@ def _opened(work: Extraction) -> tarfile.TarFile:
         return tarfile.open(work.file, mode="r:", errorlevel=2)
     except FileNotFoundError:
         raise UserError(f"there is no file {work.file}") from None
-    except (tarfile.TarError, EOFError, ValueError) as slip:
-        raise UserError(f"{work.file} is no archive: {slip}") from None
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise UserError(f"{work.file} is no archive: {error}") from None
 
 
 def _take(work: Extraction, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
@@ -136,8 +136,8 @@ def _read_header(work: Extraction, tar: tarfile.TarFile, member: tarfile.TarInfo
     text = _text(work, tar, member)
     try:
         header = json.loads(text)
-    except ValueError as slip:
-        raise work.damaged(f"{HEADER}: {slip}") from None
+    except ValueError as error:
+        raise work.damaged(f"{HEADER}: {error}") from None
     if not isinstance(header, dict) or header.get("form") != FORM:
         raise UserError(f"{work.file} is no archive of form {FORM}", hint="is it of a newer production environment?")
     size = header.get("bytes")
@@ -247,8 +247,8 @@ def _compare(work: Extraction, tar: tarfile.TarFile, member: tarfile.TarInfo) ->
     """Compare what was written with the manifest."""
     try:
         wanted = manifest.parsed(_text(work, tar, member).decode("utf-8", "surrogateescape"))
-    except ValueError as slip:
-        raise work.damaged(f"{member.name}: {slip}") from None
+    except ValueError as error:
+        raise work.damaged(f"{member.name}: {error}") from None
     work.hashes[LISTING] = listing_digest(work.modes)
     for name in sorted(wanted.keys() | work.hashes.keys()):
         if wanted.get(name) != work.hashes.get(name):

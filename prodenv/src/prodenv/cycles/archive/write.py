@@ -237,9 +237,9 @@ def _write_file(tar: tarfile.TarFile, info: tarfile.TarInfo, member: Member) -> 
             source = _Hashing(stream)
             tar.addfile(info, source)  # type: ignore[arg-type]
             grown = bool(stream.read(1))
-    except OSError as slip:
+    except OSError as error:
         raise WorkFailed(
-            f"{member.name} cannot be read, or changes while it is read: {slip.strerror or slip}"
+            f"{member.name} cannot be read, or changes while it is read: {error.strerror or error}"
         ) from None
     if grown:
         raise WorkFailed(f"{member.name} grows while it is read", hint="wait until nobody works on the cycle")

@@ -1,4 +1,4 @@
-"""What may be wrong with a cycle, and the command that mends it. Nothing is changed here."""
+"""What may be wrong with a cycle, and the command that fixes it. Nothing is changed here."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def examine(cycle: CycleFolder, experiment: str | None = None) -> Iterator[Findi
     """Look at a cycle. If its configuration cannot be read, at nothing else."""
     try:
         setup = setup_of(cycle, experiment)
-    except UserError as slip:
-        yield Finding("configuration", BAD, slip.message, slip.hint)
+    except UserError as error:
+        yield Finding("configuration", BAD, error.message, error.hint)
         return
     yield Finding("configuration", OK, f"{cycle.config} is the setup {setup.experiment}")
     yield from _sources(setup)
@@ -51,8 +51,8 @@ def _metadata(setup: Setup) -> Iterator[Finding]:
         return
     try:
         found = ask(setup.cycle, "metadata", setup.experiment)
-    except UserError as slip:
-        found = [(BAD, slip.message, slip.hint)]
+    except UserError as error:
+        found = [(BAD, error.message, error.hint)]
     yield from (Finding("metadata", *each) for each in found)
 
 
@@ -62,12 +62,12 @@ def _detectors(setup: Setup, cycle: CycleFolder) -> Iterator[Finding]:
         return
     try:
         found = ask(setup.cycle, "detectors", setup.experiment)
-    except UserError as slip:
-        yield Finding("detectors", BAD, slip.message, slip.hint)
+    except UserError as error:
+        yield Finding("detectors", BAD, error.message, error.hint)
         return
-    mend = f"mend the cause; what would come out otherwise then is stale, else {command('clean', cycle)} --failed"
+    fix = f"fix the cause; what would come out otherwise then is stale, else {command('clean', cycle)} --failed"
     for trouble in found["detectors"][:MOST]:
-        yield Finding("detectors", WARNING, trouble["sentence"], mend)
+        yield Finding("detectors", WARNING, trouble["sentence"], fix)
     if (more := len(found["detectors"]) - MOST) > 0:
         yield Finding("detectors", WARNING, f"and {more} more", f"{command('status', cycle)} --json has them all")
     if not found["detectors"]:
@@ -79,33 +79,33 @@ def _sources(setup: Setup) -> Iterator[Finding]:
         folder = setup.path(name)
         wanted = snakefile_in(folder) if name == "dataflow" else folder
         if not wanted.exists():
-            mend = f"bring it back, or change paths.{name} in {setup.file}"
-            yield Finding("configuration", BAD, f"there is no {wanted}", mend)
+            fix = f"bring it back, or change paths.{name} in {setup.file}"
+            yield Finding("configuration", BAD, f"there is no {wanted}", fix)
         else:
             yield Finding("configuration", OK, f"{name}: {provenance_text(provenance(folder), 12)}")
 
 
 def _software(setup: Setup) -> Iterator[Finding]:
     install = setup.path("install")
-    mend = f"dataprod-install-sw {shlex.quote(str(setup.file))}"
+    fix = f"dataprod-install-sw {shlex.quote(str(setup.file))}"
     if not os.path.lexists(install / "bin" / "python"):
-        yield Finding("software", BAD, f"nothing is installed in {install}", mend)
+        yield Finding("software", BAD, f"nothing is installed in {install}", fix)
         return
     said = _try(setup, install / "bin" / "python")
     if said:
-        yield Finding("software", BAD, f"the installed software does not work: {said}", mend)
+        yield Finding("software", BAD, f"the installed software does not work: {said}", fix)
     if not lock_of(setup).is_file():
-        yield Finding("software", WARNING, f"there is no {lock_of(setup)}: nobody knows what is installed", mend)
+        yield Finding("software", WARNING, f"there is no {lock_of(setup)}: nobody knows what is installed", fix)
         return
     try:
         current = is_installed(setup)
-    except (UserError, OSError) as slip:
-        yield Finding("software", BAD, str(slip), mend)
+    except (UserError, OSError) as error:
+        yield Finding("software", BAD, str(error), fix)
         return
     what = "the software is what the configuration asks for"
     wish = ask(setup.cycle, "software", setup.experiment) if setup.ours else None
     other = wish["message"] if wish else "the configuration, the lock or a checkout has changed since it was installed"
-    yield Finding("software", OK, what) if current else Finding("software", WARNING, other, mend)
+    yield Finding("software", OK, what) if current else Finding("software", WARNING, other, fix)
 
 
 def _try(setup: Setup, python: Path) -> str:
@@ -113,18 +113,18 @@ def _try(setup: Setup, python: Path) -> str:
     try:
         argv, environ = wrap(setup, [str(python), "-P", "-c", _OURS if setup.ours else _ANY], os.environ)
         done = subprocess.run(argv, env=environ, cwd=setup.directory, capture_output=True, text=True, errors="replace")
-    except OSError as slip:
-        return f"cannot run {slip.filename}: {slip.strerror}"
-    except UserError as slip:
-        return slip.message
+    except OSError as error:
+        return f"cannot run {error.filename}: {error.strerror}"
+    except UserError as error:
+        return error.message
     lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
     return lines[-1] if done.returncode else ""
 
 
 def _state(cycle: CycleFolder) -> Iterator[Finding]:
     if cycle.interrupted:
-        mend = f"{command('run', cycle)} TARGET goes on where it stopped"
-        yield Finding("state", WARNING, "a run was interrupted: the lock of a dead Snakemake is there", mend)
+        fix = f"{command('run', cycle)} TARGET goes on where it stopped"
+        yield Finding("state", WARNING, "a run was interrupted: the lock of a dead Snakemake is there", fix)
     if cycle.frozen and not (cycle.root / "frozen" / NAME).is_file():
         yield Finding("state", BAD, "the cycle was not frozen to the end: it has no manifest", command("freeze", cycle))
     if record_of(cycle) and parent_of(cycle) is None:
@@ -132,12 +132,12 @@ def _state(cycle: CycleFolder) -> Iterator[Finding]:
             "state", BAD, f"the cycle that it uses is gone: {record_of(cycle).get('parent')}", "bring it back"
         )
     if is_astray(cycle):
-        mend = f"dataprod new {shlex.quote(cycle.name)} --relink"
+        fix = f"dataprod new {shlex.quote(cycle.name)} --relink"
         what = "leads nowhere since the cycle or its parent was moved:"
-        yield from _listed("state", BAD, what, broken_links(cycle), mend)
+        yield from _listed("state", BAD, what, broken_links(cycle), fix)
         return
-    mend = "remove the link; the next run makes the file here"
-    yield from _listed("state", BAD, "has changed in the cycle that it is used from:", changed_links(cycle), mend)
+    fix = "remove the link; the next run makes the file here"
+    yield from _listed("state", BAD, "has changed in the cycle that it is used from:", changed_links(cycle), fix)
 
 
 def _files(cycle: CycleFolder, setup: Setup) -> Iterator[Finding]:
@@ -161,8 +161,8 @@ def _files(cycle: CycleFolder, setup: Setup) -> Iterator[Finding]:
         yield Finding("files", OK, "permissions and links are right, and nothing was left behind")
 
 
-def _listed(area: str, state: str, sentence: str, names: list[str], mend: str) -> Iterator[Finding]:
+def _listed(area: str, state: str, sentence: str, names: list[str], fix: str) -> Iterator[Finding]:
     for name in names[:MOST]:
-        yield Finding(area, state, f"{sentence} {name}", mend)
+        yield Finding(area, state, f"{sentence} {name}", fix)
     if len(names) > MOST:
-        yield Finding(area, state, f"{sentence} {len(names) - MOST} more", mend)
+        yield Finding(area, state, f"{sentence} {len(names) - MOST} more", fix)

@@ -1,4 +1,4 @@
-"""What may be wrong with a production environment, and the command that mends it. Nothing is changed here."""
+"""What may be wrong with a production environment, and the command that fixes it. Nothing is changed here."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Finding:
         ``ok``, ``warning`` (it works, but) or ``bad`` (it does not work).
     what
         A sentence.
-    mend
+    fix
         The command, or what to do, for a person to copy.
     """
 
     area: str
     state: str
     what: str
-    mend: str = ""
+    fix: str = ""
 
 
 def environment(root: Path) -> Iterator[Finding]:
@@ -58,12 +58,12 @@ def environment(root: Path) -> Iterator[Finding]:
 
 
 def _prodenv(root: Path) -> Finding:
-    mend = f"source {shlex.quote(str(root / 'setup.sh'))}"
+    fix = f"source {shlex.quote(str(root / 'setup.sh'))}"
     given = os.environ.get("PRODENV", "")
     if not given:
-        return Finding("environment", WARNING, "PRODENV is not set", mend)
+        return Finding("environment", WARNING, "PRODENV is not set", fix)
     if Path(given).resolve() != root:
-        return Finding("environment", WARNING, f"PRODENV is {given}, but the commands are those of {root}", mend)
+        return Finding("environment", WARNING, f"PRODENV is {given}, but the commands are those of {root}", fix)
     return Finding("environment", OK, f"PRODENV is {root}")
 
 
@@ -92,8 +92,8 @@ def _tools(place: Place) -> Iterator[Finding]:
 def _site(root: Path) -> Finding:
     try:
         read_site(root)
-    except UserError as slip:
-        return Finding("environment", BAD, slip.message, slip.hint)
+    except UserError as error:
+        return Finding("environment", BAD, error.message, error.hint)
     return Finding("environment", OK, "the site configuration can be read")
 
 
@@ -114,6 +114,6 @@ def disk(folder: Path) -> Finding:
     """How much space is left where a folder is."""
     usage = shutil.disk_usage(folder)
     what = f"{size_text(usage.free)} of {size_text(usage.total)} free for {folder}"
-    mend = "make room: `dataprod list` shows sizes, `dataprod clean CYCLE --attic` deletes what was put aside"
+    fix = "make room: `dataprod list` shows sizes, `dataprod clean CYCLE --attic` deletes what was put aside"
     state = BAD if usage.free < NO_SPACE else WARNING if usage.free < LITTLE_SPACE else OK
-    return Finding("disk", state, what, "" if state == OK else mend)
+    return Finding("disk", state, what, "" if state == OK else fix)
