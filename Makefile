@@ -1,5 +1,6 @@
 # make demo    everything set up, a simulated experiment produced and compared with its truth
 # make test    everything set up, the tests, among them whole productions
+# make coverage  the tests without whole productions, with what they do not reach
 # make bench   slow measurements: speed against what users have, scale     (minutes to hours)
 # make torture slow campaigns: kills, full disks, broken input             (hours)
 # make docs    the generated parts of docs/
@@ -8,7 +9,7 @@ SHELL := /bin/sh
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 DEV := tools/dev/bin/python
 
-.PHONY: demo test lint bench torture docs tools dev
+.PHONY: demo test coverage lint bench torture docs tools dev
 
 demo: tools
 	@. ./setup.sh && dataprod demo run -j $(CORES)
@@ -20,7 +21,10 @@ dev:
 	@. ./setup.sh && prodenv-tools --dev
 
 test: dev lint
-	@. ./setup.sh && $(DEV) -m pytest
+	@. ./setup.sh && $(DEV) -m pytest -n $(CORES) --dist loadfile --durations=20
+
+coverage: dev
+	@. ./setup.sh && $(DEV) -m pytest -m "not production" --cov=dataflow --cov=dataprod --cov=prodenv --cov-report=term-missing:skip-covered
 
 lint: dev
 	@mkdir -p build
