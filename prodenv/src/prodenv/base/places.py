@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 OLDEST = (3, 11)
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 """The production environment that this file belongs to."""
 
 
