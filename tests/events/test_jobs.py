@@ -228,14 +228,15 @@ def test_a_hit_expression_in_parameters_is_checked_before_a_library_sees_it(
 def test_status_tells_of_times_that_go_backwards_and_of_repeated_rows(files_of: Callable[..., Files]) -> None:
     from dataflow.jobs.record import recorded
     from dataflow.jobs.runner import run
+    from dataflow.plan.ticket import ticket_of
     from prodenv.commands.status import state_of
     from prodenv.cycles.find import find_cycle
 
     files = files_of(V01A=[5, 6, 1, 2], B02B=[6.000001, 6.000003], S001=[3])
     for step in ("tier_tcm", "tier_evt"):
         cycle = open_cycle(files.cycle.config)
-        job = cycle.job(step, KEY)
-        recorded(cycle, job, 1, lambda job=job: run(job, 1))  # type: ignore[misc]
+        ticket = ticket_of(cycle, step, KEY)
+        recorded(ticket, 1, lambda job=ticket.job: run(job, 1))  # type: ignore[misc]
     told = state_of(find_cycle(str(files.cycle.folder)), None, 1)["detectors"]
     assert [(each["detector"], each["step"], each["reason"]) for each in told] == [
         ("", "tier_evt", "1 events have several rows of a channel; the first in time is used"),

@@ -51,9 +51,11 @@ def test_touching_and_copying_make_nothing_again_and_changed_bytes_do(production
     assert production.made(TARGET) == [f"tier_{tier} {PHY}" for tier in ("dsp", "hit", "raw")]
 
 
-def test_an_output_without_record_is_made_again(production: Production) -> None:
+def test_an_output_without_any_record_is_that_of_others_and_stays(production: Production) -> None:
     production.made(TARGET)
     shutil.rmtree(output(production, "hit", PHY).parent / ".lineage")
+    assert production.made(TARGET) == []
+    output(production, "hit", PHY).unlink()
     assert production.made(TARGET) == [f"tier_hit {PHY}"]
 
 

@@ -190,7 +190,7 @@ def test_a_record_that_cannot_be_read_is_told(origin: Origin, capfd: pytest.Capt
     assert "as it would be made now" not in out and "None" not in out
     assert "cannot be read" in verb("why", HIT, "--tree")[1]
     record.unlink()
-    assert "is stale" in verb("why", HIT)[1]
+    assert "is foreign" in verb("why", HIT)[1]
 
 
 @pytest.mark.parametrize("text", ['{"recipe": {}, "seconds": "long"}', '{"recipe": [], "seconds": 1}'])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -87,7 +88,9 @@ def test_the_first_real_error_comes_last_with_its_log(
     monkeypatch.setenv("BROKEN", f"tier_tcm {CAL}")
     code, _, err = verb("run", TARGET, "-j2")
     assert code == 1
-    end = err.splitlines()[-3:]
+    *_, first, second, last, closing = err.splitlines()
+    end = [first, second, last]
+    assert re.fullmatch(r"\d+ of 13 jobs done, 1 failed in [\d.]+ s", closing), closing
     assert end[0] == f"error: tier_tcm failed to make {CAL}-tier_tcm.lh5"
     assert end[1] == "  error: made to break"
     assert end[-1] == f"log: {production.root}/generated/tmp/log/tier_tcm/{CAL}-tier_tcm.log"
@@ -175,7 +178,9 @@ def test_an_interrupted_run_ends_with_130_and_goes_on_later(production: Producti
     _until(lambda: (production.root / "jobs.txt").exists())
     first.send_signal(signal.SIGINT)
     _, err = first.communicate(timeout=60)
-    assert (first.returncode, err) == (130, "interrupted; the next run goes on from here\n")
+    assert first.returncode == 130
+    said = r"interrupted; the next run goes on from here\n\d+ of 13 jobs done in [\d.]+ s\n"
+    assert re.fullmatch(said, err), err
     assert holder.recorded(production.root) is None
     assert verb("run", TARGET, "-j2")[0] == 0
 

@@ -11,7 +11,7 @@ import pytest
 from prodenv.cycles.lock import forget, record
 
 from ..plan.conftest import Tree
-from .conftest import KEYS, Box, Snapshot, fill, place
+from .conftest import KEYS, Box, Snapshot, fill, mark_as_ours, place
 
 CAL, PHY, NEXT = KEYS
 LINEAGE = "0" * 32
@@ -84,6 +84,7 @@ def test_the_record_of_a_file_goes_with_it(box: Box) -> None:
 
 def test_stale_files_are_those_whose_record_is_of_another_recipe(box: Box) -> None:
     tree = box.cycle()
+    mark_as_ours(tree.root)
     cycle = tree.open()
     for tier in ("raw", "tcm", "dsp", "hit", "evt"):
         for key in cycle.keys:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import dataprod
+from dataflow.provenance.records import UNFINISHED, record_file
 
 from ..plan.conftest import Tree
-from .conftest import KEYS, Box, Snapshot, place
+from .conftest import KEYS, Box, Snapshot, mark_as_ours, place
 
 CAL, PHY, NEXT = KEYS
 STEPS = ("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt")
@@ -20,6 +21,7 @@ STEPS = ("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt")
 
 def records(tree: Tree) -> None:
     """Write the record that each tier file of the cycle has after a production."""
+    mark_as_ours(tree.root)
     cycle = tree.open()
     for step in STEPS:
         for key in cycle.keys:
@@ -28,6 +30,7 @@ def records(tree: Tree) -> None:
                 str(path.parent.relative_to(tree.root) / f".lineage/{path.name}.{cycle.lineage(step, key)}.json"), "{}"
             )
             tree.write(str(path.parent.relative_to(tree.root) / f".lineage/{'a' * 32}.recipe.json"), "{}")
+            record_file(path, UNFINISHED).unlink()
 
 
 def parent(box: Box) -> Tree:

@@ -55,7 +55,8 @@ def findings(setup: Setup) -> Iterator[Finding]:
         yield OK, f"all {len(runs)} runs can be planned", ""
         yield from _changes(cycle)
     for found in without_effect(cycle):
-        yield WARNING, found.message, found.hint
+        if found.message not in problems:
+            yield WARNING, found.message, found.hint
 
 
 def _changes(cycle: Cycle) -> Iterator[Finding]:
