@@ -25,7 +25,7 @@ from dataflow.plan.ticket import Tickets  # noqa: E402
 JOB = """\
 import sys, time
 from dataflow.jobs import runner
-from dataflow.plan.lineage import Files
+from dataflow.provenance.lineage import Files
 imported = time.time()
 ticket = runner._ticket(runner.parser().parse_args(sys.argv[2:]))
 ticket.made_by(Files(ticket.job.setup))

@@ -64,7 +64,7 @@ def measure(root: Path) -> float:
 
 
 CALL = """
-from prodenv.main import main
+from prodenv.cli.main import main
 sys.exit(main(["status", *sys.argv[1:]]))
 """
 

@@ -247,7 +247,7 @@ START = """
 import sys
 from pathlib import Path
 sys.path[:0] = {path!r}
-from prodenv.production import produce
+from prodenv.running.production import produce
 try:
     sys.exit(produce(Path(sys.argv[1]) / "config.json", [sys.argv[2]], 2))
 except Exception as error:

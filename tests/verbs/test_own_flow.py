@@ -26,7 +26,7 @@ PRODUCE = """
 import sys
 from pathlib import Path
 from dataflow.plan import open_cycle
-from dataflow.plan.records import record_file
+from dataflow.provenance.records import record_file
 from dataflow.plan.survey import Survey, all_jobs
 cycle = open_cycle(sys.argv[1])
 for step, unit in all_jobs(cycle):

@@ -1,7 +1,7 @@
 """What two cycles say about the same detectors in the same runs: every number that has an error or was set by hand.
 
 The parameters are those that the plan uses: the calibration's with the overrides merged over them. Rates of events come
-from the records (:mod:`prodenv.rates`).
+from the records (:mod:`prodenv.comparison.rates`).
 """
 
 from __future__ import annotations
