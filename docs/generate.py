@@ -248,7 +248,7 @@ def settings() -> str:
     return "\n".join(made)
 
 
-FLAT = ("settings", "config", "skm_config", "tau_config", "ecal_config")
+FLAT = ("settings", "config", "skm_config", "tau_config", "ecal_config", "pars_pht_partcal_config")
 """Configurations that are a list of entries; those with operations and processors are described in words."""
 
 
@@ -324,10 +324,10 @@ def tiers() -> str:
     """What can stand at the end of a target."""
     rows = []
     for scheme in BUILTIN.values():
-        pars = [f"par_{tier}" for tier in calibrated_tiers() if tier in scheme.tiers]
+        pars = [f"par_{tier}" for tier in calibrated_tiers() if tier in scheme.all_tiers]
         aliases = ", ".join(f"`{name}` = `{tier}`" for name, tier in (scheme.aliases or {}).items())
-        rows.append([code(scheme.name), codes(scheme.tiers), codes(pars), aliases])
-    return table(["key scheme", "tiers", "parameters", "other names"], rows)
+        rows.append([code(scheme.name), codes(scheme.tiers), codes(scheme.on_request), codes(pars), aliases])
+    return table(["key scheme", "tiers", "tiers on request", "parameters", "other names"], rows)
 
 
 def files() -> str:
@@ -335,7 +335,7 @@ def files() -> str:
     parts = []
     for scheme in BUILTIN.values():
         made = Paths(_setup(scheme), scheme)
-        used = [step for step in STEPS if step.tier in scheme.tiers]
+        used = [step for step in STEPS if step.tier in scheme.all_tiers]
         rows = [
             [code(step.name), role, _path(form, scheme)]
             for step in used

@@ -82,7 +82,10 @@ def test_parameters_are_targets_too(tree: Tree) -> None:
         ("all-l200-p03-r000-fft-hit.gen", "no data of datatype 'fft'; there are cal, phy"),
         ("all-l200-p03-r000-cal-20230318T000000Z-hit.gen", "no data of timestamp '20230318T000000Z'"),
         ("all-l200-p03-r000-cal-*-x-hit.gen", "'x' is one part too many"),
-        ("all-l200-p03-r000-cal-hti.gen", "no tier 'hti'; there are raw, tcm, dsp, hit, evt, skm, par_dsp, par_hit"),
+        (
+            "all-l200-p03-r000-cal-hti.gen",
+            "no tier 'hti'; there are raw, tcm, dsp, hit, evt, skm, pht, par_dsp, par_hit, par_pht",
+        ),
         ("all-l200-p03-daq.gen", "there is no tier 'daq'"),
         ("all-l200-p03-tier2.gen", "there is no tier 'tier2'"),
         ("sel-l200-p03-hit.gen", "there is no run list 'sel'"),

@@ -77,6 +77,17 @@ def test_physics_is_skimmed_by_run(production: Production) -> None:
     assert (production.root / "generated/tier/skm/phy/l200-p03-r001-phy-tier_skm.lh5").is_file()
 
 
+def test_partitions_are_calibrated_where_pht_is_asked_for(production: Production) -> None:
+    groupings = "default: {calgroup001a: {p03: r000..r001}}\nV02160B: {calgroup001a: {p03: r000}}\n"
+    production.tree.write("inputs/datasets/cal_groupings.yaml", groupings)
+    assert not [job for job in production.made("all-l200-p03-r001-phy-hit.gen") if "pht" in job]
+    made = production.made("all-l200-p03-r001-phy-pht.gen")
+    assert f"tier_pht {PHY}" in made and f"par_pht {CAL}" in made
+    names = {path.name for path in (production.root / "generated/tmp/par").glob("*partcal.yaml")}
+    assert names == {"l200-calgroup001a-par_pht_partcal.yaml", "l200-p03_r001-par_pht_partcal.yaml"}
+    assert NOTHING in production.run("all-l200-p03-r001-phy-pht.gen").stderr
+
+
 def test_what_is_wrong_with_a_target_is_one_sentence(production: Production) -> None:
     for word, message in {
         "all-l200-p09-hit.gen": "error: all-l200-p09-hit.gen: there is no data of period 'p09'; there are p03, p04",

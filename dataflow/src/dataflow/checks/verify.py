@@ -96,7 +96,7 @@ def groups_of(config: Path, experiment: str | None = None) -> tuple[Path, dict[s
     cycle = open_cycle(config, experiment)
     found: dict[str, dict[str, str]] = {}
     for step in STEPS:
-        if step.kind != "tier" or step.tier not in cycle.scheme.tiers or not cycle.makes(step):
+        if step.kind != "tier" or step.tier not in cycle.scheme.all_tiers or not cycle.makes(step):
             continue
         pattern = template_pattern(cycle.paths.tier(step.tier), cycle.scheme.fields)
         for path in files_below(cycle.setup.path(step.name)):

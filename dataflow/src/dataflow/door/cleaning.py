@@ -98,7 +98,7 @@ def chosen(contents: Contents, wanted: Selection) -> tuple[list[Going], list[str
 
 
 def _check_names(wanted: Selection, outputs: Iterable[Output], contents: Contents) -> None:
-    kinds = {output.kind for output in outputs} | set(contents.scheme.tiers)
+    kinds = {output.kind for output in outputs} | set(contents.scheme.all_tiers)
     for tier in wanted.tiers:
         if tier == "daq":
             raise UserError("DAQ files cannot be made again, so they are never cleaned")

@@ -12,7 +12,7 @@ from typing import Any
 
 from dataflow.keys.daqforms import foreign_names
 from dataflow.keys.inventory import Inventory, scan
-from dataflow.keys.key import Key
+from dataflow.keys.key import PARTITION, Key
 from dataflow.keys.scheme import KeyScheme, scheme_of
 from dataflow.plan.paths import Paths, template_pattern
 from dataflow.provenance.identity import LIST
@@ -53,7 +53,7 @@ class Output:
 
     @property
     def run(self) -> str:
-        """The name of its run: the key without its time."""
+        """The name of its run, or of its partition: the key without its time."""
         return "-".join(value for name, value in self.fields.items() if name != "timestamp")
 
     @property
@@ -91,11 +91,11 @@ class Contents:
         """By folder, the steps whose outputs lie in it, what they are, and their names."""
         paths = Paths(self.setup, self.scheme)
         forms: dict[Path, list[tuple[Step, str, re.Pattern[str]]]] = {}
-        for step in (step for step in STEPS if step.tier in self.scheme.tiers):
+        for step in (step for step in STEPS if step.tier in self.scheme.all_tiers):
             for role, template in paths.outputs(step).items():
                 folder, kind = folder_of(step, role), kind_of(step, role)
                 if paths.inside(folder):
-                    pattern = template_pattern(template, self.scheme.fields)
+                    pattern = template_pattern(template, self.scheme.patterns)
                     forms.setdefault(self.setup.path(folder), []).append((step, kind, pattern))
         return forms
 
@@ -107,7 +107,7 @@ class Contents:
                 match = pattern.fullmatch(name)
                 if match:
                     found = match.groupdict()
-                    fields = {field: found[field] for field in self.scheme.names if field in found}
+                    fields = {field: found[field] for field in (*self.scheme.names, PARTITION) if field in found}
                     yield _output(entry, name, step, kind, fields)
                     break
 

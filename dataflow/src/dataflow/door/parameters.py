@@ -34,7 +34,7 @@ def parameters(question: Mapping[str, Any]) -> dict[str, Any]:
     found = _Parameters(contents_of(question))
     numbers: dict[Files, int] = {}
     held: dict[str, dict[str, int]] = {}
-    for tier in (tier for tier in calibrated_tiers() if tier in found.contents.scheme.tiers):
+    for tier in (tier for tier in calibrated_tiers() if tier in found.contents.scheme.all_tiers):
         keys = [key for keys in found.runs.values() for key in keys]
         held[tier] = {str(key): numbers.setdefault(found.held(tier, key), len(numbers)) for key in keys}
     runs = {run: [[str(key), key.timestamp] for key in keys] for run, keys in found.runs.items()}

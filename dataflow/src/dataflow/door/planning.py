@@ -63,7 +63,7 @@ def _step(step: str, items: list[Item], costs: Mapping[str, Cost]) -> dict[str, 
         "states": dict(Counter(item.state for item in items)),
         "seconds_each": round(cost.seconds, 2) if cost else None,
         "memory_mb": cost.memory_mb if cost else None,
-        "keys": [str(item.key) for item in items],
+        "keys": [str(item.unit) for item in items],
     }
 
 

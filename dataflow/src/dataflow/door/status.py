@@ -65,10 +65,10 @@ def _failures(items: Iterable[Item], survey: Survey, plan: Cycle) -> list[dict[s
     told = []
     for item in items:
         if item.state == "failed":
-            outputs = (Path(path) for path in survey.outputs(item.step, item.key))
+            outputs = (Path(path) for path in survey.outputs(item.step, item.unit))
             failure = next(filter(None, map(plan.lineages.records.failure, outputs)), {})
             told.append(
-                {"step": item.step, "key": str(item.key)} | {n: failure.get(n) for n in ("error", "log", "time")}
+                {"step": item.step, "key": str(item.unit)} | {n: failure.get(n) for n in ("error", "log", "time")}
             )
     return told
 

@@ -56,6 +56,8 @@ class KeyScheme:
         Fields that name the levels of ``datasets/runlists.yaml`` below the name of the list.
     tiers
         The tiers that are made, in order.
+    on_request
+        Further tiers that are made only where a target asks for them.
     aliases
         Other names of tiers in targets.
     optional
@@ -80,11 +82,17 @@ class KeyScheme:
     shared: tuple[str, ...] = ("experiment",)
     runlist: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ("raw", "tcm", "dsp", "hit", "evt", "skm")
+    on_request: tuple[str, ...] = ()
     aliases: Mapping[str, str] | None = None
     optional: str = ""
     detector: str = ""
     run_files: Mapping[str, tuple[str, ...]] | None = None
     run: tuple[str, ...] = ()
+
+    @cached_property
+    def all_tiers(self) -> tuple[str, ...]:
+        """The tiers that can be made, in order; those that are made on request come last."""
+        return tuple(dict.fromkeys((*self.tiers, *self.on_request)))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -205,7 +213,7 @@ class KeyScheme:
     def tier(self, name: str) -> str | None:
         """The tier called `name` or having it as an alias, None if there is none."""
         real = (self.aliases or {}).get(name, name)
-        return real if real in self.tiers else None
+        return real if real in self.all_tiers else None
 
 
 def _made_up(name: str, pattern: str) -> str:
@@ -267,6 +275,7 @@ L200 = KeyScheme(
     category="datatype",
     directory="{datatype}/{period}/{run}",
     runlist=("datatype", "period", "run"),
+    on_request=("pht",),
     run_files={"skm": ("phy", "ssc", "rdc")},
 )
 
@@ -302,7 +311,7 @@ TESTSTAND = KeyScheme(
 
 BUILTIN = {scheme.name: scheme for scheme in (L200, TESTSTAND)}
 CHOICES = ("time", "preferred")
-_LISTS = ("daq_names", "calibration", "shared", "runlist", "tiers", "run")
+_LISTS = ("daq_names", "calibration", "shared", "runlist", "tiers", "on_request", "run")
 _MAPPINGS = ("fields", "examples", "aliases", "run_files")
 
 

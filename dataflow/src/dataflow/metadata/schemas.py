@@ -25,11 +25,14 @@ _RAW = {
 }
 _NONE = "metadata.settings:StepOptions"
 
+_HIT = {"hit_config": "steps.tier_hit.settings:HitConfig", OPTIONS: "steps.tier_hit.settings:HitOptions"}
+
 SCHEMAS: Mapping[str, Mapping[str, str]] = {
     "tier_raw": _RAW,
     "tier_tcm": {"config": "steps.tier_tcm.settings:TcmSettings", OPTIONS: _NONE},
     "tier_dsp": {"processing_chain": _CHAIN, OPTIONS: "steps.tier_dsp.settings:DspOptions"},
-    "tier_hit": {"hit_config": "steps.tier_hit.settings:HitConfig", OPTIONS: "steps.tier_hit.settings:HitOptions"},
+    "tier_hit": _HIT,
+    "tier_pht": _HIT,
     "tier_evt": {"evt_config": "steps.tier_evt.settings:EvtConfig", OPTIONS: "steps.tier_evt.settings:EvtOptions"},
     "tier_skm": {"skm_config": "steps.tier_skm.settings:SkmConfig", OPTIONS: _NONE},
     "pars_dsp_tau": {
@@ -42,10 +45,18 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "sources": "steps.par_hit_ecal.settings:Sources",
         OPTIONS: _NONE,
     },
+    "pars_pht_partcal": {
+        "pars_pht_partcal_config": "steps.par_pht_partcal.settings:PartitionSettings",
+        "sources": "steps.par_hit_ecal.settings:Sources",
+        OPTIONS: _NONE,
+    },
 }
 """Settings of the inputs of each rule, and of its options; ``tier_raw`` stands for the rules of all DAQ formats."""
 
-CHECKS: Mapping[str, str] = {"pars_hit_ecal": "steps.par_hit_ecal.source:calibration_of"}
+CHECKS: Mapping[str, str] = {
+    "pars_hit_ecal": "steps.par_hit_ecal.source:calibration_of",
+    "pars_pht_partcal": "steps.par_pht_partcal.source:partition_of",
+}
 """What is also called for each configured channel while planning: where inputs must fit one another."""
 
 SECTIONS: Mapping[str, frozenset[str]] = {

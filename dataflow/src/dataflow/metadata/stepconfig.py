@@ -29,9 +29,13 @@ STEPS_FOLDER = Path(__file__).resolve().parents[1] / "steps"
 
 
 def shipped_folder(rule: str) -> Path:
-    """The folder with what is shipped for a rule: ``defaults`` in the folder of its step."""
-    step = next((step.name for step in STEPS if step.rule == rule), rule)
+    """The folder with what is shipped for a rule: ``defaults`` in the folder of its step, which twins share."""
+    step = next((step.module.split(".")[1] for step in STEPS if step.rule == rule), rule)
     return STEPS_FOLDER / step / "defaults"
+
+
+SAME_AS: Mapping[tuple[str, str], str] = {("pars_pht_partcal", "sources"): "pars_hit_ecal"}
+"""Inputs of which another rule's default is shipped, by rule and input."""
 
 
 NESTED = ("out_spec", "muon_config", "config")
@@ -44,7 +48,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "tier_psp": ("processing_chain",),
     "tier_ann": ("processing_chain",),
     "tier_pan": ("processing_chain",),
-    "tier_pht": ("hit_config",),
     "pars_tcm_pulser": ("pulser_config",),
     "pars_dsp_peak_selection": ("peak_config", "processing_chain"),
     "pars_dsp_nopt": ("optimiser_config", "processing_chain"),
@@ -59,7 +62,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "pars_hit_aoecal": ("aoecal_config",),
     "pars_hit_lqcal": ("lqcal_config",),
     "pars_pht_lqcal": ("lqcal_config",),
-    "pars_pht_partcal": ("pars_pht_partcal_config",),
     "pars_pht_aoecal": ("par_pht_aoecal_config",),
 }
 """Rules that the collaboration's metadata configures and no step here reads yet, with their inputs."""
@@ -155,7 +157,8 @@ class StepConfig:
         if isinstance(value, Mapping):
             value = self._of_channel(value, channel)
         own = () if value is None else self._paths(name, value)
-        shipped = _shipped(shipped_folder(self.rule), name, channel.system if channel else "")
+        folder = shipped_folder(SAME_AS.get((self.rule, name), self.rule))
+        shipped = _shipped(folder, name, channel.system if channel else "")
         place = (self.rule, name, shipped, own)
         if place not in self._layers:
             sections = SECTIONS.get(name, frozenset())

@@ -114,7 +114,13 @@ class Cycle:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The steps that this cycle runs: those of the scheme's tiers whose output lies in the cycle."""
-        return tuple(step for step in self.registry.steps if step.tier in self.scheme.tiers and self.makes(step))
+        return tuple(step for step in self.registry.steps if step.tier in self.scheme.all_tiers and self.makes(step))
+
+    def is_shown(self, step: Step) -> bool:
+        """Whether a step belongs to what is surveyed: not if its tier is made on request and nothing of it is there."""
+        if step.tier in self.scheme.tiers:
+            return True
+        return any(self.setup.path(f"{area}_{step.tier}").is_dir() for area in ("tier", "par"))
 
     def makes(self, step: Step) -> bool:
         """Whether the cycle makes the outputs of a step; those of a redirected path are only read."""
@@ -288,7 +294,7 @@ class Cycle:
     def inputs(self, step: Step) -> tuple[Input, ...]:
         """The inputs of a step, without the tiers that the key scheme does not have."""
         if step.name not in self._roles:
-            there = {*self.scheme.tiers, DAQ}
+            there = {*self.scheme.all_tiers, DAQ}
             known = self.registry.by_name
             self._roles[step.name] = tuple(
                 each

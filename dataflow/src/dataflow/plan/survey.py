@@ -159,8 +159,8 @@ class Survey:
 
 
 def all_jobs(cycle: Cycle) -> Iterator[Place]:
-    """Every job that the data of a cycle allow: step and unit."""
-    for step in cycle.steps:
+    """Every job that the data of a cycle allow: step and unit; of tiers on request, once anything of them is there."""
+    for step in filter(cycle.is_shown, cycle.steps):
         yield from ((step.name, unit) for unit in cycle.units.of(step) if cycle.is_possible(step.name, unit))
 
 

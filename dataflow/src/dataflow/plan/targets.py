@@ -84,12 +84,12 @@ def form(scheme: KeyScheme) -> str:
 def _step(text: str, tier: str, cycle: Cycle) -> str:
     """The step that makes what the last word of a target names."""
     scheme = cycle.scheme
-    pars = [f"par_{name}" for name in cycle.registry.calibrated_tiers() if name in scheme.tiers]
+    pars = [f"par_{name}" for name in cycle.registry.calibrated_tiers() if name in scheme.all_tiers]
     if tier in pars:
         return tier
     known = scheme.tier(tier)
     if known is None:
-        choices = [*scheme.tiers, *(scheme.aliases or {}), *pars]
+        choices = [*scheme.all_tiers, *(scheme.aliases or {}), *pars]
         hint = nearest(tier, choices)
         raise UserError(f"{text}: there is no tier {tier!r}; there are {', '.join(choices)}", hint=hint)
     return f"tier_{known}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataflow.steps.merge import step as merge
 from dataflow.steps.par_dsp_pz import step as par_dsp_pz
 from dataflow.steps.par_hit_ecal import step as par_hit_ecal
+from dataflow.steps.par_pht_partcal import step as par_pht_partcal
 from dataflow.steps.tier_dsp import step as tier_dsp
 from dataflow.steps.tier_evt import step as tier_evt
 from dataflow.steps.tier_hit import step as tier_hit
@@ -16,7 +17,7 @@ from dataflow.steps.tier_skm import step as tier_skm
 from dataflow.steps.tier_tcm import step as tier_tcm
 from dataflow.steps.validity import step as validity
 
-from .step import Input, Registry, Step
+from .step import Input, Registry, Step, twin
 
 STEPS: tuple[Step, ...] = (
     tier_raw.STEP,
@@ -25,12 +26,16 @@ STEPS: tuple[Step, ...] = (
     tier_hit.STEP,
     tier_evt.STEP,
     tier_skm.STEP,
+    twin(tier_hit.STEP, {"hit": "pht"}, rule="tier_pht", doc="hit with the parameters of partitions"),
     par_dsp_pz.STEP,
     merge.STEPS[0],
     par_hit_ecal.STEP,
     merge.STEPS[1],
+    par_pht_partcal.STEP,
+    merge.STEPS[2],
     validity.STEPS[0],
     validity.STEPS[1],
+    validity.STEPS[2],
 )
 
 REGISTRY = Registry(STEPS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dataflow.jobs.atomic import whole_files
-from dataflow.jobs.parfiles import write_pars
+from dataflow.jobs.parfiles import of_run, write_pars
 from dataflow.metadata.merge import merged_all
 from dataflow.plan.job import Job
 
@@ -17,13 +17,14 @@ def build(job: Job, threads: int = 1) -> None:
     ----------
     job
         Its inputs are the steps' results, its output is ``par``. A detector that failed in a step keeps what the other
-        steps found, and the reason of the first failure; warnings of all steps are joined.
+        steps found, and the reason of the first failure; warnings of all steps are joined. Of what a step found for a
+        partition, that for the run is taken.
     threads
         Not used.
     """
-    parts = [job.pars(role) for role in job.inputs]
+    parts = [{name: of_run(entry or {}, job.key.run) for name, entry in job.pars(role).items()} for role in job.inputs]
     names = sorted({name for part in parts for name in part})
-    merged = {name: _of_detector([part.get(name) or {} for part in parts]) for name in names}
+    merged = {name: _of_detector([part.get(name, {}) for part in parts]) for name in names}
     with whole_files(job.outputs) as paths:
         write_pars(paths["par"], merged)
 

@@ -7,4 +7,5 @@ from dataflow.registry.step import GERMANIUM, PARS, Scope, Step
 STEPS = (
     Step("par_dsp", Scope.RUN, outputs=PARS, channels=GERMANIUM, doc="parameters for dsp"),
     Step("par_hit", Scope.RUN, outputs=PARS, channels=GERMANIUM, doc="parameters for hit"),
+    Step("par_pht", Scope.RUN, outputs=PARS, channels=GERMANIUM, doc="parameters for pht"),
 )

@@ -158,6 +158,34 @@ def calibrate_one(
     if len(kept) == 0:
         raise WorkFailed(f"none of {len(amplitudes)} events has an amplitude above {settings.threshold:g}")
     scale = find_scale(kept, source.lines, settings.expected_gain)
+    return calibrate_at(scale, kept, amplitudes[usable], name, settings, source)
+
+
+def calibrate_at(
+    scale: float, kept: Floats, usable: Floats, name: str, settings: Settings, source: Source
+) -> EnergyCalibration:
+    """Fit the lines in one spectrum of which the scale is known, and both curves.
+
+    Parameters
+    ----------
+    scale
+        keV per unit, good to about a line's width.
+    kept
+        Uncalibrated energies of the selected events, shape (events,).
+    usable
+        Those of all events without the pulser, shape (events,).
+    name
+        Name of the estimator.
+    settings
+        How.
+    source
+        With which lines.
+
+    Raises
+    ------
+    WorkFailed
+        If no line can be fitted, or just one where no gain is expected.
+    """
     fits, left_out = fit_lines(kept * scale, source.lines)
     if len(fits) < 2 and not settings.expected_gain:
         raise WorkFailed(
@@ -178,7 +206,7 @@ def calibrate_one(
         curves.apply(curve, kept),
         tuple(left_out),
         source.reference_energy,
-        curves.apply(curve, amplitudes[usable]),
+        curves.apply(curve, usable),
     )
 
 

@@ -39,9 +39,9 @@ def draw(detector: str, key: str, found: DetectorCalibration) -> Figure:
         1, 3, left=0.055, right=0.985, bottom=0.62, top=0.865, width_ratios=[2, 1, 1], wspace=0.2
     )
     spectrum, residuals, widths = (figure.add_subplot(above[0, column]) for column in range(3))
-    _spectrum(spectrum, result)
-    _residuals(residuals, result)
-    _widths(widths, result)
+    draw_spectrum(spectrum, result)
+    draw_residuals(residuals, result)
+    draw_widths(widths, result)
     _lines(figure, result)
     return figure
 
@@ -61,7 +61,7 @@ def _summary(results: Sequence[EnergyCalibration], shown: EnergyCalibration) -> 
     return title + (f"\nlines left out: {textwrap.shorten(left_out, 200)}" if left_out else "")
 
 
-def _spectrum(axes: Any, result: EnergyCalibration) -> None:
+def draw_spectrum(axes: Any, result: EnergyCalibration) -> None:
     high = 1.08 * max(fit.line.energy for fit in result.fits)
     bins = min(max(len(result.energies) / EVENTS_A_BIN, LEAST_BINS), BINS_OF_SPECTRUM)
     width = float(f"{high / bins:.1g}")
@@ -74,7 +74,7 @@ def _spectrum(axes: Any, result: EnergyCalibration) -> None:
     axes.set_ylim(bottom=0.5)
 
 
-def _residuals(axes: Any, result: EnergyCalibration) -> None:
+def draw_residuals(axes: Any, result: EnergyCalibration) -> None:
     from dataflow.physics.curves import apply
 
     energies = np.array([fit.line.energy for fit in result.fits])
@@ -90,7 +90,7 @@ def _residuals(axes: Any, result: EnergyCalibration) -> None:
     axes.set(xlabel="energy [keV]", ylabel="calibrated − true [keV]", title=f"{parameters}\n{_goodness(result.curve)}")
 
 
-def _widths(axes: Any, result: EnergyCalibration) -> None:
+def draw_widths(axes: Any, result: EnergyCalibration) -> None:
     from dataflow.physics.curves import width_at
 
     for used, style, label in ((True, "o", "in the curve"), (False, "s", "left out: broad")):

@@ -44,7 +44,9 @@ def calibration_of(config: StepConfig, channel: Channel) -> tuple[Settings, Sour
     return settings, source_of(settings, table.nuclides, place)
 
 
-def source_of(settings: Settings, table: Mapping[str, Nuclide], place: Place | None = None) -> Source:
+def source_of(
+    settings: Settings, table: Mapping[str, Nuclide], place: Place | None = None, called: str = "ecal_config"
+) -> Source:
     """The lines that a calibration uses.
 
     Parameters
@@ -55,6 +57,8 @@ def source_of(settings: Settings, table: Mapping[str, Nuclide], place: Place | N
         The nuclides of the input ``sources``.
     place
         Where the settings stand.
+    called
+        What the input with the settings is called.
 
     Raises
     ------
@@ -65,11 +69,11 @@ def source_of(settings: Settings, table: Mapping[str, Nuclide], place: Place | N
     for name in settings.sources:
         if name not in table:
             hint = nearest(name, sorted(table))
-            raise where.error(f"ecal_config.source: there is no source {name!r}", "source", hint=hint)
+            raise where.error(f"{called}.source: there is no source {name!r}", "source", hint=hint)
     known = [line for name in settings.sources for line in table[name].lines]
     chosen = _chosen(settings, known)
-    lines = tuple(_line(line, chosen, known) for line in _without(chosen, settings.excluded_lines, where))
-    _enough(lines, settings, where)
+    lines = tuple(_line(line, chosen, known) for line in _without(chosen, settings.excluded_lines, where, called))
+    _enough(lines, settings, where, called)
     own = (table[name].reference_energy for name in settings.sources)
     default = next((energy for energy in own if energy), QBB)
     return Source(tuple(sorted(lines, key=lambda line: line.energy)), settings.reference_energy or default)
@@ -89,21 +93,23 @@ def _wanted(line: float | LineSettings, known: Sequence[LineSettings]) -> LineSe
     return min(near, key=lambda entry: abs(entry.energy - line)) if near else LineSettings(energy=line)
 
 
-def _without(chosen: Sequence[LineSettings], excluded: Sequence[float], where: Place) -> list[LineSettings]:
+def _without(
+    chosen: Sequence[LineSettings], excluded: Sequence[float], where: Place, called: str
+) -> list[LineSettings]:
     for energy in excluded:
         if not any(abs(line.energy - energy) < SAME for line in chosen):
             lines = ", ".join(f"{line.energy:g}" for line in chosen)
-            message = f"ecal_config.excluded_lines: the source has no line at {energy:g} keV"
+            message = f"{called}.excluded_lines: the source has no line at {energy:g} keV"
             raise where.error(message, "excluded_lines", hint=f"its lines are {lines}")
     return [line for line in chosen if not any(abs(line.energy - energy) < SAME for energy in excluded)]
 
 
-def _enough(lines: Sequence[Line], settings: Settings, where: Place) -> None:
+def _enough(lines: Sequence[Line], settings: Settings, where: Place, called: str) -> None:
     if len(lines) >= 2 or (lines and settings.expected_gain):
         return
     what = f"one line ({lines[0].energy:g} keV) identifies nothing" if lines else "there is no line to calibrate with"
     raise where.error(
-        f"ecal_config: {what}",
+        f"{called}: {what}",
         "lines" if settings.lines else "source",
         hint="add the lines of another source, or say between which gains to look: expected_gain: [low, high], "
         "in keV per unit of the estimator",

@@ -7,4 +7,5 @@ from dataflow.registry.step import PARS, Scope, Step
 STEPS = (
     Step("validity_dsp", Scope.CYCLE, outputs=PARS, doc="which dsp parameters hold when"),
     Step("validity_hit", Scope.CYCLE, outputs=PARS, doc="which hit parameters hold when"),
+    Step("validity_pht", Scope.CYCLE, outputs=PARS, doc="which pht parameters hold when"),
 )

@@ -1,0 +1,1 @@
+"""par_pht_partcal: one energy calibration for the runs of a partition."""

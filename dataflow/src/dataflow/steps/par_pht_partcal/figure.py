@@ -1,0 +1,66 @@
+"""The figure of a partition: spectrum and curves of all runs together, and the highest line in each run."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dataflow.jobs.pages import fixed_page
+from dataflow.steps.par_hit_ecal.figure import BLUE, GREY, MAIN, RED, draw_residuals, draw_spectrum, draw_widths
+
+if TYPE_CHECKING:
+    from dataflow.physics.linefit import LineFit
+
+    from .result import DetectorPartition, PartitionCalibration
+
+
+def draw(detector: str, partition: str, found: DetectorPartition) -> Figure:
+    """The page of the main estimator, with what is to be warned of."""
+    by_name = {result.joint.parameter: result for result in found.results}
+    result = next((by_name[name] for name in MAIN if name in by_name), found.results[0])
+    figure = fixed_page(f"{detector}  {result.joint.parameter}  {partition}: {len(result.runs)} runs")
+    if found.warnings:
+        lines = textwrap.wrap(f"Warning: {'; '.join(found.warnings)}", 240)
+        figure.text(0.05, 0.008, "\n".join(lines[:3]), fontsize=6.5, color=RED, va="bottom", linespacing=1.3)
+    grid = figure.add_gridspec(
+        2, 3, left=0.055, right=0.985, bottom=0.17, top=0.88, width_ratios=[2, 1, 1], wspace=0.2, hspace=0.4
+    )
+    spectrum, residuals, widths = (figure.add_subplot(grid[0, column]) for column in range(3))
+    draw_spectrum(spectrum, result.joint)
+    draw_residuals(residuals, result.joint)
+    draw_widths(widths, result.joint)
+    _runs(figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1:]), result)
+    return figure
+
+
+def _runs(positions: Any, widths: Any, result: PartitionCalibration) -> None:
+    """Position and width of the highest line in each run, beside those of all runs together."""
+    from dataflow.physics.linefit import LineFit
+
+    peaks = {run: of_run.peak for run, of_run in result.runs.items()}
+    fits = {run: peak for run, peak in peaks.items() if isinstance(peak, LineFit)}
+    joint, line = result.peak, result.peak.line.key
+    slope = result.joint.slope
+    _points(positions, list(peaks), fits, [fit.position for fit in fits.values()], "position_error")
+    _band(positions, result.position, joint.position_error * slope)
+    positions.set(ylabel="position [keV]", title=f"{line:g} keV by run; band: all runs together")
+    _points(widths, list(peaks), fits, [fit.fwhm for fit in fits.values()], "fwhm_error")
+    _band(widths, joint.fwhm * slope, joint.fwhm_error * slope)
+    widths.set(ylabel="FWHM [keV]", title=f"width at {line:g} keV by run")
+
+
+def _points(axes: Any, runs: list[str], fits: dict[str, LineFit], values: list[float], error: str) -> None:
+    places = [runs.index(run) for run in fits]
+    errors = [getattr(fit, error) for fit in fits.values()]
+    axes.errorbar(places, values, errors, fmt="o", ms=3, lw=1, color=BLUE)
+    labels = ["-".join(run.split("-")[-2:]) for run in runs]
+    axes.set_xticks(np.arange(len(runs)), labels, rotation=45 if len(runs) > 6 else 0, fontsize=7)
+    axes.set_xlim(-0.5, len(runs) - 0.5)
+
+
+def _band(axes: Any, value: float, error: float) -> None:
+    axes.axhline(value, color=GREY, lw=0.8)
+    axes.axhspan(value - error, value + error, color=GREY, alpha=0.25, lw=0)

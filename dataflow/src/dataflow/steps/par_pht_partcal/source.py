@@ -1,0 +1,38 @@
+"""How a detector's partition is calibrated, and with which lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dataflow.steps.par_hit_ecal.settings import Sources
+from dataflow.steps.par_hit_ecal.source import source_of
+
+from .settings import PartitionSettings
+
+if TYPE_CHECKING:
+    from dataflow.keys.channel import Channel
+    from dataflow.metadata.stepconfig import StepConfig
+    from dataflow.physics.lines import Source
+
+INPUT = "pars_pht_partcal_config"
+
+
+def partition_of(config: StepConfig, channel: Channel) -> tuple[PartitionSettings, Source]:
+    """The settings of a detector, and the lines of its source.
+
+    Raises
+    ------
+    UserError
+        If the configuration is not valid; file and line are named.
+    """
+    settings, table = config.settings(INPUT, channel), config.settings("sources", channel)
+    if not isinstance(settings, PartitionSettings) or not isinstance(table, Sources):
+        raise TypeError("the inputs of pars_pht_partcal are declared with other settings")
+    place = config.layers(INPUT, channel)
+    names = [f"{name}_cal" for name in settings.estimators]
+    for name, copied in settings.copy_calibration.items():
+        if names and copied.copy_param not in names:
+            message = f"{INPUT}.copy_calibration.{name}: there is no calibration {copied.copy_param!r} to copy"
+            hint = f"there are {', '.join(names)}"
+            raise place.error(message, "copy_calibration", name, "copy_param", hint=hint)
+    return settings, source_of(settings.of_spectrum, table.nuclides, place, INPUT)

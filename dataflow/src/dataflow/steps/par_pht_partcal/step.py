@@ -1,0 +1,18 @@
+"""What par_pht_partcal is made from, and what it needs."""
+
+from __future__ import annotations
+
+from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources, Scope, Step
+
+STEP = Step(
+    "par_pht_partcal",
+    Scope.PARTITION,
+    (Input("dsp"), Input("tcm"), Input("par_hit_ecal")),
+    PART_AND_FIGURES,
+    part_of="pht",
+    rule="pars_pht_partcal",
+    configs=("pars_pht_partcal_config", "sources"),
+    channels=GERMANIUM,
+    resources=Resources(8000, 8),
+    doc="energy calibration of the runs of a partition together",
+)
