@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataflow.steps.merge import step as merge
 from dataflow.steps.par_dsp_pz import step as par_dsp_pz
+from dataflow.steps.par_hit_aoe import step as par_hit_aoe
 from dataflow.steps.par_hit_ecal import step as par_hit_ecal
 from dataflow.steps.tier_dsp import step as tier_dsp
 from dataflow.steps.tier_evt import step as tier_evt
@@ -28,6 +29,7 @@ STEPS: tuple[Step, ...] = (
     par_dsp_pz.STEP,
     merge.STEPS[0],
     par_hit_ecal.STEP,
+    par_hit_aoe.STEP,
     merge.STEPS[1],
     validity.STEPS[0],
     validity.STEPS[1],
