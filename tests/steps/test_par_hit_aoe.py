@@ -19,7 +19,7 @@ from dataflow.steps.par_hit_aoe import build as aoe
 from dataflow.steps.par_hit_aoe.bands import cumulative
 from dataflow.steps.par_hit_aoe.calibrate import calibrate, fit_bands, sigma_at
 from dataflow.steps.par_hit_aoe.figure import draw
-from dataflow.steps.par_hit_aoe.report import entry
+from dataflow.steps.par_hit_aoe.report import entry, failed_entry
 from dataflow.steps.par_hit_aoe.result import Result
 from dataflow.steps.par_hit_aoe.settings import Settings
 from dataflow.steps.par_hit_aoe.survival import ENERGIES
@@ -299,6 +299,13 @@ def test_a_failed_energy_calibration_is_named() -> None:
     calibrated = {"status": {"state": "failed", "step": "par_hit_ecal", "reason": "no peak"}}
     with pytest.raises(WorkFailed, match="V02160A has no calibrated energy cuspEmax_ctc_cal: no peak"):
         aoe.operations_of(calibrated, Settings(), "V02160A")
+
+
+def test_where_energies_are_there_a_failure_is_that_of_ae_alone() -> None:
+    content = failed_entry("0 events")
+    assert content["results"] == {"aoe": {}, "aoe_failed": "0 events"}
+    assert content["warnings"] == ["A/E is not calibrated: 0 events"]
+    assert "status" not in content and "pars" not in content
 
 
 def test_the_page_shows_cut_and_survival(found: Result) -> None:

@@ -23,7 +23,7 @@ from dataflow.plan.job import Job
 from dataflow.steps.par_hit_ecal.build import QUALITY, clean
 
 from .calibrate import calibrate
-from .report import entry
+from .report import entry, failed_entry
 from .result import Result
 from .settings import ParameterSet, Settings
 
@@ -57,6 +57,9 @@ def build(job: Job, threads: int = 1) -> None:
     pulsers = pulser_rows(job, rows_by_file(job.inputs["dsp"], tables))
     ecal = job.pars("ecal")
 
+    def read(name: str, wanted: set[str]) -> Columns:
+        return ColumnsByItem(job.inputs["dsp"], {name: tables[name]}, sorted(wanted))[name]
+
     def work(channel: Channel) -> Made:
         from .figure import draw
 
@@ -66,9 +69,13 @@ def build(job: Job, threads: int = 1) -> None:
             return Made({"results": {"aoe": {}}}, lambda: text_page(f"{name}: no A/E", f"no A/E for {name}: {why}"))
         calibrated = ecal.get(name) or {}
         operations = operations_of(calibrated, own, name)
-        wanted = wanted_columns(operations, own, there[name])
-        data = ColumnsByItem(job.inputs["dsp"], {name: tables[name]}, sorted(wanted))[name]
-        found = calibrate_sets(data, ~pulsers[name], operations, widths_of(calibrated, own, name), own)
+        try:
+            data = read(name, wanted_columns(operations, own, there[name]))
+            found = calibrate_sets(data, ~pulsers[name], operations, widths_of(calibrated, own, name), own)
+        except WorkFailed as error:
+            # energies are there: the detector has not failed, and hit is whole but for the classifier
+            reason = error.message
+            return Made(failed_entry(reason), lambda: text_page(f"{name}: no A/E", f"{name} has no A/E: {reason}"))
         return Made(entry(found, own, job.key.timestamp), lambda: draw(name, str(job.key), next(iter(found.values()))))
 
     calibrate_detectors(job, list(channels.values()), work, threads)

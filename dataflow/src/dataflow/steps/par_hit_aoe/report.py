@@ -38,6 +38,11 @@ def entry(found: Mapping[str, Result], settings: Settings, timestamp: str) -> di
     return content | ({"warnings": warnings} if warnings else {})
 
 
+def failed_entry(reason: str) -> dict[str, Any]:
+    """What the parameter file says of a detector with energies whose A/E cannot be calibrated."""
+    return {"results": {"aoe": {}, "aoe_failed": reason}, "warnings": [f"A/E is not calibrated: {reason}"]}
+
+
 def operations_of(result: Result, one: ParameterSet, energy: str) -> dict[str, Any]:
     """The expressions that hit evaluates, in order."""
     named = one.named
