@@ -34,8 +34,6 @@ Mask = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
 Operations = Mapping[str, Mapping[str, Any]]
 
-NO_PSD = "no_psd"
-"""The usability of a detector whose pulse shapes are not used."""
 QUALITY_SIGMAS = 20.0
 
 
@@ -64,9 +62,8 @@ def build(job: Job, threads: int = 1) -> None:
         from .figure import draw
 
         name, own = channel.name, settings[channel.name]
-        if channel.usability == NO_PSD or not own.run_aoe:
-            why = f"its usability is {NO_PSD}" if own.run_aoe else "run_aoe is false"
-            return Made({"results": {"aoe": {}}}, lambda: text_page(f"{name}: no A/E", f"no A/E for {name}: {why}"))
+        if not own.run_aoe:
+            return Made({"results": {"aoe": {}}}, lambda: text_page(f"{name}: no A/E", "run_aoe is false"))
         calibrated = ecal.get(name) or {}
         operations = operations_of(calibrated, own, name)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataflow.registry.step import PART_AND_FIGURES, Input, Resources, Scope, Select, Step
+from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources, Scope, Step
 
 STEP = Step(
     "par_hit_aoe",
@@ -12,7 +12,7 @@ STEP = Step(
     part_of="hit",
     rule="pars_hit_aoecal",
     configs=("aoecal_config",),
-    channels=Select(("geds",), with_status=True),
+    channels=GERMANIUM,
     resources=Resources(4000, 8),
     doc="A/E: corrections, cut and survival fractions",
 )
