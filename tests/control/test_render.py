@@ -6,7 +6,7 @@ import pytest
 
 from prodenv.base.tables import coloured, print_table
 
-STEPS = ("raw", "tcm", "par_dsp_pz", "par_dsp", "dsp", "par_hit_ecal", "par_hit", "hit", "evt", "skm")
+STEPS = ("raw", "tcm", "par_dsp_pz", "par_dsp", "dsp", "par_hit_ecal", "par_hit_aoe", "par_hit", "hit", "evt", "skm")
 RUNS = tuple(f"l200-p{period:02d}-r00{run}-cal" for period in (3, 12) for run in range(3))
 BAD = "9/12 (2 failed, 1 stale)"
 

@@ -17,7 +17,7 @@ from .conftest import Origin, changed, everything, of
 
 CAL0A, CAL0B, PHY0A, PHY0B, CAL1, PHY1, CAL4, PHY4 = KEYS
 ABOVE_HIT = ("tier_hit",)
-DSP_AND_ABOVE = ("tier_dsp", "tier_hit", "par_hit", "par_hit_ecal", "par_dsp", "par_dsp_pz", "tier_evt")
+DSP_AND_ABOVE = ("tier_dsp", "tier_hit", "par_hit", "par_hit_aoe", "par_hit_ecal", "par_dsp", "par_dsp_pz", "tier_evt")
 
 CLASSIFIER = "operations: {x: {expression: a, lgdo_attrs: {classifier: $_/weights.bin}}}\n"
 
@@ -33,7 +33,11 @@ def test_a_lineage_is_the_same_each_time(origin: Origin) -> None:
 def test_an_override_reaches_the_pars_of_its_run_and_the_tiers_under_it_only(origin: Origin) -> None:
     before = origin.lineages()
     origin.override("dsp", "V02160A: {pz: {tau1: 1}}\n", "20230317T000000Z", "20230501T000000Z")
-    reached = of(("par_hit", "par_hit_ecal"), CAL1) + of(("tier_dsp", "tier_hit"), CAL1, PHY1) + of(("tier_evt",), PHY1)
+    reached = (
+        of(("par_hit", "par_hit_aoe", "par_hit_ecal"), CAL1)
+        + of(("tier_dsp", "tier_hit"), CAL1, PHY1)
+        + of(("tier_evt",), PHY1)
+    )
     assert changed(before, origin.lineages()) == sorted(reached)
 
 
@@ -69,7 +73,13 @@ def test_code_that_several_steps_import_reaches_them_all(origin: Origin) -> None
     before = origin.lineages()
     file = origin.code("physics/lines.py")
     file.write_text(file.read_text() + "\nANOTHER = 1\n")
-    assert steps(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
+    assert steps(changed(before, origin.lineages())) == {
+        "par_hit_ecal",
+        "par_hit_aoe",
+        "par_hit",
+        "tier_hit",
+        "tier_evt",
+    }
 
 
 def test_drawing_reaches_nothing(origin: Origin) -> None:
@@ -81,7 +91,13 @@ def test_drawing_reaches_nothing(origin: Origin) -> None:
     file.write_text(file.read_text() + "\nANOTHER = 1\n")
     assert changed(before, origin.lineages()) == []
     origin.write("inputs/dataprod/config/ecal.yaml", "energy_params: [trapEmax]\nplot_options: {bins: 20}\n")
-    assert steps(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
+    assert steps(changed(before, origin.lineages())) == {
+        "par_hit_ecal",
+        "par_hit_aoe",
+        "par_hit",
+        "tier_hit",
+        "tier_evt",
+    }
 
 
 def test_files_that_a_configuration_names_reach_what_it_reaches(origin: Origin) -> None:
@@ -232,14 +248,20 @@ def test_an_option_over_what_is_shipped_reaches_what_takes_it(origin: Origin) ->
     origin.write("inputs/dataprod/config/ecal.yaml", "deg: 1\nexcluded_lines: [$default]\n")
     assert changed(before, origin.lineages()) == []
     origin.write("inputs/dataprod/config/ecal.yaml", "deg: 0\n")
-    assert steps(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
+    assert steps(changed(before, origin.lineages())) == {
+        "par_hit_ecal",
+        "par_hit_aoe",
+        "par_hit",
+        "tier_hit",
+        "tier_evt",
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "concerned"),
     [
         ("outputs: [x]\nprocessors: {x: baseline + 1}\n", set()),
-        ("outputs: [$default]\n", {"tier_dsp", "par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}),
+        ("outputs: [$default]\n", {"tier_dsp", "par_hit_ecal", "par_hit_aoe", "par_hit", "tier_hit", "tier_evt"}),
     ],
 )
 def test_a_complete_chain_does_not_depend_on_the_one_that_is_shipped(

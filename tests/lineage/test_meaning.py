@@ -114,7 +114,13 @@ def test_a_changed_fit_reaches_the_calibration_and_what_uses_it(origin: Origin) 
     before = origin.lineages()
     file = origin.code("physics/linefit.py")
     file.write_text(file.read_text() + "\nANOTHER = 1\n")
-    assert steps_of(changed(before, origin.lineages())) == {"par_hit_ecal", "par_hit", "tier_hit", "tier_evt"}
+    assert steps_of(changed(before, origin.lineages())) == {
+        "par_hit_ecal",
+        "par_hit_aoe",
+        "par_hit",
+        "tier_hit",
+        "tier_evt",
+    }
 
 
 def test_the_number_of_the_machinery_reaches_everything(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,16 @@ def th228_cycle(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("th228") / "cycle"
     cycle = make_cycle(folder, shared_data / "fcio/th228.fcio", TH228_KEY, {"V00001A": {"rawid": 0}})
     cycle.run(
-        "tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp", "tier_dsp", "par_hit_ecal", "par_hit", "tier_hit", "tier_evt"
+        "tier_raw",
+        "tier_tcm",
+        "par_dsp_pz",
+        "par_dsp",
+        "tier_dsp",
+        "par_hit_ecal",
+        "par_hit_aoe",
+        "par_hit",
+        "tier_hit",
+        "tier_evt",
     )
     return cycle
 

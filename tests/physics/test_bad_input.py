@@ -181,6 +181,7 @@ def test_a_detector_without_peaks_is_recorded_and_the_run_goes_on(shared_data: P
         "par_dsp",
         "tier_dsp",
         "par_hit_ecal",
+        "par_hit_aoe",
         "par_hit",
         "tier_hit",
         "tier_evt",

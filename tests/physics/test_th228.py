@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import lh5
 import numpy as np
 import pytest
@@ -93,3 +94,16 @@ def test_only_what_is_an_energy_has_the_unit_of_one(th228_cycle: SmallCycle) -> 
         assert "units" not in file["evt/geds/multiplicity"].attrs
         assert "units" not in file["evt/geds/rawid"].attrs
         assert "units" not in file["evt/coincident/puls"].attrs
+
+
+def test_a_thousand_events_do_not_allow_ae_and_nothing_else_fails_for_it(th228_cycle: SmallCycle) -> None:
+    content = th228_cycle.pars("par_hit")["V00001A"]
+    assert content["results"]["aoe"] == {}
+    assert "A/E" in content["results"]["aoe_failed"]
+    assert f"A/E is not calibrated: {content['results']['aoe_failed']}" in content["warnings"]
+    assert "status" not in content
+    with h5py.File(th228_cycle.output("tier_hit")) as file:
+        names = set(file["ch0000000/hit"])
+        assert "degraded" not in file["ch0000000/hit"].attrs
+    assert "AoE_Uncorr" in names
+    assert not names & {"AoE_Classifier", "AoE_Low_Cut", "AoE_Double_Sided_Cut"}

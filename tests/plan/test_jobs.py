@@ -115,7 +115,8 @@ def test_everything_upstream_of_a_target_is_planned(tree: Tree) -> None:
     with pytest.raises(UserError, match=r"dsp/validity\.yaml:1: there is no file 'none\.yaml'"):
         cycle.check([("tier_skm", cycle.scheme.key(PHY))])
     assert cycle.upstream(["tier_hit"]) == {
-        "tier_hit", "tier_dsp", "tier_raw", "tier_tcm", "par_hit", "par_hit_ecal", "par_dsp", "par_dsp_pz",
+        "tier_hit", "tier_dsp", "tier_raw", "tier_tcm", "par_hit", "par_hit_aoe", "par_hit_ecal", "par_dsp",
+            "par_dsp_pz",
     }  # fmt: skip
 
 

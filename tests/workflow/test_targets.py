@@ -20,6 +20,7 @@ def test_a_target_makes_what_it_needs_and_a_second_time_nothing(production: Prod
         f"par_dsp {CAL}",
         f"par_dsp_pz {CAL}",
         f"par_hit {CAL}",
+        f"par_hit_aoe {CAL}",
         f"par_hit_ecal {CAL}",
         f"tier_dsp {CAL}",
         f"tier_hit {CAL}",

@@ -50,6 +50,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "sources": "steps.par_hit_ecal.settings:Sources",
         OPTIONS: _NONE,
     },
+    "pars_hit_aoecal": {"aoecal_config": "steps.par_hit_aoe.settings:Settings", OPTIONS: _NONE},
 }
 """Settings of the inputs of each rule, and of its options; ``tier_raw`` stands for the rules of all DAQ formats."""
 

@@ -59,7 +59,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "pars_hit_qc": ("qc_config",),
     "pars_pht_qc": ("qc_config",),
     "pars_pht_ecal": ("ecal_config",),
-    "pars_hit_aoecal": ("aoecal_config",),
     "pars_hit_lqcal": ("lqcal_config",),
     "pars_pht_lqcal": ("lqcal_config",),
     "pars_pht_aoecal": ("par_pht_aoecal_config",),

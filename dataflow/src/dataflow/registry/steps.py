@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataflow.steps.merge import step as merge
 from dataflow.steps.par_dsp_pz import step as par_dsp_pz
+from dataflow.steps.par_hit_aoe import step as par_hit_aoe
 from dataflow.steps.par_hit_ecal import step as par_hit_ecal
 from dataflow.steps.par_pht_partcal import step as par_pht_partcal
 from dataflow.steps.tier_dsp import step as tier_dsp
@@ -30,6 +31,7 @@ STEPS: tuple[Step, ...] = (
     par_dsp_pz.STEP,
     merge.STEPS[0],
     par_hit_ecal.STEP,
+    par_hit_aoe.STEP,
     merge.STEPS[1],
     par_pht_partcal.STEP,
     merge.STEPS[2],

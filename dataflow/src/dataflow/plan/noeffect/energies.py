@@ -82,7 +82,7 @@ def _columns(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _outputs(held: Held, key: Key, channel: Channel) -> list[str]:
     hit = held.metadata.config("tier_hit", key).shared("hit_config", channel) or {}
-    return hit.get("outputs") or []
+    return [*(hit.get("outputs") or []), *(hit.get("outputs_if_calibrated") or [])]
 
 
 def _is_not_calibrated(held: Held, key: Key, channel: Channel, column: str) -> bool:

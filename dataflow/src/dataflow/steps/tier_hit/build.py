@@ -71,8 +71,15 @@ def config_of(job: Job, channel: Channel, pars: Mapping[str, Any]) -> dict[str, 
         )
     own = pars.get("pars") or {}
     operations = own.get("operations", own)
-    merged = merged_all([{"operations": {}}, base, {"operations": operations}])
-    return dict(merged) | {"operations": {name: _checked(name, value) for name, value in merged["operations"].items()}}
+    merged = dict(merged_all([{"operations": {}}, base, {"operations": operations}]))
+    checked = {name: _checked(name, value) for name, value in merged["operations"].items()}
+    return {**merged, "operations": checked, "outputs": _outputs(merged, checked)}
+
+
+def _outputs(config: dict[str, Any], operations: Mapping[str, Any]) -> list[str]:
+    """The columns to write: pygama takes an output without operation for a column of dsp, and fails without it."""
+    more = (name for name in config.pop("outputs_if_calibrated", ()) if name in operations)
+    return list(dict.fromkeys([*config["outputs"], *more]))
 
 
 def _missing(channel: Channel, pars: Mapping[str, Any], job: Job) -> str:

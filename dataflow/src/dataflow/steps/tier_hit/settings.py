@@ -38,6 +38,8 @@ class HitConfig(StepSettings):
     ----------
     outputs
         Columns of the result: operations, or columns of dsp that are handed on.
+    outputs_if_calibrated
+        Columns of the result where there is an operation of this name: those of a calibration that a detector may lack.
     operations
         Columns by name; those of the calibration are laid over them.
     aggregations
@@ -45,6 +47,7 @@ class HitConfig(StepSettings):
     """
 
     outputs: tuple[str, ...]
+    outputs_if_calibrated: tuple[str, ...] = ()
     operations: dict[str, HitOperation] = {}
     aggregations: dict[str, dict[str, str]] | None = None
 

@@ -1,0 +1,111 @@
+"""The distribution of A/E in a band of energies: a Gaussian of single-site events, and a tail of others below it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from iminuit import Minuit, cost
+from numpy.typing import NDArray
+from scipy import special
+
+from .result import BandFit, NoBand
+
+Floats = NDArray[np.floating[Any]]
+
+LEAST_EVENTS = 60
+"""Events below which five parameters are not looked for."""
+BELOW, ABOVE = 10.0, 5.0
+"""The fitted range in standard deviations: further below there is no exponential any more."""
+BINS_A_SIGMA = 4
+SHORTEST, LONGEST = 1.5, 60.0
+"""Limits of the tail's length in standard deviations; a shorter one cannot be told from the Gaussian."""
+LEAST_EXPECTED = 5.0
+UPPER_QUARTILE = 0.6745
+
+
+def cumulative(x: Floats, n_sig: float, mu: float, sigma: float, n_bkg: float, tau: float) -> Floats:
+    """Expected events below x: a Gaussian, and a Gaussian folded with an exponential to lower values.
+
+    The form is that of ``aoe_peak`` of pygama (pygama.pargen.AoE_cal), as an integral, for bins.
+    """
+    z = (x - mu) / sigma
+    ratio = sigma / tau
+    folded = special.ndtr(z) + np.exp(z * ratio + ratio**2 / 2 + special.log_ndtr(-z - ratio))
+    result: Floats = n_sig * special.ndtr(z) + n_bkg * folded
+    return result
+
+
+def start_of(values: Floats) -> tuple[float, float]:
+    """Mode and standard deviation of the narrow peak at the upper end of a distribution, shape (events,)."""
+    part = np.sort(values)
+    part = part[int(0.005 * len(part)) : len(part) - int(0.005 * len(part))]
+    whole = part
+    while len(part) > max(20, 0.1 * len(whole)):
+        half = len(part) // 2
+        lengths = part[half:] - part[: len(part) - half]
+        first = int(np.argmin(lengths))
+        part = part[first : first + half + 1]
+    mode = float(np.median(part))
+    above = whole[whole > mode] - mode
+    return mode, float(np.median(above)) / UPPER_QUARTILE if len(above) else 0.0
+
+
+def fit_band(values: Floats, energies: Floats, low: float, high: float) -> BandFit | NoBand:
+    """Fit A/E of the events of a band by a binned likelihood.
+
+    Parameters
+    ----------
+    values
+        A/E, shape (events,).
+    energies
+        In keV, shape (events,).
+    low, high
+        Limits of the band in keV.
+    """
+    if len(values) < LEAST_EVENTS:
+        return NoBand(low, high, f"{len(values)} events")
+    mode, width = start_of(values)
+    if not 0 < width < mode / 4:
+        return NoBand(low, high, "no peak in A/E")
+    window = mode - BELOW * width, mode + ABOVE * width
+    counts, edges = np.histogram(values, int((BELOW + ABOVE) * BINS_A_SIGMA), window)
+    fit = _minimise(counts.astype(float), edges, mode, width)
+    return _result(fit, counts.astype(float), edges, (low, high, float(np.mean(energies))))
+
+
+def _minimise(counts: Floats, edges: Floats, mode: float, width: float) -> Minuit:
+    above = 2 * counts[edges[:-1] >= mode].sum()
+    signal = float(np.clip(above, 5, 0.95 * counts.sum()))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
+        likelihood = cost.ExtendedBinnedNLL(counts, edges, cumulative)
+        fit = Minuit(
+            likelihood, n_sig=signal, mu=mode, sigma=width, n_bkg=max(counts.sum() - signal, 5.0), tau=5 * width
+        )
+        fit.limits["n_sig"] = fit.limits["n_bkg"] = (0, 2 * counts.sum())
+        fit.limits["mu"] = (mode - 3 * width, mode + 3 * width)
+        fit.limits["sigma"] = (0.3 * width, 3 * width)
+        fit.limits["tau"] = (SHORTEST * width, LONGEST * width)
+        fit.migrad(ncall=2000)
+        if not fit.valid:
+            fit.simplex().migrad(ncall=2000)
+        fit.hesse()
+    return fit
+
+
+def _result(fit: Minuit, counts: Floats, edges: Floats, place: tuple[float, float, float]) -> BandFit | NoBand:
+    values, errors = fit.values.to_dict(), fit.errors.to_dict()
+    low, high, energy = place
+    if not fit.valid or not np.isfinite([errors["mu"], errors["sigma"]]).all():
+        return NoBand(low, high, "the fit does not converge")
+    if values["n_sig"] < 3 * errors["n_sig"] or errors["sigma"] > values["sigma"] / 2:
+        return NoBand(low, high, f"no single-site peak ({values['n_sig']:.0f} ± {errors['n_sig']:.0f} events)")
+    expected = np.diff(cumulative(edges, **values))
+    used = expected >= LEAST_EXPECTED
+    chi2 = float(((counts - expected)[used] ** 2 / expected[used]).sum())
+    return BandFit(
+        low, high, energy, values["mu"], errors["mu"], values["sigma"], errors["sigma"],
+        values["n_sig"], values["n_bkg"], values["tau"], counts, edges, chi2, int(used.sum()) - fit.nfit,
+    )  # fmt: skip

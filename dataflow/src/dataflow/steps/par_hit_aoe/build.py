@@ -1,0 +1,197 @@
+"""A/E of the detectors of a run: reads dsp and the energy calibration, hands on operations for hit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflow.base.errors import UserError
+from dataflow.jobs.bydetector import Made, calibrate_detectors
+from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.evaluate import evaluate
+from dataflow.jobs.lh5files import ColumnsByItem, columns_of, rows_by_file
+from dataflow.jobs.pages import text_page
+from dataflow.keys.channel import Channel
+from dataflow.metadata.expressions import parsed
+from dataflow.physics.curves import Curve
+from dataflow.physics.pulser import pulser_rows
+from dataflow.plan.job import Job
+from dataflow.steps.par_hit_ecal.build import QUALITY, clean
+
+from .calibrate import calibrate
+from .report import entry, failed_entry
+from .result import Result
+from .settings import ParameterSet, Settings
+
+log = logging.getLogger(__name__)
+
+Floats = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+Columns = Mapping[str, NDArray[Any]]
+Operations = Mapping[str, Mapping[str, Any]]
+
+QUALITY_SIGMAS = 20.0
+
+
+def build(job: Job, threads: int = 1) -> None:
+    """Calibrate A/E of all detectors of a run.
+
+    Parameters
+    ----------
+    job
+        Inputs ``dsp``, ``tcm`` and ``ecal`` (what ``par_hit_ecal`` found), outputs ``par`` and ``plt``;
+        ``aoecal_config`` is read for each detector.
+    threads
+        Worker processes over detectors.
+    """
+    channels = {channel.name: channel for channel in job.channels}
+    settings = {name: settings_of(job, channel) for name, channel in channels.items()}
+    tables = {name: job.tables_in("dsp", channel) for name, channel in channels.items()}
+    there = columns_of(job.inputs["dsp"], tables)
+    pulsers = pulser_rows(job, rows_by_file(job.inputs["dsp"], tables))
+    ecal = job.pars("ecal")
+
+    def read(name: str, wanted: set[str]) -> Columns:
+        return ColumnsByItem(job.inputs["dsp"], {name: tables[name]}, sorted(wanted))[name]
+
+    def work(channel: Channel) -> Made:
+        from .figure import draw
+
+        name, own = channel.name, settings[channel.name]
+        if not own.run_aoe:
+            return Made({"results": {"aoe": {}}}, lambda: text_page(f"{name}: no A/E", "run_aoe is false"))
+        calibrated = ecal.get(name) or {}
+        operations = operations_of(calibrated, own, name)
+        try:
+            data = read(name, wanted_columns(operations, own, there[name]))
+            found = calibrate_sets(data, ~pulsers[name], operations, widths_of(calibrated, own, name), own)
+        except WorkFailed as error:
+            # energies are there: the detector has not failed, and hit is whole but for the classifier
+            reason = error.message
+            return Made(failed_entry(reason), lambda: text_page(f"{name}: no A/E", f"{name} has no A/E: {reason}"))
+        return Made(entry(found, own, job.key.timestamp), lambda: draw(name, str(job.key), next(iter(found.values()))))
+
+    calibrate_detectors(job, list(channels.values()), work, threads)
+
+
+def settings_of(job: Job, channel: Channel) -> Settings:
+    """How A/E of a detector is calibrated."""
+    settings = job.config.settings("aoecal_config", channel)
+    if not isinstance(settings, Settings):
+        raise TypeError("the input of pars_hit_aoecal is declared with other settings")
+    return settings
+
+
+def operations_of(calibrated: Mapping[str, Any], settings: Settings, name: str) -> Operations:
+    """The operations of the energy calibration.
+
+    Raises
+    ------
+    WorkFailed
+        If it failed, or did not calibrate the energy that is asked for.
+    """
+    operations: Operations = (calibrated.get("pars") or {}).get("operations") or {}
+    if settings.cal_energy_param not in operations:
+        reason = (calibrated.get("status") or {}).get("reason")
+        raise WorkFailed(
+            f"{name} has no calibrated energy {settings.cal_energy_param}" + (f": {reason}" if reason else "")
+        )
+    return operations
+
+
+def widths_of(calibrated: Mapping[str, Any], settings: Settings, name: str) -> Curve:
+    """The resolution curve of the calibrated energy.
+
+    Raises
+    ------
+    WorkFailed
+        If there is none.
+    """
+    results = (calibrated.get("results") or {}).get("ecal") or {}
+    linear = (results.get(settings.cal_energy_param) or {}).get("eres_linear") or {}
+    if not linear.get("parameters"):
+        raise WorkFailed(f"{name} has no resolution curve of {settings.cal_energy_param}")
+    parameters, errors = linear["parameters"], linear["uncertainties"]
+    return Curve(linear["expression"], parameters, errors, np.array(linear["cov"]), *linear["csqr"])
+
+
+def wanted_columns(operations: Operations, settings: Settings, there: set[str]) -> set[str]:
+    """The columns of dsp that are needed and there."""
+    names = {*QUALITY, *_names_below(settings.cal_energy_param, operations)}
+    for one in settings.sets.values():
+        names |= {one.current_param, one.energy_param} | ({one.dt_param} if one.dt_corr else set())
+    return names & there
+
+
+def _names_below(name: str, operations: Operations) -> Iterator[str]:
+    if name not in operations:
+        yield name
+        return
+    own = dict(operations[name].get("parameters") or {})
+    for each in parsed(operations[name]["expression"]).names - own.keys() - {name}:
+        yield from _names_below(each, operations)
+
+
+def calibrated_energy(name: str, operations: Operations, data: Columns) -> Floats:
+    """An energy by the operations of the calibration, in keV, shape (events,).
+
+    Raises
+    ------
+    WorkFailed
+        If dsp lacks a column, or an operation cannot be evaluated.
+    """
+    if name not in operations:
+        return _column(data, name)
+    operation = operations[name]
+    parameters = {key: float(value) for key, value in (operation.get("parameters") or {}).items()}
+    expression = parsed(operation["expression"])
+    values = {each: calibrated_energy(each, operations, data) for each in expression.names - parameters.keys() - {name}}
+    try:
+        return np.asarray(evaluate(expression, {**values, **parameters}), dtype=np.float64)
+    except UserError as error:
+        raise WorkFailed(f"{name}: {error.message}") from error
+
+
+def _column(data: Columns, name: str) -> Floats:
+    if name not in data:
+        raise WorkFailed(f"dsp has no column {name}")
+    return np.asarray(data[name], dtype=np.float64)
+
+
+def calibrate_sets(
+    data: Columns, accepted: Mask, operations: Operations, widths: Curve, settings: Settings
+) -> dict[str, Result]:
+    """Calibrate the classifiers of one detector, by label.
+
+    Parameters
+    ----------
+    data
+        Columns of dsp, shape (events,) each.
+    accepted
+        Which events may be used (no pulser), shape (events,).
+    operations
+        Of the energy calibration.
+    widths
+        FWHM of lines over the energy.
+    settings
+        How.
+
+    Raises
+    ------
+    WorkFailed
+        If one cannot be calibrated.
+    """
+    energies = calibrated_energy(settings.cal_energy_param, operations, data)
+    good, _ = clean(data, accepted, QUALITY_SIGMAS)
+    good &= energies > settings.threshold
+    return {label: _one(data, energies, good, widths, one) for label, one in settings.sets.items()}
+
+
+def _one(data: Columns, energies: Floats, good: Mask, widths: Curve, one: ParameterSet) -> Result:
+    drift = _column(data, one.dt_param)[good] if one.dt_corr else None
+    current, amplitudes = _column(data, one.current_param)[good], _column(data, one.energy_param)[good]
+    return calibrate(energies[good], current, amplitudes, drift, widths, one)

@@ -1,0 +1,214 @@
+"""The calibration of A/E from arrays: corrections, classifier, cut and survival fractions. No files here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from dataflow.jobs.errors import WorkFailed
+from dataflow.physics.curves import Curve, scale_of
+
+from .bands import fit_band
+from .result import BandFit, NoBand, Result
+from .settings import ParameterSet
+from .survival import cut_at, survival_fractions
+
+Floats = NDArray[np.floating[Any]]
+
+REFERENCE = (1000.0, 1300.0)
+"""Compton continuum in keV by which A/E is followed in time."""
+RANGE = (900.0, 2350.0)
+"""Where the Compton bands lie, in keV."""
+DRIFT_RANGE = (1000.0, 2350.0)
+LINES = (1078.6, 1093.9, 1512.7, 1592.5, 1620.5, 2103.5)
+"""Gamma lines and escape peaks of 228Th in this range: their A/E is not that of the continuum."""
+AROUND = 10.0
+"""How far from a line, in keV, its events reach."""
+EVENTS_A_BAND = 1200
+"""Of which a fifth may be single-site: enough for a width within 5 %."""
+WIDEST_BAND = 160.0
+LEAST_BANDS = 4
+ROUNDS = 8
+WITHIN = 2.5
+"""Events of the drift-time correction are at most this many standard deviations from the line."""
+
+
+def calibrate(
+    energies: Floats, current: Floats, amplitudes: Floats, drift: Floats | None, widths: Curve, settings: ParameterSet
+) -> Result:
+    """Calibrate A/E of one detector.
+
+    Parameters
+    ----------
+    energies
+        Calibrated, in keV, of the selected events; shape (events,), as the following.
+    current
+        Maximum of the current.
+    amplitudes
+        Uncalibrated energies, by which the current is divided.
+    drift
+        Drift times in ns, None where they are not needed.
+    widths
+        FWHM of lines over the energy, in keV: ``sqrt(a + b x)``.
+    settings
+        How.
+
+    Raises
+    ------
+    WorkFailed
+        If there are not enough events, or no double-escape peak.
+    """
+    ratio = np.divide(current, amplitudes, out=np.full(len(energies), np.nan), where=amplitudes > 0)
+    usable = np.isfinite(ratio) & np.isfinite(energies)
+    corrects = settings.dt_corr and drift is not None
+    times = np.asarray(drift if corrects else np.zeros(len(energies)), dtype=np.float64)
+    usable &= np.isfinite(times)
+    energies, ratio, times = energies[usable], ratio[usable], times[usable]
+    time = _reference(ratio, energies)
+    scaled = ratio / time.mean
+    alpha = alpha_error = None
+    if corrects:
+        alpha, alpha_error = drift_slope(scaled, energies, times)
+        scaled = scaled * (1 + alpha * times)
+    bands, left_out = fit_bands(scaled, energies, settings.compt_bands_width)
+    mean, sigma = mean_curve(bands), sigma_curve(bands)
+    classifier = (scaled / _mean_at(mean, energies) - 1) / sigma_at(sigma, energies)
+    cut, cut_error = cut_at(energies, classifier, widths)
+    passes = classifier > cut
+    kept = passes & (classifier < settings.high_cut_val)
+    return Result(
+        time, alpha, alpha_error, tuple(bands), tuple(left_out), mean, sigma, cut, cut_error,
+        settings.high_cut_val, survival_fractions(energies, passes, widths),
+        survival_fractions(energies, kept, widths), energies, ratio, classifier,
+    )  # fmt: skip
+
+
+def _reference(ratio: Floats, energies: Floats) -> BandFit:
+    inside = away_from_lines(energies) & (energies > REFERENCE[0]) & (energies < REFERENCE[1])
+    fit = fit_band(ratio[inside], energies[inside], *REFERENCE)
+    if isinstance(fit, NoBand):
+        raise WorkFailed(f"A/E cannot be fitted between {REFERENCE[0]:g} and {REFERENCE[1]:g} keV: {fit.reason}")
+    return fit
+
+
+def away_from_lines(energies: Floats) -> NDArray[np.bool_]:
+    """Which events are in the continuum, shape (events,)."""
+    near = np.zeros(len(energies), dtype=bool)
+    for line in LINES:
+        near |= np.abs(energies - line) < AROUND
+    return ~near
+
+
+def drift_slope(scaled: Floats, energies: Floats, drift: Floats) -> tuple[float, float]:
+    """The factor alpha per ns, and its error, for which A/E (1 + alpha · drift time) does not depend on that time.
+
+    A straight line through the single-site events, whose band is found again in each round.
+
+    Raises
+    ------
+    WorkFailed
+        If all drift times are the same.
+    """
+    inside = away_from_lines(energies) & (energies > DRIFT_RANGE[0]) & (energies < DRIFT_RANGE[1]) & (drift > 0)
+    y, x = scaled[inside], drift[inside]
+    if len(x) < 2 * LEAST_BANDS or np.ptp(x) == 0:
+        raise WorkFailed("the drift times do not allow a correction of A/E: they are all the same, or absent")
+    centre, slope = 1.0, 0.0
+    spread = 3 * float(np.median(np.abs(y[y > 1] - 1))) if (y > 1).any() else 0.05
+    error = float("nan")
+    for _ in range(ROUNDS):
+        residual = y - centre - slope * x
+        near = np.abs(residual) < WITHIN * spread
+        (slope, centre), covariance = np.polyfit(x[near], y[near], 1, cov=True)
+        spread = float(np.std((y - centre - slope * x)[near])) * 1.1  # a cut at 2.5 sigma takes a tenth of the width
+        error = float(np.sqrt(covariance[0, 0]))
+    return -float(slope) / float(centre), error / float(centre)
+
+
+def fit_bands(scaled: Floats, energies: Floats, width: float) -> tuple[list[BandFit], list[NoBand]]:
+    """Fit A/E in bands of the Compton continuum, wide enough to hold some events each.
+
+    Raises
+    ------
+    WorkFailed
+        If fewer bands than curves need can be fitted.
+    """
+    chosen = away_from_lines(energies) & (energies > RANGE[0]) & (energies < RANGE[1])
+    scaled, energies = scaled[chosen], energies[chosen]
+    while width < WIDEST_BAND and len(energies) * width / (RANGE[1] - RANGE[0]) < EVENTS_A_BAND:
+        width = min(2 * width, WIDEST_BAND)
+    edges = np.arange(RANGE[0], RANGE[1] + width / 2, width)
+    places = np.digitize(energies, edges)
+    found = [
+        fit_band(scaled[places == index + 1], energies[places == index + 1], float(low), float(low + width))
+        for index, low in enumerate(edges[:-1])
+    ]
+    fits = [one for one in found if isinstance(one, BandFit)]
+    left_out = [one for one in found if isinstance(one, NoBand)]
+    if len(fits) < LEAST_BANDS:
+        raise WorkFailed(
+            f"A/E can be fitted in {len(fits)} of {len(found)} bands of the Compton continuum "
+            f"({len(energies)} events), and {LEAST_BANDS} are needed"
+        )
+    return fits, left_out
+
+
+def mean_curve(bands: Sequence[BandFit]) -> Curve:
+    """The line a x + b through the means of the bands."""
+    energies = np.array([band.energy for band in bands])
+    design = np.stack([energies, np.ones(len(bands))], axis=1)
+    means, errors = np.array([[band.mean, band.mean_error] for band in bands]).T
+    weights = 1 / errors
+    solution, *_ = np.linalg.lstsq(design * weights[:, None], means * weights, rcond=None)
+    covariance = np.linalg.inv((design * weights[:, None]).T @ (design * weights[:, None]))
+    residuals = (means - design @ solution) * weights
+    return _curve("x*a+b", "ab", solution, covariance, float(residuals @ residuals), len(bands) - 2)
+
+
+def sigma_curve(bands: Sequence[BandFit]) -> Curve:
+    """The relative width sqrt(a + (b/x)**c), c = 2: a part of the pulses, and the noise of the current over the energy.
+
+    Its square is linear in a and b², none of which is negative; c is a parameter of the published flow's form.
+    """
+    energies = np.array([band.energy for band in bands])
+    widths = np.array([band.sigma / band.mean for band in bands])
+    relative = np.array([band.sigma_error / band.sigma for band in bands])
+    unit = float(np.median(energies))
+    design = np.stack([np.ones(len(bands)), (unit / energies) ** 2], axis=1)
+    model = widths**2
+    for _ in range(ROUNDS):
+        weights = 1 / (2 * relative * model)
+        solution, _norm = optimize.nnls(design * weights[:, None], widths**2 * weights)
+        model = np.maximum(design @ solution, 1e-12)
+    covariance = np.linalg.inv((design * weights[:, None]).T @ (design * weights[:, None]))
+    noise = float(np.sqrt(solution[1])) * unit
+    step = np.array([1.0, unit**2 / (2 * noise) if noise else 0.0])
+    residuals = (widths / np.sqrt(model) - 1) / relative
+    full = np.zeros((3, 3))
+    full[:2, :2] = covariance * np.outer(step, step)
+    values = np.array([solution[0], noise, 2.0])
+    return _curve(
+        "(a+(b/x)**c)**(0.5)", "abc", values, full, float(residuals @ residuals), len(bands) - 2
+    )  # fmt: skip
+
+
+def _curve(expression: str, letters: str, values: Floats, covariance: Floats, chi2: float, ndf: int) -> Curve:
+    matrix = covariance * scale_of(chi2, ndf) ** 2
+    errors = np.sqrt(np.diag(matrix))
+    parameters, deviations = (dict(zip(letters, map(float, found), strict=True)) for found in (values, errors))
+    return Curve(expression, parameters, deviations, matrix, chi2, ndf)
+
+
+def _mean_at(curve: Curve, energies: Floats) -> Floats:
+    return curve.parameters["a"] * energies + curve.parameters["b"]
+
+
+def sigma_at(curve: Curve, energies: Floats) -> Floats:
+    """The relative width at energies in keV, shape as given."""
+    a, b, c = (curve.parameters[letter] for letter in "abc")
+    result: Floats = np.sqrt(a + (b / energies) ** c)
+    return result

@@ -1,0 +1,133 @@
+"""What the parameter file says of A/E; names and form are those of the published flow."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dataflow.physics.curves import Curve
+
+from .result import BandFit, Result, Survival
+from .settings import ParameterSet, Settings
+
+PERCENT = 100.0
+
+
+def entry(found: Mapping[str, Result], settings: Settings, timestamp: str) -> dict[str, Any]:
+    """What the parameter file says of a detector.
+
+    Parameters
+    ----------
+    found
+        The classifiers by label.
+    settings
+        How they were made.
+    timestamp
+        Of the run, by which the fit of 1000 to 1300 keV is named.
+    """
+    operations: dict[str, Any] = {}
+    reports, warnings = {}, []
+    for label, result in found.items():
+        one = settings.sets[label]
+        operations |= operations_of(result, one, settings.cal_energy_param)
+        reports[label] = report(result, one, settings.cal_energy_param, timestamp)
+        warnings += [f"{label}: {text}" if label else text for text in result.warnings]
+    content = {"pars": {"operations": operations}, "results": {"aoe": reports if settings.params else reports[""]}}
+    return content | ({"warnings": warnings} if warnings else {})
+
+
+def failed_entry(reason: str) -> dict[str, Any]:
+    """What the parameter file says of a detector with energies whose A/E cannot be calibrated."""
+    return {"results": {"aoe": {}, "aoe_failed": reason}, "warnings": [f"A/E is not calibrated: {reason}"]}
+
+
+def operations_of(result: Result, one: ParameterSet, energy: str) -> dict[str, Any]:
+    """The expressions that hit evaluates, in order."""
+    named = one.named
+    made: dict[str, Any] = {
+        named("AoE_Uncorr"): _operation(f"{one.current_param}/{one.energy_param}"),
+        named("AoE_Timecorr"): _operation(f"{named('AoE_Uncorr')}/a", a=result.time.mean),
+    }
+    last = named("AoE_Timecorr")
+    if result.alpha is not None:
+        last = named("AoE_DTcorr")
+        made[last] = _operation(f"{named('AoE_Timecorr')}*(1+a*{one.dt_param})", a=result.alpha)
+    sigma = re.sub(r"\bx\b", energy, result.sigma.expression)
+    corrected, classifier = named("AoE_Corrected"), named("AoE_Classifier")
+    low, high = named("AoE_Low_Cut"), named("AoE_High_Side_Cut")
+    return made | {
+        corrected: _operation(f"{last}/({energy}*a+b)", **result.mean.parameters),
+        classifier: _operation(f"({corrected}-1)/{sigma}", **result.sigma.parameters),
+        low: _operation(f"{classifier}>a", a=result.cut),
+        high: _operation(f"a>{classifier}", a=result.high),
+        named("AoE_Double_Sided_Cut"): _operation(f"{low}&{high}"),
+    }
+
+
+def _operation(expression: str, **parameters: float) -> dict[str, Any]:
+    return {"expression": expression, "parameters": parameters}
+
+
+def report(result: Result, one: ParameterSet, energy: str, timestamp: str) -> dict[str, Any]:
+    """The results of one classifier."""
+    return {
+        "cal_energy_param": energy,
+        "current_param": one.current_param,
+        "dt_param": one.dt_param,
+        "rt_correction": result.alpha is not None,
+        "dt_correction": {"alpha": result.alpha, "alpha_err": result.alpha_error},
+        "1000-1300keV": {timestamp: _reference(result.time)},
+        "correction_fit_results": {
+            "n_of_valid_fits": len(result.bands),
+            "mean_fits": _curve("Pol1", result.mean),
+            "SigmaFits": _curve("SigmaFit", result.sigma),
+            "bands": [_band(band) for band in result.bands],
+            "bands_left_out": {f"{none.low:g}-{none.high:g}": none.reason for none in result.left_out},
+        },
+        "low_cut": result.cut,
+        "low_cut_err": result.cut_error,
+        "high_cut": result.high,
+        "low_side_sfs": {energy_: _survival(one_) for energy_, one_ in result.low_side.items()},
+        "2_side_sfs": {energy_: _survival(one_) for energy_, one_ in result.two_sided.items()},
+    }
+
+
+def _reference(fit: BandFit) -> dict[str, Any]:
+    relative = fit.sigma / fit.mean
+    error = relative * ((fit.sigma_error / fit.sigma) ** 2 + (fit.mean_error / fit.mean) ** 2) ** 0.5
+    return {
+        "mean": fit.mean, "mean_err": fit.mean_error, "sigma": fit.sigma, "sigma_err": fit.sigma_error,
+        "res": relative, "res_err": error,
+    }  # fmt: skip
+
+
+def _curve(function: str, curve: Curve) -> dict[str, Any]:
+    return {
+        "func": function,
+        "expression": curve.expression,
+        "pars": curve.parameters,
+        "errs": curve.errors,
+        "cov": curve.covariance,
+        "csqr": [curve.chi2, curve.ndf],
+        "p_val": curve.p_value,
+    }
+
+
+def _band(band: BandFit) -> dict[str, float]:
+    return {
+        "low": band.low, "high": band.high, "energy": band.energy, "mean": band.mean, "mean_err": band.mean_error,
+        "sigma": band.sigma, "sigma_err": band.sigma_error,
+    }  # fmt: skip
+
+
+def _survival(one: Survival) -> dict[str, float | None]:
+    """In percent; null where there is nothing to count, with a warning."""
+    there = math.isfinite(one.fraction)
+    return {
+        "sf": PERCENT * one.fraction if there else None,
+        "sf_err": PERCENT * one.error if there else None,
+        "counts": one.counts,
+        "counts_err": one.counts_error,
+    }

@@ -1,0 +1,18 @@
+"""What par_hit_aoe is made from, and what it needs."""
+
+from __future__ import annotations
+
+from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources, Scope, Step
+
+STEP = Step(
+    "par_hit_aoe",
+    Scope.RUN,
+    (Input("dsp"), Input("tcm"), Input("par_hit_ecal", role="ecal")),
+    PART_AND_FIGURES,
+    part_of="hit",
+    rule="pars_hit_aoecal",
+    configs=("aoecal_config",),
+    channels=GERMANIUM,
+    resources=Resources(4000, 8),
+    doc="A/E: corrections, cut and survival fractions",
+)

@@ -1,0 +1,316 @@
+"""A/E: what was put in is found again, real data have the survival fractions of a BEGe, weak data say why not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from dataflow.base.errors import UserError
+from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.parfiles import plain
+from dataflow.metadata.expressions import parsed
+from dataflow.metadata.stepconfig import shipped_folder
+from dataflow.physics.curves import Curve
+from dataflow.steps.par_hit_aoe import build as aoe
+from dataflow.steps.par_hit_aoe.bands import cumulative
+from dataflow.steps.par_hit_aoe.calibrate import calibrate, fit_bands, sigma_at
+from dataflow.steps.par_hit_aoe.figure import draw
+from dataflow.steps.par_hit_aoe.report import entry, failed_entry
+from dataflow.steps.par_hit_aoe.result import Result
+from dataflow.steps.par_hit_aoe.settings import Settings
+from dataflow.steps.par_hit_aoe.survival import ENERGIES
+from dataflow.steps.par_hit_ecal.build import calibrate as calibrate_energy
+from dataflow.steps.par_hit_ecal.report import entry as energy_entry
+from dataflow.steps.par_hit_ecal.settings import Settings as EnergySettings
+from dataflow.steps.par_hit_ecal.settings import Sources
+from dataflow.steps.par_hit_ecal.source import source_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLACE = "lh5/prod-ref-l200/generated/tier/dsp/cal/p03/r000/l200-p03-r000-cal-20230311T235840Z-tier_dsp.lh5"
+KEY = "l200-p03-r000-cal-20230311T235840Z"
+WIDTHS = Curve("(a+b*x)**(0.5)", {"a": 0.6, "b": 0.0022}, {"a": 0.1, "b": 1e-4}, np.zeros((2, 2)), 1.0, 3)
+SINGLE = {1592.5: (3000, 0.95), 1620.5: (1500, 0.12), 2103.53: (3500, 0.06), 2614.5: (20_000, 0.09)}
+"""Events of each simulated line, and which part of them is single-site."""
+MEAN_SLOPE, NOISE, PLATEAU = -4e-6, 9.0, 6e-3
+"""Truth: change of the mean of A/E per keV; width as a part (PLATEAU) and as keV of noise over the energy."""
+
+
+class Simulated:
+    """Energies and currents with a known mean and width of A/E; ``single`` says which events are single-site."""
+
+    def __init__(self, size: int = 90_000, *, seed: int = 7, trapping: float = 0.0, dep: bool = True) -> None:
+        draw_ = np.random.default_rng(seed)
+        energies, single = [draw_.uniform(800, 2400, size)], [draw_.random(size) < 0.4]
+        for line, (counts, part) in SINGLE.items():
+            number = counts if dep or line != 1592.5 else 0
+            width = float(np.sqrt(0.6 + 0.0022 * line + (9 if line == 2103.53 else 0))) / 2.3548
+            energies.append(draw_.normal(line, width, number))
+            single.append(draw_.random(number) < part)
+        self.energy, self.single = np.concatenate(energies), np.concatenate(single)
+        total = len(self.energy)
+        self.drift = draw_.uniform(200, 1200, total)
+        mean = (1 + MEAN_SLOPE * self.energy) * (1 - trapping * self.drift)
+        self.true_sigma = np.sqrt(PLATEAU**2 + (NOISE / self.energy) ** 2)
+        multiple = np.where(self.single, 0.0, draw_.exponential(0.12, total))
+        self.deviation = draw_.normal(0, 1, total) - multiple / self.true_sigma
+        self.amplitude = self.energy / 0.2
+        self.current = 0.07 * self.amplitude * mean * (1 + self.true_sigma * self.deviation)
+
+    def calibrated(self, **settings: Any) -> Result:
+        return calibrate(
+            self.energy, self.current, self.amplitude, self.drift, WIDTHS, Settings.read(settings, "aoecal_config")
+        )
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Simulated:
+    return Simulated()
+
+
+@pytest.fixture(scope="module")
+def found(simulated: Simulated) -> Result:
+    return simulated.calibrated()
+
+
+def test_mean_and_width_over_the_energy_are_those_that_were_simulated(found: Result) -> None:
+    grid = np.array([1000.0, 1592.5, 2039.0, 2300.0])
+    relative = (found.mean.parameters["a"] * grid + found.mean.parameters["b"]) * found.time.mean / 0.07
+    np.testing.assert_allclose(relative, 1 + MEAN_SLOPE * grid, atol=6e-4)
+    slope = found.mean.parameters["a"] * found.time.mean / 0.07
+    assert slope == pytest.approx(MEAN_SLOPE, abs=4 * found.mean.errors["a"])
+    truth = np.sqrt(PLATEAU**2 + (NOISE / grid) ** 2) / (1 + MEAN_SLOPE * grid)
+    np.testing.assert_allclose(sigma_at(found.sigma, grid), truth, rtol=0.04)
+
+
+def test_the_classifier_is_the_deviation_that_was_simulated(simulated: Simulated, found: Result) -> None:
+    assert len(found.classifier) == len(simulated.energy)
+    single = found.classifier[simulated.single]
+    assert np.mean(single) == pytest.approx(0, abs=0.1)
+    assert np.std(single) == pytest.approx(1, abs=0.04)
+
+
+def test_the_cut_keeps_nine_tenths_of_the_double_escape_peak(simulated: Simulated, found: Result) -> None:
+    """By the truth, not by the side bands: 3000 events make an error of 0.6 %, background some more."""
+    line = len(simulated.energy) - sum(counts for counts, _ in SINGLE.values())
+    kept = found.classifier[line : line + 3000] > found.cut
+    assert np.mean(kept) == pytest.approx(0.90, abs=0.02)
+    assert found.low_side[1592.5].fraction == pytest.approx(0.90, abs=0.005)
+
+
+def test_the_cut_agrees_with_one_on_the_true_deviation(simulated: Simulated, found: Result) -> None:
+    same = (found.classifier > found.cut) == (simulated.deviation > found.cut)
+    assert np.mean(same) > 0.97
+
+
+def test_survival_at_lines_is_that_of_a_cut_on_the_truth(simulated: Simulated, found: Result) -> None:
+    start = len(simulated.energy) - sum(counts for counts, _ in SINGLE.values())
+    for line, (counts, _) in SINGLE.items():
+        truth = float(np.mean(simulated.deviation[start : start + counts] > found.cut))
+        one = found.low_side[line]
+        assert one.fraction == pytest.approx(truth, abs=3.5 * one.error), line
+        assert one.error < 0.03
+        start += counts
+    assert list(found.low_side) == list(ENERGIES)
+    assert found.two_sided[2614.5].fraction <= found.low_side[2614.5].fraction
+
+
+def test_a_slope_over_the_drift_time_is_found_and_removed() -> None:
+    slope = 2e-5
+    data = Simulated(trapping=slope)
+    with_it, without = data.calibrated(dt_corr=True), data.calibrated()
+    assert with_it.alpha is not None and with_it.alpha_error is not None and without.alpha is None
+    # A/E of the mean drift time of 700 ns is 1 - 700 slope: relative to that at 0 the factor is larger
+    assert with_it.alpha == pytest.approx(slope, rel=0.08)
+    assert with_it.alpha_error < 0.05 * slope
+    assert sigma_at(with_it.sigma, np.array([2000.0])) < 0.85 * sigma_at(without.sigma, np.array([2000.0]))
+
+
+def test_no_slope_is_found_where_there_is_none(simulated: Simulated) -> None:
+    result = simulated.calibrated(dt_corr=True)
+    assert result.alpha is not None and result.alpha_error is not None
+    assert abs(result.alpha) < 4 * result.alpha_error
+
+
+@pytest.mark.parametrize(
+    ("size", "dep", "sentence"),
+    [
+        (0, True, r"A/E cannot be fitted between 1000 and 1300 keV: 0 events"),
+        (300, True, r"A/E cannot be fitted between 1000 and 1300 keV: \d\d events"),
+        (40_000, False, r"no double-escape peak at 1592.5 keV: -?\d+ ± \d+ counts above background"),
+    ],
+)
+def test_weak_data_say_what_is_missing(size: int, *, dep: bool, sentence: str) -> None:
+    with pytest.raises(WorkFailed, match=sentence):
+        Simulated(size, dep=dep).calibrated()
+
+
+def test_too_few_events_for_the_curves_are_told_by_the_bands() -> None:
+    few = np.random.default_rng(3)
+    sentence = r"A/E can be fitted in 0 of 9 bands of the Compton continuum \(\d+ events\), and 4 are needed"
+    with pytest.raises(WorkFailed, match=sentence):
+        fit_bands(few.normal(1, 0.01, 300), few.uniform(900, 2350, 300), 20.0)
+
+
+def test_the_model_of_a_band_is_normalised_and_falls_to_zero_below() -> None:
+    x = np.array([-50.0, 0.9, 1.2])
+    low, middle, high = cumulative(x, 100.0, 1.0, 0.01, 40.0, 0.05)
+    assert low == pytest.approx(0, abs=1e-9)
+    assert high == pytest.approx(140, abs=1e-6)
+    # an exponential of 0.05 below 1, folded: exp(-0.1/0.05 + (0.01/0.05)²/2) of 40 events lie below 0.9
+    assert middle == pytest.approx(40 * np.exp(-2 + 0.02), rel=1e-6)
+
+
+def _energies(columns: dict[str, Any]) -> dict[str, Any]:
+    table = yaml.safe_load((shipped_folder("pars_hit_ecal") / "sources.yaml").read_text())
+    settings = EnergySettings(energy_params=("cuspEmax",))
+    source = source_of(settings, Sources.read(table).nuclides)
+    result = calibrate_energy(columns, np.ones(len(columns["cuspEmax"]), dtype=bool), settings, source, {})
+    return dict(plain(energy_entry(result, settings, {})))
+
+
+@pytest.fixture(scope="module")
+def columns(shared_data: Path) -> dict[str, Any]:
+    """All columns of the real file."""
+    with h5py.File(shared_data / PLACE) as file:
+        table = file["ch1104000/dsp"]
+        return {name: table[name][:] for name in table if table[name].ndim == 1}
+
+
+@pytest.fixture(scope="module")
+def energies(columns: dict[str, Any]) -> dict[str, Any]:
+    """The energy calibration of the real file."""
+    return _energies(columns)
+
+
+def _real(columns: dict[str, Any], energies: dict[str, Any], settings: Settings) -> dict[str, Result]:
+    operations = aoe.operations_of(energies, settings, "V02160A")
+    accepted = np.ones(len(columns["cuspEmax"]), dtype=bool)
+    return aoe.calibrate_sets(columns, accepted, operations, aoe.widths_of(energies, settings, "V02160A"), settings)
+
+
+@pytest.fixture(scope="module")
+def real(columns: dict[str, Any], energies: dict[str, Any]) -> Result:
+    return _real(columns, energies, Settings())[""]
+
+
+def test_a_real_detector_has_the_survival_fractions_of_its_kind(real: Result) -> None:
+    """Of 188 events of the double-escape peak; multi-site lines survive by a tenth, the continuum at Qbb by two fifths.
+
+    The cut of -2.6 has an error of 1.1: the survival is 80 % at -1, 89 % at -2 and flat at 90 % from -2.5 to -8.
+    """
+    assert real.cut == pytest.approx(-2.57, abs=0.1)
+    assert real.cut_error == pytest.approx(1.1, abs=0.3)
+    assert real.low_side[1592.5].counts == pytest.approx(188, abs=2)
+    expected = {1592.5: 0.902, 1620.5: 0.143, 2039.0: 0.403, 2103.53: 0.085, 2614.5: 0.122}
+    for energy, fraction in expected.items():
+        assert real.low_side[energy].fraction == pytest.approx(fraction, abs=0.01)
+    assert real.low_side[1592.5].error == pytest.approx(0.049, abs=0.005)
+    assert real.two_sided[2614.5].fraction == pytest.approx(0.103, abs=0.01)
+
+
+def test_real_curves_fit_their_bands(real: Result) -> None:
+    assert len(real.bands) == 18 and real.left_out == ()
+    assert real.mean.fits and real.sigma.fits and real.warnings == []
+    assert real.time.mean == pytest.approx(0.07449, abs=2e-4)
+    assert real.time.sigma / real.time.mean == pytest.approx(0.0115, abs=0.001)
+
+
+def test_hit_makes_the_classifier_that_was_calibrated(
+    columns: dict[str, Any], energies: dict[str, Any], shared_data: Path, tmp_path: Path
+) -> None:
+    from dataflow.steps.tier_hit.build import calibrate as make_hit
+
+    settings = Settings(dt_corr=True)
+    result = _real(columns, energies, settings)
+    made = plain(entry(result, settings, "20230311T235840Z"))
+    operations = energies["pars"]["operations"] | made["pars"]["operations"]
+    names = ["cuspEmax_ctc_cal", "AoE_Uncorr", "AoE_Corrected", "AoE_Classifier", "AoE_Low_Cut", "AoE_Double_Sided_Cut"]
+    checked = {name: each | {"expression": parsed(each["expression"]).rewritten} for name, each in operations.items()}
+    target = tmp_path / "hit.lh5"
+    make_hit(
+        shared_data / PLACE, "ch1104000/dsp", {"outputs": names, "operations": checked}, target, "ch1104000/hit"
+    )  # fmt: skip
+    with h5py.File(target) as file:
+        hit = {name: file[f"ch1104000/hit/{name}"][:] for name in names}
+    by_ratio = dict(zip(hit["AoE_Uncorr"], hit["AoE_Classifier"], strict=True))
+    assert len(by_ratio) > 38_000, "A/E tells the events apart"
+    of_hit = np.array([by_ratio[ratio] for ratio in result[""].uncorrected])
+    np.testing.assert_allclose(of_hit, result[""].classifier, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(hit["AoE_Low_Cut"].astype(bool), hit["AoE_Classifier"] > result[""].cut)
+    both = (hit["AoE_Classifier"] > result[""].cut) & (hit["AoE_Classifier"] < 3)
+    np.testing.assert_array_equal(hit["AoE_Double_Sided_Cut"].astype(bool), both)
+
+
+def test_parameter_files_have_what_dashboards_look_for(real: Result) -> None:
+    content = plain(entry({"": real}, Settings(), "20230311T235840Z"))
+    found = yaml.safe_load(yaml.safe_dump(content))["results"]["aoe"]
+    assert found["1000-1300keV"]["20230311T235840Z"].keys() == {
+        "mean",
+        "mean_err",
+        "sigma",
+        "sigma_err",
+        "res",
+        "res_err",
+    }
+    assert list(found["low_side_sfs"]) == [1592.5, 1620.5, 2039.0, 2103.53, 2614.5] == list(found["2_side_sfs"])
+    assert found["low_side_sfs"][1592.5]["sf"] == pytest.approx(90.2, abs=0.5)
+    assert found["correction_fit_results"]["mean_fits"]["pars"].keys() == {"a", "b"}
+    assert found["correction_fit_results"]["SigmaFits"]["pars"].keys() == {"a", "b", "c"}
+    assert (found["low_cut"], found["high_cut"]) == (pytest.approx(-2.57, abs=0.1), 3.0)
+    operations = content["pars"]["operations"]
+    names = ["AoE_Uncorr", "AoE_Timecorr", "AoE_Corrected", "AoE_Classifier", "AoE_Low_Cut", "AoE_High_Side_Cut"]
+    assert list(operations) == [*names, "AoE_Double_Sided_Cut"]
+
+
+def test_several_classifiers_stand_side_by_side(columns: dict[str, Any], energies: dict[str, Any]) -> None:
+    sets = {"plain": {"suffix": "plain"}, "trap": {"energy_param": "trapEmax", "suffix": "trap"}}
+    settings = Settings.read({"params": sets}, "aoecal_config")
+    content = entry(_real(columns, energies, settings), settings, "20230311T235840Z")
+    assert list(content["results"]["aoe"]) == ["plain", "trap"]
+    assert content["pars"]["operations"]["AoE_Uncorr_trap"]["expression"] == "A_max/trapEmax"
+    assert content["pars"]["operations"]["AoE_Low_Cut_trap"]["expression"] == "AoE_Classifier_trap>a"
+
+
+def test_two_classifiers_need_different_names() -> None:
+    with pytest.raises(UserError, match="aoecal_config.params: one and two have the same suffix ''"):
+        Settings.read({"params": {"one": {}, "two": {}}}, "aoecal_config")
+
+
+def test_entries_of_the_published_flow_are_accepted_and_others_not() -> None:
+    upstream = {
+        "run_aoe": True,
+        "pdf": "aoe_peak",
+        "mean_func": "Pol1",
+        "debug_mode": False,
+        "cut_field": "is_valid_cal",
+    }
+    assert Settings.read(upstream, "aoecal_config") == Settings()
+    with pytest.raises(UserError, match="aoecal_config has no entry 'treshold'"):
+        Settings.read({"treshold": 800}, "aoecal_config")
+
+
+def test_a_failed_energy_calibration_is_named() -> None:
+    calibrated = {"status": {"state": "failed", "step": "par_hit_ecal", "reason": "no peak"}}
+    with pytest.raises(WorkFailed, match="V02160A has no calibrated energy cuspEmax_ctc_cal: no peak"):
+        aoe.operations_of(calibrated, Settings(), "V02160A")
+
+
+def test_where_energies_are_there_a_failure_is_that_of_ae_alone() -> None:
+    content = failed_entry("0 events")
+    assert content["results"] == {"aoe": {}, "aoe_failed": "0 events"}
+    assert content["warnings"] == ["A/E is not calibrated: 0 events"]
+    assert "status" not in content and "pars" not in content
+
+
+def test_the_page_shows_cut_and_survival(found: Result) -> None:
+    figure = draw("V02160A", KEY, found)
+    assert len(figure.axes) == 6
+    texts = " ".join(text.get_text() for text in figure.texts)
+    assert f"kept: {found.cut:.2f}" in texts
+    assert "1592.5 keV 90.0" in texts
