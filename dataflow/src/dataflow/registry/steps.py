@@ -6,6 +6,7 @@ A new step is one more folder in ``dataflow/steps``, and a line here.
 from __future__ import annotations
 
 from dataflow.steps.merge import step as merge
+from dataflow.steps.par_dsp_nopt import step as par_dsp_nopt
 from dataflow.steps.par_dsp_pz import step as par_dsp_pz
 from dataflow.steps.par_hit_ecal import step as par_hit_ecal
 from dataflow.steps.tier_dsp import step as tier_dsp
@@ -26,6 +27,7 @@ STEPS: tuple[Step, ...] = (
     tier_evt.STEP,
     tier_skm.STEP,
     par_dsp_pz.STEP,
+    par_dsp_nopt.STEP,
     merge.STEPS[0],
     par_hit_ecal.STEP,
     merge.STEPS[1],
