@@ -31,12 +31,14 @@ FFT = "l200-p03-r000-fft-20240301T120000Z"
 def coloured(count: int, white: float, pink: float, walk: float = 0.0, samples: int = SAMPLES, seed: int = 3) -> Any:
     """Noise with a flat and a 1/f power spectrum, and a random walk; above the mean of the baseline."""
     rng = np.random.default_rng(seed)
-    frequency = np.fft.rfftfreq(4 * samples)
-    frequency[0] = frequency[1]
-    shaped = np.fft.irfft(np.fft.rfft(rng.normal(size=(count, 4 * samples))) / np.sqrt(frequency), axis=1)
-    shaped *= pink / shaped.std() if pink else 0.0
-    traces = shaped[:, :samples] + rng.normal(0, white, (count, samples))
-    traces += np.cumsum(rng.normal(0, walk, (count, samples)), axis=1) if walk else 0.0
+    traces = rng.normal(0, white, (count, samples))
+    if pink:
+        frequency = np.fft.rfftfreq(4 * samples)
+        frequency[0] = frequency[1]
+        shaped = np.fft.irfft(np.fft.rfft(rng.normal(size=(count, 4 * samples))) / np.sqrt(frequency), axis=1)
+        traces += pink / shaped.std() * shaped[:, :samples]
+    if walk:
+        traces += np.cumsum(rng.normal(0, walk, (count, samples)), axis=1)
     return traces - traces[:, : round(0.34 * samples)].mean(axis=1, keepdims=True)
 
 
@@ -44,25 +46,29 @@ def found(noise: Any, **changes: Any) -> Result:
     return calibrate({"wf_blsub": noise, "wf_pz": noise}, PERIOD, TAU, SETTINGS.model_copy(update=changes))
 
 
+PLACES = [round(part * SAMPLES) for part in np.linspace(0.36, 0.60, 9)]
+
+
 def own_trapezoid(noise: Any, rise: int, flat: int) -> float:
-    """Noise of the difference of two means, by cumulative sums at all places that the trace has."""
-    sums = np.cumsum(noise, axis=1)
-    means = (sums[:, rise:] - sums[:, :-rise]) / rise
-    return float(np.std(means[:, rise + flat :] - means[:, : -(rise + flat)]))
+    """Noise of the difference of two means, where pulses that begin at the places would be measured."""
+    ends = [place + rise + round(0.8 * flat) + 1 for place in PLACES]
+    later = [noise[:, end - rise : end].mean(axis=1) for end in ends]
+    before = [noise[:, end - 2 * rise - flat : end - rise - flat].mean(axis=1) for end in ends]
+    return float(np.sqrt(np.mean(np.var(np.subtract(later, before), axis=1))))
 
 
 def own_cusp(noise: Any, sigma: float, flat: int) -> float:
-    """Noise of the textbook's cusp with its decay taken out, from the mean spectrum of circular autocorrelations."""
-    length = round(0.6 * SAMPLES)
-    half = (length - flat) // 2
+    """Noise of the textbook's cusp with its decay taken out."""
+    half = (round(0.6 * SAMPLES) - flat) // 2
     rising = np.sinh(np.arange(half) / sigma) / np.sinh(half / sigma)
     kernel = np.convolve(np.concatenate([rising, np.ones(flat), rising[::-1]]), [1, -np.exp(-PERIOD / TAU)])
-    starts = range(0, SAMPLES - len(kernel), 7)
-    return float(np.std([noise[:, first : first + len(kernel)] @ kernel for first in starts]))
+    firsts = [place + round(0.3 * SAMPLES + 0.3 * flat) - len(kernel) for place in PLACES]
+    energies = [noise[:, first : first + len(kernel)] @ kernel[::-1] for first in firsts]
+    return float(np.sqrt(np.mean(np.var(energies, axis=1))))
 
 
 def test_the_optimum_is_that_of_a_full_scan_with_filters_written_here() -> None:
-    noise = coloured(1500, 4.0, 1.0, 0.1)
+    noise = coloured(800, 4.0, 1.0, 0.1)
     result = {scan.filter: scan for scan in found(noise).scans}
     flat = round(3000 / PERIOD)
     rises = np.unique(np.round(np.arange(1, 20.1, 0.5) * 1000 / PERIOD)).astype(int)
@@ -72,7 +78,7 @@ def test_the_optimum_is_that_of_a_full_scan_with_filters_written_here() -> None:
     sigmas = np.arange(1, 20.1, 0.5)
     own = sigmas[np.argmin([own_cusp(noise, sigma * 1000 / PERIOD, flat) for sigma in sigmas])]
     assert 1.5 < own < 19.5
-    assert result["cusp"].best == pytest.approx(own, abs=max(0.5, 2 * result["cusp"].error))
+    assert result["cusp"].best == pytest.approx(own, abs=0.5)
     for scan in result.values():
         assert scan.edge == ""
         assert abs(scan.best - scan.times[np.argmin(scan.noises)]) <= 0.5 + PERIOD / 2000
@@ -80,9 +86,9 @@ def test_the_optimum_is_that_of_a_full_scan_with_filters_written_here() -> None:
 
 
 def test_white_noise_of_a_trapezoid_falls_with_the_root_of_its_rise_time() -> None:
-    (scan,) = found(coloured(2000, 5.0, 0.0), optimization={"a": SETTINGS.optimization["etrap"]}).scans
+    (scan,) = found(coloured(1000, 5.0, 0.0), optimization={"a": SETTINGS.optimization["etrap"]}).scans
     expected = 5.0 * np.sqrt(2 / (scan.times * 1000 / PERIOD))
-    np.testing.assert_allclose(scan.noises, expected, rtol=0.04)
+    np.testing.assert_allclose(scan.noises, expected, rtol=0.05)
     np.testing.assert_array_less(np.abs(scan.noises - expected) / scan.errors, 5)
     assert scan.edge == "end"
     assert scan.best == pytest.approx(20.0, abs=0.05)
@@ -90,11 +96,11 @@ def test_white_noise_of_a_trapezoid_falls_with_the_root_of_its_rise_time() -> No
 
 def test_the_best_trapezoid_for_white_noise_and_a_random_walk_is_the_known_one() -> None:
     """2 w²/rise + s² (2 rise/3 + flat) in samples is least at sqrt(3) w/s."""
-    (scan,) = found(coloured(3000, 4.0, 0.0, 0.1), optimization={"a": SETTINGS.optimization["etrap"]}).scans
+    (scan,) = found(coloured(1500, 4.0, 0.0, 0.1), optimization={"a": SETTINGS.optimization["etrap"]}).scans
     assert scan.best == pytest.approx(np.sqrt(3) * 4.0 / 0.1 * PERIOD / 1000, abs=max(0.5, 3 * scan.error))
     rises, flat = scan.times * 1000 / PERIOD, round(3000 / PERIOD)
     expected = np.sqrt(2 * 4.0**2 / rises + 0.1**2 * (2 * rises / 3 + flat))
-    np.testing.assert_allclose(scan.noises, expected, rtol=0.04)
+    np.testing.assert_allclose(scan.noises, expected, rtol=0.05)
 
 
 def test_the_end_of_the_scan_is_a_warning_with_its_place() -> None:
@@ -261,7 +267,7 @@ def test_the_fft_files_of_the_run_give_the_times_and_a_detector_with_few_traces_
     raw(path, traces[:10], "ch0000002/raw")
     pars = entries(cycle)
     assert pars["V01A"]["pz"] == pars["V02B"]["pz"] == {"tau1": "400000.0*ns"}
-    assert pars["V01A"]["nopt_pars"]["n_events"] >= 115
+    assert pars["V01A"]["nopt_pars"]["n_events"] >= 105
     assert nanoseconds(pars["V01A"]["cusp"]["sigma"]) > 1000
     assert pars["V02B"]["status"]["step"] == "par_dsp_nopt"
     assert "traces without a pulse are too few for the noise, 50 are needed" in pars["V02B"]["status"]["reason"]
