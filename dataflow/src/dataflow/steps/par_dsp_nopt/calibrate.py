@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,13 +93,13 @@ def scan(traces: Floats, each: Filter, period: float, tau: float, settings: Nopt
     WorkFailed
         If none of the times fits into the trace.
     """
-    known = [(time, weights) for time, weights in _weights(traces.shape[1], each, period, tau, settings)]
+    known = list(_weights(traces.shape[1], each, period, tau, settings))
     if len(known) < 3:
         raise WorkFailed(
             f"{len(known)} times of {each.dict_str} fit into traces of {traces.shape[1] * period / US:g} us"
         )
     times = np.array([time for time, _ in known])
-    squares = np.stack([_squares(traces, weights) for _, weights in known], axis=1)
+    squares = _squares(traces, [weights for _, weights in known])
     variances = squares.mean(axis=0)
     draws = np.random.default_rng(SEED).multinomial(
         len(traces), np.full(len(traces), 1 / len(traces)), settings.n_bootstrap_samples
@@ -139,10 +139,11 @@ def spectrum(traces: Floats, period: float) -> tuple[Floats, Floats]:
     return frequency[1:], density.mean(axis=0)[1:]
 
 
-def _squares(traces: Floats, weights: Floats) -> Floats:
-    """Squared deviations of a filter's energies, averaged over the places, shape (traces,)."""
-    energies = traces @ weights
-    return np.asarray(np.mean((energies - energies.mean(axis=0)) ** 2, axis=1))
+def _squares(traces: Floats, weights: Sequence[Floats]) -> Floats:
+    """Squared deviations of the energies at each time, averaged over the places, shape (traces, times)."""
+    energies = traces @ np.concatenate(weights, axis=1)  # in one product: many narrow ones take ten times as long
+    deviations = (energies - energies.mean(axis=0)).reshape(len(traces), len(weights), -1)
+    return np.asarray(np.mean(deviations**2, axis=2))
 
 
 def _weights(
