@@ -47,7 +47,7 @@ def prepared(cycle: Path) -> tuple[Path, str]:
     run(["-m", "gebox", "simulate", *simulate, "--only", "r000-cal-20240301T080000Z"])
     (cycle / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}))
     key = next(daq.rglob("*.fcio")).stem
-    for step in ("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp"):
+    for step in ("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp_nopt", "par_dsp"):
         run(job(cycle, step, key))
     return cycle, key
 

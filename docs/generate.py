@@ -248,7 +248,10 @@ def settings() -> str:
     return "\n".join(made)
 
 
-FLAT = ("settings", "config", "skm_config", "tau_config", "ecal_config", "pars_pht_partcal_config")
+FLAT = (
+    *("settings", "config", "skm_config", "tau_config", "optimiser_config"),
+    *("ecal_config", "pars_pht_partcal_config"),
+)
 """Configurations that are a list of entries; those with operations and processors are described in words."""
 
 

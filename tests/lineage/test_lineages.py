@@ -17,7 +17,10 @@ from .conftest import Origin, changed, everything, of
 
 CAL0A, CAL0B, PHY0A, PHY0B, CAL1, PHY1, CAL4, PHY4 = KEYS
 ABOVE_HIT = ("tier_hit",)
-DSP_AND_ABOVE = ("tier_dsp", "tier_hit", "par_hit", "par_hit_aoe", "par_hit_ecal", "par_dsp", "par_dsp_pz", "tier_evt")
+DSP_AND_ABOVE = (
+    *("tier_dsp", "tier_hit", "par_hit", "par_hit_aoe", "par_hit_ecal"),
+    *("par_dsp", "par_dsp_pz", "par_dsp_nopt", "tier_evt"),
+)
 
 CLASSIFIER = "operations: {x: {expression: a, lgdo_attrs: {classifier: $_/weights.bin}}}\n"
 

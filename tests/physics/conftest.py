@@ -15,6 +15,7 @@ from dataflow.jobs.runner import main, run
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.lines import Source
 from dataflow.plan import open_cycle
+from dataflow.registry.steps import BY_NAME, parts_of
 from dataflow.steps.par_hit_ecal.settings import Nuclide, Settings, Sources
 from dataflow.steps.par_hit_ecal.source import source_of
 
@@ -39,14 +40,23 @@ class SmallCycle:
         self.config = folder / "config.json"
 
     def run(self, *steps: str, threads: int = 1) -> None:
-        """Run the jobs of some steps, one after the other, as Snakemake would."""
+        """Run the jobs of some steps, one after the other, as Snakemake would; a merge takes its parts with it."""
         for step in steps:
-            run(open_cycle(self.config).job(step, self.key), threads)
+            for each in (*self._parts(step, self.key), step):
+                run(open_cycle(self.config).job(each, self.key), threads)
 
     def recorded(self, *jobs: tuple[str, str]) -> None:
         """Run jobs (step and key) as Snakemake does, with their records; each must go well."""
         for step, key in jobs:
-            assert main([step, "--config", str(self.config), "--key", key]) == 0, (step, key)
+            for each in (*self._parts(step, key), step):
+                assert main([each, "--config", str(self.config), "--key", key]) == 0, (each, key)
+
+    def _parts(self, step: str, key: str) -> list[str]:
+        """The parts of a parameter file that are not there yet."""
+        tier = BY_NAME[step].tier if BY_NAME[step].is_merge else ""
+        cycle = open_cycle(self.config)
+        parts = [part.name for part in parts_of(tier)] if tier else []
+        return [part for part in parts if not cycle.job(part, key).outputs["par"].exists()]
 
     def output(self, step: str, role: str = "tier") -> Path:
         """Where a step's output stands."""

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in cas
 Maker = Callable[..., "SmallCycle"]
 CAL = "l200-p03-r000-cal-20240301T080000Z"
 CHAIN = (
-    *("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp", "tier_dsp"),
+    *("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp_nopt", "par_dsp", "tier_dsp"),
     *("par_hit_ecal", "par_hit_aoe", "par_hit", "tier_hit", "tier_evt"),
 )
 MAP = "hardware/configuration/channelmaps/l200-p03-r%-T%-all-config.yaml"
@@ -193,4 +193,4 @@ def test_the_chains_that_are_shipped_pass(gebox_cycle: Maker) -> None:
     install_packages(cycle)
     made = open_cycle(cycle.config)
     made.check([("tier_evt", made.scheme.key(CAL))])
-    assert len(made.chains._done) == 5  # of germanium, SiPMs, pulser and baseline, and that for the decay constant
+    assert len(made.chains._done) == 6  # of germanium, SiPMs, pulser, baseline; for decay constant and filter times

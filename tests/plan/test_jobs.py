@@ -41,7 +41,8 @@ def test_parameters_come_from_all_files_of_a_run(tree: Tree) -> None:
     assert [path.name for path in pz.inputs["tcm"]] == [f"{key}-tier_tcm.lh5" for key in KEYS[:2]]
     assert relative(tree, pz.outputs["par"]) == [f"generated/tmp/par/{CAL}-par_dsp_pz.yaml"]
     assert relative(tree, pz.outputs["plt"]) == [f"generated/plt/dsp/cal/p03/r000/{CAL}-plt_dsp_pz.pdf"]
-    assert merge.inputs == {"par_dsp_pz": (pz.outputs["par"],)}
+    parts = [cycle.job(step.name, CAL) for step in parts_of("dsp")]
+    assert merge.inputs == {part.step: (part.outputs["par"],) for part in parts}
     assert relative(tree, merge.outputs["par"]) == [f"generated/par/dsp/cal/p03/r000/{CAL}-par_dsp.yaml"]
     assert cycle.job("par_hit_ecal", CAL).inputs["par_dsp"] == (merge.outputs["par"],)
 
@@ -115,8 +116,8 @@ def test_everything_upstream_of_a_target_is_planned(tree: Tree) -> None:
     with pytest.raises(UserError, match=r"dsp/validity\.yaml:1: there is no file 'none\.yaml'"):
         cycle.check([("tier_skm", cycle.scheme.key(PHY))])
     assert cycle.upstream(["tier_hit"]) == {
-        "tier_hit", "tier_dsp", "tier_raw", "tier_tcm", "par_hit", "par_hit_aoe", "par_hit_ecal", "par_dsp",
-            "par_dsp_pz",
+        "tier_hit", "tier_dsp", "tier_raw", "tier_tcm", "par_hit", "par_dsp",
+        *(step.name for tier in ("dsp", "hit") for step in parts_of(tier)),
     }  # fmt: skip
 
 

@@ -40,6 +40,11 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "processing_chain": _CHAIN,
         OPTIONS: _NONE,
     },
+    "pars_dsp_nopt": {
+        "optimiser_config": "steps.par_dsp_nopt.settings:NoptSettings",
+        "processing_chain": _CHAIN,
+        OPTIONS: _NONE,
+    },
     "pars_hit_ecal": {
         "ecal_config": "steps.par_hit_ecal.settings:Settings",
         "sources": "steps.par_hit_ecal.settings:Sources",

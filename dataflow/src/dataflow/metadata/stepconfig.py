@@ -50,7 +50,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "tier_pan": ("processing_chain",),
     "pars_tcm_pulser": ("pulser_config",),
     "pars_dsp_peak_selection": ("peak_config", "processing_chain"),
-    "pars_dsp_nopt": ("optimiser_config", "processing_chain"),
     "pars_dsp_eopt": ("optimiser_config", "processing_chain"),
     "pars_dsp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp_dplms": ("dplms_pars", "proc_chain"),

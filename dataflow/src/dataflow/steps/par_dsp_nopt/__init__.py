@@ -1,0 +1,1 @@
+"""Filter times of least noise, from forced triggers."""
