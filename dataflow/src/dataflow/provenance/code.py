@@ -143,7 +143,7 @@ def list_of(module: str) -> str:
     UserError
         If it is on none.
     """
-    fitting = [(len(entry), name) for name, entries in LISTS.items() for entry in entries if _is_in(module, entry)]
+    fitting = [(len(entry), name) for name, entries in LISTS.items() for entry in entries if is_in(module, entry)]
     if not fitting:
         raise UserError(
             f"the module {PACKAGE}.{module} is on none of the lists of dataflow/provenance/code.py",
@@ -152,7 +152,7 @@ def list_of(module: str) -> str:
     return max(fitting)[1]
 
 
-def _is_in(module: str, entry: str) -> bool:
+def is_in(module: str, entry: str) -> bool:
     """Whether a module is in a folder or is it; ``*`` stands for one name."""
     wanted, parts = entry.split("."), module.split(".")
     return len(parts) >= len(wanted) and all(one in ("*", other) for one, other in zip(wanted, parts, strict=False))
