@@ -22,10 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
 
 from dataflow.metadata.stepconfig import shipped_folder  # noqa: E402
 from dataflow.physics import curves  # noqa: E402 - after the path
-from dataflow.physics.lines import Line, Source
+from dataflow.physics.lines import (
+    QBB,  # noqa: E402
+    Line,
+    Source,
+)
 from dataflow.steps.par_hit_ecal.build import calibrate_one  # noqa: E402
 from dataflow.steps.par_hit_ecal.result import EnergyCalibration  # noqa: E402
-from dataflow.steps.par_hit_ecal.settings import QBB, Settings, Sources  # noqa: E402
+from dataflow.steps.par_hit_ecal.settings import Settings, Sources  # noqa: E402
 from dataflow.steps.par_hit_ecal.source import source_of  # noqa: E402
 
 Floats = NDArray[np.floating[Any]]

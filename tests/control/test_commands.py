@@ -77,7 +77,10 @@ def test_a_linked_command_finds_its_environment(bare: ProdEnv, tmp_path: Path) -
 
 def test_what_runs_before_the_tools_is_understood_by_old_pythons(repository: Path) -> None:
     """Otherwise an old python3 shows a SyntaxError instead of the sentence about its age."""
-    early = [repository / "prodenv/src/prodenv" / name for name in ("launch.py", "parsers.py", "__init__.py")]
+    early = [
+        repository / "prodenv/src/prodenv" / name
+        for name in ("cli/launch.py", "cli/parsers.py", "base/places.py", "__init__.py")
+    ]
     for file in [*sorted((repository / "bin").iterdir()), *early]:
         ast.parse(file.read_text(), str(file), feature_version=(3, 7))
 

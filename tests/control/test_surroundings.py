@@ -186,9 +186,8 @@ def test_a_cycle_that_may_only_be_read_is_a_sentence(tmp_path: Path, monkeypatch
     assert "dataprod plan" in caught.value.hint
 
 
-def test_tools_that_others_may_not_read_are_not_called_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tools_that_others_may_not_read_are_not_called_missing(tmp_path: Path) -> None:
     python = tmp_path / "tools/env/bin/python"
-    monkeypatch.setattr(launch, "ROOT", tmp_path)
     assert "the tools are not installed" in launch._why_not(str(python))
     python.parent.mkdir(parents=True)
     private = tmp_path / "private"

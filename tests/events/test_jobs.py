@@ -233,6 +233,7 @@ def test_status_tells_of_times_that_go_backwards_and_of_repeated_rows(files_of: 
     from prodenv.cycles.find import find_cycle
 
     files = files_of(V01A=[5, 6, 1, 2], B02B=[6.000001, 6.000003], S001=[3])
+    (files.cycle.folder / "dataflow").symlink_to(Path(__file__).resolve().parents[2] / "dataflow")
     for step in ("tier_tcm", "tier_evt"):
         cycle = open_cycle(files.cycle.config)
         ticket = ticket_of(cycle, step, KEY)

@@ -64,7 +64,8 @@ def test_a_cycle_is_planned_run_and_looked_at(production: Production, verb: Verb
     assert run["datatype"] == "cal" and run["steps"]["tier_hit"] == {"there": 1}
 
 
-def test_what_is_stale_is_told_and_why(production: Production, verb: Verb) -> None:
+def test_what_is_stale_is_told_and_why(production: Production, verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # no path is broken into two lines
     verb("run", TARGET, "-j2")
     production.tree.write("inputs/dataprod/overrides/dsp/a.yaml", "V02160A: {pz: {tau1: 7}}\n")
     production.tree.validity("dataprod/overrides/dsp", {"valid_from": "20230317T000000Z", "apply": "a.yaml"})

@@ -154,7 +154,7 @@ def test_the_calibration_of_38_thousand_real_events_agrees_with_pygamas(shared_d
     data = columns(folder / "l200-p03-r000-cal-20230311T235840Z-tier_dsp.lh5", "ch1104000/dsp")
     result = calibrate_one(data["cuspEmax"], "cuspEmax", Settings(energy_params=("cuspEmax",)), th228)
     found = {fit.line.energy for fit in result.fits}
-    assert {860.557, 1592.511, 1620.50, 2103.511, 2614.511} <= {round(energy, 3) for energy in found}
+    assert {860.6, 1592.5, 1620.5, 2103.5, 2614.5} <= {round(energy, 1) for energy in found}
     assert result.resolution is not None
     width, error = width_at(result.resolution, 2039.0)
     assert width == pytest.approx(2.25, abs=0.15)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from dataflow.physics import curves
+from dataflow.physics.lines import QBB
 from dataflow.steps.par_hit_ecal.build import calibrate
 from dataflow.steps.par_hit_ecal.report import entry
 from dataflow.steps.par_hit_ecal.result import DetectorCalibration
-from dataflow.steps.par_hit_ecal.settings import QBB, Settings
+from dataflow.steps.par_hit_ecal.settings import Settings
 from dataflow.steps.par_hit_ecal.source import source_of
 
 if TYPE_CHECKING:
