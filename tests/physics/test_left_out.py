@@ -87,7 +87,7 @@ def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows
     made = open_cycle(cycle.config)
     (trouble,) = [t for t in troubles_of(made, [("tier_evt", made.scheme.key(CAL))]) if t.detector == "V09999Z"]
     assert (trouble.state, trouble.step, trouble.files) == ("missing", "tier_raw", len(CHAIN))
-    assert trouble.steps == ("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt", *CHAIN[2:4], *CHAIN[5:8])
+    assert trouble.steps == ("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt", *CHAIN[2:5], *CHAIN[6:9])
     assert trouble.sentence().startswith(
         "V09999Z is missing: the DAQ file has no channel 1999999 (then par_dsp_pz: V09999Z has no events in this run) "
         "[l200-p03-r000-cal: tier_raw"
@@ -127,6 +127,7 @@ def test_a_decay_constant_that_fails_is_the_cause_of_what_comes_of_it(gebox_cycl
     assert all("are too few for a decay constant" in found["reason"] for found in states.values())
     assert {step: found["state"] for step, found in states.items()} == {
         "par_dsp_pz": "failed",
+        "par_dsp_nopt": "failed",
         "par_dsp": "failed",
         "tier_dsp": "degraded",
         "par_hit_ecal": "failed",  # of so few events no source is identified; the cause told is the first one
