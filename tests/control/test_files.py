@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from prodenv.base.files import aside, remove_stale, swap_in, write_text
+from prodenv.base.errors import UserError
+from prodenv.base.files import aside, read_data, remove_stale, swap_in, write_text
 from prodenv.software import numba_cache
 
 
@@ -110,3 +111,17 @@ def test_compiled_code_of_other_sources_is_not_taken(site: Path, tmp_path: Path)
 
 def test_without_a_store_nothing_is_taken(site: Path, tmp_path: Path) -> None:
     assert numba_cache.restore(site, tmp_path / "store") == 0
+
+
+@pytest.mark.parametrize("text", ["a: [1", "[" * 5000, "!!python/object/apply:os.getcwd []", "a: \udcff"])
+def test_a_file_that_is_no_plain_yaml_is_a_sentence(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=r"file\.yaml cannot be read: "):
+        read_data(file)
+
+
+def test_yaml_and_json_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: {b: [1, 2.5, on]}\n")
+    (tmp_path / "a.json").write_text('{"a": {"b": [1, 2.5, true]}}')
+    assert read_data(tmp_path / "a.yaml") == read_data(tmp_path / "a.json") == {"a": {"b": [1, 2.5, True]}}
