@@ -43,7 +43,7 @@ def _follow_parent(cycle: CycleFolder) -> None:
 
 def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
-    from prodenv.running.production import produced, tell
+    from prodenv.running.production import produce, tell
     from prodenv.running.progress import Learned
 
     refuse_living(cycle.root)
@@ -55,7 +55,7 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
         _prepare(cycle, targets, options)
         took = ask(cycle, "took", options.setup)
         learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
-    code, progress = produced(cycle.config, targets, jobs, extra=extra, learned=learned)
+    code, progress = produce(cycle.config, targets, jobs, extra=extra, learned=learned)
     nothing: dict[str, Any] = {"lines": [], "counted": "", "lost": False}
     told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
     closing = progress.closing(time.monotonic() - begin, told["counted"])

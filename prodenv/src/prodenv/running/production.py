@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -31,17 +30,6 @@ AFTER_END = 2.0
 """Seconds in which the end of the output is awaited once Snakemake is gone; jobs that outlive it hold the pipe."""
 
 
-def produce(config: Path, targets: list[str], jobs: int, *, extra: Sequence[str] = ()) -> int:
-    """Make targets of a cycle, and say at the end how it went.
-
-    Parameters, exit codes and errors are those of :func:`produced`.
-    """
-    begin = time.monotonic()
-    code, progress = produced(config, targets, jobs, extra=extra)
-    tell([*progress.last_words(cycle_of(config), code), progress.closing(time.monotonic() - begin, "")])
-    return code
-
-
 def tell(lines: Iterable[str]) -> None:
     """Say something on the terminal, without empty lines."""
     for line in filter(None, lines):
@@ -53,7 +41,7 @@ def cycle_of(config: Path) -> Path:
     return Path(os.path.abspath(config)).parent  # noqa: PTH100
 
 
-def produced(
+def produce(
     config: Path,
     targets: list[str],
     jobs: int,
