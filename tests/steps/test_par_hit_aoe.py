@@ -295,9 +295,13 @@ def test_entries_of_the_published_flow_are_accepted_and_others_not() -> None:
         Settings.read({"treshold": 800}, "aoecal_config")
 
 
-def test_a_failed_energy_calibration_is_named() -> None:
-    calibrated = {"status": {"state": "failed", "step": "par_hit_ecal", "reason": "no peak"}}
-    with pytest.raises(WorkFailed, match="V02160A has no calibrated energy cuspEmax_ctc_cal: no peak"):
+@pytest.mark.parametrize(
+    ("failed", "reason"), [({}, "cuspEmax_ctc_cal$"), ({"cuspEmax_ctc": "no peak"}, "cuspEmax_ctc_cal: no peak$")]
+)
+def test_an_energy_that_is_not_calibrated_is_named_with_the_reason(failed: dict[str, str], reason: str) -> None:
+    operations = {"trapEmax_ctc_cal": {"expression": "a + b * trapEmax", "parameters": {"a": 0.0, "b": 0.1}}}
+    calibrated = {"pars": {"operations": operations}, "results": {"ecal_failed": failed}}
+    with pytest.raises(WorkFailed, match=f"V02160A has no calibrated energy {reason}"):
         aoe.operations_of(calibrated, Settings(), "V02160A")
 
 

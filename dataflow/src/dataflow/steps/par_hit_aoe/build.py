@@ -15,6 +15,7 @@ from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.evaluate import evaluate
 from dataflow.jobs.lh5files import ColumnsByItem, columns_of, rows_by_file
 from dataflow.jobs.pages import text_page
+from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.metadata.expressions import parsed
 from dataflow.physics.curves import Curve
@@ -64,9 +65,11 @@ def build(job: Job, threads: int = 1) -> None:
         name, own = channel.name, settings[channel.name]
         if not own.run_aoe:
             return Made({"results": {"aoe": {}}}, lambda: text_page(f"{name}: no A/E", "run_aoe is false"))
-        calibrated = ecal.get(name) or {}
-        operations = operations_of(calibrated, own, name)
+        if why := failure_of(ecal.get(name)):
+            raise WorkFailed(f"{name} has no calibrated energy: {why}")
+        calibrated = ecal[name]
         try:
+            operations = operations_of(calibrated, own, name)
             data = read(name, wanted_columns(operations, own, there[name]))
             found = calibrate_sets(data, ~pulsers[name], operations, widths_of(calibrated, own, name), own)
         except WorkFailed as error:
@@ -92,14 +95,14 @@ def operations_of(calibrated: Mapping[str, Any], settings: Settings, name: str) 
     Raises
     ------
     WorkFailed
-        If it failed, or did not calibrate the energy that is asked for.
+        If it did not calibrate the energy that is asked for; the reason is given where there is one.
     """
     operations: Operations = (calibrated.get("pars") or {}).get("operations") or {}
-    if settings.cal_energy_param not in operations:
-        reason = (calibrated.get("status") or {}).get("reason")
-        raise WorkFailed(
-            f"{name} has no calibrated energy {settings.cal_energy_param}" + (f": {reason}" if reason else "")
-        )
+    wanted = settings.cal_energy_param
+    if wanted not in operations:
+        failed = (calibrated.get("results") or {}).get("ecal_failed") or {}
+        reason = failed.get(wanted.removesuffix("_cal"))
+        raise WorkFailed(f"{name} has no calibrated energy {wanted}" + (f": {reason}" if reason else ""))
     return operations
 
 
