@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from dataflow.physics.selection import robust_limits, spread_of
 from dataflow.plan.job import Job
 
 from .result import DetectorCalibration, EnergyCalibration
-from .settings import Settings, estimator_name, plain_name
+from .settings import Settings, SpectrumSettings, estimator_name, plain_name
 from .source import calibration_of
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
+Found = TypeVar("Found")
 
 BASELINES = ("pz_bl_std", "bl_std")
 """Scatter of the baseline, after the pole-zero correction where there is one: large where a tail bends or it swings."""
@@ -112,25 +113,39 @@ def calibrate(
         If no estimator can be calibrated.
     """
     good, cut = clean(data, accepted, settings.quality_sigmas)
-    results = []
-    failed = {}
-    for parameter in settings.energy_params:
-        name = estimator_name(parameter)
+
+    def one(name: str) -> EnergyCalibration:
+        amplitudes = corrected(data, plain_name(name), trapping)
+        return calibrate_one(amplitudes[accepted], name, settings, source, good[accepted])
+
+    results, failed = each_estimator(map(estimator_name, settings.energy_params), one)
+    monitored = {name: spread_of(data[name][accepted]) for name in settings.monitoring_parameters if name in data}
+    absent = tuple(name for name in settings.monitoring_parameters if name not in data)
+    return DetectorCalibration(results, failed, cut, monitored, absent)
+
+
+def each_estimator(names: Iterable[str], one: Callable[[str], Found]) -> tuple[tuple[Found, ...], dict[str, str]]:
+    """Calibrate estimators, each for itself; returns what was found, and why others cannot be calibrated.
+
+    Raises
+    ------
+    WorkFailed
+        If none can be.
+    """
+    results, failed = [], {}
+    for name in names:
         try:
-            amplitudes = corrected(data, plain_name(parameter), trapping)
-            results.append(calibrate_one(amplitudes[accepted], name, settings, source, good[accepted]))
+            results.append(one(name))
         except WorkFailed as error:
             failed[name] = error.message
             log.warning("%s cannot be calibrated: %s", name, error.message)
     if not results:
         raise WorkFailed("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
-    monitored = {name: spread_of(data[name][accepted]) for name in settings.monitoring_parameters if name in data}
-    absent = tuple(name for name in settings.monitoring_parameters if name not in data)
-    return DetectorCalibration(tuple(results), failed, cut, monitored, absent)
+    return tuple(results), failed
 
 
 def calibrate_one(
-    amplitudes: Floats, name: str, settings: Settings, source: Source, selected: Mask | None = None
+    amplitudes: Floats, name: str, settings: SpectrumSettings, source: Source, selected: Mask | None = None
 ) -> EnergyCalibration:
     """Find and fit the lines in one spectrum, and both curves.
 
@@ -157,12 +172,12 @@ def calibrate_one(
     kept = amplitudes[usable if selected is None else usable & selected]
     if len(kept) == 0:
         raise WorkFailed(f"none of {len(amplitudes)} events has an amplitude above {settings.threshold:g}")
-    scale = find_scale(kept, source.lines, settings.expected_gain)
+    scale = find_scale(kept, source.lines, settings.gains)
     return calibrate_at(scale, kept, amplitudes[usable], name, settings, source)
 
 
 def calibrate_at(
-    scale: float, kept: Floats, usable: Floats, name: str, settings: Settings, source: Source
+    scale: float, kept: Floats, usable: Floats, name: str, settings: SpectrumSettings, source: Source
 ) -> EnergyCalibration:
     """Fit the lines in one spectrum of which the scale is known, and both curves.
 
@@ -187,7 +202,7 @@ def calibrate_at(
         If no line can be fitted, or just one where no gain is expected.
     """
     fits, left_out = fit_lines(kept * scale, source.lines)
-    if len(fits) < 2 and not settings.expected_gain:
+    if len(fits) < 2 and not settings.gains:
         raise WorkFailed(
             f"only the line of {fits[0].line.energy:g} keV can be fitted, and one line identifies nothing "
             f"({_reasons(left_out)})"
