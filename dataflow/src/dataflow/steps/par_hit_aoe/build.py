@@ -13,13 +13,12 @@ from dataflow.base.errors import UserError
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.evaluate import evaluate
-from dataflow.jobs.lh5files import ColumnsByItem, columns_of, rows_by_file
 from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.metadata.expressions import parsed
 from dataflow.physics.curves import Curve
-from dataflow.physics.pulser import pulser_rows
+from dataflow.physics.dsprows import dsp_rows
 from dataflow.plan.job import Job
 from dataflow.steps.par_hit_ecal.build import QUALITY, clean
 
@@ -51,13 +50,8 @@ def build(job: Job, threads: int = 1) -> None:
     """
     channels = {channel.name: channel for channel in job.channels}
     settings = {name: settings_of(job, channel) for name, channel in channels.items()}
-    tables = {name: job.tables_in("dsp", channel) for name, channel in channels.items()}
-    there = columns_of(job.inputs["dsp"], tables)
-    pulsers = pulser_rows(job, rows_by_file(job.inputs["dsp"], tables))
+    rows = dsp_rows(job)
     ecal = job.pars("ecal")
-
-    def read(name: str, wanted: set[str]) -> Columns:
-        return ColumnsByItem(job.inputs["dsp"], {name: tables[name]}, sorted(wanted))[name]
 
     def work(channel: Channel) -> Made:
         from .figure import draw
@@ -70,8 +64,8 @@ def build(job: Job, threads: int = 1) -> None:
         calibrated = ecal[name]
         try:
             operations = operations_of(calibrated, own, name)
-            data = read(name, wanted_columns(operations, own, there[name]))
-            found = calibrate_sets(data, ~pulsers[name], operations, widths_of(calibrated, own, name), own)
+            data = rows.read(name, wanted_columns(operations, own))
+            found = calibrate_sets(data, rows.accepted[name], operations, widths_of(calibrated, own, name), own)
         except WorkFailed as error:
             # energies are there: the detector has not failed, and hit is whole but for the classifier
             reason = error.message
@@ -122,12 +116,12 @@ def widths_of(calibrated: Mapping[str, Any], settings: Settings, name: str) -> C
     return Curve(linear["expression"], parameters, errors, np.array(linear["cov"]), *linear["csqr"])
 
 
-def wanted_columns(operations: Operations, settings: Settings, there: set[str]) -> set[str]:
-    """The columns of dsp that are needed and there."""
+def wanted_columns(operations: Operations, settings: Settings) -> set[str]:
+    """The columns of dsp that are needed."""
     names = {*QUALITY, *_names_below(settings.cal_energy_param, operations)}
     for one in settings.sets.values():
         names |= {one.current_param, one.energy_param} | ({one.dt_param} if one.dt_corr else set())
-    return names & there
+    return names
 
 
 def _names_below(name: str, operations: Operations) -> Iterator[str]:

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import ColumnsByItem, Tables, columns_of, rows_by_file
 from dataflow.keys.channel import Channel
 from dataflow.physics import curves
+from dataflow.physics.dsprows import dsp_rows
 from dataflow.physics.linefit import LineFit, NoLine, fit_line
 from dataflow.physics.lines import Line, Source
-from dataflow.physics.pulser import pulser_rows
 from dataflow.physics.scale import find_scale
 from dataflow.physics.selection import robust_limits, spread_of
 from dataflow.plan.job import Job
@@ -59,34 +58,25 @@ def build(job: Job, threads: int = 1) -> None:
 
     channels = {channel.name: channel for channel in job.channels}
     settings = {name: calibration_of(job.config, channel) for name, channel in channels.items()}
-    tables = {name: job.tables_in("dsp", channel) for name, channel in channels.items()}
-    rows = rows_by_file(job.inputs["dsp"], tables)
-    counts = {name: sum(of_files) for name, of_files in rows.items()}
-    data = _columns(job, tables, [one for one, _ in settings.values()])
-    pulsers = pulser_rows(job, rows)
+    rows = dsp_rows(job)
     trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}
 
     def work(channel: Channel) -> Made:
         from .figure import draw
 
-        name, own = channel.name, trapping.get(channel.name, {})
-        if counts[name] == 0:
+        name, corrections = channel.name, trapping.get(channel.name, {})
+        if rows.counts[name] == 0:
             raise WorkFailed(f"{name} has no events in this run")
-        result = calibrate(data[name][name], ~pulsers[name], *settings[name], own)
-        return Made(entry(result, settings[name][0], own), lambda: draw(name, str(job.key), result))
+        own, source = settings[name]
+        result = calibrate(rows.read(name, wanted_columns(own)), rows.accepted[name], own, source, corrections)
+        return Made(entry(result, own, corrections), lambda: draw(name, str(job.key), result))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
 
 
-def _columns(job: Job, tables: Tables, settings: Sequence[Settings]) -> dict[str, ColumnsByItem]:
-    """The columns that are wanted and there, by detector; the worker of a detector reads them, each once."""
-    wanted = {plain_name(name) for one in settings for name in one.energy_params} | {*QUALITY, DRIFT}
-    wanted |= {name for one in settings for name in one.monitoring_parameters}
-    there = columns_of(job.inputs["dsp"], tables)
-    return {
-        name: ColumnsByItem(job.inputs["dsp"], {name: table}, sorted(wanted & there[name]))
-        for name, table in tables.items()
-    }
+def wanted_columns(settings: Settings) -> set[str]:
+    """The columns of dsp that a detector's calibration looks for."""
+    return {*map(plain_name, settings.energy_params), *QUALITY, DRIFT, *settings.monitoring_parameters}
 
 
 def calibrate(
