@@ -1,4 +1,4 @@
-"""evt: one row an event, by the builder in :mod:`dataflow.events`."""
+"""evt: one row an event, by :func:`dataflow.steps.tier_evt.builder.build_events`."""
 
 from __future__ import annotations
 
