@@ -49,7 +49,7 @@ def build(job: Job, threads: int = 1) -> None:
         Worker processes over detectors.
     """
     channels = {channel.name: channel for channel in job.channels}
-    settings = {name: settings_of(job, channel) for name, channel in channels.items()}
+    settings = {name: job.config.settings("aoecal_config", Settings, channel) for name, channel in channels.items()}
     rows = dsp_rows(job)
     ecal = job.pars("ecal")
 
@@ -73,14 +73,6 @@ def build(job: Job, threads: int = 1) -> None:
         return Made(entry(found, own, job.key.timestamp), lambda: draw(name, str(job.key), next(iter(found.values()))))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
-
-
-def settings_of(job: Job, channel: Channel) -> Settings:
-    """How A/E of a detector is calibrated."""
-    settings = job.config.settings("aoecal_config", channel)
-    if not isinstance(settings, Settings):
-        raise TypeError("the input of pars_hit_aoecal is declared with other settings")
-    return settings
 
 
 def operations_of(calibrated: Mapping[str, Any], settings: Settings, name: str) -> Operations:

@@ -31,9 +31,7 @@ def calibration_of(config: StepConfig, channel: Channel) -> tuple[Settings, Sour
     UserError
         If the configuration is not valid; file and line are named.
     """
-    settings, table = config.settings("ecal_config", channel), config.settings("sources", channel)
-    if not isinstance(settings, Settings) or not isinstance(table, Sources):
-        raise TypeError("the inputs of pars_hit_ecal are declared with other settings")
+    settings, table = config.settings("ecal_config", Settings, channel), config.settings("sources", Sources, channel)
     place = config.layers("ecal_config", channel)
     check_copies(settings, [estimator_name(parameter) for parameter in settings.energy_params], place)
     return settings, source_of(settings, table.nuclides, place)

@@ -25,9 +25,7 @@ def partition_of(config: StepConfig, channel: Channel) -> tuple[PartitionSetting
     UserError
         If the configuration is not valid; file and line are named.
     """
-    settings, table = config.settings(INPUT, channel), config.settings("sources", channel)
-    if not isinstance(settings, PartitionSettings) or not isinstance(table, Sources):
-        raise TypeError("the inputs of pars_pht_partcal are declared with other settings")
+    settings, table = config.settings(INPUT, PartitionSettings, channel), config.settings("sources", Sources, channel)
     place = config.layers(INPUT, channel)
     if settings.estimators:
         check_copies(settings, settings.estimators, place, INPUT)
