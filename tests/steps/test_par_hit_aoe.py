@@ -108,6 +108,19 @@ def test_the_cut_agrees_with_one_on_the_true_deviation(simulated: Simulated, fou
     assert np.mean(same) > 0.97
 
 
+def test_errors_of_cut_and_curves_are_the_scatter_over_many_runs() -> None:
+    found = [Simulated(25_000, seed=seed).calibrated() for seed in range(12)]
+    values = {
+        "cut": [(each.cut, each.cut_error) for each in found],
+        "noise": [(each.sigma.parameters["b"], each.sigma.errors["b"]) for each in found],
+        "slope": [(each.mean.parameters["a"], each.mean.errors["a"]) for each in found],
+    }
+    for name, pairs in values.items():
+        scatter, error = np.std([value for value, _ in pairs], ddof=1), np.mean([error for _, error in pairs])
+        assert 0.6 < scatter / error < 1.6, name
+    assert np.mean([error for _, error in values["cut"]]) < 0.08
+
+
 def test_survival_at_lines_is_that_of_a_cut_on_the_truth(simulated: Simulated, found: Result) -> None:
     start = len(simulated.energy) - sum(counts for counts, _ in SINGLE.values())
     for line, (counts, _) in SINGLE.items():
@@ -212,6 +225,17 @@ def test_a_real_detector_has_the_survival_fractions_of_its_kind(real: Result) ->
         assert real.low_side[energy].fraction == pytest.approx(fraction, abs=0.01)
     assert real.low_side[1592.5].error == pytest.approx(0.049, abs=0.005)
     assert real.two_sided[2614.5].fraction == pytest.approx(0.103, abs=0.01)
+
+
+def test_pulser_events_and_low_energies_do_not_enter(columns: dict[str, Any], energies: dict[str, Any]) -> None:
+    settings = Settings(threshold=1000)
+    operations, widths = aoe.operations_of(energies, settings, "V02160A"), aoe.widths_of(energies, settings, "V02160A")
+    accepted = np.arange(len(columns["cuspEmax"])) % 4 > 0
+    result = aoe.calibrate_sets(columns, accepted, operations, widths, settings)[""]
+    assert result.energies.min() > 1000
+    used = np.flatnonzero(np.isin(columns["A_max"] / columns["cuspEmax"], result.uncorrected))
+    assert len(used) == len(result.energies) > 20_000
+    assert accepted[used].all()
 
 
 def test_real_curves_fit_their_bands(real: Result) -> None:
