@@ -14,27 +14,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
 
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
+import yaml  # noqa: E402
 
-from dataflow.jobs.lh5files import ColumnsByItem, read_many  # noqa: E402
+from dataflow.jobs.lh5files import read_many  # noqa: E402
 from dataflow.jobs.spread import spread  # noqa: E402
-from dataflow.physics.lines import TH228  # noqa: E402
+from dataflow.metadata.stepconfig import shipped_folder  # noqa: E402
+from dataflow.physics.dsprows import DspRows  # noqa: E402
+from dataflow.physics.lines import Source  # noqa: E402
 from dataflow.steps.par_hit_ecal import build as ecal  # noqa: E402
+from dataflow.steps.par_hit_ecal.settings import Settings, Sources  # noqa: E402
+from dataflow.steps.par_hit_ecal.source import source_of  # noqa: E402
 
-READINGS: Mapping[str, Callable[..., Any]] = {"worker": ColumnsByItem, "job": read_many}
+READINGS = ("worker", "job")
 PATIENCE = 1000.0
 """Seconds that a detector may take."""
 FILES = 5
 SEED = 9
 ENERGIES = ("trapEmax", "cuspEmax")
-NAMES = (*ENERGIES, *ecal.QUALITY, ecal.DRIFT)
+SETTINGS = Settings(energy_params=ENERGIES)
+NAMES = tuple(ecal.wanted_columns(SETTINGS))
 
 
 def main() -> None:
@@ -63,7 +68,7 @@ def main() -> None:
 def write(path: Path, tables: Sequence[str], events: int, seed: int) -> None:
     """A dsp file with the spectrum of thorium in each table."""
     random = np.random.default_rng(seed)
-    lines = np.array([line.energy for line in TH228])
+    lines = np.array([line.energy for line in th228().lines])
     with h5py.File(path, "w") as file:
         for table in tables:
             energy = np.where(
@@ -76,17 +81,23 @@ def write(path: Path, tables: Sequence[str], events: int, seed: int) -> None:
                 file[f"{table}/{name}"] = values
 
 
+def th228() -> Source:
+    """The lines of 228Th."""
+    table = yaml.safe_load((shipped_folder("pars_hit_ecal") / "sources.yaml").read_text())
+    return source_of(SETTINGS, Sources.read(table).nuclides)
+
+
 def measure(reading: str, folder: Path, threads: int) -> None:
     """Calibrate all detectors, and print what it took."""
     begin, paths = time.perf_counter(), sorted(folder.glob("*.lh5"))
     with h5py.File(paths[0]) as file:
         tables = {name: (f"{name}/dsp",) * len(paths) for name in sorted(file)}
-    data = READINGS[reading](paths, tables, NAMES)
-    settings = ecal.Settings(energy_params=ENERGIES)
+    rows, source = DspRows(tuple(paths), tables, {}, {}, dict.fromkeys(tables, set(NAMES))), th228()
+    data = read_many(paths, tables, NAMES) if reading == "job" else {}
 
     def one(name: str) -> float:
-        columns = data[name]
-        ecal.calibrate(columns, np.ones(len(columns[ecal.DRIFT]), dtype=bool), settings, {})
+        columns = data[name] if data else rows.read(name, NAMES)
+        ecal.calibrate(columns, np.ones(len(columns[ecal.DRIFT]), dtype=bool), SETTINGS, source, {})
         return peak()
 
     found = list(spread(one, list(tables), threads, PATIENCE))

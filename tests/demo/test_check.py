@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,17 @@ def test_perfect_parameters_agree(cycle: Path, capsys: pytest.CaptureFixture[str
     assert "all 28 quantities agree with the truth within 5 sigma" in shown
     for name in ("B02001A", "P03001A", "V01001A", "V01002B"):
         assert name in shown
+
+
+def test_without_rich_the_table_is_plain(
+    cycle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.table", None)
+    assert main(["check", str(cycle)]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()[:5]
+    columns = ["583 keV at", "FWHM", "true", "2614 keV at", "FWHM", "true", "worst pull"]
+    assert re.split(r" {2,}", header.strip()) == ["run", "detector", "traces", "tau [us]", "true", *columns]
+    assert [row.split()[2] for row in rows] == ["B02001A", "P03001A", "V01001A", "V01002B"]
 
 
 def test_pulls_are_drawn_on_demand(cycle: Path, tmp_path: Path) -> None:
@@ -137,14 +150,14 @@ def test_a_missing_detector_is_told(cycle: Path, capsys: pytest.CaptureFixture[s
     assert "B02001A in p03 r000 has no result: not in the parameter file" in capsys.readouterr().out
 
 
-def test_a_cycle_without_parameters_is_a_slip(
+def test_a_cycle_without_parameters_is_an_error(
     tmp_path: Path, simulated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", str(tmp_path), "--truth", str(simulated / "truth")]) == 2
     assert "has no parameter files" in capsys.readouterr().err
 
 
-def test_truth_that_cannot_be_found_is_a_slip(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_truth_that_cannot_be_found_is_an_error(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (cycle / "inputs" / "experiment.yaml").unlink()
     assert main(["check", str(cycle)]) == 2
     assert "no truth found" in capsys.readouterr().err

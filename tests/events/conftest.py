@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,21 @@ from dataflow.steps.tier_evt.operations import event_config
 
 Hits = list[list[tuple[int, int]]]
 """By event, (channel, row in its table)."""
+
+
+def op(mode: str, expression: str, channels: Any = "all", **more: Any) -> dict[str, Any]:
+    """An operation that aggregates over channels."""
+    return {"channels": channels, "aggregation_mode": mode, "expression": expression} | more
+
+
+GATHERED = {
+    "rawid": op("gather", "tcm.table_key", query="hit.energy > 60", sort="ascend_by:dsp.tp"),
+    "index": op("gather", "tcm.index", query="hit.energy > 60", sort="ascend_by:dsp.tp"),
+    "energy": op("keep_at_ch:evt.rawid", "hit.energy"),
+    "energy_idx": op("keep_at_idx:evt.index", "hit.energy"),
+    "bits": op("keep_at_ch:evt.rawid", "hit.bits"),
+}
+"""Lists of an event, in the order of a filter's time."""
 
 
 @dataclass
@@ -51,12 +67,33 @@ class Data:
         info = {tier: (str(self.folder / f"{tier}.lh5"), tier, "ch{}") for tier in ("dsp", "hit")}
         return {"tcm": (str(self.folder / "tcm.lh5"), "tcm"), "evt": (None, "evt")} | info  # type: ignore[dict-item]
 
+    @property
+    def lists(self) -> dict[str, list[str]]:
+        """All channels, and two of them."""
+        return {"all": self.tables, "two": self.tables[1:3]}
+
     def build(self, operations: dict[str, Any], size: int = 1000, lists: Any = None, **more: Any) -> Any:
         """The events, joined, as an awkward array of nested records."""
         import awkward as ak
 
         config = event_config({"operations": operations} | more, lists or {"all": self.tables})
         return ak.concatenate([table.view_as("ak") for table in build_events(self.sources, config, size)])
+
+    def by_pygama(self, operations: dict[str, Any], size: int = 1000) -> Any:
+        """The events as pygama builds them."""
+        from pygama.evt import build_evt
+
+        config = {"channels": self.lists, "operations": operations}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pandas
+            return build_evt(self.datainfo, config, buffer_len=size).view_as("ak")
+
+
+def column(events: Any, name: str) -> Any:
+    """A column of nested records by the name of its operation."""
+    for part in name.split("___"):
+        events = events[part]
+    return events
 
 
 def make_data(folder: Path, channels: Sequence[int], hits: Hits, seed: int = 1) -> Data:

@@ -12,6 +12,8 @@ import pytest
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import BadInput, WorkFailed
 
+from .conftest import GATHERED, column, op
+
 if TYPE_CHECKING:
     from tests.events.conftest import Data
 
@@ -20,67 +22,21 @@ Maker = Callable[..., "Data"]
 Row = dict[str, Any]
 
 OPERATIONS: dict[str, dict[str, Any]] = {
-    "trigger___timestamp": {
-        "channels": "all",
-        "aggregation_mode": "first_at:dsp.timestamp",
-        "expression": "dsp.timestamp",
-    },
-    "late": {
-        "channels": "two",
-        "aggregation_mode": "last_at:dsp.tp",
-        "expression": "hit.energy",
-        "query": "hit.flag",
-        "initial": -1.0,
-    },
-    "first": {"channels": "all", "aggregation_mode": "first_at:dsp.tp", "expression": "tcm.table_key"},
-    "number": {"channels": "all", "aggregation_mode": "sum", "expression": "hit.energy > 60", "initial": 0},
-    "energy_sum": {
-        "channels": "all",
-        "aggregation_mode": "sum",
-        "expression": "hit.energy",
-        "query": "hit.energy > 25",
-        "initial": 0.0,
-    },
-    "some": {"channels": "two", "aggregation_mode": "any", "expression": "hit.flag", "initial": False},
-    "every": {"channels": "two", "aggregation_mode": "all", "expression": "hit.flag", "initial": True},
-    "rawid": {
-        "channels": "all",
-        "aggregation_mode": "gather",
-        "query": "hit.energy > 60",
-        "expression": "tcm.table_key",
-        "sort": "ascend_by:dsp.tp",
-    },
-    "index": {
-        "channels": "all",
-        "aggregation_mode": "gather",
-        "query": "hit.energy > 60",
-        "expression": "tcm.index",
-        "sort": "ascend_by:dsp.tp",
-    },
-    "energy": {"channels": "all", "aggregation_mode": "keep_at_ch:evt.rawid", "expression": "hit.energy"},
-    "energy_idx": {"channels": "all", "aggregation_mode": "keep_at_idx:evt.index", "expression": "hit.energy"},
-    "bits": {"channels": "all", "aggregation_mode": "keep_at_ch:evt.rawid", "expression": "hit.bits"},
-    "first_energy": {"channels": "all", "aggregation_mode": "keep_at_ch:evt.first", "expression": "hit.energy"},
-    "in_two": {"channels": "two", "aggregation_mode": "keep_at_ch:evt.rawid", "expression": "hit.energy"},
-    "with_others": {
-        "channels": "all",
-        "aggregation_mode": "sum",
-        "expression": "hit.energy",
-        "query": "evt.number > 1",
-        "initial": 0.0,
-    },
-    "pulses": {
-        "channels": "all",
-        "aggregation_mode": "sum",
-        "expression": "ak.num(hit.pulses, axis=1)",
-        "query": "ak.sum(hit.pulses, axis=-1) > 150",
-        "initial": 0,
-    },
-    "pulse_energies": {
-        "channels": "two",
-        "aggregation_mode": "function",
-        "expression": "pygama.evt.modules.spms.gather_pulse_data(<...>, observable='hit.pulses')",
-    },
+    "trigger___timestamp": op("first_at:dsp.timestamp", "dsp.timestamp"),
+    "late": op("last_at:dsp.tp", "hit.energy", channels="two", query="hit.flag", initial=-1.0),
+    "first": op("first_at:dsp.tp", "tcm.table_key"),
+    "number": op("sum", "hit.energy > 60", initial=0),
+    "energy_sum": op("sum", "hit.energy", query="hit.energy > 25", initial=0.0),
+    "some": op("any", "hit.flag", channels="two", initial=False),
+    "every": op("all", "hit.flag", channels="two", initial=True),
+    **GATHERED,
+    "first_energy": op("keep_at_ch:evt.first", "hit.energy"),
+    "in_two": op("keep_at_ch:evt.rawid", "hit.energy", channels="two"),
+    "with_others": op("sum", "hit.energy", query="evt.number > 1", initial=0.0),
+    "pulses": op("sum", "ak.num(hit.pulses, axis=1)", query="ak.sum(hit.pulses, axis=-1) > 150", initial=0),
+    "pulse_energies": op(
+        "function", "pygama.evt.modules.spms.gather_pulse_data(<...>, observable='hit.pulses')", channels="two"
+    ),
     "pulse_sum": {"expression": "ak.sum(ak.sum(evt.pulse_energies, axis=-1), axis=-1)"},
     "is_single": {"expression": "evt.number == 1 and not evt.some"},
 }
@@ -130,16 +86,14 @@ def _event(rows: list[Row], two: list[int], repeated: bool) -> dict[str, Any]:
 
 
 def compare(data: Data, size: int) -> None:
-    built = data.build(OPERATIONS, size, {"all": data.tables, "two": data.tables[1:3]})
+    built = data.build(OPERATIONS, size, data.lists)
     expected = by_event(data)
     assert len(built) == len(expected) == len(data.hits)
     for name in (*OPERATIONS, "trigger___is_repeated"):
         if name == "pulse_energies":
             continue
-        column = built
-        for part in name.split("___"):
-            column = column[part]
-        for number, (one, known) in enumerate(zip(column.tolist(), (event[name] for event in expected), strict=True)):
+        known_values = (event[name] for event in expected)
+        for number, (one, known) in enumerate(zip(column(built, name).tolist(), known_values, strict=True)):
             assert one == pytest.approx(known, rel=1e-12, nan_ok=True), f"{name} of event {number}"
 
 
@@ -220,16 +174,9 @@ def test_columns_keep_units_only_where_nothing_is_computed(data_of: Maker) -> No
 
 def test_pygama_loses_times_on_sparse_data(data_of: Maker, sparse: Callable[..., Any]) -> None:
     """The reason for a builder of our own; when this fails, upstream has been repaired."""
-    import warnings
-
-    from pygama.evt import build_evt
-
     data = data_of(CHANNELS, sparse(CHANNELS, 60, repeat=0, shuffled=False))
-    operations = {"time": OPERATIONS["trigger___timestamp"]}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = build_evt(data.datainfo, {"channels": {"all": data.tables}, "operations": operations})
-    assert np.isnan(theirs["time"].nda).any()
+    theirs = data.by_pygama({"time": OPERATIONS["trigger___timestamp"]})
+    assert np.isnan(np.asarray(theirs.time)).any()
 
 
 def test_a_channel_without_the_column_is_named(data_of: Maker) -> None:

@@ -22,6 +22,11 @@ from dataflow.steps.par_hit_ecal.source import source_of
 START = "20180101T000000Z"
 Channels = Mapping[str, Mapping[str, Any]]
 """By detector: rawid, and system (geds if it is left out)."""
+TO_EVENTS = (
+    *("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp_nopt", "par_dsp", "tier_dsp"),
+    *("par_hit_ecal", "par_hit_aoe", "par_hit", "tier_hit", "tier_evt"),
+)
+"""The steps from a calibration's DAQ file to its events."""
 
 
 class SmallCycle:
@@ -135,18 +140,7 @@ def th228_cycle(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The real 228Th file of one detector, processed from DAQ file to events."""
     folder = tmp_path_factory.mktemp("th228") / "cycle"
     cycle = make_cycle(folder, shared_data / "fcio/th228.fcio", TH228_KEY, {"V00001A": {"rawid": 0}})
-    cycle.run(
-        "tier_raw",
-        "tier_tcm",
-        "par_dsp_pz",
-        "par_dsp",
-        "tier_dsp",
-        "par_hit_ecal",
-        "par_hit_aoe",
-        "par_hit",
-        "tier_hit",
-        "tier_evt",
-    )
+    cycle.run(*TO_EVENTS)
     return cycle
 
 

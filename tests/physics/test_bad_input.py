@@ -20,6 +20,8 @@ import pytest
 from dataflow.jobs.errors import BadInput, NoSpace, WorkFailed
 from dataflow.jobs.runner import main
 
+from .conftest import TO_EVENTS
+
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
 
@@ -174,19 +176,7 @@ def test_a_detector_without_peaks_is_recorded_and_the_run_goes_on(shared_data: P
     config = cycle.folder / "inputs/dataprod/config/no-lines.yaml"
     config.write_text(f"energy_params: [cuspEmax]\nthreshold: 39000\nexcluded_lines: {lines}\n")
     cycle.configure("pars_hit_ecal", inputs={"ecal_config": "$_/no-lines.yaml"})
-    steps = (
-        "tier_raw",
-        "tier_tcm",
-        "par_dsp_pz",
-        "par_dsp",
-        "tier_dsp",
-        "par_hit_ecal",
-        "par_hit_aoe",
-        "par_hit",
-        "tier_hit",
-        "tier_evt",
-    )
-    cycle.run(*steps)
+    cycle.run(*TO_EVENTS)
     status = cycle.pars("par_hit")["V00001A"]["status"]
     assert status["state"] == "failed"
     assert status["step"] == "par_hit_ecal"

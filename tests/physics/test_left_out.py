@@ -17,18 +17,13 @@ from dataflow.plan import open_cycle
 from dataflow.plan.troubles import troubles_of
 from dataflow.provenance.records import Records
 
+from .conftest import TO_EVENTS
+
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
 
-pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning:pygama")
-"""pygama's builder of events says so where not each channel is in each event."""
-
 Maker = Callable[..., "SmallCycle"]
 CAL = "l200-p03-r000-cal-20240301T080000Z"
-CHAIN = (
-    *("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp_nopt", "par_dsp", "tier_dsp"),
-    *("par_hit_ecal", "par_hit_aoe", "par_hit", "tier_hit", "tier_evt"),
-)
 MAP = "hardware/configuration/channelmaps/l200-p03-r%-T%-all-config.yaml"
 
 
@@ -71,8 +66,8 @@ def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows
         "datasets/statuses/l200-p03-r%-T%-all-config.yaml",
         V09999Z={"processable": True, "usability": "on"},
     )
-    cycle.recorded(*((step, CAL) for step in CHAIN))
-    for step in CHAIN:
+    cycle.recorded(*((step, CAL) for step in TO_EVENTS))
+    for step in TO_EVENTS:
         found = channels_noted(cycle, step)["V09999Z"]
         assert (found["state"], found["step"]) == ("missing", "tier_raw"), step
         assert found["reason"] == "the DAQ file has no channel 1999999"
@@ -86,8 +81,16 @@ def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows
     assert cycle.pars("par_dsp")["V09999Z"]["status"]["then"] == "par_dsp_pz: V09999Z has no events in this run"
     made = open_cycle(cycle.config)
     (trouble,) = [t for t in troubles_of(made, [("tier_evt", made.scheme.key(CAL))]) if t.detector == "V09999Z"]
-    assert (trouble.state, trouble.step, trouble.files) == ("missing", "tier_raw", len(CHAIN))
-    assert trouble.steps == ("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt", *CHAIN[2:5], *CHAIN[6:9])
+    assert (trouble.state, trouble.step, trouble.files) == ("missing", "tier_raw", len(TO_EVENTS))
+    assert trouble.steps == (
+        "tier_raw",
+        "tier_tcm",
+        "tier_dsp",
+        "tier_hit",
+        "tier_evt",
+        *TO_EVENTS[2:5],
+        *TO_EVENTS[6:9],
+    )
     assert trouble.sentence().startswith(
         "V09999Z is missing: the DAQ file has no channel 1999999 (then par_dsp_pz: V09999Z has no events in this run) "
         "[l200-p03-r000-cal: tier_raw"
@@ -98,7 +101,7 @@ def test_a_detector_that_fails_in_dsp_carries_that_cause_to_its_calibration_and_
     """A wrong variable in a chain cannot be told from a column of the raw file before the data is there."""
     cycle = gebox_cycle("cycle", CAL)
     chain_with(cycle, "args: [wf_presum, tp_min", "args: [other_column, tp_min")
-    cycle.recorded(*((step, CAL) for step in CHAIN))
+    cycle.recorded(*((step, CAL) for step in TO_EVENTS))
     for step in ("tier_dsp", "par_hit_ecal", "par_hit", "tier_hit", "tier_evt"):
         found = channels_noted(cycle, step)["V01001A"]
         assert found["step"] == "tier_dsp", step
@@ -121,9 +124,9 @@ def test_a_decay_constant_that_fails_is_the_cause_of_what_comes_of_it(gebox_cycl
     rules = {"pars_dsp_tau": {"inputs": {"tau_config": {"V01001A": "tau.yaml"}}}}
     change(cycle, "dataprod/config/l200-all-config.yaml", snakemake_rules=rules)
     (cycle.folder / "inputs/dataprod/config/tau.yaml").write_text("least: 1000000\n")
-    cycle.recorded(*((step, CAL) for step in CHAIN))
-    states = {step: channels_noted(cycle, step)["V01001A"] for step in CHAIN[2:]}
-    assert {step: found["step"] for step, found in states.items()} == dict.fromkeys(CHAIN[2:], "par_dsp_pz")
+    cycle.recorded(*((step, CAL) for step in TO_EVENTS))
+    states = {step: channels_noted(cycle, step)["V01001A"] for step in TO_EVENTS[2:]}
+    assert {step: found["step"] for step, found in states.items()} == dict.fromkeys(TO_EVENTS[2:], "par_dsp_pz")
     assert all("are too few for a decay constant" in found["reason"] for found in states.values())
     assert {step: found["state"] for step, found in states.items()} == {
         "par_dsp_pz": "failed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -9,8 +10,10 @@ import lh5
 import numpy as np
 import pytest
 
+from .conftest import SmallCycle
+
 if TYPE_CHECKING:
-    from tests.physics.conftest import SmallCycle
+    from pathlib import Path
 
 LINES = {238.632: 115, 583.191: 50, 727.330: 12, 2614.511: 31}
 """Energy in keV, and counts above background that the file has."""
@@ -86,8 +89,6 @@ def test_figures_are_drawn_for_the_detector(th228_cycle: SmallCycle) -> None:
 
 
 def test_only_what_is_an_energy_has_the_unit_of_one(th228_cycle: SmallCycle) -> None:
-    import h5py
-
     with h5py.File(th228_cycle.output("tier_evt")) as file:
         assert file["evt/geds/energy"].attrs["units"] == "keV"
         assert file["evt/geds/energy_sum"].attrs["units"] == "keV"
@@ -107,3 +108,17 @@ def test_a_thousand_events_do_not_allow_ae_and_nothing_else_fails_for_it(th228_c
         assert "degraded" not in file["ch0000000/hit"].attrs
     assert "AoE_Uncorr" in names
     assert not names & {"AoE_Classifier", "AoE_Low_Cut", "AoE_Double_Sided_Cut"}
+
+
+def test_where_the_energy_of_ae_is_not_calibrated_but_others_are_ae_fails_alone(
+    th228_cycle: SmallCycle, tmp_path: Path
+) -> None:
+    shutil.copytree(th228_cycle.folder, tmp_path / "cycle")
+    cycle = SmallCycle(tmp_path / "cycle", th228_cycle.key)
+    (cycle.folder / "inputs/dataprod/config/ecal.yaml").write_text("energy_params: [trapEmax]\n")
+    cycle.configure("pars_hit_ecal", inputs={"ecal_config": "$_/ecal.yaml"})
+    cycle.run("par_hit_ecal", "par_hit_aoe", "par_hit")
+    content = cycle.pars("par_hit")["V00001A"]
+    assert "status" not in content
+    assert list(content["results"]["ecal"]) == ["trapEmax_ctc_cal"]
+    assert content["results"]["aoe_failed"] == "V00001A has no calibrated energy cuspEmax_ctc_cal"

@@ -16,6 +16,8 @@ from dataflow.keys.channel import Channel
 from dataflow.metadata import stepconfig
 from dataflow.metadata.schemas import OPTIONS, SCHEMAS, schema
 from dataflow.registry.steps import STEPS
+from dataflow.steps.par_dsp_nopt.settings import NoptSettings
+from dataflow.steps.par_dsp_pz.settings import PzSettings
 from dataflow.steps.par_hit_ecal.source import calibration_of
 
 from .conftest import Tree
@@ -319,7 +321,9 @@ def test_entries_of_the_published_flow_are_accepted(tree: Tree) -> None:
     configure(tree, {"pars_dsp_tau": {"inputs": {"tau_config": "$_/tau.yaml"}}})
     tree.write("inputs/dataprod/config/tau.yaml", "run_tau: true\nmode: single\nn_events: 7\n")
     config = tree.open().job("par_dsp_pz", CAL).config
-    assert config.settings("tau_config", GED).model_dump()["n_events"] == 7
+    assert config.settings("tau_config", PzSettings, GED).n_events == 7
+    with pytest.raises(TypeError, match="tau_config of pars_dsp_tau is declared with other settings: PzSettings"):
+        config.settings("tau_config", NoptSettings, GED)
 
 
 @pytest.mark.parametrize("rule", sorted(SCHEMAS))

@@ -72,13 +72,16 @@ def test_the_optimum_is_that_of_a_full_scan_with_filters_written_here() -> None:
     result = {scan.filter: scan for scan in found(noise).scans}
     flat = round(3000 / PERIOD)
     rises = np.unique(np.round(np.arange(1, 20.1, 0.5) * 1000 / PERIOD)).astype(int)
-    own = rises[np.argmin([own_trapezoid(noise, rise, flat) for rise in rises])] * PERIOD / 1000
-    assert 2 < own < 19
-    assert result["etrap"].best == pytest.approx(own, abs=0.5 + PERIOD / 2000)
+    own = np.array([own_trapezoid(noise, rise, flat) for rise in rises])
+    best = rises[np.argmin(own)] * PERIOD / 1000
+    assert 2 < best < 19
+    assert result["etrap"].best == pytest.approx(best, abs=0.5 + PERIOD / 2000)
+    np.testing.assert_allclose(result["etrap"].noises, own, rtol=0.015)
     sigmas = np.arange(1, 20.1, 0.5)
-    own = sigmas[np.argmin([own_cusp(noise, sigma * 1000 / PERIOD, flat) for sigma in sigmas])]
-    assert 1.5 < own < 19.5
-    assert result["cusp"].best == pytest.approx(own, abs=0.5)
+    own = np.array([own_cusp(noise, sigma * 1000 / PERIOD, flat) for sigma in sigmas])
+    assert 1.5 < sigmas[np.argmin(own)] < 19.5
+    assert result["cusp"].best == pytest.approx(sigmas[np.argmin(own)], abs=0.5)
+    np.testing.assert_allclose(result["cusp"].noises, own, rtol=0.015)
     for scan in result.values():
         assert scan.edge == ""
         assert abs(scan.best - scan.times[np.argmin(scan.noises)]) <= 0.5 + PERIOD / 2000
@@ -101,6 +104,25 @@ def test_the_best_trapezoid_for_white_noise_and_a_random_walk_is_the_known_one()
     rises, flat = scan.times * 1000 / PERIOD, round(3000 / PERIOD)
     expected = np.sqrt(2 * 4.0**2 / rises + 0.1**2 * (2 * rises / 3 + flat))
     np.testing.assert_allclose(scan.noises, expected, rtol=0.05)
+
+
+def test_errors_are_the_scatter_over_many_sets_of_traces() -> None:
+    only = {"a": SETTINGS.optimization["etrap"]}
+    scans = [
+        found(coloured(300, 4.0, 0.0, 0.1, samples=SAMPLES, seed=seed), optimization=only, step=1.0).scans[0]
+        for seed in range(16)
+    ]
+    for values, errors in (
+        ([scan.best for scan in scans], [scan.error for scan in scans]),
+        ([scan.noises[10] for scan in scans], [scan.errors[10] for scan in scans]),
+    ):
+        assert 0.55 < np.std(values, ddof=1) / np.mean(errors) < 1.7
+
+
+def test_the_power_spectrum_holds_the_variance_of_the_traces() -> None:
+    result = found(coloured(300, 5.0, 0.0))
+    assert np.sum(result.density) * (result.frequency[1] - result.frequency[0]) == pytest.approx(25.0, rel=0.03)
+    assert result.frequency[-1] == pytest.approx(500 / PERIOD, rel=0.01)
 
 
 def test_the_end_of_the_scan_is_a_warning_with_its_place() -> None:

@@ -108,6 +108,19 @@ def test_the_cut_agrees_with_one_on_the_true_deviation(simulated: Simulated, fou
     assert np.mean(same) > 0.97
 
 
+def test_errors_of_cut_and_curves_are_the_scatter_over_many_runs() -> None:
+    found = [Simulated(25_000, seed=seed).calibrated() for seed in range(12)]
+    values = {
+        "cut": [(each.cut, each.cut_error) for each in found],
+        "noise": [(each.sigma.parameters["b"], each.sigma.errors["b"]) for each in found],
+        "slope": [(each.mean.parameters["a"], each.mean.errors["a"]) for each in found],
+    }
+    for name, pairs in values.items():
+        scatter, error = np.std([value for value, _ in pairs], ddof=1), np.mean([error for _, error in pairs])
+        assert 0.6 < scatter / error < 1.6, name
+    assert np.mean([error for _, error in values["cut"]]) < 0.08
+
+
 def test_survival_at_lines_is_that_of_a_cut_on_the_truth(simulated: Simulated, found: Result) -> None:
     start = len(simulated.energy) - sum(counts for counts, _ in SINGLE.values())
     for line, (counts, _) in SINGLE.items():
@@ -214,6 +227,17 @@ def test_a_real_detector_has_the_survival_fractions_of_its_kind(real: Result) ->
     assert real.two_sided[2614.5].fraction == pytest.approx(0.103, abs=0.01)
 
 
+def test_pulser_events_and_low_energies_do_not_enter(columns: dict[str, Any], energies: dict[str, Any]) -> None:
+    settings = Settings(threshold=1000)
+    operations, widths = aoe.operations_of(energies, settings, "V02160A"), aoe.widths_of(energies, settings, "V02160A")
+    accepted = np.arange(len(columns["cuspEmax"])) % 4 > 0
+    result = aoe.calibrate_sets(columns, accepted, operations, widths, settings)[""]
+    assert result.energies.min() > 1000
+    used = np.flatnonzero(np.isin(columns["A_max"] / columns["cuspEmax"], result.uncorrected))
+    assert len(used) == len(result.energies) > 20_000
+    assert accepted[used].all()
+
+
 def test_real_curves_fit_their_bands(real: Result) -> None:
     assert len(real.bands) == 18 and real.left_out == ()
     assert real.mean.fits and real.sigma.fits and real.warnings == []
@@ -295,9 +319,13 @@ def test_entries_of_the_published_flow_are_accepted_and_others_not() -> None:
         Settings.read({"treshold": 800}, "aoecal_config")
 
 
-def test_a_failed_energy_calibration_is_named() -> None:
-    calibrated = {"status": {"state": "failed", "step": "par_hit_ecal", "reason": "no peak"}}
-    with pytest.raises(WorkFailed, match="V02160A has no calibrated energy cuspEmax_ctc_cal: no peak"):
+@pytest.mark.parametrize(
+    ("failed", "reason"), [({}, "cuspEmax_ctc_cal$"), ({"cuspEmax_ctc": "no peak"}, "cuspEmax_ctc_cal: no peak$")]
+)
+def test_an_energy_that_is_not_calibrated_is_named_with_the_reason(failed: dict[str, str], reason: str) -> None:
+    operations = {"trapEmax_ctc_cal": {"expression": "a + b * trapEmax", "parameters": {"a": 0.0, "b": 0.1}}}
+    calibrated = {"pars": {"operations": operations}, "results": {"ecal_failed": failed}}
+    with pytest.raises(WorkFailed, match=f"V02160A has no calibrated energy {reason}"):
         aoe.operations_of(calibrated, Settings(), "V02160A")
 
 

@@ -119,6 +119,6 @@ def _rich(header: list[str], lines: list[list[str]]) -> None:
 
 def _plain(header: list[str], lines: list[list[str]]) -> None:
     table = [header, *lines]
-    widths = [max(len(line[column]) for line in table) for column in range(len(HEADER))]
+    widths = [max(len(line[column]) for line in table) for column in range(len(header))]
     for line in table:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))

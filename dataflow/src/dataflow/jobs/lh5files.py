@@ -109,29 +109,6 @@ def columns_of(paths: Sequence[Path], tables: Tables) -> dict[str, set[str]]:
     return {item: found.get(item, set()) for item in tables}
 
 
-class ColumnsByItem:
-    """Columns of the tables of many items, read when they are asked for: by the worker that needs them.
-
-    A job that reads the columns of all detectors before it forks has all of them in memory, 7 GB for 100 detectors with
-    a million events each; a worker that reads those of its detector has one.
-
-    Parameters
-    ----------
-    paths
-        The files, in order.
-    tables
-        By item name, its table in each file, as for :func:`read_many`.
-    names
-        Columns; in a file that does not have the table, an item has no rows.
-    """
-
-    def __init__(self, paths: Sequence[Path], tables: Tables, names: Sequence[str]) -> None:
-        self._paths, self._tables, self._names = paths, tables, names
-
-    def __getitem__(self, item: str) -> dict[str, NDArray[Any]]:
-        return read_many(self._paths, {item: self._tables[item]}, self._names)[item]
-
-
 def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(arrays) if arrays else np.empty(0)
 

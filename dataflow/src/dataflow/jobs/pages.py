@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,9 @@ STYLE = {
 AT_FIXED_PLACES = {"axes.titley": 1.0}
 """Else matplotlib measures all texts to find out whether a title is in the way of something."""
 
+BLUE, RED, GREY, GREEN = "#0072B2", "#D55E00", "0.55", "#009E73"
+"""Colours that the colour-blind can tell apart (Okabe and Ito)."""
+
 
 def new_page(title: str) -> Figure:
     """An empty page with a title; axes find their places themselves."""
@@ -41,6 +45,13 @@ def fixed_page(title: str) -> Figure:
     figure = Figure(figsize=SIZE)
     figure.text(0.05, 0.965, title, fontsize=12)
     return figure
+
+
+def warn_below(figure: Figure, warnings: Sequence[str], most: int = 3) -> None:
+    """Write what is to be warned of at the foot of a fixed page, in so many lines at most."""
+    if warnings:
+        lines = textwrap.wrap(f"Warning: {'; '.join(warnings)}", 240)
+        figure.text(0.05, 0.008, "\n".join(lines[:most]), fontsize=6.5, color=RED, va="bottom", linespacing=1.3)
 
 
 def text_page(title: str, text: str) -> Figure:

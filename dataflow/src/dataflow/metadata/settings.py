@@ -112,8 +112,9 @@ class StepSettings(BaseModel):
 
     @classmethod
     def meanings(cls) -> dict[str, str]:
-        """The description of each entry, from the docstring; an entry is described under its name in the file."""
-        return attributes(cls.__doc__ or "")
+        """The description of each entry under its name in the file, from the docstrings of the class and its bases."""
+        kinds = [kind for kind in cls.__mro__ if kind is not StepSettings and issubclass(kind, StepSettings)]
+        return {name: text for kind in reversed(kinds) for name, text in attributes(kind.__doc__ or "").items()}
 
 
 class StepOptions(StepSettings):

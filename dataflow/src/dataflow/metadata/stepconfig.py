@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataflow.base.errors import UserError
 from dataflow.base.messages import nearest
@@ -22,6 +22,8 @@ from .validity import Folder
 
 if TYPE_CHECKING:
     from .settings import StepSettings
+
+Form = TypeVar("Form", bound="StepSettings")
 
 RULES = "snakemake_rules"
 DEFAULT = "__default__"
@@ -164,8 +166,17 @@ class StepConfig:
             self._layers[place] = Layers(*texts, sections)
         return self._layers[place]
 
-    def settings(self, name: str, channel: Channel | None = None) -> StepSettings:
+    def settings(self, name: str, form: type[Form], channel: Channel | None = None) -> Form:
         """The configuration called `name` as the settings that its step declares.
+
+        Parameters
+        ----------
+        name
+            Name of the input.
+        form
+            The class of the settings.
+        channel
+            The channel, None for what all channels share.
 
         Raises
         ------
@@ -174,11 +185,11 @@ class StepConfig:
         """
         layers = self.layers(name, channel)
         if id(layers) not in self._settings:
-            kind = schema(self.rule, name)
-            if kind is None:
-                raise LookupError(f"no settings are declared for {name} of {self.rule}")
-            self._settings[id(layers)] = layers, kind.read(layers.data, name, layers)
-        return self._settings[id(layers)][1]
+            self._settings[id(layers)] = layers, form.read(layers.data, name, layers)
+        found = self._settings[id(layers)][1]
+        if not isinstance(found, form):
+            raise TypeError(f"{name} of {self.rule} is declared with other settings: {type(found).__name__}")
+        return found
 
     def check(self, channels: tuple[Channel, ...]) -> None:
         """Read the settings of all inputs and channels that the metadata configures; what is shipped is right.

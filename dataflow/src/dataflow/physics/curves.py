@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize
 
 from dataflow.jobs.errors import WorkFailed
 
+from .goodness import p_value, scale_of
 from .linefit import LineFit
 
 Floats = NDArray[np.floating[Any]]
@@ -23,6 +24,8 @@ WIDTH_FLOOR = 0.005
 MISFIT = 0.01
 """Probability of a chi square below which points and curve contradict each other: then errors grow."""
 ROUNDS = 12
+SMALLEST = 1e-6
+"""Part of the median square of the widths below which the curve of squares does not count as lower."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Curve:
     @property
     def p_value(self) -> float | None:
         """Probability of a larger chi square, None without degrees of freedom."""
-        return float(stats.chi2.sf(self.chi2, self.ndf)) if self.ndf > 0 else None
+        return p_value(self.chi2, self.ndf)
 
     @property
     def fits(self) -> bool:
@@ -59,10 +62,71 @@ class Curve:
         return self.p_value is None or self.p_value >= MISFIT
 
 
-def scale_of(chi2: float, ndf: int) -> float:
-    """Factor on errors: 1, or the root of chi2 / ndf where the points contradict the curve (as the PDG does)."""
-    contradicted = ndf > 0 and stats.chi2.sf(chi2, ndf) < MISFIT
-    return float(np.sqrt(chi2 / ndf)) if contradicted else 1.0
+def fitted(expression: str, letters: str, values: Floats, covariance: Floats, chi2: float, ndf: int) -> Curve:
+    """A curve with the errors that its chi square asks for.
+
+    Parameters
+    ----------
+    expression, letters
+        Of the curve, with a letter for each parameter.
+    values, covariance
+        Shapes (n,) and (n, n); the covariance follows from the errors of the points.
+    chi2, ndf
+        Of the fit.
+    """
+    matrix = covariance * scale_of(chi2, ndf, MISFIT) ** 2
+    errors = np.sqrt(np.diag(matrix))
+    parameters, deviations = (dict(zip(letters, map(float, found), strict=True)) for found in (values, errors))
+    return Curve(expression, parameters, deviations, matrix, chi2, ndf)
+
+
+def misfits(named: Mapping[str, Curve | None], points: str) -> list[str]:
+    """Sentences about the curves that do not fit their points, or what these are called."""
+    return [
+        f"the {name} does not fit its {points} (chi2/ndf = {curve.chi2 / curve.ndf:.1f}); "
+        f"its errors are multiplied by {scale_of(curve.chi2, curve.ndf, MISFIT):.1f}"
+        for name, curve in named.items()
+        if curve is not None and not curve.fits
+    ]
+
+
+def least_squares(design: Floats, values: Floats, weights: Floats) -> tuple[Floats, Floats, float]:
+    """Parameters of a linear model by weighted least squares, their covariance, and chi square.
+
+    Parameters
+    ----------
+    design
+        Shape (points, parameters).
+    values, weights
+        What is to be described, and the inverse of its errors; shape (points,).
+    """
+    scaled = design * weights[:, None]
+    solution, *_ = np.linalg.lstsq(scaled, values * weights, rcond=None)
+    residuals = (design @ solution - values) * weights
+    return solution, np.linalg.inv(scaled.T @ scaled), float(residuals @ residuals)
+
+
+def squares_of_widths(design: Floats, widths: Floats, relative: Floats) -> tuple[Floats, Floats, float]:
+    """As :func:`least_squares`, for widths whose squares are a linear model, none of whose parameters is negative.
+
+    A width has a relative error, which is taken of the curve and not of the measured width: else what came out too
+    narrow would count more.
+
+    Parameters
+    ----------
+    design
+        Shape (points, parameters).
+    widths, relative
+        The widths and their relative errors, shape (points,).
+    """
+    model = widths**2
+    for _ in range(ROUNDS):
+        weights = 1 / (2 * relative * model)
+        scaled = design * weights[:, None]
+        solution, _norm = optimize.nnls(scaled, widths**2 * weights)
+        model = np.maximum(design @ solution, SMALLEST * np.median(widths**2))
+    residuals = (widths / np.sqrt(model) - 1) / relative
+    return solution, np.linalg.inv(scaled.T @ scaled), float(residuals @ residuals)
 
 
 def calibration(positions: Floats, errors: Floats, energies: Floats, degree: int) -> Curve:
@@ -94,28 +158,13 @@ def calibration(positions: Floats, errors: Floats, energies: Floats, degree: int
     weights = 1 / np.hypot(errors * slope, FLOOR)
     unit = float(positions.max())
     design = np.stack([(positions / unit) ** power for power in powers], axis=1)
-    solution, *_ = np.linalg.lstsq(design * weights[:, None], energies * weights, rcond=None)
-    covariance = np.linalg.inv((design * weights[:, None]).T @ (design * weights[:, None]))
+    solution, covariance, chi2 = least_squares(design, energies, weights)
     scales = np.array([unit**-power for power in powers])
-    residuals = (design @ solution - energies) * weights
-    return _polynomial(powers, solution * scales, covariance * np.outer(scales, scales), residuals)
-
-
-def _polynomial(powers: list[int], values: Floats, covariance: Floats, residuals: Floats) -> Curve:
-    full = np.zeros(max(2, len(powers)))
-    matrix = np.zeros((len(full), len(full)))
-    full[powers] = values
-    chi2, ndf = float(residuals @ residuals), len(residuals) - len(powers)
-    matrix[np.ix_(powers, powers)] = covariance * scale_of(chi2, ndf) ** 2
-    expression = " + ".join(["a", "b * x", "c * x**2"][: len(full)])
-    return _curve(expression, full, matrix, chi2, ndf)
-
-
-def _curve(expression: str, values: Floats, covariance: Floats, chi2: float, ndf: int) -> Curve:
-    letters = "abc"[: len(values)]
-    errors = np.sqrt(np.diag(covariance))
-    parameters, deviations = (dict(zip(letters, map(float, found), strict=True)) for found in (values, errors))
-    return Curve(expression, parameters, deviations, covariance, chi2, ndf)
+    values, matrix = np.zeros(max(2, len(powers))), np.zeros((max(2, len(powers)),) * 2)
+    values[powers] = solution * scales
+    matrix[np.ix_(powers, powers)] = covariance * np.outer(scales, scales)
+    expression = " + ".join(["a", "b * x", "c * x**2"][: len(values)])
+    return fitted(expression, "abc"[: len(values)], values, matrix, chi2, len(energies) - len(powers))
 
 
 def apply(curve: Curve, values: Floats) -> Floats:
@@ -126,9 +175,6 @@ def apply(curve: Curve, values: Floats) -> Floats:
 
 def resolution(fits: Sequence[LineFit], slope: float, *, quadratic: bool = False) -> Curve | None:
     """The width over energy, sqrt(a + b E) or sqrt(a + b E + c E²): electronic noise, charge statistics, charge loss.
-
-    The squares of the widths are linear in the parameters, none of which is negative. A width has a relative error,
-    which is taken of the curve and not of the measured width: else lines that came out too narrow would count more.
 
     Parameters
     ----------
@@ -153,18 +199,11 @@ def resolution(fits: Sequence[LineFit], slope: float, *, quadratic: bool = False
     relative = np.hypot([fit.fwhm_error / fit.fwhm for fit in used], WIDTH_FLOOR)
     unit = float(energies.max())
     design = np.stack([(energies / unit) ** power for power in range(size)], axis=1)
-    model = widths**2
-    for _ in range(ROUNDS):
-        weights = 1 / (2 * relative * model)
-        solution, _norm = optimize.nnls(design * weights[:, None], widths**2 * weights)
-        model = np.maximum(design @ solution, 1e-6)
-    covariance = np.linalg.inv((design * weights[:, None]).T @ (design * weights[:, None]))
-    residuals = (widths / np.sqrt(model) - 1) / relative
-    chi2, ndf = float(residuals @ residuals), len(used) - size
+    solution, covariance, chi2 = squares_of_widths(design, widths, relative)
     scales = np.array([unit**-power for power in range(size)])
     expression = "(a+b*x+c*x**2)**(0.5)" if quadratic else "(a+b*x)**(0.5)"
-    matrix = covariance * np.outer(scales, scales) * scale_of(chi2, ndf) ** 2
-    return _curve(expression, solution * scales, matrix, chi2, ndf)
+    matrix = covariance * np.outer(scales, scales)
+    return fitted(expression, "abc"[:size], solution * scales, matrix, chi2, len(used) - size)
 
 
 def width_at(curve: Curve, energy: float) -> tuple[float, float]:

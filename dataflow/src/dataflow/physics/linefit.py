@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from iminuit import Minuit, cost
 from numpy.typing import NDArray
-from scipy import stats
 
 from .densities import hpge_peak_fwhm
+from .goodness import p_value, scale_of
 from .lines import Line
 from .peakmodel import PLAIN, TAILED, PeakModel, mode
 
@@ -100,7 +100,7 @@ class LineFit:
     @property
     def p_value(self) -> float | None:
         """Probability of a larger chi square, None without degrees of freedom."""
-        return float(stats.chi2.sf(self.chi2, self.ndf)) if self.ndf > 0 else None
+        return p_value(self.chi2, self.ndf)
 
 
 @dataclass(frozen=True)
@@ -153,11 +153,6 @@ def fit_line(energies: Floats, line: Line, *, shift: float = 0.0, binned: int = 
     if line.full_energy and best.values["n_sig"] > TAIL_COUNTS:
         model, best = _with_tail(model, best, sample)
     return _result(line, model, best, inside)
-
-
-def density(fit: LineFit, energies: Floats) -> Floats:
-    """Events per keV that a fit expects at some energies, shape as given."""
-    return fit.model.density(energies, *fit.parameters.values())[1]
 
 
 def joined_bins(fit: LineFit, energies: Floats, bins: int) -> tuple[Floats, Floats, Floats]:
@@ -271,7 +266,7 @@ def _result(line: Line, model: PeakModel, fit: Minuit, inside: Floats) -> LineFi
     chi2, ndf = _chi_square(model, fit, inside)
     if ndf > 0 and chi2 > INVALID * ndf:
         return NoLine(line, f"the peak does not have the form of a line (chi2/ndf = {chi2 / ndf:.0f})")
-    scale = math.sqrt(chi2 / ndf) if ndf > 0 and stats.chi2.sf(chi2, ndf) < MISFIT else 1.0
+    scale = scale_of(chi2, ndf, MISFIT)
     return LineFit(
         line=line,
         model=model,

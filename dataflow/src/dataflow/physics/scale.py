@@ -127,10 +127,11 @@ def _convince(significances: Floats, total: float, lines: Sequence[Line], events
             f"only one line stands out of {events} events (it would be that of {line.energy:g} keV, the next has a "
             f"significance of {max(second, 0):.1f}), and one line identifies nothing"
         )
-    if first < SECOND or total < (ALONE if alone else min(LEAST, CAP * len(lines) / 2)):
+    least = ALONE if alone else LEAST
+    if first < SECOND or total < least:
         raise WorkFailed(
             f"the lines of the source do not stand out of {events} events (significance {max(total, 0):.1f}, "
-            f"at least {ALONE if alone else LEAST:g} is needed)"
+            f"at least {least:g} is needed)"
         )
 
 

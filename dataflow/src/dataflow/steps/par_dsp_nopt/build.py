@@ -45,7 +45,7 @@ def build(job: Job, threads: int = 1) -> None:
     pars = job.pars("pz")
 
     def work(channel: Channel) -> Made:
-        settings = NoptSettings.read(job.config.read("optimiser_config", channel) or {}, "optimiser_config")
+        settings = job.config.settings("optimiser_config", NoptSettings, channel)
         why = "" if settings.run_nopt and "noise" in job.inputs else NO_DATA if settings.run_nopt else NOT_WANTED
         if why:
             return Made({}, lambda: text_page(f"{channel.name}  filter times  {job.key}", why))

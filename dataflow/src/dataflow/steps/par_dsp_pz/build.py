@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,8 @@ def build(job: Job, threads: int = 1) -> None:
     def work(channel: Channel) -> Made:
         from .figure import draw
 
-        settings = PzSettings.read(job.config.read("tau_config", channel) or {}, "tau_config")
-        data, period = tails(job, channel, ~pulsers[channel.name], settings)
+        settings = job.config.settings("tau_config", PzSettings, channel)
+        data, period = tails(job, channel, ~pulsers[channel.name], counts[channel.name], settings)
         result = decay_constant(data, period, settings)
         entry = {
             "pz": {"tau1": f"{result.tau:.1f}*ns", "tau1_err": f"{result.error:.1f}*ns", "n_events": result.events}
@@ -127,22 +127,22 @@ def _clipped(values: Floats) -> Floats:
 
 
 def tails(
-    job: Job, channel: Channel, accepted: NDArray[np.bool_], settings: PzSettings
+    job: Job, channel: Channel, accepted: NDArray[np.bool_], counts: Sequence[int], settings: PzSettings
 ) -> tuple[dict[str, Any], float]:
-    """Run the chain on the first accepted waveforms of the run; returns its columns and the sampling period in ns."""
+    """Run the chain on the first accepted waveforms of the run; returns its columns and the sampling period in ns.
+
+    `accepted` has the shape (events,), `counts` says how many of these are in each file.
+    """
     chain = job.config.read("processing_chain", channel)
     if chain is None:
         raise UserError(f"there is no processing chain for the decay constant of {channel.name}")
     found: list[dict[str, Any]] = []
     first, period = 0, 0.0
-    for path, table in zip(job.inputs["raw"], job.tables_in("raw", channel), strict=True):
-        (count,) = rows_by_file([path], {channel.name: (table,)})[channel.name]
-        if table is None or not count:
-            continue
+    for path, table, count in zip(job.inputs["raw"], job.tables_in("raw", channel), counts, strict=True):
         wanted = settings.n_events - sum(len(part["trapTmax"]) for part in found)
         chosen: NDArray[np.int64] = np.flatnonzero(accepted[first : first + count])[: max(wanted, 0)]
         first += count
-        if len(chosen):
+        if table is not None and len(chosen):
             part, period = _processed(path, table, chosen, chain, channel.adc_bits)
             found.append(part)
     if not found:

@@ -13,12 +13,12 @@ from dataflow.base.errors import UserError
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.evaluate import evaluate
-from dataflow.jobs.lh5files import ColumnsByItem, columns_of, rows_by_file
 from dataflow.jobs.pages import text_page
+from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.metadata.expressions import parsed
 from dataflow.physics.curves import Curve
-from dataflow.physics.pulser import pulser_rows
+from dataflow.physics.dsprows import dsp_rows
 from dataflow.plan.job import Job
 from dataflow.steps.par_hit_ecal.build import QUALITY, clean
 
@@ -49,14 +49,9 @@ def build(job: Job, threads: int = 1) -> None:
         Worker processes over detectors.
     """
     channels = {channel.name: channel for channel in job.channels}
-    settings = {name: settings_of(job, channel) for name, channel in channels.items()}
-    tables = {name: job.tables_in("dsp", channel) for name, channel in channels.items()}
-    there = columns_of(job.inputs["dsp"], tables)
-    pulsers = pulser_rows(job, rows_by_file(job.inputs["dsp"], tables))
+    settings = {name: job.config.settings("aoecal_config", Settings, channel) for name, channel in channels.items()}
+    rows = dsp_rows(job)
     ecal = job.pars("ecal")
-
-    def read(name: str, wanted: set[str]) -> Columns:
-        return ColumnsByItem(job.inputs["dsp"], {name: tables[name]}, sorted(wanted))[name]
 
     def work(channel: Channel) -> Made:
         from .figure import draw
@@ -64,11 +59,13 @@ def build(job: Job, threads: int = 1) -> None:
         name, own = channel.name, settings[channel.name]
         if not own.run_aoe:
             return Made({"results": {"aoe": {}}}, lambda: text_page(f"{name}: no A/E", "run_aoe is false"))
-        calibrated = ecal.get(name) or {}
-        operations = operations_of(calibrated, own, name)
+        if why := failure_of(ecal.get(name)):
+            raise WorkFailed(f"{name} has no calibrated energy: {why}")
+        calibrated = ecal[name]
         try:
-            data = read(name, wanted_columns(operations, own, there[name]))
-            found = calibrate_sets(data, ~pulsers[name], operations, widths_of(calibrated, own, name), own)
+            operations = operations_of(calibrated, own, name)
+            data = rows.read(name, wanted_columns(operations, own))
+            found = calibrate_sets(data, rows.accepted[name], operations, widths_of(calibrated, own, name), own)
         except WorkFailed as error:
             # energies are there: the detector has not failed, and hit is whole but for the classifier
             reason = error.message
@@ -78,28 +75,20 @@ def build(job: Job, threads: int = 1) -> None:
     calibrate_detectors(job, list(channels.values()), work, threads)
 
 
-def settings_of(job: Job, channel: Channel) -> Settings:
-    """How A/E of a detector is calibrated."""
-    settings = job.config.settings("aoecal_config", channel)
-    if not isinstance(settings, Settings):
-        raise TypeError("the input of pars_hit_aoecal is declared with other settings")
-    return settings
-
-
 def operations_of(calibrated: Mapping[str, Any], settings: Settings, name: str) -> Operations:
     """The operations of the energy calibration.
 
     Raises
     ------
     WorkFailed
-        If it failed, or did not calibrate the energy that is asked for.
+        If it did not calibrate the energy that is asked for; the reason is given where there is one.
     """
     operations: Operations = (calibrated.get("pars") or {}).get("operations") or {}
-    if settings.cal_energy_param not in operations:
-        reason = (calibrated.get("status") or {}).get("reason")
-        raise WorkFailed(
-            f"{name} has no calibrated energy {settings.cal_energy_param}" + (f": {reason}" if reason else "")
-        )
+    wanted = settings.cal_energy_param
+    if wanted not in operations:
+        failed = (calibrated.get("results") or {}).get("ecal_failed") or {}
+        reason = failed.get(wanted.removesuffix("_cal"))
+        raise WorkFailed(f"{name} has no calibrated energy {wanted}" + (f": {reason}" if reason else ""))
     return operations
 
 
@@ -119,12 +108,12 @@ def widths_of(calibrated: Mapping[str, Any], settings: Settings, name: str) -> C
     return Curve(linear["expression"], parameters, errors, np.array(linear["cov"]), *linear["csqr"])
 
 
-def wanted_columns(operations: Operations, settings: Settings, there: set[str]) -> set[str]:
-    """The columns of dsp that are needed and there."""
+def wanted_columns(operations: Operations, settings: Settings) -> set[str]:
+    """The columns of dsp that are needed."""
     names = {*QUALITY, *_names_below(settings.cal_energy_param, operations)}
     for one in settings.sets.values():
         names |= {one.current_param, one.energy_param} | ({one.dt_param} if one.dt_corr else set())
-    return names & there
+    return names
 
 
 def _names_below(name: str, operations: Operations) -> Iterator[str]:

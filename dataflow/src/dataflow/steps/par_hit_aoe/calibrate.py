@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.physics.curves import Curve, scale_of
+from dataflow.physics.curves import Curve, fitted, least_squares, squares_of_widths
 
 from .bands import fit_band
 from .result import BandFit, NoBand, Result
@@ -162,11 +161,8 @@ def mean_curve(bands: Sequence[BandFit]) -> Curve:
     energies = np.array([band.energy for band in bands])
     design = np.stack([energies, np.ones(len(bands))], axis=1)
     means, errors = np.array([[band.mean, band.mean_error] for band in bands]).T
-    weights = 1 / errors
-    solution, *_ = np.linalg.lstsq(design * weights[:, None], means * weights, rcond=None)
-    covariance = np.linalg.inv((design * weights[:, None]).T @ (design * weights[:, None]))
-    residuals = (means - design @ solution) * weights
-    return _curve("x*a+b", "ab", solution, covariance, float(residuals @ residuals), len(bands) - 2)
+    solution, covariance, chi2 = least_squares(design, means, 1 / errors)
+    return fitted("x*a+b", "ab", solution, covariance, chi2, len(bands) - 2)
 
 
 def sigma_curve(bands: Sequence[BandFit]) -> Curve:
@@ -179,28 +175,13 @@ def sigma_curve(bands: Sequence[BandFit]) -> Curve:
     relative = np.array([band.sigma_error / band.sigma for band in bands])
     unit = float(np.median(energies))
     design = np.stack([np.ones(len(bands)), (unit / energies) ** 2], axis=1)
-    model = widths**2
-    for _ in range(ROUNDS):
-        weights = 1 / (2 * relative * model)
-        solution, _norm = optimize.nnls(design * weights[:, None], widths**2 * weights)
-        model = np.maximum(design @ solution, 1e-12)
-    covariance = np.linalg.inv((design * weights[:, None]).T @ (design * weights[:, None]))
+    solution, covariance, chi2 = squares_of_widths(design, widths, relative)
     noise = float(np.sqrt(solution[1])) * unit
     step = np.array([1.0, unit**2 / (2 * noise) if noise else 0.0])
-    residuals = (widths / np.sqrt(model) - 1) / relative
     full = np.zeros((3, 3))
     full[:2, :2] = covariance * np.outer(step, step)
     values = np.array([solution[0], noise, 2.0])
-    return _curve(
-        "(a+(b/x)**c)**(0.5)", "abc", values, full, float(residuals @ residuals), len(bands) - 2
-    )  # fmt: skip
-
-
-def _curve(expression: str, letters: str, values: Floats, covariance: Floats, chi2: float, ndf: int) -> Curve:
-    matrix = covariance * scale_of(chi2, ndf) ** 2
-    errors = np.sqrt(np.diag(matrix))
-    parameters, deviations = (dict(zip(letters, map(float, found), strict=True)) for found in (values, errors))
-    return Curve(expression, parameters, deviations, matrix, chi2, ndf)
+    return fitted("(a+(b/x)**c)**(0.5)", "abc", values, full, chi2, len(bands) - 2)
 
 
 def _mean_at(curve: Curve, energies: Floats) -> Floats:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import fixed_page
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
 
 if TYPE_CHECKING:
     from .result import Result
 
-BLUE, RED, GREY, GREEN = "#0072B2", "#D55E00", "0.55", "#009E73"
-"""Colours that the colour-blind can tell apart (Okabe and Ito)."""
 SHOWN = (-12.0, 6.0)
 """Range of the classifier."""
 
@@ -23,9 +20,7 @@ def draw(detector: str, key: str, result: Result) -> Figure:
     """The page of one classifier."""
     figure = fixed_page(f"{detector}  A/E  {key}")
     figure.text(0.05, 0.945, _summary(result), fontsize=7, va="top", linespacing=1.4)
-    if result.warnings:
-        lines = textwrap.wrap(f"Warning: {'; '.join(result.warnings)}", 240)
-        figure.text(0.05, 0.008, "\n".join(lines[:2]), fontsize=6.5, color=RED, va="bottom")
+    warn_below(figure, result.warnings, most=2)
     grid = figure.add_gridspec(2, 3, left=0.06, right=0.985, bottom=0.09, top=0.84, wspace=0.24, hspace=0.36)
     makers = (_reference, _means, _sigmas, _classifier, _spectrum, _dep)
     for index, make in enumerate(makers):

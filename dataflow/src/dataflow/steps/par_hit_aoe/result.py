@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflow.physics.curves import Curve, scale_of
+from dataflow.physics.curves import Curve, misfits
 
 Floats = NDArray[np.floating[Any]]
 
@@ -125,12 +125,7 @@ class Result:
     @property
     def warnings(self) -> list[str]:
         """What a user of this classifier must know."""
-        named = {"mean": self.mean, "sigma": self.sigma}
-        found = [
-            f"the curve of {name} of A/E does not fit its bands (chi2/ndf = {curve.chi2 / curve.ndf:.1f}); "
-            f"its errors are multiplied by {scale_of(curve.chi2, curve.ndf):.1f}"
-            for name, curve in named.items()
-            if not curve.fits
-        ]
+        named = {"curve of mean of A/E": self.mean, "curve of sigma of A/E": self.sigma}
+        found = misfits(named, "bands")
         missing = [f"{energy:g} keV" for energy, one in self.low_side.items() if not np.isfinite(one.fraction)]
         return found + ([f"no A/E survival fraction at {', '.join(missing)}: no counts there"] if missing else [])

@@ -68,20 +68,6 @@ class Settings(ParameterSet):
 
     Attributes
     ----------
-    current_param
-        The column of dsp with the maximum of the current.
-    energy_param
-        The column of dsp with the energy, uncalibrated, by which it is divided.
-    dt_param
-        The column of dsp with the drift time.
-    dt_corr
-        Whether A/E is corrected for its slope over the drift time.
-    compt_bands_width
-        Width in keV of the bands in the Compton continuum in which A/E is fitted; they grow where events are few.
-    high_cut_val
-        The classifier above which an event is cut as a surface event.
-    suffix
-        What follows the names of the columns in hit: ``AoE_Classifier_suffix``.
     run_aoe
         Whether there is a calibration of A/E at all.
     cal_energy_param

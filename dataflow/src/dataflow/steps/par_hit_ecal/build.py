@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import ColumnsByItem, Tables, columns_of, rows_by_file
 from dataflow.keys.channel import Channel
 from dataflow.physics import curves
+from dataflow.physics.dsprows import dsp_rows
 from dataflow.physics.linefit import LineFit, NoLine, fit_line
 from dataflow.physics.lines import Line, Source
-from dataflow.physics.pulser import pulser_rows
 from dataflow.physics.scale import find_scale
 from dataflow.physics.selection import robust_limits, spread_of
 from dataflow.plan.job import Job
 
 from .result import DetectorCalibration, EnergyCalibration
-from .settings import Settings, estimator_name, plain_name
+from .settings import Settings, SpectrumSettings, estimator_name, plain_name
 from .source import calibration_of
 
 log = logging.getLogger(__name__)
@@ -30,6 +29,7 @@ log = logging.getLogger(__name__)
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
+Found = TypeVar("Found")
 
 BASELINES = ("pz_bl_std", "bl_std")
 """Scatter of the baseline, after the pole-zero correction where there is one: large where a tail bends or it swings."""
@@ -58,34 +58,25 @@ def build(job: Job, threads: int = 1) -> None:
 
     channels = {channel.name: channel for channel in job.channels}
     settings = {name: calibration_of(job.config, channel) for name, channel in channels.items()}
-    tables = {name: job.tables_in("dsp", channel) for name, channel in channels.items()}
-    rows = rows_by_file(job.inputs["dsp"], tables)
-    counts = {name: sum(of_files) for name, of_files in rows.items()}
-    data = _columns(job, tables, [one for one, _ in settings.values()])
-    pulsers = pulser_rows(job, rows)
+    rows = dsp_rows(job)
     trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}
 
     def work(channel: Channel) -> Made:
         from .figure import draw
 
-        name, own = channel.name, trapping.get(channel.name, {})
-        if counts[name] == 0:
+        name, corrections = channel.name, trapping.get(channel.name, {})
+        if rows.counts[name] == 0:
             raise WorkFailed(f"{name} has no events in this run")
-        result = calibrate(data[name][name], ~pulsers[name], *settings[name], own)
-        return Made(entry(result, settings[name][0], own), lambda: draw(name, str(job.key), result))
+        own, source = settings[name]
+        result = calibrate(rows.read(name, wanted_columns(own)), rows.accepted[name], own, source, corrections)
+        return Made(entry(result, own, corrections), lambda: draw(name, str(job.key), result))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
 
 
-def _columns(job: Job, tables: Tables, settings: Sequence[Settings]) -> dict[str, ColumnsByItem]:
-    """The columns that are wanted and there, by detector; the worker of a detector reads them, each once."""
-    wanted = {plain_name(name) for one in settings for name in one.energy_params} | {*QUALITY, DRIFT}
-    wanted |= {name for one in settings for name in one.monitoring_parameters}
-    there = columns_of(job.inputs["dsp"], tables)
-    return {
-        name: ColumnsByItem(job.inputs["dsp"], {name: table}, sorted(wanted & there[name]))
-        for name, table in tables.items()
-    }
+def wanted_columns(settings: Settings) -> set[str]:
+    """The columns of dsp that a detector's calibration looks for."""
+    return {*map(plain_name, settings.energy_params), *QUALITY, DRIFT, *settings.monitoring_parameters}
 
 
 def calibrate(
@@ -112,25 +103,39 @@ def calibrate(
         If no estimator can be calibrated.
     """
     good, cut = clean(data, accepted, settings.quality_sigmas)
-    results = []
-    failed = {}
-    for parameter in settings.energy_params:
-        name = estimator_name(parameter)
+
+    def one(name: str) -> EnergyCalibration:
+        amplitudes = corrected(data, plain_name(name), trapping)
+        return calibrate_one(amplitudes[accepted], name, settings, source, good[accepted])
+
+    results, failed = each_estimator(map(estimator_name, settings.energy_params), one)
+    monitored = {name: spread_of(data[name][accepted]) for name in settings.monitoring_parameters if name in data}
+    absent = tuple(name for name in settings.monitoring_parameters if name not in data)
+    return DetectorCalibration(results, failed, cut, monitored, absent)
+
+
+def each_estimator(names: Iterable[str], one: Callable[[str], Found]) -> tuple[tuple[Found, ...], dict[str, str]]:
+    """Calibrate estimators, each for itself; returns what was found, and why others cannot be calibrated.
+
+    Raises
+    ------
+    WorkFailed
+        If none can be.
+    """
+    results, failed = [], {}
+    for name in names:
         try:
-            amplitudes = corrected(data, plain_name(parameter), trapping)
-            results.append(calibrate_one(amplitudes[accepted], name, settings, source, good[accepted]))
+            results.append(one(name))
         except WorkFailed as error:
             failed[name] = error.message
             log.warning("%s cannot be calibrated: %s", name, error.message)
     if not results:
         raise WorkFailed("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
-    monitored = {name: spread_of(data[name][accepted]) for name in settings.monitoring_parameters if name in data}
-    absent = tuple(name for name in settings.monitoring_parameters if name not in data)
-    return DetectorCalibration(tuple(results), failed, cut, monitored, absent)
+    return tuple(results), failed
 
 
 def calibrate_one(
-    amplitudes: Floats, name: str, settings: Settings, source: Source, selected: Mask | None = None
+    amplitudes: Floats, name: str, settings: SpectrumSettings, source: Source, selected: Mask | None = None
 ) -> EnergyCalibration:
     """Find and fit the lines in one spectrum, and both curves.
 
@@ -157,12 +162,12 @@ def calibrate_one(
     kept = amplitudes[usable if selected is None else usable & selected]
     if len(kept) == 0:
         raise WorkFailed(f"none of {len(amplitudes)} events has an amplitude above {settings.threshold:g}")
-    scale = find_scale(kept, source.lines, settings.expected_gain)
+    scale = find_scale(kept, source.lines, settings.gains)
     return calibrate_at(scale, kept, amplitudes[usable], name, settings, source)
 
 
 def calibrate_at(
-    scale: float, kept: Floats, usable: Floats, name: str, settings: Settings, source: Source
+    scale: float, kept: Floats, usable: Floats, name: str, settings: SpectrumSettings, source: Source
 ) -> EnergyCalibration:
     """Fit the lines in one spectrum of which the scale is known, and both curves.
 
@@ -187,7 +192,7 @@ def calibrate_at(
         If no line can be fitted, or just one where no gain is expected.
     """
     fits, left_out = fit_lines(kept * scale, source.lines)
-    if len(fits) < 2 and not settings.expected_gain:
+    if len(fits) < 2 and not settings.gains:
         raise WorkFailed(
             f"only the line of {fits[0].line.energy:g} keV can be fitted, and one line identifies nothing "
             f"({_reasons(left_out)})"

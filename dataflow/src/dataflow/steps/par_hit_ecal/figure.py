@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import fixed_page
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
 
 if TYPE_CHECKING:
     from dataflow.physics.curves import Curve
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from .result import DetectorCalibration, EnergyCalibration
 
+Found = TypeVar("Found")
+
 BINS_A_WINDOW = 60
 MAIN = ("cuspEmax_ctc", "trapEmax_ctc")
-BLUE, RED, GREY, GREEN = "#0072B2", "#D55E00", "0.55", "#009E73"
-"""Colours that the colour-blind can tell apart (Okabe and Ito)."""
 BINS_OF_SPECTRUM, LEAST_BINS, EVENTS_A_BIN = 1200, 200, 10
 MOST_IN_A_ROW = 4
 SMALL = {"labelsize": 6, "pad": 2}
@@ -28,13 +28,10 @@ SMALL = {"labelsize": 6, "pad": 2}
 
 def draw(detector: str, key: str, found: DetectorCalibration) -> Figure:
     """The page of the main estimator, with what came out for the others and what is to be warned of."""
-    by_name = {result.parameter: result for result in found.results}
-    result = next((by_name[name] for name in MAIN if name in by_name), found.results[0])
+    result = main_of({result.parameter: result for result in found.results})
     figure = fixed_page(f"{detector}  {result.parameter}  {key}")
     figure.text(0.05, 0.948, _summary(found.results, result), fontsize=7, va="top", linespacing=1.4)
-    if found.warnings:
-        lines = textwrap.wrap(f"Warning: {'; '.join(found.warnings)}", 240)
-        figure.text(0.05, 0.008, "\n".join(lines[:3]), fontsize=6.5, color=RED, va="bottom", linespacing=1.3)
+    warn_below(figure, found.warnings)
     above = figure.add_gridspec(
         1, 3, left=0.055, right=0.985, bottom=0.62, top=0.865, width_ratios=[2, 1, 1], wspace=0.2
     )
@@ -44,6 +41,12 @@ def draw(detector: str, key: str, found: DetectorCalibration) -> Figure:
     draw_widths(widths, result)
     _lines(figure, result)
     return figure
+
+
+def main_of(by_estimator: Mapping[str, Found]) -> Found:
+    """What belongs to the first of :data:`MAIN` that there is, else to the first of all."""
+    first, *_ = [*(name for name in MAIN if name in by_estimator), *by_estimator]
+    return by_estimator[first]
 
 
 def _summary(results: Sequence[EnergyCalibration], shown: EnergyCalibration) -> str:

@@ -15,7 +15,7 @@ from dataflow.physics.lines import QBB
 
 from .build import DRIFT, trapping_factor
 from .result import DetectorCalibration, EnergyCalibration
-from .settings import Settings
+from .settings import CopySettings, Settings, SpectrumSettings
 
 WINDOWS = {"fep": (2604.0, 2624.0), "sep": (2095.0, 2115.0), "dep": (1587.0, 1597.0)}
 """Ranges in keV in which upstream counts the 2614.5 keV line and its escape peaks."""
@@ -51,14 +51,22 @@ def operations(found: DetectorCalibration, settings: Settings, trapping: Mapping
             made[result.parameter] = {"expression": f"{plain} * (1 + {DRIFT} * a)", "parameters": {"a": factor}}
         expression = re.sub(r"\bx\b", result.parameter, result.curve.expression)
         made[f"{result.parameter}_cal"] = {"expression": expression, "parameters": result.curve.parameters}
-    for name, copied in settings.copy_calibration.items():
-        if copied.copy_param in made:
-            made[name] = _copied(made[copied.copy_param], copied.old_input_param, copied.new_input_param)
-    return made | settings.extra_operations
+    return with_copies(made, settings)
 
 
-def _copied(operation: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
-    expression = re.sub(rf"\b{re.escape(old)}\b", new, operation["expression"])
+def with_copies(made: dict[str, Any], settings: SpectrumSettings) -> dict[str, Any]:
+    """Operations, and after them the copied calibrations and the additional operations that the settings name."""
+    copies = {
+        name: _copied(made[copied.copy_param], copied)
+        for name, copied in settings.copy_calibration.items()
+        if copied.copy_param in made
+    }
+    return made | copies | settings.extra_operations
+
+
+def _copied(operation: Mapping[str, Any], copied: CopySettings) -> dict[str, Any]:
+    pattern = rf"\b{re.escape(copied.old_input_param)}\b"
+    expression = re.sub(pattern, copied.new_input_param, operation["expression"])
     return {"expression": expression, "parameters": dict(operation["parameters"])}
 
 

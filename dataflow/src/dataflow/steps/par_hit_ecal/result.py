@@ -76,12 +76,7 @@ class EnergyCalibration:
             "resolution curve": self.resolution,
             "quadratic resolution curve": self.resolution_quadratic,
         }
-        return [
-            f"the {name} does not fit its points (chi2/ndf = {curve.chi2 / curve.ndf:.1f}); "
-            f"its errors are multiplied by {curves.scale_of(curve.chi2, curve.ndf):.1f}"
-            for name, curve in named.items()
-            if curve is not None and not curve.fits
-        ]
+        return curves.misfits(named, "points")
 
     def _of_lines(self) -> list[str]:
         return [

@@ -98,8 +98,20 @@ class CopySettings(StepSettings):
     new_input_param: Name
 
 
-class Settings(StepSettings):
-    """What ``ecal_config`` says.
+UNUSED: dict[str, str] = {
+    "cal_energy_params": "calibrated energies end in _cal",
+    "debug_mode": "the log has a level of its own",
+    "n_events": "all events are used: lines with many are fitted in bins",
+    "p_val": "a bad fit is a warning, and its errors grow",
+    "plot_options": "figures have one fixed form",
+    "tail_weight": "a tail is there if the likelihood asks for it",
+    "use_all_peaks": "all lines are used",
+    "use_log_pdf": "the fit decides",
+}
+
+
+class SpectrumSettings(StepSettings):
+    """How the lines in a spectrum are used, be it that of a run or of a partition.
 
     Attributes
     ----------
@@ -114,50 +126,33 @@ class Settings(StepSettings):
         Energies in keV, to within 1 keV, of lines that are not used.
     reference_energy
         Where the resolution is stated, in keV; by default what the table says of the source, else 2039.061 keV.
-    expected_gain
-        Two gains in keV per unit of the estimator between which the calibration is looked for. With it one line is
-        enough; without it one line identifies nothing.
     deg
         Degree of the calibration polynomial: 0 factor, 1 with offset, 2 parabola.
     threshold
         Amplitudes up to here are left out.
     quality_sigmas
         Width of the cut on the baseline in robust standard deviations.
-    monitoring_parameters
-        Columns of dsp of which mode and standard deviation are noted.
     copy_calibration
         Calibrations for further quantities, by name of the calibrated quantity.
     extra_blocks
         Operations by name (or a list of such mappings) that are added to the parameters as they are.
     """
 
-    energy_params: Annotated[tuple[Name, ...], Field(min_length=1)]
+    energy_params: tuple[Name, ...] = ()
     source: Name | tuple[Name, ...] = "Th228"
     lines: tuple[Positive | LineSettings, ...] = ()
     excluded_lines: tuple[Positive, ...] = ()
     reference_energy: Positive | None = None
-    expected_gain: tuple[Positive, Positive] | None = None
     deg: Literal[0, 1, 2] = 1
     threshold: Annotated[float, Field(ge=0)] = 0.0
     quality_sigmas: Positive = 20.0
-    monitoring_parameters: tuple[Name, ...] = ()
     copy_calibration: Mapping[str, CopySettings] = Field(default_factory=dict)
     extra_blocks: Mapping[str, Any] | tuple[Mapping[str, Any], ...] = ()
 
-    NOT_USED_HERE: ClassVar[Mapping[str, str]] = {
-        "bl_plot_options": "figures have one fixed form",
-        "common_plots": "figures have one fixed form",
-        "cal_energy_params": "calibrated energies end in _cal",
-        "cut_param": "events are selected by baseline, saturation and start",
-        "debug_mode": "the log has a level of its own",
-        "guess_offset": "the search needs no first guess",
-        "n_events": "all events are used: lines with many are fitted in bins",
-        "p_val": "a bad fit is a warning, and its errors grow",
-        "plot_options": "figures have one fixed form",
-        "tail_weight": "a tail is there if the likelihood asks for it",
-        "use_all_peaks": "all lines are used",
-        "use_log_pdf": "the fit decides",
-    }
+    @property
+    def gains(self) -> tuple[float, float] | None:
+        """Between which gains the lines are looked for, None for all."""
+        return None
 
     @property
     def extra_operations(self) -> dict[str, Any]:
@@ -170,6 +165,35 @@ class Settings(StepSettings):
     def sources(self) -> tuple[str, ...]:
         """The nuclides."""
         return (self.source,) if isinstance(self.source, str) else self.source
+
+
+class Settings(SpectrumSettings):
+    """What ``ecal_config`` says.
+
+    Attributes
+    ----------
+    expected_gain
+        Two gains in keV per unit of the estimator between which the calibration is looked for. With it one line is
+        enough; without it one line identifies nothing.
+    monitoring_parameters
+        Columns of dsp of which mode and standard deviation are noted.
+    """
+
+    energy_params: Annotated[tuple[Name, ...], Field(min_length=1)]
+    expected_gain: tuple[Positive, Positive] | None = None
+    monitoring_parameters: tuple[Name, ...] = ()
+
+    NOT_USED_HERE: ClassVar[Mapping[str, str]] = UNUSED | {
+        "bl_plot_options": "figures have one fixed form",
+        "common_plots": "figures have one fixed form",
+        "cut_param": "events are selected by baseline, saturation and start",
+        "guess_offset": "the search needs no first guess",
+    }
+
+    @property
+    def gains(self) -> tuple[float, float] | None:
+        """As the user expects them."""
+        return self.expected_gain
 
 
 def plain_name(parameter: str) -> str:

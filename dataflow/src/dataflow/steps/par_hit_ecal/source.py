@@ -9,7 +9,7 @@ from dataflow.base.messages import nearest
 from dataflow.metadata.settings import Nowhere, Place
 from dataflow.physics.lines import QBB, Line, Source, half_width, separation
 
-from .settings import LineSettings, Nuclide, Settings, Sources, estimator_name
+from .settings import LineSettings, Nuclide, Settings, Sources, SpectrumSettings, estimator_name
 
 if TYPE_CHECKING:
     from dataflow.keys.channel import Channel
@@ -31,21 +31,32 @@ def calibration_of(config: StepConfig, channel: Channel) -> tuple[Settings, Sour
     UserError
         If the configuration is not valid; file and line are named.
     """
-    settings, table = config.settings("ecal_config", channel), config.settings("sources", channel)
-    if not isinstance(settings, Settings) or not isinstance(table, Sources):
-        raise TypeError("the inputs of pars_hit_ecal are declared with other settings")
+    settings, table = config.settings("ecal_config", Settings, channel), config.settings("sources", Sources, channel)
     place = config.layers("ecal_config", channel)
-    names = [f"{estimator_name(parameter)}_cal" for parameter in settings.energy_params]
-    for name, copied in settings.copy_calibration.items():
-        if copied.copy_param not in names:
-            message = f"ecal_config.copy_calibration.{name}: there is no calibration {copied.copy_param!r} to copy"
-            hint = f"there are {', '.join(names)}"
-            raise place.error(message, "copy_calibration", name, "copy_param", hint=hint)
+    check_copies(settings, [estimator_name(parameter) for parameter in settings.energy_params], place)
     return settings, source_of(settings, table.nuclides, place)
 
 
+def check_copies(
+    settings: SpectrumSettings, estimators: Sequence[str], place: Place, called: str = "ecal_config"
+) -> None:
+    """Make sure that the calibrations that are to be copied are made.
+
+    Raises
+    ------
+    UserError
+        If one is not.
+    """
+    names = [f"{estimator}_cal" for estimator in estimators]
+    for name, copied in settings.copy_calibration.items():
+        if copied.copy_param not in names:
+            message = f"{called}.copy_calibration.{name}: there is no calibration {copied.copy_param!r} to copy"
+            hint = f"there are {', '.join(names)}"
+            raise place.error(message, "copy_calibration", name, "copy_param", hint=hint)
+
+
 def source_of(
-    settings: Settings, table: Mapping[str, Nuclide], place: Place | None = None, called: str = "ecal_config"
+    settings: SpectrumSettings, table: Mapping[str, Nuclide], place: Place | None = None, called: str = "ecal_config"
 ) -> Source:
     """The lines that a calibration uses.
 
@@ -79,7 +90,7 @@ def source_of(
     return Source(tuple(sorted(lines, key=lambda line: line.energy)), settings.reference_energy or default)
 
 
-def _chosen(settings: Settings, known: Sequence[LineSettings]) -> list[LineSettings]:
+def _chosen(settings: SpectrumSettings, known: Sequence[LineSettings]) -> list[LineSettings]:
     if not settings.lines:
         return [line for line in known if line.calibrates]
     return [_wanted(line, known) for line in settings.lines]
@@ -104,8 +115,8 @@ def _without(
     return [line for line in chosen if not any(abs(line.energy - energy) < SAME for energy in excluded)]
 
 
-def _enough(lines: Sequence[Line], settings: Settings, where: Place, called: str) -> None:
-    if len(lines) >= 2 or (lines and settings.expected_gain):
+def _enough(lines: Sequence[Line], settings: SpectrumSettings, where: Place, called: str) -> None:
+    if len(lines) >= 2 or (lines and settings.gains):
         return
     what = f"one line ({lines[0].energy:g} keV) identifies nothing" if lines else "there is no line to calibrate with"
     raise where.error(

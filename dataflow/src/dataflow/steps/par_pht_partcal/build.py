@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
-from dataflow.jobs.lh5files import ColumnsByItem, Tables, columns_of, rows_by_file
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
-from dataflow.physics.pulser import Mask, pulser_rows
+from dataflow.physics.dsprows import DspRows, dsp_rows
 from dataflow.plan.job import Job
 from dataflow.steps.par_hit_ecal.build import DRIFT, QUALITY, clean, corrected
 from dataflow.steps.par_hit_ecal.settings import plain_name
@@ -55,29 +54,23 @@ def build(job: Job, threads: int = 1) -> None:
 
 @dataclass(frozen=True)
 class _Run:
-    """What is there of one run, by detector: number of events, pulser, columns, and the run's own calibration."""
+    """What is there of one run, by detector: rows of dsp, and the run's own calibration."""
 
-    job: Job
-    tables: Tables
-    rows: Mapping[str, int]
-    pulsers: Mapping[str, Mask]
-    columns: Mapping[str, set[str]]
+    rows: DspRows
     pars: Mapping[str, Mapping[str, Any]]
     operations: Mapping[str, Operations]
 
     def missing(self, name: str) -> str:
         """Why a detector cannot be calibrated with the others, empty if it can."""
-        return failure_of(self.pars.get(name)) or ("" if self.rows[name] else "it has no events in this run")
+        return failure_of(self.pars.get(name)) or ("" if self.rows.counts[name] else "it has no events in this run")
 
     def of(self, name: str, wanted: tuple[str, ...], sigmas: float) -> RunData:
         """The events of a detector; read here, by the worker that needs them."""
         made = self.operations[name]
         there = [each.removesuffix(CALIBRATED) for each in self.pars[name]["results"]["ecal"]]
         own = [each for each in there if not wanted or each in wanted]
-        columns = {plain_name(each) for each in own} | {*QUALITY, DRIFT}
-        names = sorted(columns & self.columns[name])
-        data = ColumnsByItem(self.job.inputs["dsp"], {name: self.tables[name]}, names)[name]
-        accepted = ~self.pulsers[name]
+        data = self.rows.read(name, {*map(plain_name, own), *QUALITY, DRIFT})
+        accepted = self.rows.accepted[name]
         good, _ = clean(data, accepted, sigmas)
         amplitudes = {each: corrected(data, plain_name(each), _trapping(made, each))[accepted] for each in own}
         curves = {each: list(made[f"{each}{CALIBRATED}"]["parameters"].values()) for each in own}
@@ -85,15 +78,9 @@ class _Run:
 
 
 def _run(job: Job, run: str) -> _Run:
-    held = job.runs[run]
-    own = replace(job, inputs=held.inputs, overrides_of=held.overrides_of)
-    tables = {channel.name: own.tables_in("dsp", channel) for channel in job.channels}
-    rows = rows_by_file(own.inputs["dsp"], tables)
+    rows = dsp_rows(replace(job, inputs=job.runs[run].inputs))
     pars = job.pars("par_hit_ecal", run)
-    made = {name: _operations(entry) for name, entry in pars.items()}
-    counts = {name: sum(of_files) for name, of_files in rows.items()}
-    columns = columns_of(own.inputs["dsp"], tables)
-    return _Run(own, tables, counts, pulser_rows(own, rows), columns, pars, made)
+    return _Run(rows, pars, {name: _operations(entry) for name, entry in pars.items()})
 
 
 def _operations(entry: Mapping[str, Any]) -> Operations:

@@ -7,7 +7,6 @@ run applies is that polynomial of its own one.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,12 +18,10 @@ from numpy.typing import NDArray
 from dataflow.jobs.errors import WorkFailed
 from dataflow.physics.linefit import fit_line
 from dataflow.physics.lines import Source
-from dataflow.steps.par_hit_ecal.build import calibrate_at
+from dataflow.steps.par_hit_ecal.build import calibrate_at, each_estimator
 
 from .result import DetectorPartition, OfRun, PartitionCalibration
 from .settings import PartitionSettings
-
-log = logging.getLogger(__name__)
 
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -85,16 +82,10 @@ def calibrate(
     if not runs:
         raise WorkFailed("no run can be used: " + "; ".join(f"{run}: {reason}" for run, reason in absent.items()))
     everywhere = dict.fromkeys(name for run in runs.values() for name in run.parameters)
-    results, failed = [], {}
-    for name in settings.estimators or everywhere:
-        try:
-            results.append(calibrate_one(name, runs, settings, source))
-        except WorkFailed as error:
-            failed[name] = error.message
-            log.warning("%s cannot be calibrated: %s", name, error.message)
-    if not results:
-        raise WorkFailed("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
-    return DetectorPartition(tuple(results), failed, absent, note)
+    results, failed = each_estimator(
+        settings.estimators or everywhere, lambda name: calibrate_one(name, runs, settings, source)
+    )
+    return DetectorPartition(results, failed, absent, note)
 
 
 def calibrate_one(
@@ -111,7 +102,7 @@ def calibrate_one(
     if without:
         raise WorkFailed(f"it is not calibrated in {', '.join(without)}")
     usable, kept = _summed(name, runs, settings.threshold)
-    joint = calibrate_at(1.0, kept, usable, name, settings.of_spectrum, source)
+    joint = calibrate_at(1.0, kept, usable, name, settings, source)
     peak = joint.fits[-1]
     outer = list(joint.curve.parameters.values())
     found = {}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import fixed_page
-from dataflow.steps.par_hit_ecal.figure import BLUE, GREY, MAIN, RED, draw_residuals, draw_spectrum, draw_widths
+from dataflow.jobs.pages import BLUE, GREY, fixed_page, warn_below
+from dataflow.steps.par_hit_ecal.figure import draw_residuals, draw_spectrum, draw_widths, main_of
 
 if TYPE_CHECKING:
     from dataflow.physics.linefit import LineFit
@@ -19,12 +18,9 @@ if TYPE_CHECKING:
 
 def draw(detector: str, partition: str, found: DetectorPartition) -> Figure:
     """The page of the main estimator, with what is to be warned of."""
-    by_name = {result.joint.parameter: result for result in found.results}
-    result = next((by_name[name] for name in MAIN if name in by_name), found.results[0])
+    result = main_of({result.joint.parameter: result for result in found.results})
     figure = fixed_page(f"{detector}  {result.joint.parameter}  {partition}: {len(result.runs)} runs")
-    if found.warnings:
-        lines = textwrap.wrap(f"Warning: {'; '.join(found.warnings)}", 240)
-        figure.text(0.05, 0.008, "\n".join(lines[:3]), fontsize=6.5, color=RED, va="bottom", linespacing=1.3)
+    warn_below(figure, found.warnings)
     grid = figure.add_gridspec(
         2, 3, left=0.055, right=0.985, bottom=0.17, top=0.88, width_ratios=[2, 1, 1], wspace=0.2, hspace=0.4
     )

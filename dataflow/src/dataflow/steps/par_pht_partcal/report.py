@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +11,7 @@ from dataflow.jobs.policy import failure_entry
 from dataflow.physics.linefit import LineFit
 from dataflow.plan.job import Unit
 from dataflow.plan.troubles import FAILED
-from dataflow.steps.par_hit_ecal.report import report
-from dataflow.steps.par_hit_ecal.settings import CopySettings
+from dataflow.steps.par_hit_ecal.report import report, with_copies
 
 from .result import DetectorPartition, OfRun, PartitionCalibration
 from .settings import PartitionSettings
@@ -65,10 +63,7 @@ def operations(found: DetectorPartition, run: str, own: Operations, settings: Pa
     for each in found.results:
         name = each.joint.parameter
         made[f"{name}_cal"] = polynomial_of(name, each.runs[run].parameters)
-    for name, copied in settings.copy_calibration.items():
-        if copied.copy_param in made:
-            made[name] = _copied(made[copied.copy_param], copied)
-    return made | settings.of_spectrum.extra_operations
+    return with_copies(made, settings)
 
 
 def polynomial_of(name: str, coefficients: Sequence[float]) -> dict[str, Any]:
@@ -77,12 +72,6 @@ def polynomial_of(name: str, coefficients: Sequence[float]) -> dict[str, Any]:
     letters = LETTERS[: len(coefficients)]
     expression = " + ".join(f"{letter}{power}" for letter, power in zip(letters, powers, strict=True))
     return {"expression": expression, "parameters": dict(zip(letters, coefficients, strict=True))}
-
-
-def _copied(operation: Mapping[str, Any], copied: CopySettings) -> dict[str, Any]:
-    pattern = rf"\b{re.escape(copied.old_input_param)}\b"
-    expression = re.sub(pattern, copied.new_input_param, operation["expression"])
-    return {"expression": expression, "parameters": dict(operation["parameters"])}
 
 
 def _result(found: PartitionCalibration) -> dict[str, Any]:

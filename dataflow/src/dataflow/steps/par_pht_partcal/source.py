@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dataflow.steps.par_hit_ecal.settings import Sources
-from dataflow.steps.par_hit_ecal.source import source_of
+from dataflow.steps.par_hit_ecal.source import check_copies, source_of
 
 from .settings import PartitionSettings
 
@@ -25,14 +25,8 @@ def partition_of(config: StepConfig, channel: Channel) -> tuple[PartitionSetting
     UserError
         If the configuration is not valid; file and line are named.
     """
-    settings, table = config.settings(INPUT, channel), config.settings("sources", channel)
-    if not isinstance(settings, PartitionSettings) or not isinstance(table, Sources):
-        raise TypeError("the inputs of pars_pht_partcal are declared with other settings")
+    settings, table = config.settings(INPUT, PartitionSettings, channel), config.settings("sources", Sources, channel)
     place = config.layers(INPUT, channel)
-    names = [f"{name}_cal" for name in settings.estimators]
-    for name, copied in settings.copy_calibration.items():
-        if names and copied.copy_param not in names:
-            message = f"{INPUT}.copy_calibration.{name}: there is no calibration {copied.copy_param!r} to copy"
-            hint = f"there are {', '.join(names)}"
-            raise place.error(message, "copy_calibration", name, "copy_param", hint=hint)
-    return settings, source_of(settings.of_spectrum, table.nuclides, place, INPUT)
+    if settings.estimators:
+        check_copies(settings, settings.estimators, place, INPUT)
+    return settings, source_of(settings, table.nuclides, place, INPUT)

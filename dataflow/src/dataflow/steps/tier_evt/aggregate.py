@@ -94,6 +94,11 @@ def empty_lists(events: int, depth: int, dtype: str) -> ak.Array:
     return ak.Array(content)
 
 
+def whole(numbers: NDArray[Any]) -> Integers:
+    """Numbers of channels or rows, which may be floating-point numbers; -1 for NaN."""
+    return np.nan_to_num(np.asarray(numbers, dtype=np.float64), nan=-1.0).astype(np.int64)
+
+
 def counts_of(lists: ak.Array) -> Integers:
     """How long each list is."""
     return np.asarray(ak.num(lists, axis=1), dtype=np.int64)

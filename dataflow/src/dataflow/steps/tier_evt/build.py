@@ -1,4 +1,4 @@
-"""evt: one row an event, by the builder in :mod:`dataflow.events`."""
+"""evt: one row an event, by :func:`dataflow.steps.tier_evt.builder.build_events`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.plan.job import Job
 
+from .aggregate import whole
 from .builder import Sources, build_events
 from .operations import EventConfig, event_config
 
@@ -107,19 +108,10 @@ def table_form(job: Job) -> str:
 
 
 def resolved(job: Job, present: Sequence[Channel]) -> EventConfig:
-    """The configuration with channel lists in place of systems and selectors, checked.
-
-    Raises
-    ------
-    UserError
-        If a list is of an unknown form, an operation names an unknown list, or calls what it may not.
-    """
-    config = job.config.read("evt_config")
-    if config is None or not {"channels", "operations", "outputs"} <= set(config):
-        raise UserError("evt_config needs channels, operations and outputs", hint="see docs/configuration.md")
-    return event_config(
-        config, {name: _tables(job, name, value, present) for name, value in config["channels"].items()}
-    )
+    """The configuration, which planning has checked, with channel lists in place of systems and selectors."""
+    config = job.config.read("evt_config") or {}
+    lists = config.get("channels") or {}
+    return event_config(config, {name: _tables(job, name, value, present) for name, value in lists.items()})
 
 
 def _tables(job: Job, name: str, value: Any, present: Iterable[Channel]) -> list[str]:
@@ -130,8 +122,6 @@ def _tables(job: Job, name: str, value: Any, present: Iterable[Channel]) -> list
         if absent := [table for table in named if table not in there]:
             log.warning("channels.%s: not in this file: %s", name, listing(absent))
         return [table for table in named if table in there]
-    if not isinstance(value, Mapping) or not set(value) <= {"system", "selectors"}:
-        raise UserError(f"evt_config: channels.{name} must be a list of tables, or a system with selectors")
     return [
         table
         for table, channel in there.items()
@@ -175,7 +165,7 @@ def named(numbers: NDArray[Any], names: Mapping[int, str]) -> NDArray[np.bytes_]
     known = np.array(sorted(names), dtype=np.int64)
     longest = max((len(name.encode()) for name in names.values()), default=1)
     texts = np.array([names[number].encode() for number in known] + [UNKNOWN], dtype=f"S{longest}")
-    wanted = np.nan_to_num(numbers.astype(np.float64), nan=-1.0).astype(np.int64)
+    wanted = whole(numbers)
     place = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
     return texts[np.where(known[place] == wanted, place, -1)] if len(known) else np.full(len(wanted), UNKNOWN, "S1")
 

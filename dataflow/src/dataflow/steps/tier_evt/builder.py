@@ -340,8 +340,8 @@ def _places(operation: Operation, where: Any, counts: Integers | None, events: E
 
 def _at_index(flat: NDArray[Any], events: Events) -> Integers:
     count = len(events.chunk.key)
-    whole = np.nan_to_num(flat.astype(np.float64), nan=-1.0).astype(np.int64)
-    return np.where((whole >= 0) & (whole < count), whole, -1)
+    places = aggregate.whole(flat)
+    return np.where((places >= 0) & (places < count), places, -1)
 
 
 def _everywhere(operation: Operation, events: Events) -> NDArray[Any]:
@@ -398,7 +398,7 @@ def _global(column: Any, chunk: Chunk) -> Any:
         return aggregate.jagged(
             chunk.index[np.asarray(ak.flatten(column), dtype=np.int64)], aggregate.counts_of(column)
         )
-    places = np.nan_to_num(column.astype(np.float64), nan=-1.0).astype(np.int64)
+    places = aggregate.whole(column)
     known = np.append(chunk.index, -1)[np.where((places >= 0) & (places < len(chunk.index)), places, -1)]
     return known if column.dtype.kind in "iu" else np.where(known >= 0, known, np.nan)
 

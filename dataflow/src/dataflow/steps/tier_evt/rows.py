@@ -18,6 +18,8 @@ from dataflow.base.messages import listing
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import open_input
 
+from .aggregate import whole
+
 Integers = NDArray[np.int64]
 MOST_ROWS = 4_000_000
 """Rows in memory: a column takes 32 MB."""
@@ -81,7 +83,7 @@ class Chunk:
         ids, codes, order = self._codes
         if not len(ids):
             return np.full(len(key), -1, np.int64)
-        wanted = np.nan_to_num(np.asarray(key, dtype=np.float64), nan=-1.0).astype(np.int64)
+        wanted = whole(key)
         rank = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
         code = rank * self.events + event
         place = np.minimum(np.searchsorted(codes, code), len(codes) - 1)
