@@ -23,10 +23,15 @@ SAME = {
     "the message of an error": ("raise BadInput(f'{x} is wrong')\n", "raise BadInput(f'{x} is invalid')\n"),
     "what a message shows": ("raise BadInput(f'{x}')\n", "raise BadInput(f'{x.name}')\n"),
     "a hint": ("raise UserError(m, hint='do this')\n", "raise UserError(m, hint='do that')\n"),
-    "a hint in a variable": ("hint = 'a'\nraise E(m, hint=hint)\n", "hint = 'b'\nraise E(m, hint=hint)\n"),
+    "a hint in a variable": (
+        "def f():\n    hint = 'a'\n    raise E(m, hint=hint)\n",
+        "def f():\n    hint = 'b'\n    raise E(m, hint=hint)\n",
+    ),
+    "the message of an error that a place makes": ("raise place.error('a', name)\n", "raise place.error('b', name)\n"),
+    "a warning": ("warnings.warn('a', stacklevel=2)\n", "warnings.warn('b', stacklevel=2)\n"),
     "a constant of messages": (
-        "HELP = 'a'\nraise BadInput(m, hint=HELP)\n",
-        "HELP = 'b'\nraise BadInput(m, hint=HELP)\n",
+        "_HELP = 'a'\nraise BadInput(m, hint=_HELP)\n",
+        "_HELP = 'b'\nraise BadInput(m, hint=_HELP)\n",
     ),
     "an error that is made to be raised later": ("e = WorkFailed('a')\n", "e = WorkFailed('b')\n"),
     "a log line": ("log.info('%d rows', n)\n", "log.info('%d rows read', n)\n"),
@@ -46,6 +51,35 @@ OTHER = {
     "the class of an error": ("raise BadInput(x)\n", "raise WorkFailed(x)\n"),
     "when an error is raised": ("if a > 1:\n    raise BadInput(x)\n", "if a > 2:\n    raise BadInput(x)\n"),
     "a default of settings": ("class A(S):\n    x: int = 1\n", "class A(S):\n    x: int = 2\n"),
+    "a default of settings with a name that an error shows": (
+        "class A(S):\n    most: int = 1\ndef f(most):\n    raise BadInput(f'{most}')\n",
+        "class A(S):\n    most: int = 2\ndef f(most):\n    raise BadInput(f'{most}')\n",
+    ),
+    "a constant that others may import": ("MOST = 1\nraise BadInput(MOST)\n", "MOST = 2\nraise BadInput(MOST)\n"),
+    "a constant that is shown in an error inside of a log line": (
+        "_M = 1\nf(_M)\nlog.info(BadInput(_M))\n",
+        "_M = 2\nf(_M)\nlog.info(BadInput(_M))\n",
+    ),
+    "a value with two names, one of them for messages": (
+        "_M = x = 1\nraise BadInput(_M)\n",
+        "_M = x = 2\nraise BadInput(_M)\n",
+    ),
+    "a value that is also put elsewhere": (
+        "def f(self):\n    m = self.x = 1\n    raise BadInput(m)\n",
+        "def f(self):\n    m = self.x = 2\n    raise BadInput(m)\n",
+    ),
+    "a tuple of values": ("_A, _B = 1, 2\nraise BadInput(_A, _B)\n", "_A, _B = 1, 3\nraise BadInput(_A, _B)\n"),
+    "what is added to words": ("_A = 'a'\n_A += 'b'\nraise E(_A)\n", "_A = 'a'\n_A += 'c'\nraise E(_A)\n"),
+    "a global of a function": (
+        "def f():\n    global m\n    m = 1\n    raise BadInput(m)\n",
+        "def f():\n    global m\n    m = 2\n    raise BadInput(m)\n",
+    ),
+    "a message that is used as a value": (
+        "def f(table):\n    message = 'a'\n    return table[message]\n",
+        "def f(table):\n    message = 'b'\n    return table[message]\n",
+    ),
+    "which warnings are errors": ("warnings.simplefilter('ignore')\n", "warnings.simplefilter('error')\n"),
+    "what is computed by a function with a name like an error's": ("y = has_Failed(1)\n", "y = has_Failed(2)\n"),
     "a default": ("def f(a=1): ...\n", "def f(a=2): ...\n"),
     "an order": ("f([*a, *b])\n", "f([*b, *a])\n"),
 }

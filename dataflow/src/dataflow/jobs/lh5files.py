@@ -19,7 +19,7 @@ ADC_BITS = "adc_bits"
 
 Tables = Mapping[str, tuple[str | None, ...]]
 """By item, its table in each of several files: :meth:`dataflow.plan.job.Job.tables_in`."""
-REMAKE = "remove the file, or restore it, and run again: it is made again from its inputs"
+_REMAKE = "remove the file, or restore it, and run again: it is made again from its inputs"
 
 
 @contextmanager
@@ -41,9 +41,9 @@ def open_input(path: Path, *, locking: bool | None = None) -> Iterator[h5py.File
     try:
         file = h5py.File(path, "r", locking=locking)
     except FileNotFoundError as error:
-        raise BadInput(f"there is no file {path}", hint=REMAKE) from error
+        raise BadInput(f"there is no file {path}", hint=_REMAKE) from error
     except OSError as error:
-        raise BadInput(f"the file {path} is no whole LH5 file: {error}", hint=REMAKE) from error
+        raise BadInput(f"the file {path} is no whole LH5 file: {error}", hint=_REMAKE) from error
     with file:
         yield file
 

@@ -46,15 +46,19 @@ class ParCatalog:
     groups: Mapping[Group, Sequence[Valid]]
     scheme: KeyScheme
 
+    @cached_property
+    def _starts(self) -> Mapping[Group, Sequence[str]]:
+        return {group: [valid.valid_from for valid in intervals] for group, intervals in self.groups.items()}
+
     def group(self, key: Key) -> Group:
         """The group that a key belongs to."""
         return tuple(key[name] for name in self.scheme.shared)
 
     def at(self, key: Key) -> tuple[Key, ...] | None:
         """The keys whose parameter files hold for a file, None if none does yet."""
-        intervals = self.groups.get(self.group(key), ())
-        position = bisect_right(intervals, key.timestamp, key=lambda valid: valid.valid_from)
-        return intervals[position - 1].keys if position else None
+        group = self.group(key)
+        position = bisect_right(self._starts.get(group, ()), key.timestamp)
+        return self.groups[group][position - 1].keys if position else None
 
     def first(self, key: Key) -> str | None:
         """From when on there are parameters for files like this one."""
@@ -87,8 +91,8 @@ class ParCatalog:
 
     def _held(self, time: str) -> list[Key]:
         keys: list[Key] = []
-        for _, intervals in sorted(self.groups.items()):
-            position = bisect_right(intervals, time, key=lambda valid: valid.valid_from)
+        for group, intervals in sorted(self.groups.items()):
+            position = bisect_right(self._starts[group], time)
             keys += intervals[position - 1].keys if position else ()
         return keys
 

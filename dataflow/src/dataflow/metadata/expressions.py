@@ -21,7 +21,9 @@ from dataflow.base.messages import nearest
 LONGEST = 10_000
 LARGEST_EXPONENT = 64
 """Of a constant raised to a constant: Python would compute with numbers of any length."""
-FORM = "an expression has names, numbers, operators such as + - * / ** < == & | ~, and functions such as sqrt or ak.sum"
+_FORM = (
+    "an expression has names, numbers, operators such as + - * / ** < == & | ~, and functions such as sqrt or ak.sum"
+)
 
 
 def words(text: str) -> frozenset[str]:
@@ -142,26 +144,26 @@ def parsed(text: object, what: str = "an expression") -> Expression:
     """
     written = str(text) if isinstance(text, bool | int | float) else text
     if not isinstance(written, str) or not written.strip():
-        raise UserError(f"{what} is a text, not {text!r}", hint=FORM)
+        raise UserError(f"{what} is a text, not {text!r}", hint=_FORM)
     node = _tree(written, what)
     try:
         _check(node, written)
     except RecursionError:
-        raise UserError(f"{written[:60]!r} is not {what}: nested too deeply", hint=FORM) from None
+        raise UserError(f"{written[:60]!r} is not {what}: nested too deeply", hint=_FORM) from None
     return Expression(written, node)
 
 
 def _tree(text: str, what: str) -> ast.expr:
     if len(text) > LONGEST:
-        raise UserError(f"{what} has {len(text)} characters, more than {LONGEST}", hint=FORM)
+        raise UserError(f"{what} has {len(text)} characters, more than {LONGEST}", hint=_FORM)
     try:
         return ast.parse(
             " ".join(text.split()) if "'" not in text and '"' not in text else text.strip(), mode="eval"
         ).body
     except SyntaxError as error:
-        raise UserError(f"{text!r} is not {what}: {error.msg}", hint=FORM) from None
+        raise UserError(f"{text!r} is not {what}: {error.msg}", hint=_FORM) from None
     except (ValueError, RecursionError, MemoryError):
-        raise UserError(f"{text[:60]!r} is not {what}: nested too deeply", hint=FORM) from None
+        raise UserError(f"{text[:60]!r} is not {what}: nested too deeply", hint=_FORM) from None
 
 
 def _check(node: ast.AST, text: str) -> None:
@@ -221,7 +223,7 @@ def _check_comparison(node: ast.Compare, text: str) -> None:
             if not isinstance(right, ast.Tuple | ast.List) or not all(_is_constant(item) for item in right.elts):
                 raise UserError(f"{text!r}: after `in` a list of constants is expected", hint="run in ('r000', 'r001')")
         elif not isinstance(sign, _COMPARE):
-            raise UserError(f"{text!r}: compare with ==, !=, <, <=, >, >= or in", hint=FORM)
+            raise UserError(f"{text!r}: compare with ==, !=, <, <=, >, >= or in", hint=_FORM)
         elif isinstance(right, ast.Tuple | ast.List):
             raise _refused(right, text)
 
@@ -234,7 +236,7 @@ def _check_call(node: ast.Call, text: str) -> None:
         choices = [f"{module}.{each}" for each in known] if known and module else sorted(PLAIN)
         raise UserError(
             f"{text!r}: the function {name or ast.unparse(node.func)!r} may not be called here",
-            hint=nearest(name, choices) or FORM,
+            hint=nearest(name, choices) or _FORM,
         )
     for keyword in node.keywords:
         if keyword.arg not in KEYWORDS:
@@ -252,7 +254,7 @@ def _check_index(node: ast.AST, text: str) -> None:
 
 
 def _refused(node: ast.AST, text: str) -> UserError:
-    return UserError(f"{text!r}: {ast.unparse(node)!r} may not stand in an expression", hint=FORM)
+    return UserError(f"{text!r}: {ast.unparse(node)!r} may not stand in an expression", hint=_FORM)
 
 
 def dotted(node: ast.AST) -> str:

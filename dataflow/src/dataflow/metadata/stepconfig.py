@@ -114,6 +114,7 @@ class StepConfig:
     _layers: dict[tuple[object, ...], Layers] = field(default_factory=dict, repr=False, compare=False)
     _settings: dict[int, tuple[Layers, StepSettings]] = field(default_factory=dict, repr=False, compare=False)
     _checked: dict[int, tuple[Channel, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _found: dict[tuple[str, str, str], Layers] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, name: str, channel: Channel | None = None) -> dict[str, Any] | None:
         """The configuration called `name`, for a channel if one is given.
@@ -153,6 +154,13 @@ class StepConfig:
 
     def layers(self, name: str, channel: Channel | None = None) -> Layers:
         """The configuration called `name` with the place of every value; without files if there is none."""
+        place = (name, channel.name, channel.system) if channel else (name, "", "")
+        if place not in self._found:
+            self._found[place] = self._merged(name, channel)
+        return self._found[place]
+
+    def _merged(self, name: str, channel: Channel | None) -> Layers:
+        """The layers of an input; the same object where the same files are merged."""
         value = self._entry(name)
         if isinstance(value, Mapping):
             value = self._of_channel(value, channel)

@@ -50,6 +50,7 @@ class Metadata:
         self._configs = StepConfigs(folder, _root(setup.path("inputs"), folder.path), self.reader, foreign)
         self._single: dict[str, tuple[Channel, ...]] = {}
         self._channels: dict[tuple[int, int], tuple[Channel, ...]] = {}
+        self._of_key: dict[Key, tuple[Channel, ...]] = {}
 
     def config(self, rule: str, key: Key) -> StepConfig:
         """The configuration of a step for a key."""
@@ -101,6 +102,11 @@ class Metadata:
         UserError
             If no channel map is valid then, or an entry has a wrong form; file and line are named.
         """
+        if key not in self._of_key:
+            self._of_key[key] = self._channels_at(key)
+        return self._of_key[key]
+
+    def _channels_at(self, key: Key) -> tuple[Channel, ...]:
         if self.scheme.detector:
             name = key[self.scheme.detector]
             return self._single.setdefault(name, (Channel(name, "geds"),))

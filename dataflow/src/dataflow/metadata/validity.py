@@ -11,6 +11,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,16 @@ class Validity:
 
     timelines: Mapping[str, Sequence[Entry]]
 
+    @cached_property
+    def _starts(self) -> Mapping[str, Sequence[str]]:
+        return {name: [entry.valid_from for entry in line] for name, line in self.timelines.items()}
+
     def at(self, timestamp: str, category: str = ALL) -> Entry | None:
         """The entry that holds at a time, None if nothing does yet."""
         for name in (category, ALL):
-            timeline = self.timelines.get(name, ())
-            position = bisect_right(timeline, timestamp, key=lambda entry: entry.valid_from)
+            position = bisect_right(self._starts.get(name, ()), timestamp)
             if position:
-                return timeline[position - 1]
+                return self.timelines[name][position - 1]
         return None
 
     def first(self, category: str = ALL) -> str | None:

@@ -58,9 +58,11 @@ class Cycle:
         self.units = Units(self)
         self._jobs: dict[Place, Job] = {}
         self._mains: dict[str, str] = {}
+        self._made: dict[tuple[str, Key | Unit], bool] = {}
         self._possible: dict[Place, bool] = {}
         self._outputs: dict[tuple[str, Key | Unit, str], Path] = {}
         self._roles: dict[str, tuple[Input, ...]] = {}
+        self._plain: dict[str, StepConfig] = {}
         self._catalogs: dict[tuple[str, ...], ParCatalog] = {}
         self._catalog_of: dict[str, ParCatalog] = {}
         self._par_folders: dict[str, Folder] = {}
@@ -181,7 +183,10 @@ class Cycle:
 
     def needs(self, step: str, unit: Key | Unit) -> tuple[Place, ...]:
         """The jobs whose outputs are the inputs of a job, also those that another cycle has done."""
-        return tuple(dict.fromkeys(self.sources(step, unit).values()))
+        kind, own = self.step(step), self.unit(step, unit)
+        return tuple(
+            dict.fromkeys(origin for each in self.inputs(kind) for origin in self.units.origins(kind, each, own))
+        )
 
     def sources(self, step: str, unit: Key | Unit) -> dict[Path, Place]:
         """The inputs of a job that are outputs of steps, and the jobs that make them."""
@@ -244,7 +249,7 @@ class Cycle:
             step=step.name,
             unit=unit,
             inputs=self._inputs(step, unit),
-            outputs={role: self.paths.fill(form, unit) for role, form in self.paths.outputs(step).items()},
+            outputs={role: self.output(step.name, unit, role) for role in step.outputs},
             channels=channels,
             config=config,
             overrides_of=self._overrides(step, unit.key),
@@ -309,7 +314,7 @@ class Cycle:
         if "{daq}" in rule:
             self._daq(key)
             rule = rule.format(daq=self.inventory.formats[key])
-        return self.metadata.config(rule, key) if rule else StepConfig(step.name)
+        return self.metadata.config(rule, key) if rule else self._plain.setdefault(step.name, StepConfig(step.name))
 
     def _inputs(self, step: Step, unit: Unit, *, is_part: bool = False) -> dict[str, tuple[Path, ...]]:
         """The files of a unit's inputs by role; a part of a unit need not have all of them."""
@@ -349,6 +354,11 @@ class Cycle:
 
         It takes as it is what lies elsewhere, what is foreign, and what is there without the files to make it from.
         """
+        if (name, unit) not in self._made:
+            self._made[name, unit] = self._is_made(name, unit)
+        return self._made[name, unit]
+
+    def _is_made(self, name: str, unit: Key | Unit) -> bool:
         step, key = self.registry.by_name[name], unit if isinstance(unit, Key) else unit.key
         if not self.makes(step) or (name == "tier_raw" and key in self.inventory.raw) or self.is_foreign(name, unit):
             return False
@@ -415,12 +425,12 @@ class Cycle:
 
     def output(self, name: str, unit: Key | Unit, role: str = "") -> Path:
         """An output of a step, the main one if no role is given; or the raw file that is there without its DAQ file."""
-        place = name, unit, role
+        step = self.registry.by_name[name]
+        place = name, unit, role or step.main
         if place not in self._outputs:
             key = unit if isinstance(unit, Key) else unit.key
             there = self.inventory.raw.get(key) if name == "tier_raw" else None
-            step = self.registry.by_name[name]
-            self._outputs[place] = there or self.paths.fill(self.paths.outputs(step)[role or step.main], unit)
+            self._outputs[place] = there or self.paths.fill(self.paths.outputs(step)[place[2]], unit)
         return self._outputs[place]
 
     def _daq(self, key: Key) -> Path:

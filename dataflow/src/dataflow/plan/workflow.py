@@ -52,6 +52,7 @@ class Workflow:
         self.config = Path(os.path.abspath(config))  # noqa: PTH100 - links stay: a cycle has the name it was given
         self.cycle: Cycle = open_cycle(self.config, experiment)
         self.steps: Sequence[Step] = self.cycle.steps
+        self._units: dict[tuple[str, ...], Unit] = {}
 
     @property
     def folder(self) -> str:
@@ -197,8 +198,10 @@ class Workflow:
 
     def _ticket(self, step: Step, wildcards: Wildcards) -> Ticket | None:
         """The ticket of a job that was planned before, None where it is planned here."""
+        if not self.planned:
+            return None
         file = Path(self.tickets) / self.ticket(step)(wildcards)
-        return read_ticket(file) if self.planned and file.is_file() else None
+        return read_ticket(file) if file.is_file() else None
 
     def ticket(self, step: Step) -> Callable[[Wildcards], str]:
         """The function that gives the place of a job's ticket below :attr:`tickets`."""
@@ -282,7 +285,11 @@ class Workflow:
 
     def _unit(self, step: Step, wildcards: Wildcards) -> Unit:
         """The unit of the job whose output has these fields."""
-        return self.cycle.units.named(step, self._fields(wildcards))
+        fields = self._fields(wildcards)
+        place = step.name, *fields.values()
+        if place not in self._units:
+            self._units[place] = self.cycle.units.named(step, fields)
+        return self._units[place]
 
     def _fields(self, wildcards: Wildcards) -> dict[str, str]:
         names = self.cycle.scheme.patterns

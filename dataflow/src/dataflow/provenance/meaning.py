@@ -1,103 +1,140 @@
 """What a module says to the machine: its syntax tree without what only speaks to people.
 
-Left out are comments, formatting, docstrings, log lines and the words of errors: what is handed to error classes, and
-texts that are used for nothing else.
+Left out are comments, formatting, docstrings, log lines and the words of errors: what is handed to error classes and to
+what is raised, and texts that are used for nothing else.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
 from collections.abc import Iterator
 
-ERROR = re.compile(r"\w*(Error|Failed|BadInput|NoSpace|Unavailable|Exception)")
+ERROR = re.compile(r"(_?[A-Z]\w*)?(Error|Failed|BadInput|NoSpace|Unavailable|Exception)")
 """Names of error classes; what is handed to them are words."""
-SPEAKS = frozenset({"log", "logger", "logging", "warnings"})
+LOGS = frozenset({"log", "logger", "logging"})
 """Names whose methods write log lines."""
+WARNS = frozenset({"warn", "warn_explicit"})
+"""Functions of :mod:`warnings` that only speak; its filters decide what becomes an error."""
 EXPLAINS = frozenset({"NOT_USED_HERE"})
 """Names of classes that hold words for documentation."""
-HINTS = frozenset({"hint", "message"})
-"""Names of local variables that hold the words of an error."""
 
 _PLACES = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_NONE: frozenset[str] = frozenset()
 
 
 def meaning(tree: ast.Module) -> str:
     """The tree as text: what is there, in order, the same under every version of Python that parses it."""
-    words = _words(tree)
     parts: list[str] = []
-    _write(tree, parts, words)
+    _Writer(_words(tree), parts).write(tree, _NONE)
     return "\n".join(parts)
 
 
-def _write(node: ast.AST, parts: list[str], words: frozenset[str]) -> None:
-    parts.append(type(node).__name__)
-    docstring = _docstring(node)
-    for name, value in _fields(node, words):
-        parts.append(f".{name}")
-        for item in value if isinstance(value, list) else [value]:
-            if item is docstring or _speaks(item) or _explains(item):
+class _Writer:
+    """Writes a tree down.
+
+    Parameters
+    ----------
+    words
+        Names that are used for words only.
+    parts
+        Takes what is written.
+    """
+
+    def __init__(self, words: frozenset[str], parts: list[str]) -> None:
+        self._words, self._parts = words, parts
+
+    def write(self, node: ast.AST, left_out: frozenset[str], scope: frozenset[str] = _NONE) -> None:
+        """Write a node without some of its fields; `scope` has the names whose texts are left out around it."""
+        self._parts.append(type(node).__name__)
+        docstring, scope = _docstring(node), self._scope(node, scope)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is None or value == [] or name in _PLACES or name in left_out:
                 continue
-            if isinstance(item, ast.AST):
-                _write(item, parts, words)
-            else:
-                parts.append(repr(item))
-    parts.append(")")
+            self._parts.append(f".{name}")
+            for item in value if isinstance(value, list) else [value]:
+                if not isinstance(item, ast.AST):
+                    self._parts.append(repr(item))
+                elif item is not docstring and not _speaks(item) and not _explains(item):
+                    self.write(item, _left_out(node, item, scope), scope)
+        self._parts.append(")")
+
+    def _scope(self, node: ast.AST, around: frozenset[str]) -> frozenset[str]:
+        """The names whose texts are left out inside of a node: of modules the private ones, of classes none.
+
+        Others may read what a module or a class has under a public name.
+        """
+        if isinstance(node, ast.Module):
+            return frozenset(name for name in self._words if name.startswith("_"))
+        if isinstance(node, ast.ClassDef):
+            return _NONE
+        return self._words if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else around
 
 
-def _fields(node: ast.AST, words: frozenset[str]) -> Iterator[tuple[str, object]]:
-    """What there is of a node; of an error only its class, of words only their name."""
-    left_out = _PLACES | ({"args", "keywords"} if _is_error(node) else frozenset())
-    left_out |= {"value"} if _names(node) & words else frozenset()
-    for name, value in ast.iter_fields(node):
-        if name not in left_out and value is not None and value != []:
-            yield name, value
+def _left_out(parent: ast.AST, node: ast.AST, scope: frozenset[str]) -> frozenset[str]:
+    """The fields of a node that hold words: of an error all but its class, of words all but their name."""
+    if isinstance(node, ast.Call):
+        return frozenset({"args", "keywords"}) if _is_error(parent, node) else _NONE
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Constant | ast.JoinedStr):
+        return _NONE
+    return (
+        frozenset({"value"})
+        if all(isinstance(each, ast.Name) and each.id in scope for each in _targets(node))
+        else _NONE
+    )
 
 
 def _words(tree: ast.AST) -> frozenset[str]:
     """The names that are only used for the words of errors and log lines."""
-    spoken = Counter(name for node in ast.walk(tree) if _is_error(node) or _speaks(node) for name in _loads(node))
-    return HINTS | {name for name, count in Counter(_loads(tree)).items() if count == spoken[name]}
+    spoken: set[str] = set()
+    used: set[str] = set()
+    ahead: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while ahead:
+        node, is_words = ahead.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            (spoken if is_words else used).add(node.id)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            used.update(node.names)
+        for child in ast.iter_child_nodes(node):
+            ahead += _with_words(node, child, is_words)
+    return frozenset(spoken - used)
 
 
-def _loads(node: ast.AST) -> Iterator[str]:
-    called = node.func if isinstance(node, ast.Call) else None
-    for each in ast.walk(node):
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load) and each is not called:
-            yield each.id
+def _with_words(parent: ast.AST, node: ast.AST, is_words: bool) -> Iterator[tuple[ast.AST, bool]]:
+    """A node, or the parts of an error, each with whether it is words."""
+    if isinstance(node, ast.Call) and _is_error(parent, node):
+        yield node.func, is_words
+        yield from ((each, True) for each in (*node.args, *node.keywords))
+    else:
+        yield node, is_words or _speaks(node)
 
 
-def _names(node: ast.AST) -> frozenset[str]:
-    """The names that a statement assigns a text to."""
-    if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Constant | ast.JoinedStr):
-        return frozenset()
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return frozenset(target.id for target in targets if isinstance(target, ast.Name))
+def _is_error(parent: ast.AST, call: ast.Call) -> bool:
+    """Whether a call makes an error: it is raised, or an error class is called."""
+    name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+    return isinstance(parent, ast.Raise) or ERROR.fullmatch(name) is not None
 
 
-def _is_error(node: object) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-    return ERROR.fullmatch(name) is not None
-
-
-def _speaks(node: object) -> bool:
-    """Whether a statement is a log line."""
+def _speaks(node: ast.AST) -> bool:
+    """Whether a statement is a log line or a warning."""
     call = node.value if isinstance(node, ast.Expr) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return False
-    return isinstance(call.func.value, ast.Name) and call.func.value.id in SPEAKS
+    owner = call.func.value.id if isinstance(call.func.value, ast.Name) else ""
+    return owner in LOGS or (owner == "warnings" and call.func.attr in WARNS)
 
 
-def _explains(node: object) -> bool:
+def _explains(node: ast.AST) -> bool:
     """Whether a statement only holds words for documentation."""
     if not isinstance(node, ast.Assign | ast.AnnAssign):
         return False
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return all(isinstance(target, ast.Name) and target.id in EXPLAINS for target in targets)
+    return all(isinstance(target, ast.Name) and target.id in EXPLAINS for target in _targets(node))
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
 
 
 def _docstring(node: ast.AST) -> ast.AST | None:

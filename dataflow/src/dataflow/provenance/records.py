@@ -159,7 +159,7 @@ class Records:
 
     def _look(self, output: str | Path) -> tuple[_Folder, str]:
         """What is in the folder of an output, and the output's name there."""
-        folder, name = os.path.split(output)
+        folder, _, name = os.fspath(output).rpartition(os.sep)
         if folder not in self._folders:
             self._folders[folder] = _listing(folder)
         return self._folders[folder], name

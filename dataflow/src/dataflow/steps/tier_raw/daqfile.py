@@ -29,8 +29,8 @@ OWN: Mapping[str, Form] = {"fcio": flashcam.FORM, "orca": orca.FORM, "compass": 
 """By the names of :data:`dataflow.keys.daqforms.FORMS`."""
 UNPACKERS: Mapping[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 CHUNK = 1 << 22
-REPLACE = "copy the file again from where it came, or list its key under unprocessable in ignored_daq_cycles.yaml"
-SALVAGE = f"{REPLACE}; salvage: true in the settings of tier_raw takes what is whole"
+_REPLACE = "copy the file again from where it came, or list its key under unprocessable in ignored_daq_cycles.yaml"
+_SALVAGE = "salvage: true in the settings of tier_raw takes what is whole"
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def refuse_undecodable(path: Path, done: str, error: Exception) -> NoReturn:
     if isinstance(error, SentenceError) or is_full_disk(error) or of_the_machine(error):
         raise error
     log.info("the reader failed", exc_info=error)
-    raise BadInput(f"the DAQ file {path} cannot be {done}: {reason_of(error)}", hint=REPLACE) from error
+    raise BadInput(f"the DAQ file {path} cannot be {done}: {reason_of(error)}", hint=_REPLACE) from error
 
 
 def check_whole(plain: Path, form: Form, path: Path | None = None, *, salvage: bool = False) -> tuple[int, str]:
@@ -181,7 +181,9 @@ def check_whole(plain: Path, form: Form, path: Path | None = None, *, salvage: b
             where = f"{error.what} at byte {error.place} of {len(data)}, after {whole} whole records"
             if salvage and whole:
                 return end, where
-            raise BadInput(f"the DAQ file {path} is {where}", hint=SALVAGE if whole else REPLACE) from error
+            raise BadInput(
+                f"the DAQ file {path} is {where}", hint=f"{_REPLACE}; {_SALVAGE}" if whole else _REPLACE
+            ) from error
     return end, ""
 
 
@@ -196,7 +198,7 @@ def _unpacked(path: Path, work: Path, *, salvage: bool) -> tuple[Path, str]:
             raise
         where = f"cannot be unpacked to its end: {error}"
         if not (salvage and work.is_file()):
-            raise BadInput(f"the DAQ file {path} {where}", hint=SALVAGE) from error
+            raise BadInput(f"the DAQ file {path} {where}", hint=f"{_REPLACE}; {_SALVAGE}") from error
         return work, where
     return work, ""
 
