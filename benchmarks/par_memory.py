@@ -22,11 +22,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
 
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
+import yaml  # noqa: E402
 
 from dataflow.jobs.lh5files import ColumnsByItem, read_many  # noqa: E402
 from dataflow.jobs.spread import spread  # noqa: E402
-from dataflow.physics.lines import TH228  # noqa: E402
+from dataflow.metadata.stepconfig import shipped_folder  # noqa: E402
+from dataflow.physics.lines import Source  # noqa: E402
 from dataflow.steps.par_hit_ecal import build as ecal  # noqa: E402
+from dataflow.steps.par_hit_ecal.settings import Settings, Sources  # noqa: E402
+from dataflow.steps.par_hit_ecal.source import source_of  # noqa: E402
 
 READINGS: Mapping[str, Callable[..., Any]] = {"worker": ColumnsByItem, "job": read_many}
 PATIENCE = 1000.0
@@ -35,6 +39,7 @@ FILES = 5
 SEED = 9
 ENERGIES = ("trapEmax", "cuspEmax")
 NAMES = (*ENERGIES, *ecal.QUALITY, ecal.DRIFT)
+SETTINGS = Settings(energy_params=ENERGIES)
 
 
 def main() -> None:
@@ -60,10 +65,16 @@ def main() -> None:
             )
 
 
+def thorium() -> Source:
+    """The lines of 228Th that are shipped."""
+    table = yaml.safe_load((shipped_folder("pars_hit_ecal") / "sources.yaml").read_text(encoding="utf-8"))
+    return source_of(SETTINGS, Sources.read(table).nuclides)
+
+
 def write(path: Path, tables: Sequence[str], events: int, seed: int) -> None:
     """A dsp file with the spectrum of thorium in each table."""
     random = np.random.default_rng(seed)
-    lines = np.array([line.energy for line in TH228])
+    lines = np.array([line.energy for line in thorium().lines])
     with h5py.File(path, "w") as file:
         for table in tables:
             energy = np.where(
@@ -82,11 +93,11 @@ def measure(reading: str, folder: Path, threads: int) -> None:
     with h5py.File(paths[0]) as file:
         tables = {name: (f"{name}/dsp",) * len(paths) for name in sorted(file)}
     data = READINGS[reading](paths, tables, NAMES)
-    settings = ecal.Settings(energy_params=ENERGIES)
+    source = thorium()
 
     def one(name: str) -> float:
         columns = data[name]
-        ecal.calibrate(columns, np.ones(len(columns[ecal.DRIFT]), dtype=bool), settings, {})
+        ecal.calibrate(columns, np.ones(len(columns[ecal.DRIFT]), dtype=bool), SETTINGS, source, {})
         return peak()
 
     found = list(spread(one, list(tables), threads, PATIENCE))
