@@ -19,6 +19,7 @@ from prodenv.cycles.find import CycleFolder
 from prodenv.cycles.flow import DOOR, Unknown, ask, ask_source
 
 from ..plan.conftest import Tree
+from .conftest import Box
 
 SOURCES = Path(prodenv.__file__).parent
 FLOW = ("dataflow", "dataprod", "numpy")
@@ -121,3 +122,29 @@ def test_asking_leaves_nothing_in_the_cycle(tmp_path: Path, repository: Path) ->
     before = sorted(tree.root.rglob("*"))
     ask(cycle, "status", cores=1)
     assert sorted(tree.root.rglob("*")) == before
+
+
+ASKED = {
+    ("status",): ["status"],
+    ("plan", "all-l200-p03-r001-cal-hit.gen"): ["plan"],
+    ("find",): ["find"],
+    ("clean", "--tier", "hit", "--dry-run"): ["clean"],
+    ("config", "tier_dsp"): ["in_force"],
+    ("show",): ["setup", "contents", "detectors"],
+    ("verify", "--quick"): ["setup", "parameter_files", "wrap", "detectors"],
+    ("run", "all-l200-p03-r001-cal-raw.gen"): ["check", "detectors"],
+}
+
+
+@pytest.mark.parametrize("words", ASKED, ids=" ".join)
+def test_a_command_asks_for_each_thing_once(box: Box, words: tuple[str, ...]) -> None:
+    """Each question starts a process, and most of them plan the cycle."""
+    box.cycle()
+    asked = box.env.root / "asked.txt"
+    door = box.env.root / "dataflow/src/dataflow/door/main.py"
+    line = "    options = _parser().parse_args(argv)\n"
+    text = door.read_text()
+    assert text.count(line) == 1
+    door.write_text(text.replace(line, f"{line}    open({str(asked)!r}, 'a').write(options.verb + chr(10))\n"))
+    box.dataprod(words[0], "cycles/v01", *words[1:])
+    assert asked.read_text().split() == ASKED[words]
