@@ -79,7 +79,8 @@ def test_what_runs_before_the_tools_is_understood_by_old_pythons(repository: Pat
     """Otherwise an old python3 shows a SyntaxError instead of the sentence about its age."""
     code = (
         "import sys, prodenv.cli.launch; "
-        "print(*(module.__file__ for name, module in sys.modules.items() if name.partition('.')[0] == 'prodenv'), sep=chr(10))"
+        "ours = (module for name, module in sys.modules.items() if name.partition('.')[0] == 'prodenv'); "
+        "print(*(module.__file__ for module in ours), sep=chr(10))"
     )
     environ = CLEAN | {"PYTHONPATH": str(repository / "prodenv/src")}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
