@@ -12,8 +12,8 @@ from typing import Any
 
 from dataflow.base.errors import UserError
 from dataflow.base.messages import listing, nearest
+from dataflow.base.parts import PART
 from dataflow.base.textfile import read as read_text_file
-from dataflow.jobs.atomic import PART
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.troubles import MISSING
 from dataflow.provenance.records import FAILED, FOLDER, LENGTH, UNFINISHED, Records
