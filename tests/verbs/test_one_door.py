@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import prodenv
-from dataflow.door.main import VERBS
+from dataflow.door.main import VERBS, main
 from prodenv.base.errors import UserError, WorkFailed
 from prodenv.cycles.find import CycleFolder
 from prodenv.cycles.flow import DOOR, Unknown, ask, ask_source
@@ -71,6 +71,23 @@ def test_the_door_can_be_asked_by_hand(cycle: CycleFolder, repository: Path) -> 
     done = subprocess.run(words, env=environ, capture_output=True, text=True, check=True)
     document = json.loads(done.stdout)
     assert document["form"] == 1 and document["answer"]["paths"]["tier_raw"] == f"{cycle.root}/generated/tier/raw"
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["status", "--config", "{}"], "the question does not say 'cores'", '"cores"'),
+        (["status", "--with", '{{"cores": 1}}'], "the question does not say 'config'", '"config"'),
+        (["status", "--config", "{}", "--with", "{{cores: 1}}"], "the values of the question are not JSON", ""),
+        (["status", "--config", "{}", "--with", "[8]"], "the values of the question are no mapping: '[8]'", '"cores"'),
+    ],
+)
+def test_a_question_that_is_not_complete_is_answered_by_a_sentence(
+    words: list[str], message: str, hint: str, cycle: CycleFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([word.format(cycle.config) for word in words]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["message"].startswith(message) and hint in error["hint"] and error["code"] == 2
 
 
 def test_what_is_wrong_is_the_sentence_of_the_flow(cycle: CycleFolder) -> None:

@@ -42,6 +42,14 @@ VERBS: Mapping[str, tuple[str, str]] = {
 """What can be asked: the function that answers, and what it tells."""
 
 
+class _Given(dict[str, Any]):
+    """The values of a question; one that a verb needs and that was not given is the caller's mistake."""
+
+    def __missing__(self, name: str) -> Any:  # noqa: ANN401 - any value
+        hint = f"give it with --with, for example --with '{{\"{name}\": …}}'"
+        raise UserError(f"the question does not say {name!r}", hint=hint)
+
+
 def main(argv: Sequence[str]) -> int:
     """Answer one question; returns the exit code."""
     options = _parser().parse_args(argv)
@@ -72,8 +80,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _question(options: argparse.Namespace) -> Question:
-    values: dict[str, Any] = json.load(sys.stdin) if options.values == "-" else json.loads(options.values)
-    return {"config": options.config, "experiment": options.setup} | values
+    text = sys.stdin.read() if options.values == "-" else options.values
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"the values of the question are not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"the values of the question are no mapping: {text[:60]!r}", hint="such as '{\"cores\": 8}'")
+    given = {"config": options.config} if options.config else {}
+    return _Given({"experiment": options.setup} | given | values)
 
 
 def _function(verb: str) -> Callable[[Question], Any]:
