@@ -249,13 +249,10 @@ def test_a_killed_run_is_resumed_without_ceremony(production: Production, verb: 
 
 START = """
 import sys
-from pathlib import Path
 sys.path[:0] = {path!r}
-from prodenv.running.production import produce
-try:
-    sys.exit(produce(Path(sys.argv[1]) / "config.json", [sys.argv[2]], 2))
-except Exception as error:
-    sys.exit(error.render())
+from prodenv.cli import main, parsers
+command = parsers.COMMANDS["run"]
+sys.exit(main.run(command, command.parse([*sys.argv[1:], "-j2"])))
 """.replace("{path!r}", repr([path for path in sys.path if path.endswith("src")]))
 
 

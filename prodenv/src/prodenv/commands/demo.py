@@ -17,7 +17,6 @@ from prodenv.base.errors import UserError
 from prodenv.base.notes import step
 from prodenv.cli.parsers import COMMANDS
 from prodenv.cycles.find import CycleFolder
-from prodenv.running import production
 
 EXPERIMENT = "l200"
 TRUTH = "generated/truth"
@@ -88,7 +87,7 @@ def simulate(options: argparse.Namespace) -> int:
 
 def produce(options: argparse.Namespace) -> int:
     """Fill the tiers."""
-    return production.produce(place_of(options.cycle) / "config.json", list(TARGETS), options.jobs)
+    return _command(["run", str(place_of(options.cycle)), *TARGETS, "-j", str(options.jobs)])
 
 
 def check(options: argparse.Namespace) -> int:

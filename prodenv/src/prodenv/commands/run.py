@@ -53,7 +53,7 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     jobs, begin, ours = cores(options.jobs), time.monotonic(), source_of(cycle) is not None
     took = _prepare(cycle, targets, options) if ours else {}  # what another flow needs, it says itself
     learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
-    code, progress = produced(cycle.config, targets, jobs, extra=extra, learned=learned)
+    code, progress = produced(cycle, targets, jobs, extra=extra, learned=learned)
     nothing: dict[str, Any] = {"lines": [], "counted": "", "lost": False}
     told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
     closing = progress.closing(time.monotonic() - begin, told["counted"])
