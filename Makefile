@@ -31,7 +31,7 @@ lint: dev
 	@$(DEV) -m ruff check .
 	@$(DEV) -m ruff format --check .
 	@PYTHONPATH=prodenv/src:dataflow/src tools/dev/bin/lint-imports --no-cache > build/imports.txt || { cat build/imports.txt; exit 1; }
-	@$(DEV) -m mypy prodenv/src/prodenv prodenv/src/snakemake_logger_plugin_dataprod dataflow/src/dataflow demo/src/gebox
+	@$(DEV) -m mypy prodenv/src/prodenv prodenv/src/snakemake_logger_plugin_dataprod dataflow/src/dataflow demo/src/gebox benchmarks torture
 
 docs: dev
 	@. ./setup.sh && $(DEV) docs/generate.py

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -63,7 +64,7 @@ def dspeed(cycle: Path, key: str) -> tuple[list[str], Path]:
     chain = ROOT / "dataflow/src/dataflow/steps/tier_dsp/defaults/processing_chain-geds.yaml"
     pars = yaml.safe_load(next((cycle / "generated/par/dsp").rglob("*par_dsp.yaml")).read_text())
     maps = cycle / "inputs/hardware/configuration/channelmaps"
-    entries = {}
+    entries: dict[str, Any] = {}
     for path in sorted(maps.glob("*-all-config.yaml")):
         entries |= yaml.safe_load(path.read_text())
     tables = {name: f"ch{entries[name]['daq']['rawid']:07d}" for name in pars}

@@ -37,7 +37,10 @@ def orca_pieces(data: bytes) -> tuple[bytes, list[bytes]]:
     place, found = 0, []
     while place < len(data):
         (head,) = struct.unpack_from("<I", data, place)
-        length = 4 if head & 0x80000000 else 4 * (head & 0x3FFFF)
+        words = 1 if head & 0x80000000 else head & 0x3FFFF
+        if words == 0:  # an extended record: its length is in the second word
+            (words,) = struct.unpack_from("<I", data, place + 4)
+        length = 4 * words
         if length == 0 or place + length > len(data):
             raise ValueError("it ends inside a record")
         found.append(data[place : place + length])

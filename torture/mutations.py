@@ -174,8 +174,13 @@ def other_kind(file: Path, draw: random.Random, canary: Path) -> str:
         "link into nothing": lambda: file.symlink_to(canary / "nothing"),
         "link outside": lambda: file.symlink_to(canary / "file.yaml"),
         "link to a device": lambda: file.symlink_to("/dev/zero"),
-        "unreadable": lambda: (file.write_text("a: 1"), file.chmod(0)),
+        "unreadable": lambda: _unreadable(file),
     }
     chosen = draw.choice(sorted(kinds))
     kinds[chosen]()
     return chosen
+
+
+def _unreadable(file: Path) -> None:
+    file.write_text("a: 1")
+    file.chmod(0)

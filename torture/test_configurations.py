@@ -9,6 +9,7 @@ import resource
 import shutil
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +73,8 @@ def plan_and_read(config: Path) -> int:
         cycle = open_cycle(config)
         wrap(cycle.setup, ["true"], dict(os.environ))
         for step in STEPS:
-            for key in [str(key) for key in cycle.keys][:1] + [str(cycle.keys[-1])] if cycle.keys else []:
-                _job(config, step.name, key)
+            for unit in (units := cycle.units.of(step))[:1] + units[1:][-1:]:
+                _job(config, step.name, str(unit))
         for tier in ("dsp", "hit"):
             cycle.validity(tier)
     except UserError as error:
@@ -138,7 +139,7 @@ def test_broken_and_hostile_configurations(experiment: Experiment, tmp_path: Pat
             _own(path)
         what = mutations.mutate(cycle, draw, canary, draw.choice((1, 1, 1, 3)))
         before = contents(tmp_path)
-        ending = in_child(lambda cycle=cycle: limited(cycle / "config.json"), SECONDS)
+        ending = in_child(partial(limited, cycle / "config.json"), SECONDS)
         verdict = _verdict(ending)
         if contents(tmp_path) != before:
             verdict += " something was written"

@@ -9,6 +9,7 @@ import shutil
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -181,7 +182,7 @@ def _campaign(bench: Bench, cases: int, cut: damage.Pieces, complaint: Callable[
         bench.clear()
         bench.daq.write_bytes(data)
         ending = bench.run()
-        verdict = _verdict(bench, ending, lambda data=data: complaint(data))
+        verdict = _verdict(bench, ending, partial(complaint, data))
         outcomes[f"{way.__name__}: {'refused' if ending.code else 'made'}"] += 1
         if verdict:
             wrong.append(f"case {case} ({way.__name__}): {verdict}")

@@ -77,10 +77,15 @@ def test_a_linked_command_finds_its_environment(bare: ProdEnv, tmp_path: Path) -
 
 def test_what_runs_before_the_tools_is_understood_by_old_pythons(repository: Path) -> None:
     """Otherwise an old python3 shows a SyntaxError instead of the sentence about its age."""
-    early = [
-        repository / "prodenv/src/prodenv" / name
-        for name in ("cli/launch.py", "cli/parsers.py", "base/places.py", "__init__.py")
-    ]
+    code = (
+        "import sys, prodenv.cli.launch; "
+        "ours = (module for name, module in sys.modules.items() if name.partition('.')[0] == 'prodenv'); "
+        "print(*(module.__file__ for module in ours), sep=chr(10))"
+    )
+    environ = CLEAN | {"PYTHONPATH": str(repository / "prodenv/src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    early = [Path(name) for name in done.stdout.splitlines()]
+    assert {"launch.py", "parsers.py", "run_options.py", "verb_options.py"} < {file.name for file in early}
     for file in [*sorted((repository / "bin").iterdir()), *early]:
         ast.parse(file.read_text(), str(file), feature_version=(3, 7))
 

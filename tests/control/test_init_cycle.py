@@ -170,7 +170,7 @@ def test_a_path_outside_is_refused(rpath: str, prodenv: ProdEnv, tmp_path: Path)
     assert "is not inside the production environment" in done.stderr
 
 
-@pytest.mark.parametrize("rpath", ["bin/c", "tools/c", ".git/c", "dataflow/c"])
+@pytest.mark.parametrize("rpath", ["bin/c", "tools/c", ".git/c", "dataflow/c", "torture/c"])
 def test_the_environments_own_folders_are_refused(rpath: str, prodenv: ProdEnv) -> None:
     assert "a folder of the production environment itself" in prodenv.run("dataprod-init-cycle", rpath).stderr
 

@@ -56,8 +56,7 @@ def test_the_table_shows_calibration_beside_truth(demo: tuple[Path, Run]) -> Non
 
 def test_no_temporary_file_is_left(demo: tuple[Path, Run]) -> None:
     cycle, _ = demo
-    assert list((cycle / "generated/tier").rglob(".*-part*")) == []
-    assert list((cycle / "generated/par").rglob(".*-part*")) == []
+    assert list((cycle / "generated").rglob(".*-part*")) == []
 
 
 def test_a_second_time_makes_nothing(demo: tuple[Path, Run], environment: Environment) -> None:

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 import prodenv
-from dataflow.door.main import VERBS
+from dataflow.door.main import VERBS, main
 from prodenv.base.errors import UserError, WorkFailed
 from prodenv.cycles.find import CycleFolder
 from prodenv.cycles.flow import DOOR, Unknown, ask, ask_source
 
 from ..plan.conftest import Tree
+from .conftest import Box
 
 SOURCES = Path(prodenv.__file__).parent
 FLOW = ("dataflow", "dataprod", "numpy")
@@ -72,6 +73,23 @@ def test_the_door_can_be_asked_by_hand(cycle: CycleFolder, repository: Path) -> 
     assert document["form"] == 1 and document["answer"]["paths"]["tier_raw"] == f"{cycle.root}/generated/tier/raw"
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["status", "--config", "{}"], "the question does not say 'cores'", '"cores"'),
+        (["status", "--with", '{{"cores": 1}}'], "the question does not say 'config'", '"config"'),
+        (["status", "--config", "{}", "--with", "{{cores: 1}}"], "the values of the question are not JSON", ""),
+        (["status", "--config", "{}", "--with", "[8]"], "the values of the question are no mapping: '[8]'", '"cores"'),
+    ],
+)
+def test_a_question_that_is_not_complete_is_answered_by_a_sentence(
+    words: list[str], message: str, hint: str, cycle: CycleFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([word.format(cycle.config) for word in words]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["message"].startswith(message) and hint in error["hint"] and error["code"] == 2
+
+
 def test_what_is_wrong_is_the_sentence_of_the_flow(cycle: CycleFolder) -> None:
     cycle.config.write_text('{"experiment": "l200", "pahts": {}}')
     with pytest.raises(UserError, match=r"config\.json:1: unknown key 'pahts'") as error:
@@ -121,3 +139,29 @@ def test_asking_leaves_nothing_in_the_cycle(tmp_path: Path, repository: Path) ->
     before = sorted(tree.root.rglob("*"))
     ask(cycle, "status", cores=1)
     assert sorted(tree.root.rglob("*")) == before
+
+
+ASKED = {
+    ("status",): ["status"],
+    ("plan", "all-l200-p03-r001-cal-hit.gen"): ["plan"],
+    ("find",): ["find"],
+    ("clean", "--tier", "hit", "--dry-run"): ["clean"],
+    ("config", "tier_dsp"): ["in_force"],
+    ("show",): ["setup", "contents", "detectors"],
+    ("verify", "--quick"): ["setup", "parameter_files", "wrap", "detectors"],
+    ("run", "all-l200-p03-r001-cal-raw.gen"): ["check", "detectors"],
+}
+
+
+@pytest.mark.parametrize("words", ASKED, ids=" ".join)
+def test_a_command_asks_for_each_thing_once(box: Box, words: tuple[str, ...]) -> None:
+    """Each question starts a process, and most of them plan the cycle."""
+    box.cycle()
+    asked = box.env.root / "asked.txt"
+    door = box.env.root / "dataflow/src/dataflow/door/main.py"
+    line = "    options = _parser().parse_args(argv)\n"
+    text = door.read_text()
+    assert text.count(line) == 1
+    door.write_text(text.replace(line, f"{line}    open({str(asked)!r}, 'a').write(options.verb + chr(10))\n"))
+    box.dataprod(words[0], "cycles/v01", *words[1:])
+    assert asked.read_text().split() == ASKED[words]

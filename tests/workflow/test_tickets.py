@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from dataflow.base.errors import UserError
+from dataflow.base.parts import PART
 from dataflow.jobs import runner
 from dataflow.plan import open_cycle
-from dataflow.plan.ticket import Tickets, _packed, _unpacked, read_ticket, ticket_of
+from dataflow.plan.ticket import Tickets, _packed, _unpacked, _write, read_ticket, ticket_of
 from dataflow.plan.workflow import Workflow
 from dataflow.provenance.lineage import Files
 
@@ -204,3 +206,19 @@ def test_a_job_with_a_ticket_reads_no_metadata(configured: Tree) -> None:
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (configured.root / "generated/par/dsp/validity.yaml").is_file()
+
+
+def test_what_a_killed_plan_leaves_has_the_name_of_an_unfinished_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By that name ``dataprod clean --failed`` finds it."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _write(tmp_path / "tier_raw-x.json", "{}")
+    (left,) = tmp_path.iterdir()
+    found = PART.fullmatch(left.name)
+    assert found and (found["stem"], found["pid"], found["suffix"]) == ("tier_raw-x", str(os.getpid()), ".json")

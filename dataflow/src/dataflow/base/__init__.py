@@ -1,1 +1,1 @@
-"""base"""
+"""What all else stands on: errors, lists in sentences, times, and the reader of YAML and JSON files."""

@@ -9,13 +9,14 @@ from typing import Any
 from dataflow.base.errors import UserError
 from dataflow.base.textfile import read as read_text_file
 from dataflow.checks.recordcheck import record_problems
+from dataflow.jobs.stamp import ATTRIBUTE
 from dataflow.provenance.identity import hashed
 from dataflow.provenance.records import Records
 
 from .contents import contents_of
 
-_LINEAGE = "# lineage: "
-"""What the last line of a parameter file begins with: see :mod:`dataflow.jobs.stamp`."""
+_LINEAGE = f"# {ATTRIBUTE}: "
+"""What the last line of a parameter file begins with."""
 CHANGED = "it is not what its job wrote"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dataflow.base.errors import UserError
 from dataflow.base.messages import listing, nearest
+from dataflow.base.parts import PART
 from dataflow.base.textfile import read as read_text_file
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.troubles import MISSING
@@ -21,8 +22,6 @@ from .contents import Contents, Output, contents_of
 from .lineages import key_of
 
 RAW = "tier_raw"
-_PART = re.compile(r"\..+\.[^.]+-\d+-part(\.[^.]+)?")
-"""What a killed job leaves: see :mod:`dataflow.jobs.atomic`."""
 _RECORD = re.compile(rf"(?P<name>.+)\.(?:[0-9a-f]{{{LENGTH}}}(?:\.notes)?|{FAILED}|{UNFINISHED})\.json")
 _FAILURE = re.compile(rf"(?P<name>.+)\.{FAILED}\.json")
 
@@ -190,7 +189,7 @@ def _leftovers(root: Path, wanted: Selection) -> Iterator[Going]:
     for path in _hidden(root / "generated", os.fspath(root / wanted.attic) if wanted.attic else ""):
         name = os.path.relpath(path, root)
         folder = os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120 - many of them
-        if _PART.fullmatch(os.path.basename(path)):  # noqa: PTH119
+        if PART.fullmatch(os.path.basename(path)):  # noqa: PTH119
             yield Going(name, "left behind", "", Path(path).lstat().st_size)
         elif folder == FOLDER and _FAILURE.fullmatch(os.path.basename(path)):  # noqa: PTH119
             yield Going(name, "failure", "", Path(path).lstat().st_size)
@@ -199,7 +198,7 @@ def _leftovers(root: Path, wanted: Selection) -> Iterator[Going]:
 def _hidden(folder: Path | str, attic: str) -> Iterator[str]:
     """Hidden files, and those in folders of records; links are not followed, and the attic is not entered."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir(follow_symlinks=False) and not _PART.fullmatch(entry.name):
+        if entry.is_dir(follow_symlinks=False) and not PART.fullmatch(entry.name):
             if entry.path != attic:
                 yield from _hidden(entry.path, attic)
         elif entry.name.startswith(".") or os.fspath(folder).endswith(FOLDER):

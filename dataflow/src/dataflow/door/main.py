@@ -24,11 +24,10 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "contents": ("contents:contents", "the files that the cycle has made, and its data by run"),
     "recorded": ("contents:recorded", "how files were made: lineages, records, hashes"),
     "plan": ("planning:plan", "what a run for some targets would make, and how long it would take"),
-    "check": ("planning:check", "whether a run for some targets can begin"),
+    "check": ("planning:check", "whether a run for some targets can begin, and what jobs took before"),
     "identify": ("planning:identify", "new DAQ files are read once for their identity"),
     "status": ("status:status", "what is there, stale, missing, failed, foreign"),
     "detectors": ("detectors:detectors", "detectors that failed, are missing or degraded, and why"),
-    "took": ("planning:took", "what the jobs of each step took before"),
     "why": ("explaining:why", "what made a file, next to what would make it now"),
     "in_force": ("explaining:in_force_at", "the configuration in force, with the origin of every value"),
     "find": ("finding:find", "keys and files"),
@@ -41,6 +40,14 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "rates": ("rates:rates", "counts of events by run, from the records"),
 }
 """What can be asked: the function that answers, and what it tells."""
+
+
+class _Given(dict[str, Any]):
+    """The values of a question; one that a verb needs and that was not given is the caller's mistake."""
+
+    def __missing__(self, name: str) -> Any:  # noqa: ANN401 - any value
+        hint = f"give it with --with, for example --with '{{\"{name}\": …}}'"
+        raise UserError(f"the question does not say {name!r}", hint=hint)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -73,8 +80,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _question(options: argparse.Namespace) -> Question:
-    values: dict[str, Any] = json.load(sys.stdin) if options.values == "-" else json.loads(options.values)
-    return {"config": options.config, "experiment": options.setup} | values
+    text = sys.stdin.read() if options.values == "-" else options.values
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"the values of the question are not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"the values of the question are no mapping: {text[:60]!r}", hint="such as '{\"cores\": 8}'")
+    given = {"config": options.config} if options.config else {}
+    return _Given({"experiment": options.setup} | given | values)
 
 
 def _function(verb: str) -> Callable[[Question], Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dataflow.base.errors import UserError
 from dataflow.keys.inventory import left_out_note
+from dataflow.plan.cycle import Cycle
 from dataflow.plan.job import Unit
 from dataflow.plan.survey import START, THERE, Cost, Item, Survey, all_jobs, remaining
 from dataflow.plan.workflow import Workflow
@@ -68,7 +69,13 @@ def _step(step: str, items: list[Item], costs: Mapping[str, Cost]) -> dict[str, 
 
 
 def check(question: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether a run for `targets` can begin; returns what is wrong with the software, and how much is to be read.
+    """Whether a run for `targets` can begin: what must be known before it does, by planning once.
+
+    Returns
+    -------
+    dict
+        ``software``, what is wrong with it; ``unread``, how many DAQ files and bytes are to be read for their identity;
+        ``took``, what jobs took before.
 
     Raises
     ------
@@ -81,12 +88,12 @@ def check(question: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "software": said(flow.not_installed()),
         "unread": {"files": len(new), "bytes": sum(path.stat().st_size for path in new)},
+        "took": _took(flow.cycle),
     }
 
 
-def took(question: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def _took(cycle: Cycle) -> dict[str, dict[str, float]]:
     """What the jobs of each step took before, with their start, from the records of some that are there."""
-    cycle = open_workflow(question).cycle
     maybe = (Item(step, unit, THERE) for step, unit in all_jobs(cycle))  # what has no record teaches nothing
     costs = Survey(cycle).costs(maybe)
     return {step: {"seconds": cost.seconds + START, "threads": cost.threads} for step, cost in costs.items()}

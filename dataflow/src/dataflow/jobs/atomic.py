@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from dataflow.base.errors import SentenceError
+from dataflow.base.parts import PART, host, part_name
 
 from .errors import NoSpace, WorkFailed, is_full_disk
 from .lostwrites import no_lost_writes
@@ -18,13 +18,6 @@ from .stamp import replacing, stamp
 
 HDF5 = ".lh5"
 """Files that are written by HDF5, which may notice a full disk only while it throws its objects away."""
-PART = re.compile(r"\.(?P<stem>.+)\.(?P<host>[^.]+)-(?P<pid>\d+)-part(?P<suffix>\.[^.]+)?")
-
-
-def part_name(path: Path) -> Path:
-    """The name under which this process writes a file before it is whole: hidden, in the same folder."""
-    host = socket.gethostname().split(".")[0]
-    return path.with_name(f".{path.stem}.{host}-{os.getpid()}-part{path.suffix}")
 
 
 @contextmanager
@@ -116,10 +109,9 @@ def remove(path: Path) -> None:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what killed processes of this host left behind while writing a file."""
-    host = socket.gethostname().split(".")[0]
     for candidate in sorted(path.parent.glob(f".{glob_safe(path.stem)}.*-part*")):
         match = PART.fullmatch(candidate.name)
-        if match and match["stem"] == path.stem and match["host"] == host and not is_alive(int(match["pid"])):
+        if match and match["stem"] == path.stem and match["host"] == host() and not is_alive(int(match["pid"])):
             remove(candidate)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import multiprocessing
 import os
 import signal
 import time
@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.context import ForkContext, ForkProcess
 from multiprocessing.process import BaseProcess
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dataflow.base.errors import SentenceError
 
@@ -86,16 +87,27 @@ def spread(
         return
     global _FUNCTION, _TIMEOUT
     _FUNCTION, _TIMEOUT = function, timeout
-    context = multiprocessing.get_context("fork")
+    context = _Context()
     workers = max(min(threads, len(items)), 1)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),))
     try:
         futures = [pool.submit(_in_worker, item) for item in items]
-        workers_of = list((pool._processes or {}).values())  # the pool forgets them when one dies
         for item, future in zip(items, futures, strict=True):
-            yield _checked(_result(item, future, workers_of))
+            yield _checked(_result(item, future, context.workers))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Context(ForkContext):
+    """Forks workers and remembers them: a pool forgets those that it had when one dies."""
+
+    def __init__(self) -> None:
+        self.workers: list[BaseProcess] = []
+
+    def Process(self, *arguments: Any, **options: Any) -> ForkProcess:  # type: ignore[override]  # noqa: N802
+        """A new process, as :class:`~concurrent.futures.ProcessPoolExecutor` asks its context for one."""
+        self.workers.append(worker := ForkProcess(*arguments, **options))
+        return worker
 
 
 _FUNCTION: Callable[[str], object] | None = None
@@ -152,12 +164,12 @@ def _guarded(function: Callable[[str], T], item: str, timeout: float | None = No
     return Outcome(item, value, seconds=time.monotonic() - start)
 
 
-FULL = "No space left on device"
+FULL = os.strerror(errno.ENOSPC)
 
 
 def _checked(outcome: Outcome[T]) -> Outcome[T]:
     if outcome.reason == FULL:
-        raise OSError(28, FULL)
+        raise OSError(errno.ENOSPC, FULL)
     if outcome.failed:
         log.warning("%s failed: %s", outcome.item, outcome.reason)
         log.info("%s", outcome.trace)

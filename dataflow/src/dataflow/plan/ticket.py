@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dataflow.base.errors import UserError
+from dataflow.base.parts import part_name
 from dataflow.base.textfile import GivenReader, yaml_data
 from dataflow.keys.channel import Channel
 from dataflow.keys.key import Key
@@ -330,6 +331,6 @@ def _unpacked(text: str) -> Any:  # noqa: ANN401 - any tree of values
 def _write(file: Path, text: str) -> None:
     """Write a small file whole: a job must not find half of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}-part")
+    part = part_name(file)
     part.write_text(text, encoding="utf-8", errors="surrogateescape")
     part.replace(file)

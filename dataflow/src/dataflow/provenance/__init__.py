@@ -1,1 +1,1 @@
-"""provenance"""
+"""What decides about an output: code by its meaning, contents of inputs, recipes, lineages, and the records of them."""

@@ -1,1 +1,1 @@
-"""registry"""
+"""What a step is, and which steps there are."""

@@ -1,1 +1,1 @@
-"""base"""
+"""What all of control stands on: errors, files, processes, sources, the site configuration, tables."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .files import sha256_of
 from .processes import call
 
 BUILTIN = "builtin"
@@ -185,10 +186,7 @@ def content_digest(folder: Path) -> str:
 
 def _hash(path: Path) -> str:
     """The sha256 of a file, or of where a link leads that leads to none."""
-    if not path.is_file():
-        return hashlib.sha256(os.fsencode(path.readlink())).hexdigest()
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(path) if path.is_file() else hashlib.sha256(os.fsencode(path.readlink())).hexdigest()
 
 
 def _contents(folder: str, inside: str) -> Iterator[str]:

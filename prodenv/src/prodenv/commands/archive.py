@@ -18,7 +18,7 @@ from prodenv.cycles.archive.write import Content, content_of
 from prodenv.cycles.create import version
 from prodenv.cycles.find import CycleFolder, find_cycle
 from prodenv.cycles.lock import refuse_living
-from prodenv.cycles.outputs import contents_of
+from prodenv.cycles.setups import setup_of
 
 from .freeze import software_of
 
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     cycle = find_cycle(options.cycle)
     target = _target(cycle, options.file)
     refuse_living(cycle.root)
-    setup = contents_of(cycle, options.setup).setup
+    setup = setup_of(cycle, options.setup)
     content = content_of(cycle, software_of(setup), follow=options.follow)
     size = content.size
     what = f"{len(content.files)} files ({size_text(size)}) of {cycle.name}"

@@ -19,7 +19,6 @@ from prodenv.base.errors import UserError, WorkFailed
 from prodenv.base.tables import ask, print_json, print_table, size_text
 from prodenv.cycles.clean import Going, Selection, chosen
 from prodenv.cycles.find import ATTIC, CycleFolder, command, find_cycle
-from prodenv.cycles.outputs import contents_of
 from prodenv.cycles.sizes import size_of
 
 
@@ -35,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if not wanted.any:
         hint = f"for example: {command('clean', cycle)} --tier dsp --run r001"
         raise UserError("what is to be cleaned? Give --tier, --run, --stale or --failed", hint=hint)
-    going, notes = chosen(cycle, contents_of(cycle, options.setup), wanted)
+    going, notes = chosen(cycle, options.setup, wanted)
     return _clean(cycle, going, notes, options)
 
 

@@ -139,7 +139,7 @@ def _command(argv: list[str]) -> int:
 
 def _refuse_other(cycle: Path) -> None:
     if not (cycle / "inputs" / "experiment.yaml").is_file():
-        raise UserError(f"{cycle} is a cycle, but not one of the demo", hint="name another one with --cycle")
+        raise UserError(f"{cycle} is a cycle, but not one of the demo", hint="name another one: dataprod demo run PATH")
 
 
 def _places(cycle: Path, seconds: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from prodenv.base.errors import UserError, WorkFailed
-from prodenv.base.files import write_text
+from prodenv.base.files import sha256_of, write_text
 from prodenv.base.notes import step
 from prodenv.base.places import ROOT
 from prodenv.base.sources import provenance, provenance_text
 from prodenv.base.tables import size_text
 from prodenv.cycles import manifest
+from prodenv.cycles.create import version
 from prodenv.cycles.derived.links import users_of
 from prodenv.cycles.find import FROZEN, CycleFolder, command, find_cycle
 from prodenv.cycles.manifest import Entry, entries_of
@@ -225,19 +227,16 @@ def _is_inside(path: Path, root: Path) -> bool:
 
 def citation(cycle: CycleFolder, contents: Contents, time: str, text: str, files: int) -> str:
     """What to write where results from this cycle are shown."""
-    import hashlib
-
     setup, runs = contents.setup, sorted(contents.runs)
     lock = lock_of(setup)
-    software = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "no lock"
-    version = (ROOT / "prodenv" / "VERSION").read_text(encoding="utf-8").strip()
+    software = sha256_of(lock) if lock.is_file() else "no lock"
     lines = [
         f"Production cycle {cycle.name} of {setup.experiment}, frozen {time}.",
         f"Data: {sum(contents.runs.values())} files of {len(runs)} runs, {_span(runs)}." if setup.ours else _UNTOLD,
         f"Workflow: {_revision(setup.path('dataflow'))}",
         f"Metadata: {_revision(setup.path('inputs'))}",
         f"Software: sha256 of the lock {software}",
-        f"Production environment: {version}",
+        f"Production environment: {version(ROOT)}",
         f"Manifest: {files} files, sha256 {hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}",
     ]
     return "\n".join(lines) + "\n"

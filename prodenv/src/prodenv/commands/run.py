@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from prodenv.base.errors import UserError
@@ -50,12 +51,9 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     targets = targets_of(cycle, options.targets)
     extra = [*_profile(cycle, options.profile), *options.snakemake]
     jobs, begin, ours = cores(options.jobs), time.monotonic(), source_of(cycle) is not None
-    learned = {}
-    if ours:  # what another flow needs, it says itself
-        _prepare(cycle, targets, options)
-        took = ask(cycle, "took", options.setup)
-        learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
-    code, progress = produce(cycle.config, targets, jobs, extra=extra, learned=learned)
+    took = _prepare(cycle, targets, options) if ours else {}  # what another flow needs, it says itself
+    learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
+    code, progress = produce(cycle, targets, jobs, extra=extra, learned=learned)
     nothing: dict[str, Any] = {"lines": [], "counted": "", "lost": False}
     told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
     closing = progress.closing(time.monotonic() - begin, told["counted"])
@@ -63,8 +61,14 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     return 1 if code == 0 and options.strict and told["lost"] else code
 
 
-def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace) -> None:
-    """Refuse what cannot be run, and read the DAQ files that are new, once, so that planning never has to."""
+def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace) -> Mapping[str, Any]:
+    """Refuse what cannot be run, and read the DAQ files that are new, once, so that planning never has to.
+
+    Returns
+    -------
+    Mapping
+        What jobs took before, by step.
+    """
     found = ask(cycle, "check", options.setup, targets=targets)
     if found["software"]:
         raise UserError(found["software"]["message"], hint=found["software"]["hint"])
@@ -72,6 +76,8 @@ def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace
     if new["bytes"]:
         with step(f"reading {new['files']} new DAQ files ({size_text(new['bytes'])}) for their identity"):
             ask(cycle, "identify", options.setup, targets=targets, threads=cores(options.jobs))
+    took: Mapping[str, Any] = found.get("took", {})  # an older flow does not tell
+    return took
 
 
 def _profile(cycle: CycleFolder, name: str) -> list[str]:

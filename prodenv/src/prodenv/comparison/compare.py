@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prodenv.base.errors import UserError
-from prodenv.base.files import read_data
+from prodenv.base.files import read_data, sha256_of
 from prodenv.base.sources import state
 from prodenv.cycles.manifest import entries_of
 from prodenv.cycles.outputs import Contents
@@ -119,7 +118,7 @@ def _hashes(folder: Path) -> dict[str, str]:
     if not folder.is_dir():
         return {}
     files = [entry for entry in entries_of(folder.resolve()) if entry.hashed and not _is_hidden(entry.name)]
-    return {entry.name: hashlib.sha256(Path(entry.path).read_bytes()).hexdigest() for entry in files}
+    return {entry.name: sha256_of(Path(entry.path)) for entry in files}
 
 
 def _is_hidden(name: str) -> bool:

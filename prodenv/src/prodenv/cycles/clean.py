@@ -10,7 +10,7 @@ from prodenv.base.errors import UserError
 from prodenv.cycles.derived.links import files_used
 
 from .find import ATTIC, CycleFolder
-from .outputs import Contents
+from .flow import ask
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Going:
     output: bool
 
 
-def chosen(cycle: CycleFolder, contents: Contents, wanted: Selection) -> tuple[list[Going], list[str]]:
+def chosen(cycle: CycleFolder, experiment: str | None, wanted: Selection) -> tuple[list[Going], list[str]]:
     """The files that go, and notes about those that stay.
 
     Raises
@@ -61,7 +61,7 @@ def chosen(cycle: CycleFolder, contents: Contents, wanted: Selection) -> tuple[l
         If a tier or run is unknown, or another cycle uses what would go.
     """
     values = {"tiers": wanted.tiers, "runs": wanted.runs, "stale": wanted.stale, "failed": wanted.failed}
-    answer = contents.ask("clean", **values, attic=ATTIC)
+    answer = ask(cycle, "clean", experiment, **values, attic=ATTIC)
     going = [Going(**each | {"records": tuple(each["records"])}) for each in answer["going"]]
     _refuse_used(cycle, (each.path for each in going if each.output))
     return going, answer["notes"]

@@ -18,15 +18,12 @@ from prodenv.base.places import ROOT
 from prodenv.base.site import Site, read_site
 from prodenv.base.sources import BUILTIN, Source, copy_files, make_repository, parse_source, place, state
 
+from .find import OWN_FOLDERS, config_file
 from .template import config_text
 
 GENERATED = ("log", "par", "plt", "tier", "tmp")
 ORIGIN = ".origin.json"
 METADATA = Path(__file__).parents[1] / "templates" / "metadata"
-OWN_FOLDERS = frozenset(
-    {"bin", "prodenv", "dataflow", "demo", "docs", "tests", "benchmarks", "tools", ".git", ".ci", "build"}
-)
-"""Folders of the production environment itself, in which no cycle may lie."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,7 @@ def _not_below_a_cycle(real: Path, root: Path, rpath: str) -> None:
             return
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{rpath!r} would lie below {folder}, which is a file")
-        if (folder / "config.json").exists() or (folder / "config.yaml").exists():
+        if config_file(folder):
             raise UserError(
                 f"{rpath!r} would lie inside the cycle {folder.relative_to(root)}", hint="give another path"
             )

@@ -11,13 +11,17 @@ from pathlib import Path
 from prodenv.base.errors import UserError
 from prodenv.base.places import ROOT
 
-CONFIGS = ("config.json", "config.yaml", "config.yml")
+CONFIGS = ("config.json", "config.yaml")
 FROZEN = "frozen"
 """Folder in a cycle: the manifest and what else belongs to a cycle that may not change any more."""
 DERIVED = ".derived.json"
 """File in a cycle that uses files of another one: which, and what it took."""
 ATTIC = "generated/attic"
 """Where ``dataprod clean`` puts files."""
+OWN_FOLDERS = frozenset(
+    {"bin", "prodenv", "dataflow", "demo", "docs", "tests", "torture", "benchmarks", "tools", "build", ".git", ".ci"}
+)
+"""Folders of the production environment itself, in which no cycle may lie."""
 DEEPEST = 8
 _NEVER = frozenset({"tools", "node_modules", "__pycache__"})
 
@@ -130,12 +134,14 @@ def _hint(text: str, root: Path) -> str:
 
 def cycle_at(folder: Path) -> CycleFolder | None:
     """The cycle in a folder, if it is one."""
-    for name in CONFIGS:
-        if (folder / name).is_file() and any(
-            (folder / part).is_dir() for part in ("dataflow", "workflow", "generated")
-        ):
-            return CycleFolder(folder, folder / name)
-    return None
+    config = config_file(folder)
+    parts = ("dataflow", "workflow", "generated")
+    return CycleFolder(folder, config) if config and any((folder / part).is_dir() for part in parts) else None
+
+
+def config_file(folder: Path) -> Path | None:
+    """The configuration file of a cycle in `folder`, if there is one."""
+    return next((folder / name for name in CONFIGS if (folder / name).is_file()), None)
 
 
 def all_cycles(root: Path = ROOT) -> list[CycleFolder]:
@@ -144,8 +150,6 @@ def all_cycles(root: Path = ROOT) -> list[CycleFolder]:
 
 
 def _below(folder: Path, depth: int) -> Iterator[CycleFolder]:
-    from .create import OWN_FOLDERS
-
     with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False) or entry.name in _NEVER:

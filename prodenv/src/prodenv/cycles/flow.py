@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,18 @@ def flow_folder(cycle: CycleFolder) -> Path | None:
     own = cycle.root / "dataflow"
     if own.is_dir():
         return own
+    elsewhere = _configured(cycle.config)
+    return elsewhere if elsewhere and elsewhere.is_dir() else None
+
+
+@lru_cache
+def _configured(config: Path) -> Path | None:
+    """What ``paths.dataflow`` says; asked once, whatever a command asks the flow afterwards."""
     try:
-        found = ask_environment("setup", config=str(cycle.config), lenient=True)
+        found = ask_environment("setup", config=str(config), lenient=True)
     except UserError:
         return None
-    elsewhere = Path(found["paths"]["dataflow"])
-    return elsewhere if elsewhere.is_dir() else None
+    return Path(found["paths"]["dataflow"])
 
 
 def unknown(cycle: CycleFolder, what: str = "") -> Unknown:

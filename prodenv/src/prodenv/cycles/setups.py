@@ -70,14 +70,9 @@ class Setup:
         """The absolute path called `name`, for example ``tier_raw``."""
         return self.paths[name]
 
-    @property
-    def snakefile(self) -> Path:
-        """The Snakefile of the cycle's flow: ours lies at the top, that of others in ``workflow``."""
-        return snakefile_in(self.directory / "dataflow")
-
 
 def snakefile_in(flow: Path) -> Path:
-    """The Snakefile of a flow."""
+    """The Snakefile of a flow: ours lies at the top, that of others in ``workflow``."""
     inner = flow / "workflow" / "Snakefile"
     return inner if inner.is_file() and not (flow / "Snakefile").is_file() else flow / "Snakefile"
 

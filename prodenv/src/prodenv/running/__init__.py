@@ -1,1 +1,1 @@
-"""running"""
+"""Snakemake: started with the cycle's files, watched, its progress shown, its end told."""

@@ -36,13 +36,8 @@ def tell(lines: Iterable[str]) -> None:
         sys.stderr.write(line + "\n")
 
 
-def cycle_of(config: Path) -> Path:
-    """The folder of a configuration file; links stay: a cycle has the name it was given."""
-    return Path(os.path.abspath(config)).parent  # noqa: PTH100
-
-
 def produce(
-    config: Path,
+    cycle: CycleFolder,
     targets: list[str],
     jobs: int,
     *,
@@ -53,8 +48,8 @@ def produce(
 
     Parameters
     ----------
-    config
-        Configuration file of the cycle.
+    cycle
+        The cycle.
     targets
         Words of the target grammar, or output files.
     jobs
@@ -77,28 +72,26 @@ def produce(
     WorkFailed
         If the cycle is being worked on by a process that lives.
     """
-    cycle = cycle_of(config)
-    progress = Progress(learned, jobs)
-    with holder.taken(cycle):
-        code = _watched(command(cycle / config.name, targets, jobs, extra), cycle, progress)
+    root, progress = cycle.root, Progress(learned, jobs)
+    with holder.taken(root):
+        code = _watched(command(cycle, targets, jobs, extra), root, progress)
     if progress.is_locked:
-        holder.refuse_living(cycle)
-        raise WorkFailed(f"{cycle} is locked by a Snakemake that was started meanwhile", hint="wait until it is done")
+        holder.refuse_living(root)
+        raise WorkFailed(f"{root} is locked by a Snakemake that was started meanwhile", hint="wait until it is done")
     return code, progress
 
 
-def command(config: Path, targets: Sequence[str], jobs: int, extra: Sequence[str] = ()) -> list[str]:
+def command(cycle: CycleFolder, targets: Sequence[str], jobs: int, extra: Sequence[str] = ()) -> list[str]:
     """The command line of Snakemake for some targets of a cycle."""
-    snakefile = snakefile_in(config.parent / "dataflow")
-    program = engine(config)
+    snakefile = snakefile_in(cycle.root / "dataflow")
+    program = engine(cycle)
     logger = ["--logger", LOGGER] if program[0] == sys.executable else []  # another Snakemake does not have our plugin
-    words = [*program, "--snakefile", str(snakefile), "--configfile", str(config)]
+    words = [*program, "--snakefile", str(snakefile), "--configfile", str(cycle.config)]
     return [*words, f"--cores={jobs}", *logger, *extra, "--", *targets]
 
 
-def engine(config: Path) -> list[str]:
+def engine(cycle: CycleFolder) -> list[str]:
     """Snakemake: that of the tools; a flow that is not ours may have installed its own, whose modules it imports."""
-    cycle = CycleFolder(config.parent, config)
     if source_of(cycle) is None and flow_folder(cycle) is not None:
         own = setup_of(cycle).path("install") / "bin" / "snakemake"
         if os.access(own, os.X_OK):

@@ -13,10 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from prodenv.base.errors import UserError
-from prodenv.cycles.find import CycleFolder
+from prodenv.cycles.find import CycleFolder, config_file
 from prodenv.cycles.setups import snakefile_in
 
-CONFIG_NAMES = ("config.json", "config.yaml")
 _SNAKEFILE = ("--snakefile", "-s")
 _CONFIGFILE = ("--configfile", "--configfiles")
 _TAKE_A_PATH = frozenset(
@@ -157,11 +156,6 @@ def _looks_only(argv: Sequence[str]) -> bool:
                 if f"-{letter}" in _LOOKING:
                     return True
     return False
-
-
-def config_file(folder: Path) -> Path | None:
-    """The configuration file of a cycle in `folder`, if there is one."""
-    return next((folder / name for name in CONFIG_NAMES if (folder / name).is_file()), None)
 
 
 def _value(words: Sequence[str], names: Sequence[str]) -> str | None:

@@ -1,1 +1,1 @@
-"""par_dsp_pz"""
+"""Decay constants of the preamplifiers, from the slope of the pulses' tails."""

@@ -1,1 +1,1 @@
-"""par_hit_ecal"""
+"""Energy calibration of a run: lines of a source, calibration curves and resolution curves."""

@@ -1,1 +1,1 @@
-"""tier_dsp"""
+"""Quantities from waveforms, by dspeed's processing chains."""

@@ -1,1 +1,1 @@
-"""tier_evt"""
+"""Events: what the channels of a coincidence saw, one row an event."""

@@ -1,1 +1,1 @@
-"""tier_hit"""
+"""Calibrated quantities, by column operations on dsp."""

@@ -1,1 +1,1 @@
-"""tier_raw"""
+"""DAQ files decoded into LH5 tables."""

@@ -10,8 +10,9 @@ from typing import Any
 
 import h5py
 
+from dataflow.base.parts import part_name
 from dataflow.base.times import FORMAT
-from dataflow.jobs.atomic import part_name, whole_files
+from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import ADC_BITS, annotate

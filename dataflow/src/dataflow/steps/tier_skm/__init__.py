@@ -1,1 +1,1 @@
-"""tier_skm"""
+"""The events of a run that an analysis wants, with the fields that it wants."""

@@ -1,1 +1,1 @@
-"""tier_tcm"""
+"""The time coincidence map: which channels fired together."""

@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from prodenv.base.errors import UserError
 from prodenv.cycles.find import DERIVED, FROZEN, CycleFolder, all_cycles, cycle_at
 from prodenv.cycles.manifest import NAME as MANIFEST
-from prodenv.cycles.outputs import contents_of
+from prodenv.cycles.outputs import Contents
 from prodenv.cycles.setups import Setup, setup_of
 
 SHARED = ("tier", "par", "inputs", "config", "chan_map", "detector_status", "par_overwrite", "dataflow", "install")
@@ -71,29 +72,33 @@ def owner_of(path: Path) -> CycleFolder | None:
 
 def users_of(cycle: CycleFolder) -> list[CycleFolder]:
     """The cycles of the environment that use files of this one."""
-    users = []
-    for other in all_cycles():
-        if other.root == cycle.root:
-            continue
-        try:
-            setup = setup_of(other)
-        except UserError:
-            continue
-        if cycle.name in parents_of(other, setup):
-            users.append(other)
-    return users
+    return [setup.cycle for setup in _users_of(cycle)]
+
+
+def _users_of(cycle: CycleFolder) -> list[Setup]:
+    others = [other for other in all_cycles() if other.root != cycle.root]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # each cycle's own flow is asked
+        setups = [setup for setup in pool.map(_readable, others) if setup]
+    return [setup for setup in setups if cycle.name in parents_of(setup.cycle, setup)]
+
+
+def _readable(cycle: CycleFolder) -> Setup | None:
+    try:
+        return setup_of(cycle)
+    except UserError:
+        return None
 
 
 def files_used(cycle: CycleFolder) -> Callable[[str], str]:
     """A function that tells which cycle uses a file of this one (a real path): its name, or an empty text."""
     links: dict[str, str] = {}
     folders: list[tuple[str, str]] = []
-    for user in users_of(cycle):
-        contents = contents_of(user)
-        for output in contents.outputs():
+    for setup in _users_of(cycle):
+        user = setup.cycle
+        for output in Contents(user, setup).outputs():
             if output.link:
                 links[os.path.realpath(user.root / output.path)] = user.name
-        for name, path in contents.setup.paths.items():
+        for name, path in setup.paths.items():
             if name.startswith(SHARED) and not path.is_relative_to(user.root):
                 folders.append((os.path.realpath(path) + os.sep, user.name))
 

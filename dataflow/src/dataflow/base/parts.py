@@ -1,0 +1,20 @@
+"""Names of files that are not whole yet: hidden, beside their place, with host and process: dead ones are known."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+
+PART = re.compile(r"\.(?P<stem>.+)\.(?P<host>[^.]+)-(?P<pid>\d+)-part(?P<suffix>\.[^.]+)?")
+
+
+def host() -> str:
+    """The name of this host, without its domain."""
+    return socket.gethostname().split(".")[0]
+
+
+def part_name(path: Path) -> Path:
+    """The name under which this process writes a file before it is whole: hidden, in the same folder."""
+    return path.with_name(f".{path.stem}.{host()}-{os.getpid()}-part{path.suffix}")
