@@ -136,4 +136,11 @@ def content(path: Path, _settings: Mapping[str, Any]) -> Content:
         return Content({"FCEventDecoder": tuple(sorted(keys))}, int(config.eventsamples))
 
 
-FORM = Form("FlashCam", records, content)
+def streamer(settings: Mapping[str, Any]) -> Any:
+    """The reader of a file."""
+    from .flashcam_events import streamer as of
+
+    return of(settings)
+
+
+FORM = Form("FlashCam", records, content, frozenset({"event_decoder"}), streamer)
