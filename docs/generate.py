@@ -27,9 +27,9 @@ for _source in ("prodenv/src", "dataflow/src", "demo/src"):
 from dataflow.checks.jsonschemas import documents as json_schemas  # noqa: E402
 from dataflow.keys.daqforms import all_forms  # noqa: E402
 from dataflow.keys.scheme import BUILTIN, KeyScheme  # noqa: E402
-from dataflow.metadata.schemas import OPTIONS, SCHEMAS, schema  # noqa: E402
+from dataflow.metadata.schemas import SECTIONS, configured_inputs, documented_rules, schema  # noqa: E402
 from dataflow.metadata.settings import StepSettings  # noqa: E402
-from dataflow.metadata.stepconfig import OTHER_RULES, known_rules, shipped_folder  # noqa: E402
+from dataflow.metadata.stepconfig import OTHER_RULES, known_rules, shipped_files, shipped_folder  # noqa: E402
 from dataflow.plan.paths import Paths  # noqa: E402
 from dataflow.registry.step import PROCESSED, Scope, Step  # noqa: E402
 from dataflow.registry.steps import STEPS, calibrated_tiers, inputs_of  # noqa: E402
@@ -229,13 +229,9 @@ def _shipped(rule: str) -> str:
 def settings() -> str:
     """What the settings of each rule may hold, with what is shipped, or what the code takes without it."""
     made = []
-    for rule in SCHEMAS:
-        for name, kind in _documented(rule):
-            shipped = (
-                _read(shipped_folder(rule) / f"{name}.yaml")
-                if (shipped_folder(rule) / f"{name}.yaml").is_file()
-                else {}
-            )
+    for rule in documented_rules():
+        for name, kind in _flat(rule):
+            shipped = {key: value for path in shipped_files(rule, name) for key, value in _read(path).items()}
             rows = [
                 [
                     code(entry),
@@ -248,17 +244,11 @@ def settings() -> str:
     return "\n".join(made)
 
 
-FLAT = (
-    *("settings", "config", "skm_config", "tau_config", "optimiser_config"),
-    *("ecal_config", "pars_pht_partcal_config"),
-)
-"""Configurations that are a list of entries; those with operations and processors are described in words."""
-
-
-def _documented(rule: str) -> Iterator[tuple[str, type[StepSettings]]]:
-    for name in SCHEMAS[rule]:
+def _flat(rule: str) -> Iterator[tuple[str, type[StepSettings]]]:
+    """The configurations that are a list of entries; those with operations and processors are described in words."""
+    for name in configured_inputs(rule):
         kind = schema(rule, name)
-        if name in FLAT and kind is not None:
+        if kind is not None and kind.EXTRA is None and name not in SECTIONS:
             yield name, kind
 
 
@@ -269,10 +259,10 @@ def _built_in(field: Any) -> object:
 def unused_settings() -> str:
     """Entries of the published flow that are accepted, and what is done instead."""
     rows = []
-    for rule, inputs in SCHEMAS.items():
-        for name in inputs:
+    for rule in documented_rules():
+        for name in configured_inputs(rule):
             kind = schema(rule, name)
-            for entry, instead in sorted(kind.NOT_USED_HERE.items()) if kind and name != OPTIONS else ():
+            for entry, instead in sorted(kind.NOT_USED_HERE.items()) if kind else ():
                 rows.append([code(rule), code(name), code(entry), instead])
     return table(["rule", "input", "entry", "here"], rows)
 
