@@ -235,7 +235,7 @@ WRONG = [
     ),
     ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "threshold: soon\n", "1: ecal_config.threshold must be a number"),
     ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "deg: 1\nsource: Th282\n", "2: ecal_config.source: there is no"),
-    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "source: Cs137\n", "1: ecal_config: one line (661.657 keV)"),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "source: Cs137\n", "1: ecal_config: one line (661.655 keV)"),
     ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "lines: [661.7]\n", "1: ecal_config: one line (661.7 keV)"),
     ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "excluded_lines: [1580]\n", "1: ecal_config.excluded_lines: the"),
     (

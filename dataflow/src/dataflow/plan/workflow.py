@@ -124,6 +124,7 @@ class Workflow:
         wanted = [job for target in found for job in target.jobs]
         wanted += [job for word in words if (job := self.job_of(word)) is not None]
         self.cycle.check(wanted)
+        self.cycle.chains.builds.check()
         return wanted
 
     def job_of(self, word: str) -> Place | None:
@@ -257,6 +258,7 @@ class Workflow:
 
     def write_tickets(self, jobs: Iterable[tuple[str, Wildcards]]) -> None:
         """Write the tickets of the jobs that are about to run: the name of the rule and the wildcards of each."""
+        self.cycle.chains.builds.remember()
         tickets, steps = Tickets(self.cycle), {step.name: step for step in self.steps}
         for name, wildcards in jobs:
             if name in steps:
