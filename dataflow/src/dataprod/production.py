@@ -248,6 +248,7 @@ class Production:
         keys: str | Key | Iterable[Key] = "*",
         where: str | None = "",
         detectors: str | Iterable[str] | None = None,
+        system: str = "",
         library: str = "ak",
     ) -> Any:
         """Rows of a tier, of all files and detectors that fit, one after the other.
@@ -259,7 +260,7 @@ class Production:
         columns
             Names; those in groups with slashes (``geds/energy``). ``detector``, ``key``, ``period``, ``run`` and the
             other fields of the key can be among them, but ``timestamp`` is the column of the table, the time of the
-            row, and ``key_timestamp`` that in the name of the file. Default: all of the table.
+            row, and ``key_timestamp`` that in the name of the file. Default: all, in tiers by channel by system.
         keys
             A pattern of keys, or keys.
         where
@@ -269,13 +270,21 @@ class Production:
         detectors
             Names or patterns (``V*``); default: all that have the columns. Names are those of the channel map at the
             time of each file. Tiers of events (tcm, evt, skm) have none.
+        system
+            Only channels of this one: ``geds``, ``spms``, ….
         library
             ``ak`` for :class:`awkward.Array`, ``pd`` for :class:`pandas.DataFrame`, ``lgdo`` for :class:`lgdo.Table`.
 
         Returns
         -------
         table
-            For tiers by channel it has a column ``detector`` too.
+            For tiers by channel it has a column ``detector`` too. Units of the columns are in ``attrs["units"]``, see
+            :func:`dataprod.units`; texts are texts, also where files hold bytes. Where a detector does not have a
+            column that others have, its values are NaN (of numbers that are not floating-point, None), and a warning
+            of the logger ``dataprod.reading`` names it.
+
+            Systems have different columns: if neither `columns` nor `detectors` nor `system` are given for a tier by
+            channel, a dict of one table for each system that has rows that fit.
 
         Raises
         ------
@@ -286,7 +295,7 @@ class Production:
 
         chosen = self._chosen(tier, keys, where)
         names = _names(columns, "columns"), Condition(where), _names(detectors, "detectors")
-        return load(self, chosen, *names, self._library(library))
+        return load(self, chosen, *names, system, self._library(library))
 
     def iterate(
         self,
@@ -297,16 +306,21 @@ class Production:
         keys: str | Key | Iterable[Key] = "*",
         where: str | None = "",
         detectors: str | Iterable[str] | None = None,
+        system: str = "",
         library: str = "ak",
     ) -> Iterator[Any]:
-        """Like :meth:`load`, in tables of at most `rows` rows: as much is in memory at a time."""
+        """Like :meth:`load`, in tables of at most `rows` rows: as much is in memory at a time.
+
+        Where :meth:`load` would give a table for each system, those of one system come after those of another, with a
+        column ``system``; a column that none of the detectors in a table has is not in it.
+        """
         from .reading import iterate
 
         if not isinstance(rows, SupportsIndex) or index(rows) < 1:
             raise UserError(f"rows is the most rows of a table, a whole number above 0, not {rows!r}")
         chosen = self._chosen(tier, keys, where)
         names = _names(columns, "columns"), Condition(where), _names(detectors, "detectors")
-        return iterate(self, chosen, *names, self._library(library), index(rows))
+        return iterate(self, chosen, *names, system, self._library(library), index(rows))
 
     def channels(self, file: TierFile, wanted: Sequence[str] | None) -> list[Channel]:
         """The channels of a file at its time that have one of the names or patterns.
