@@ -21,6 +21,7 @@ from dataflow.metadata.merge import merged_all
 from dataflow.metadata.validity import Folder
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.paths import template_pattern
+from dataflow.registry.steps import calibrated_tiers
 
 from .condition import FILE_TIME, Condition
 from .keypatterns import matching
@@ -208,6 +209,116 @@ class Production:
             hint = nearest(detector, map(str, content))
             raise UserError(f"there are no {tier} parameters of {detector!r} for {found[0]}", hint=hint)
         return Par(deepcopy(content[detector]), detector, files)
+
+    def parameters(
+        self,
+        tier: str,
+        keys: str | Key | Iterable[Key] = "*",
+        *,
+        detectors: str | Iterable[str] | None = None,
+        library: str = "pd",
+    ) -> Any:
+        """All numbers among the parameters as one table: a row for each run, detector and quantity.
+
+        Parameters
+        ----------
+        tier
+            The tier that is made with them: ``dsp``, ``hit``, ….
+        keys
+            A pattern of keys, or keys: the parameters that are used for them, overrides last.
+        detectors
+            Names or patterns (``V*``); default: all.
+        library
+            ``pd`` for :class:`pandas.DataFrame`, ``ak`` for :class:`awkward.Array`.
+
+        Returns
+        -------
+        table
+            Columns ``run``, ``detector``, ``quantity`` (the dotted name in the parameter file), ``value``, ``error``
+            (NaN if there is none), ``unit``, ``by_hand`` (set by an override), ``failed`` (why the detector could not
+            be calibrated; such a detector may have one row without a quantity), ``valid_from`` and ``valid_until``:
+            from when on, and until when, the files that the parameters are merged from hold (UTC, half-open; empty
+            where there is no bound). A run within which they change has rows for each time.
+
+        Raises
+        ------
+        UserError
+            If nothing fits.
+        """
+        from .partable import rows, table
+
+        if self._tier(tier) not in calibrated_tiers():
+            raise UserError(f"the tier {tier} has no parameters", hint=f"there are: {', '.join(calibrated_tiers())}")
+        chosen = self._keys_of(keys) if isinstance(keys, str | Key) else self._some_keys(keys)
+        return table(rows(self, self._tier(tier), chosen, _names(detectors, "detectors")), self._library(library))
+
+    def _some_keys(self, keys: Iterable[Key]) -> list[Key]:
+        found = _items(keys, Key, "keys", "a pattern, or keys as .keys() gives")
+        if not found:
+            raise NothingFound("there are no keys", hint=f"there are runs: {listing(self.runs)}")
+        return found
+
+    def livetime(self, keys: str | Key | Iterable[Key] = "phy", *, tier: str = "evt", library: str = "pd") -> Any:
+        """Real and live time of files of events; the definitions are in :mod:`dataprod.exposure`.
+
+        Parameters
+        ----------
+        keys
+            A pattern of keys, or keys; default: physics.
+        tier
+            The tier of events: ``evt`` or ``pet``.
+        library
+            ``pd`` for :class:`pandas.DataFrame`, ``ak`` for :class:`awkward.Array`.
+
+        Returns
+        -------
+        table
+            A row a file: ``key``, ``run``, ``from`` and ``to`` (first and last event, seconds since 1970),
+            ``realtime_in_s``, ``livetime_in_s``, ``pulses``, ``missing_pulses``, and ``method``: ``pulser`` or
+            ``events``.
+
+        Raises
+        ------
+        UserError
+            If no file fits, or its events have no times.
+        """
+        from .exposure import livetime
+
+        return livetime(self, self._chosen(tier, keys, ""), self._library(library))
+
+    def exposure(
+        self,
+        keys: str | Key | Iterable[Key] = "phy",
+        *,
+        tier: str = "evt",
+        usability: Iterable[str] = ("on", "no_psd"),
+        library: str = "pd",
+    ) -> Any:
+        """Exposure of each germanium detector by run; the definitions are in :mod:`dataprod.exposure`.
+
+        Parameters
+        ----------
+        keys, tier, library
+            As for :meth:`livetime`.
+        usability
+            Usabilities of detectors that count; others have the live time 0.
+
+        Returns
+        -------
+        table
+            ``run``, ``detector``, ``mass_in_kg``, ``livetime_in_s``, ``exposure_in_kg_yr`` (of 365.25 days), and
+            ``left_out``: why the detector, or some files of it, do not count. Detectors that are not processable, or
+            whose calibration failed, do not.
+
+        Raises
+        ------
+        UserError
+            If no file fits, or the metadata do not say the mass of a detector.
+        """
+        from .exposure import exposure
+
+        wanted = _names(usability, "usability") or ()
+        return exposure(self, self._chosen(tier, keys, ""), wanted, self._library(library))
 
     def par_files(self, tier: str, key: Key) -> tuple[Path, ...]:
         """The parameter files that hold for a key, overrides last.

@@ -134,7 +134,7 @@ def _systems(production: Production, files: Sequence[TierFile]) -> list[str]:
     """The systems of which there are tables in some files."""
     found: set[str] = set()
     for file in files:
-        with _opened(file) as node:
+        with opened(file) as node:
             found |= {channel.system for _, channel in _tables(production, file, node, None) if channel}
     return sorted(found)
 
@@ -164,7 +164,7 @@ def columns_of(production: Production, files: Sequence[TierFile], detector: str)
     for file in files:
         if detector and file.tier in BY_CHANNEL and not production.has_channel(file, detector):
             continue
-        with _opened(file) as node:
+        with opened(file) as node:
             tables = list(_tables(production, file, node, [detector] if detector else None))
             if tables:
                 germanium = [table for table, channel in tables if channel and channel.system == "geds"]
@@ -217,7 +217,7 @@ def _pieces(production: Production, files: Sequence[TierFile], request: Request,
     found = False
     lacking: set[str] = set()
     for file in files:
-        with _opened(file) as node:
+        with opened(file) as node:
             for table, channel in _tables(production, file, node, request.detectors):
                 if request.system and (channel is None or channel.system != request.system):
                     continue
@@ -237,7 +237,14 @@ def _pieces(production: Production, files: Sequence[TierFile], request: Request,
         log.warning("left out, because they do not have the columns: %s", listing(lacking))
 
 
-def _opened(file: TierFile) -> AbstractContextManager[Any]:
+def opened(file: TierFile) -> AbstractContextManager[Any]:
+    """A file for reading.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
     try:
         return h5py.File(file.path, "r")  # type: ignore[no-any-return]
     except OSError as error:
@@ -256,9 +263,13 @@ def _tables(
             if table in node:
                 yield table, channel
         return
+    yield from ((group, None) for group in event_tables(production, file, node))
+
+
+def event_tables(production: Production, file: TierFile, node: h5py.File) -> list[str]:
+    """The tables of a file of events."""
     name = production.cycle.setup.table_format[file.tier].replace("{grp}/", "")
-    groups = [name] if name in node else [f"{group}/{name}" for group in node if f"{group}/{name}" in node]
-    yield from ((group, None) for group in groups)
+    return [name] if name in node else [f"{group}/{name}" for group in node if f"{group}/{name}" in node]
 
 
 def _labels(file: TierFile, channel: Channel | None) -> dict[str, Any]:
