@@ -93,7 +93,7 @@ def test_an_undefined_variable_of_another_site_does_not_matter(write: Write) -> 
         ({"table_format": {"row": "x"}}, "'table_format.row'", "'raw'"),
         ({"execenv": {"cmd": "x", "args": "y"}}, "'execenv.args'", "'arg'"),
         ({"execenv": {"nersc": {"cmnd": "x"}}}, "'execenv.nersc.cmnd'", "'cmd'"),
-        ({"mutliprocess_mode": "single"}, "'mutliprocess_mode'", "'multiprocess_mode'"),
+        ({"multiproces_mode": "single"}, "'multiproces_mode'", "'multiprocess_mode'"),
     ],
 )
 def test_a_typo_is_refused_with_the_nearest_key(write: Write, content: dict[str, Any], typo: str, right: str) -> None:
