@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,7 @@ class Chains:
         if not isinstance(node, Mapping) or not isinstance(node.get("function"), str):
             raise place.error(f"the processor {name!r} has no function", PROCESSORS, name)
         try:
-            tree = ast.parse(node["function"], mode="eval").body
+            tree = _tree(node["function"])
         except SyntaxError as error:
             message = f"the processor {name!r}: {node['function']!r} is no expression ({error.msg})"
             raise place.error(message, PROCESSORS, name, "function") from None
@@ -262,13 +262,23 @@ def _variables(node: Mapping[str, Any]) -> Iterator[str]:
     """The names of the variables that a processor takes, as far as its arguments can be read."""
     args = node.get("args") or [node["function"]]
     for arg in args if isinstance(args, list) else ():
-        try:
-            tree = ast.parse(arg, mode="eval") if isinstance(arg, str) else None
-        except SyntaxError:
-            continue
-        called = {id(part.func) for part in ast.walk(tree) if isinstance(part, ast.Call)} if tree else set()
-        inner = (part for part in ast.walk(tree) if isinstance(part, ast.Name)) if tree else ()
-        yield from (part.id for part in inner if id(part) not in called)
+        yield from _variables_of(arg) if isinstance(arg, str) else ()
+
+
+@cache
+def _variables_of(text: str) -> tuple[str, ...]:
+    """The variables of an argument; many detectors have the same ones."""
+    try:
+        tree = ast.parse(text, mode="eval")
+    except SyntaxError:
+        return ()
+    called = {id(part.func) for part in ast.walk(tree) if isinstance(part, ast.Call)}
+    return tuple(part.id for part in ast.walk(tree) if isinstance(part, ast.Name) and id(part) not in called)
+
+
+@cache
+def _tree(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
 
 
 def _table(text: str) -> frozenset[str]:
