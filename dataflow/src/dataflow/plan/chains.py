@@ -36,6 +36,8 @@ SHORT = {"np": "numpy", "numpy": "numpy"}
 """What dspeed understands as modules in expressions."""
 OUTPUTS = "outputs"
 DECODERS = "daq2lh5"
+COMPUTING = frozenset({"math", "cmath"})
+"""Modules of Python itself whose functions processors may be: a configuration starts no programs and opens no files."""
 CLOSE, SHORTEST = 0.85, 4
 """How near a misspelt variable is to the right one (as :mod:`difflib` counts), and how long at least."""
 _SEPARATORS = re.compile(r"[,\s]+")
@@ -151,13 +153,16 @@ class Chains:
             self._function(place, name, *called)
 
     def _function(self, place: _Place, name: str, module: str, function: str) -> None:
-        """Refuse a function that its module does not have."""
+        """Refuse a function that its module does not have, or of a module that does other things than computing."""
+        module = SHORT.get(module, module)
+        if module.partition(".")[0] in sys.stdlib_module_names - COMPUTING:
+            message = f"the processor {name!r}: functions of the module {module!r} may not be called"
+            raise place.error(message, PROCESSORS, name, hint="processors are functions of dspeed, numpy, scipy, …")
         if not self._roots:
             return
-        module = SHORT.get(module, module)
         source = self._source(module)
         if source is None:
-            if self._is_complete and module.partition(".")[0] not in sys.stdlib_module_names:
+            if self._is_complete and module not in COMPUTING:
                 message = f"the processor {name!r}: there is no module {module!r} in the software of this cycle"
                 raise place.error(message, PROCESSORS, name, "module", hint="see function and module of the processor")
             return
