@@ -128,5 +128,5 @@ def test_where_the_energy_of_ae_is_not_calibrated_but_others_are_ae_fails_alone(
     cycle.run("par_hit_ecal", "par_hit_aoe", "par_hit")
     content = cycle.pars("par_hit")["V00001A"]
     assert "status" not in content
-    assert list(content["results"]["ecal"]) == ["trapEmax_ctc_cal"]
+    assert list(content["results"]["ecal"]) == ["trapEmax_ctc_cal", "monitoring_parameters"]
     assert content["results"]["aoe_failed"] == "V00001A has no calibrated energy cuspEmax_ctc_cal"

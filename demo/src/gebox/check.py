@@ -198,7 +198,7 @@ def energy_results(hit: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         for name in (f"{estimator}_ctc_cal", f"{estimator}_cal"):
             if found.get(name):
                 return name, found[name]
-    return next(((name, entry) for name, entry in sorted(found.items()) if entry), ("", {}))
+    return next(((name, entry) for name, entry in sorted(found.items()) if entry and name.endswith("_cal")), ("", {}))
 
 
 def line_result(entry: dict[str, Any], energy: float) -> dict[str, Any]:

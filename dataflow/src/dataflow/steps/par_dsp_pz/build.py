@@ -50,10 +50,11 @@ def build(job: Job, threads: int = 1) -> None:
 
     def work(channel: Channel) -> Made:
         from .figure import draw
+        from .plotdata import plot_data
 
         settings = job.config.settings("tau_config", PzSettings, channel)
         result = decay_constants(job, channel, of_roles, settings)
-        return Made(result.entry(), lambda: draw(channel.name, str(job.key), result))
+        return Made(result.entry(), lambda: draw(channel.name, str(job.key), result), lambda: plot_data(result))
 
     calibrate_detectors(job, job.channels, work, threads)
 
