@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from dataflow.keys.channel import Channel
 from dataflow.plan.job import Job
 from dataflow.plan.troubles import FAILED
 
+from . import plotdata
 from .atomic import remove, whole_files
 from .deadline import timeout_of
 from .notes import Note, first_cause, inherited, note, warn
@@ -33,10 +34,14 @@ class Made:
         Its entry in the parameter file.
     draw
         Makes its figure.
+    plot_data
+        Gives what of it has a name of its own in the data of the figures, below the detector; what stands below
+        ``common`` is kept for all detectors together. What the figure shows is there in any case.
     """
 
     entry: dict[str, Any]
     draw: Callable[[], Any]
+    plot_data: Callable[[], Mapping[str, Any]] | None = None
 
 
 def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[Channel], Made], threads: int) -> None:
@@ -45,7 +50,7 @@ def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[C
     Parameters
     ----------
     job
-        Its outputs are ``par`` and ``plt``.
+        Its outputs are ``par``, ``plt`` and, if it has that, ``data``: what the figures are drawn from.
     channels
         The detectors.
     work
@@ -61,6 +66,8 @@ def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[C
             pars = _entries(job, by_name, work, threads, folder)
             write_pars(parts["par"], pars)
             join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
+            if "data" in parts:
+                plotdata.join([folder / f"{name}.lh5" for name in by_name], parts["data"])
         finally:
             remove(folder)
 
@@ -70,7 +77,10 @@ def _entries(
 ) -> dict[str, Any]:
     def one(name: str) -> dict[str, Any]:
         made = work(channels[name])
-        save_page(made.draw(), folder / f"{name}.pdf")
+        figure = made.draw()
+        save_page(figure, folder / f"{name}.pdf")
+        named = made.plot_data() if made.plot_data else {}
+        plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, figure, named))
         return dict(plain(made.entry))
 
     pars: dict[str, Any] = {}
@@ -96,5 +106,7 @@ def _failed(job: Job, outcome: Outcome[Any], before: Note | None, folder: Path) 
     said = "\n".join(
         filter(None, [f"{cause.step}: {cause.reason}", cause.then and f"then {cause.then}", job.unit.note])
     )
-    save_page(text_page(f"{outcome.item}: {job.step} failed", said), folder / f"{outcome.item}.pdf")
+    figure = text_page(f"{outcome.item}: {job.step} failed", said)
+    save_page(figure, folder / f"{outcome.item}.pdf")
+    plotdata.write(folder / f"{outcome.item}.lh5", plotdata.of_detector(outcome.item, job.step, figure, {}))
     return failure_entry(cause)

@@ -23,17 +23,19 @@ EVERYWHERE = 0.9
 """A pulser channel that is in more than this part of the events is read out with every trigger and marks none."""
 
 
-def pulser_rows(job: Job, counts: Mapping[str, Sequence[int]]) -> dict[str, Mask]:
+def pulser_rows(job: Job, counts: Mapping[str, Sequence[int]], role: str = "tcm") -> dict[str, Mask]:
     """The rows of each detector that belong to events with a pulser channel.
 
     Parameters
     ----------
     job
-        Its input ``tcm`` are the coincidence maps of the run's files, in order; in each, channels have the numbers of
+        Its inputs `role` are the coincidence maps of the run's files, in order; in each, channels have the numbers of
         that file's channel map.
     counts
         Number of rows of each detector in each file. A detector that a file's data do not have, because an earlier step
         could not do it there, has none, whatever the coincidence map says.
+    role
+        What the job calls the coincidence maps.
 
     Returns
     -------
@@ -45,13 +47,13 @@ def pulser_rows(job: Job, counts: Mapping[str, Sequence[int]]) -> dict[str, Mask
     BadInput
         If map and data have different numbers of rows.
     """
-    files = job.inputs.get("tcm", ())
+    files = job.inputs.get(role, ())
     masks: dict[str, list[Mask]] = {name: [] for name in counts}
     for number, path in enumerate(files):
         channels = job.map_of(path)
         ids = {channel.name: channel.rawid for channel in channels if channel.name in counts}
         pulsers = np.array([c.rawid for c in channels if c.system == "puls" and c.rawid is not None], dtype=np.int64)
-        found = _of_file(path, job.table("tcm"), ids, pulsers) if len(pulsers) else {}
+        found = _of_file(path, job.table(role), ids, pulsers) if len(pulsers) else {}
         for name, rows in counts.items():
             masks[name].append(_checked(job, name, found.get(name), rows[number]))
     return {

@@ -132,8 +132,11 @@ PROCESSED = Select(("geds", "spms", "puls", "bsln"), ("auxs", "muon", "pmts"))
 
 TIER = {"tier": Output(".lh5", "tier")}
 PART = {"par": Output()}
-PART_AND_FIGURES = {"par": Output(), "plt": Output(".pdf", "plot")}
+DATA = "data"
+"""Role of what the figures of a step are drawn from; a merge joins those of its parts into one file."""
+PART_AND_FIGURES = {"par": Output(), "plt": Output(".pdf", "plot"), DATA: Output(".lh5")}
 PARS = {"par": Output(".yaml", "par")}
+PARS_AND_DATA = {**PARS, "plt": Output(".lh5", "plot")}
 
 PROCESSING_CHAIN = "tier_dsp.settings:ProcessingChain"
 """What describes a processing chain, of whichever step."""
@@ -281,9 +284,14 @@ class Registry:
     def inputs_of(self, step: Step) -> tuple[Input, ...]:
         """The inputs of a step; a merge reads the results of its parts, each under the step's name."""
         if step.name not in self._inputs:
-            parts = tuple(Input(part.name) for part in self.parts_of(step.tier))
-            self._inputs[step.name] = parts if step.is_merge else step.inputs
+            self._inputs[step.name] = self._results(step) if step.is_merge else step.inputs
         return self._inputs[step.name]
+
+    def _results(self, step: Step) -> tuple[Input, ...]:
+        """The results of a merge's parts, and what their figures are drawn from if it joins that."""
+        parts = self.parts_of(step.tier)
+        figures = (Input(f"{part.name}.{DATA}", f"{part.name}.{DATA}") for part in parts if DATA in part.outputs)
+        return (*(Input(part.name) for part in parts), *(figures if "plt" in step.outputs else ()))
 
     def calibrated_tiers(self) -> tuple[str, ...]:
         """The tiers that have parameter files."""
