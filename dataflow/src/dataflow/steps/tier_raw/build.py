@@ -23,7 +23,7 @@ from dataflow.registry.step import PROCESSED
 
 from .aliases import link_names
 from .daqfile import DaqFile, opened, refuse_undecodable
-from .decode import decode, filters
+from .decode import HDF5, WAVEFORMS, decode, filters
 from .rawspec import listed, output_spec, unmapped
 
 log = logging.getLogger(__name__)
@@ -139,10 +139,12 @@ def settings_of(job: Job) -> dict[str, Any]:
     UserError
         If there is no such compression.
     """
-    found: dict[str, Any] = {"hdf5_settings": {"compression": "zstd", "shuffle": True}}
+    found: dict[str, Any] = {}
     for source in (job.config.read("settings"), job.config.options.get("settings"), job.settings):
         found |= dict(source or {})
-    filters(found["hdf5_settings"] or {})
+    if HDF5 not in found:
+        found |= {HDF5: {"compression": "zstd", "shuffle": True}, WAVEFORMS: True}
+    filters(found[HDF5] or {})
     return {name: value for name, value in found.items() if name not in (OPTION, *UPSTREAMS)}
 
 
