@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
 def describe(cycle: CycleFolder, experiment: str | None = None) -> dict[str, Any]:
     """Everything about a cycle."""
-    contents = contents_of(cycle, experiment)
+    contents = contents_of(cycle, experiment, in_full=True)
     setup = contents.setup
     return {
         "name": cycle.name,
