@@ -17,6 +17,7 @@ from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import ADC_BITS, annotate
 from dataflow.jobs.notes import note, warn
+from dataflow.keys.key import Key
 from dataflow.plan.job import Job
 from dataflow.plan.troubles import MISSING
 from dataflow.registry.step import PROCESSED
@@ -63,7 +64,7 @@ def build(job: Job, threads: int = 1) -> None:
             check_rows(job, daq, parts["tier"])
             if settings.get("aliases"):
                 link_names(parts["tier"], {job.table("raw", channel): channel.name for channel in job.channels})
-            _annotate(daq, missing, parts["tier"])
+            _annotate(daq, missing, parts["tier"], job.key)
     note_absent(job, daq)
 
 
@@ -90,7 +91,7 @@ def _decode(job: Job, daq: DaqFile, target: Path, settings: Mapping[str, Any]) -
         refuse_undecodable(daq.path, "decoded", error)
 
 
-def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path) -> None:
+def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path, key: Key) -> None:
     """Say in the file what it lacks, and how deep the digitizers are."""
     if daq.stream == "FlashCam":
         annotate(target, **{ADC_BITS: str(flashcam_bits(daq.plain))})
@@ -101,6 +102,7 @@ def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path) -> None:
     if daq.lost:
         log.warning("%s is %s; what is whole was taken", daq.path, daq.lost)
         annotate(target, salvaged=daq.lost)
+        warn("", [f"only a part of {key} could be read: its DAQ file is {daq.lost}"])
 
 
 def flashcam_bits(path: Path) -> int:
