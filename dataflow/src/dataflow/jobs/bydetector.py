@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,24 @@ class Made:
     entry
         Its entry in the parameter file.
     draw
-        Makes its figure.
+        Makes its figure; None where all detectors share one.
     """
 
     entry: dict[str, Any]
-    draw: Callable[[], Any]
+    draw: Callable[[], Any] | None = None
 
 
-def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[Channel], Made], threads: int) -> None:
+Overview = Callable[[Mapping[str, Mapping[str, Any]]], Any]
+"""Makes one figure of the entries of all detectors."""
+
+
+def calibrate_detectors(
+    job: Job,
+    channels: Sequence[Channel],
+    work: Callable[[Channel], Made],
+    threads: int,
+    overview: Overview | None = None,
+) -> None:
     """Run a calibration for each detector; one that fails is recorded with its reason.
 
     Parameters
@@ -52,6 +62,8 @@ def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[C
         The calibration of one.
     threads
         Worker processes.
+    overview
+        Instead of a page a detector: what draws the only page.
     """
     by_name = {channel.name: channel for channel in channels}
     with whole_files(job.outputs) as parts:
@@ -60,7 +72,10 @@ def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[C
         try:
             pars = _entries(job, by_name, work, threads, folder)
             write_pars(parts["par"], pars)
-            join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
+            if overview:
+                save_page(overview(pars), parts["plt"])
+            else:
+                join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
         finally:
             remove(folder)
 
@@ -70,7 +85,8 @@ def _entries(
 ) -> dict[str, Any]:
     def one(name: str) -> dict[str, Any]:
         made = work(channels[name])
-        save_page(made.draw(), folder / f"{name}.pdf")
+        if made.draw:
+            save_page(made.draw(), folder / f"{name}.pdf")
         return dict(plain(made.entry))
 
     pars: dict[str, Any] = {}
