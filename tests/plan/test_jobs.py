@@ -118,7 +118,7 @@ def test_everything_upstream_of_a_target_is_planned(tree: Tree) -> None:
     with pytest.raises(UserError, match=r"dsp/validity\.yaml:1: there is no file 'none\.yaml'"):
         cycle.check([("tier_skm", cycle.scheme.key(PHY))])
     assert cycle.upstream(["tier_hit"]) == {
-        "tier_hit", "tier_dsp", "tier_raw", "tier_tcm", "par_hit", "par_dsp",
+        "tier_hit", "tier_dsp", "tier_raw", "tier_tcm", "par_hit", "par_dsp", "par_dsp_spms", "par_hit_spms",
         *(step.name for tier in ("dsp", "hit") for step in parts_of(tier)),
     }  # fmt: skip
 

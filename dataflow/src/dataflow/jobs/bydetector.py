@@ -33,18 +33,28 @@ class Made:
     entry
         Its entry in the parameter file.
     draw
-        Makes its figure.
+        Makes its figure; None where all detectors share one.
     plot_data
         Gives what of it has a name of its own in the data of the figures, below the detector; what stands below
         ``common`` is kept for all detectors together. What the figure shows is there in any case.
     """
 
     entry: dict[str, Any]
-    draw: Callable[[], Any]
+    draw: Callable[[], Any] | None = None
     plot_data: Callable[[], Mapping[str, Any]] | None = None
 
 
-def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[Channel], Made], threads: int) -> None:
+Overview = Callable[[Mapping[str, Mapping[str, Any]]], Any]
+"""Makes one figure of the entries of all detectors."""
+
+
+def calibrate_detectors(
+    job: Job,
+    channels: Sequence[Channel],
+    work: Callable[[Channel], Made],
+    threads: int,
+    overview: Overview | None = None,
+) -> None:
     """Run a calibration for each detector; one that fails is recorded with its reason.
 
     Parameters
@@ -57,6 +67,8 @@ def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[C
         The calibration of one.
     threads
         Worker processes.
+    overview
+        Instead of a page a detector: what draws the only page.
     """
     by_name = {channel.name: channel for channel in channels}
     with whole_files(job.outputs) as parts:
@@ -65,7 +77,10 @@ def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[C
         try:
             pars = _entries(job, by_name, work, threads, folder)
             write_pars(parts["par"], pars)
-            join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
+            if overview:
+                save_page(overview(pars), parts["plt"])
+            else:
+                join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
             if "data" in parts:
                 plotdata.join([folder / f"{name}.lh5" for name in by_name], parts["data"])
         finally:
@@ -77,10 +92,11 @@ def _entries(
 ) -> dict[str, Any]:
     def one(name: str) -> dict[str, Any]:
         made = work(channels[name])
-        figure = made.draw()
-        save_page(figure, folder / f"{name}.pdf")
-        named = made.plot_data() if made.plot_data else {}
-        plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, figure, named))
+        if made.draw:
+            figure = made.draw()
+            save_page(figure, folder / f"{name}.pdf")
+            named = made.plot_data() if made.plot_data else {}
+            plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, figure, named))
         return dict(plain(made.entry))
 
     pars: dict[str, Any] = {}

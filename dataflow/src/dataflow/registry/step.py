@@ -12,7 +12,8 @@ makes (*outputs*), and which module does it. Which files that are for one file, 
         configs={"optimiser_config": "par_dsp_nopt.settings:NoptSettings", "processing_chain": PROCESSING_CHAIN},
     )
 
-The parameter file of a tier (``par_dsp``) merges the results of all steps that are ``part_of`` it.
+The parameter file of a tier (``par_dsp``) merges the results of all steps that are ``part_of`` it. Parameters that
+a file or a run gets from its own data, not from a calibration (SiPMs), are not ``merged``: the jobs of these read them.
 """
 
 from __future__ import annotations
@@ -128,6 +129,7 @@ class Resources:
 
 ALL_CHANNELS = Select()
 GERMANIUM = Select(("geds",))
+SIPMS = Select(("spms",))
 PROCESSED = Select(("geds", "spms", "puls", "bsln"), ("auxs", "muon", "pmts"))
 
 TIER = {"tier": Output(".lh5", "tier")}
@@ -137,6 +139,9 @@ DATA = "data"
 PART_AND_FIGURES = {"par": Output(), "plt": Output(".pdf", "plot"), DATA: Output(".lh5")}
 PARS = {"par": Output(".yaml", "par")}
 PARS_AND_DATA = {**PARS, "plt": Output(".lh5", "plot")}
+OWN_PARS = {"par": Output(".yaml", "par"), "plt": Output(".pdf", "plot")}
+LIGHT = ("phy", "lar", "ssc", "fft")
+"""Datatypes in which the light sensors are read out in every event."""
 
 PROCESSING_CHAIN = "tier_dsp.settings:ProcessingChain"
 """What describes a processing chain, of whichever step."""
@@ -160,6 +165,8 @@ class Step:
         Of which datatypes the files of its unit are; empty for all (files), or those that give parameters.
     part_of
         The tier whose parameter file its result becomes a part of.
+    merged
+        Whether it does become one. If not, it stands beside the parameter files, for the jobs of the same files.
     module
         The module of the dataflow that does it, ``steps.tier_dsp.build``; from the name if not given.
     rule
@@ -187,6 +194,7 @@ class Step:
     outputs: Mapping[str, Output] = field(default_factory=lambda: TIER, hash=False)
     datatypes: tuple[str, ...] = ()
     part_of: str = ""
+    merged: bool = True
     module: str = ""
     rule: str = ""
     configs: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -279,7 +287,7 @@ class Registry:
 
     def parts_of(self, tier: str) -> tuple[Step, ...]:
         """The steps whose results are merged into the parameter file of a tier, in order."""
-        return tuple(step for step in self.steps if step.part_of == tier)
+        return tuple(step for step in self.steps if step.part_of == tier and step.merged)
 
     def inputs_of(self, step: Step) -> tuple[Input, ...]:
         """The inputs of a step; a merge reads the results of its parts, each under the step's name."""
