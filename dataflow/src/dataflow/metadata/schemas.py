@@ -52,6 +52,11 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "sources": "steps.par_hit_ecal.settings:Sources",
         OPTIONS: _NONE,
     },
+    "pars_dsp_eopt": {
+        "optimiser_config": "steps.par_dsp_eopt.settings:EoptSettings",
+        "processing_chain": _CHAIN,
+        OPTIONS: _NONE,
+    },
     "pars_hit_ecal": {
         "ecal_config": "steps.par_hit_ecal.settings:Settings",
         "sources": "steps.par_hit_ecal.settings:Sources",

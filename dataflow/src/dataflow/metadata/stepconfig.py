@@ -53,7 +53,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "tier_psp": ("processing_chain",),
     "tier_ann": ("processing_chain",),
     "tier_pan": ("processing_chain",),
-    "pars_dsp_eopt": ("optimiser_config", "processing_chain"),
     "pars_dsp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp": ("psp_config",),

@@ -8,6 +8,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from lgdo import Array, Table
+
 import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and part of what they compute
 from dataflow.jobs.errors import BadInput
 
@@ -18,6 +20,7 @@ dspeed_ufuncs.install()
 
 WHOLE = "waveform"
 PARTS = ("waveform_windowed", "waveform_presummed")
+TIMES = "tp_"
 WINDOWED = "windowed"
 """Entry of a chain: what differs for tables with :data:`PARTS` instead of :data:`WHOLE`."""
 
@@ -81,6 +84,64 @@ def run_chain(
         buffer_len=buffer_len,
         block_width=block_width,
     )
+
+
+def continue_chain(
+    table: Any,
+    chain: Mapping[str, Any],
+    pars: Mapping[str, Any],
+    outputs: Sequence[str],
+    *,
+    trace: str = "wf_blsub",
+    block_width: int = 16,
+) -> Any:
+    """Run the rest of a chain on a table of what its first processors made.
+
+    Parameters
+    ----------
+    table
+        An :class:`lgdo.Table`: columns and traces by the names that they have in the chain. Columns whose names begin
+        with ``tp_`` are times from the begin of the trace, in ns.
+    chain, pars, block_width
+        As for :func:`run_chain`.
+    outputs
+        What is wanted; what the table has is not made again.
+    trace
+        The traces of the table in whose samples times are counted.
+
+    Returns
+    -------
+    lgdo.Table
+        The outputs.
+    """
+    from dspeed import build_dsp
+
+    dspeed_outputs.install()
+    processors = {
+        names: entry
+        for names, entry in chain["processors"].items()
+        if not {name.strip() for name in names.split(",")} & set(table)
+    }
+    needed = {name for name in used_names(chain) if name in table}
+    times = {name: table[name].nda / table[trace].dt.nda[0] for name in needed if name.startswith(TIMES)}
+    given = {name: table[name] for name in sorted({trace, *needed} - times.keys())}
+    given |= {f"given_{name}": Array(samples.astype("f4")) for name, samples in times.items()}
+    config = {
+        "outputs": list(outputs),
+        "processors": {name: _time(name, trace) for name in times} | deepcopy(processors),
+    }
+    return build_dsp(Table(given), None, dsp_config=config, database=dict(pars), block_width=block_width)
+
+
+def _time(name: str, trace: str) -> dict[str, Any]:
+    """A processor that makes a column of numbers a time of a trace: dspeed knows no other way."""
+    return {
+        "function": "time_of",
+        "module": "dataflow.physics.traces",
+        "args": [trace, f"given_{name}", name],
+        "kwargs": {"signature": "(n),()->()", "types": ["ff->f"]},
+        "unit": "ns",
+    }
 
 
 def database(table: str, pars: Mapping[str, Any]) -> dict[str, Any]:

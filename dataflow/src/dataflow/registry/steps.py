@@ -6,6 +6,7 @@ A new step is one more folder in ``dataflow/steps``, and a line here.
 from __future__ import annotations
 
 from dataflow.steps.merge import step as merge
+from dataflow.steps.par_dsp_eopt import step as par_dsp_eopt
 from dataflow.steps.par_dsp_evtsel import step as par_dsp_evtsel
 from dataflow.steps.par_dsp_nopt import step as par_dsp_nopt
 from dataflow.steps.par_dsp_pz import step as par_dsp_pz
@@ -35,6 +36,7 @@ STEPS: tuple[Step, ...] = (
     par_dsp_pz.STEP,
     par_dsp_evtsel.STEP,
     par_dsp_nopt.STEP,
+    par_dsp_eopt.STEP,
     merge.STEPS[0],
     par_hit_ecal.STEP,
     par_hit_aoe.STEP,
