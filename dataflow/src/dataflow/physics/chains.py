@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -21,8 +22,11 @@ dspeed_ufuncs.install()
 WHOLE = "waveform"
 PARTS = ("waveform_windowed", "waveform_presummed")
 TIMES = "tp_"
+DROPPED = "waveform_bit_drop"
+"""Whole traces without their lowest bits, as LEGEND-200 keeps those of SiPMs."""
 WINDOWED = "windowed"
 """Entry of a chain: what differs for tables with :data:`PARTS` instead of :data:`WHOLE`."""
+_WORD = re.compile(rf"\b{WHOLE}\b")
 
 
 def run_chain(
@@ -157,7 +161,7 @@ def fitted(chain: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     ----------
     chain
         ``outputs``, ``processors``, and under :data:`WINDOWED` the processors that are others (null: none) where a
-        table has windowed and presummed traces and no whole ones.
+        table has windowed and presummed traces and no whole ones. Where it has :data:`DROPPED` only, that is the trace.
     columns
         Of the table.
     """
@@ -165,7 +169,16 @@ def fitted(chain: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     if WINDOWED in chain and WHOLE not in columns and set(PARTS) <= set(columns):
         changed = {**form["processors"], **(chain[WINDOWED].get("processors") or {})}
         form["processors"] = {name: entry for name, entry in changed.items() if entry is not None}
+    elif DROPPED in columns and WHOLE not in columns and WHOLE in used_names(form):
+        form["processors"] = {name: _without_bits(entry) for name, entry in form["processors"].items()}
     return form
+
+
+def _without_bits(entry: Any) -> Any:
+    """A processor that takes the traces without their lowest bits."""
+    if isinstance(entry, str):
+        return _WORD.sub(DROPPED, entry)
+    return {**entry, "args": [_without_bits(each) if isinstance(each, str) else each for each in entry.get("args", ())]}
 
 
 def check_columns(chain: Mapping[str, Any], columns: Sequence[str], where: str) -> None:
