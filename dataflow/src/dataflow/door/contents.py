@@ -121,7 +121,7 @@ def folder_of(step: Step, role: str) -> str:
     """The path of the configuration below which an output of a step lies."""
     if role == "plt":
         return "plt"
-    if step.part_of:
+    if step.part_of and step.outputs[role].area == "step":
         return "tmp_par"
     return f"{'tier' if step.kind == 'tier' else 'par'}_{step.tier}"
 
