@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from dataflow.plan.troubles import FAILED
 from . import plotdata
 from .atomic import remove, whole_files
 from .deadline import timeout_of
+from .lh5files import join_shards
 from .notes import Note, first_cause, inherited, note, warn
 from .pages import join_pages, save_page, text_page
 from .parfiles import plain, write_pars
@@ -37,11 +38,14 @@ class Made:
     plot_data
         Gives what of it has a name of its own in the data of the figures, below the detector; what stands below
         ``common`` is kept for all detectors together. What the figure shows is there in any case.
+    save
+        By the role of a further output, what writes the detector's part of that LH5 file.
     """
 
     entry: dict[str, Any]
     draw: Callable[[], Any] | None = None
     plot_data: Callable[[], Mapping[str, Any]] | None = None
+    save: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
 
 
 Overview = Callable[[Mapping[str, Mapping[str, Any]]], Any]
@@ -60,7 +64,8 @@ def calibrate_detectors(
     Parameters
     ----------
     job
-        Its outputs are ``par``, ``plt`` and, if it has that, ``data``: what the figures are drawn from.
+        Its outputs are ``par``, ``plt`` and, if it has that, ``data``: what the figures are drawn from; of other LH5
+        files, each detector saves a part.
     channels
         The detectors.
     work
@@ -83,6 +88,9 @@ def calibrate_detectors(
                 join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
             if "data" in parts:
                 plotdata.join([folder / f"{name}.lh5" for name in by_name], parts["data"])
+            for role in sorted(parts.keys() - {"par", "plt", "data"}):
+                shards = [folder / f"{name}.{role}.lh5" for name in by_name]
+                join_shards([shard for shard in shards if shard.is_file()], parts[role])
         finally:
             remove(folder)
 
@@ -97,6 +105,8 @@ def _entries(
             save_page(figure, folder / f"{name}.pdf")
             named = made.plot_data() if made.plot_data else {}
             plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, figure, named))
+        for role, save in made.save.items():
+            save(folder / f"{name}.{role}.lh5")
         return dict(plain(made.entry))
 
     pars: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lgdo import Table, WaveformTable
+from lgdo import Array, Table, WaveformTable
 from numpy.typing import NDArray
 
 import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and part of what they compute
@@ -25,6 +25,7 @@ WHOLE = "waveform"
 DENSE = 0.3
 """Part of the rows of a range that must be wanted for the range to be read as a whole."""
 PARTS = ("waveform_windowed", "waveform_presummed")
+TIMES = "tp_"
 DROPPED = "waveform_bit_drop"
 """Whole traces without their lowest bits, as LEGEND-200 keeps those of SiPMs."""
 WINDOWED = "windowed"
@@ -119,6 +120,64 @@ def rows_of(node: Any, kept: NDArray[np.int64]) -> Any:
     return type(node)(nda=node.nda[kept], attrs=dict(node.attrs))
 
 
+def continue_chain(
+    table: Any,
+    chain: Mapping[str, Any],
+    pars: Mapping[str, Any],
+    outputs: Sequence[str],
+    *,
+    trace: str = "wf_blsub",
+    block_width: int = 16,
+) -> Any:
+    """Run the rest of a chain on a table of what its first processors made.
+
+    Parameters
+    ----------
+    table
+        An :class:`lgdo.Table`: columns and traces by the names that they have in the chain. Columns whose names begin
+        with ``tp_`` are times from the begin of the trace, in ns.
+    chain, pars, block_width
+        As for :func:`run_chain`.
+    outputs
+        What is wanted; what the table has is not made again.
+    trace
+        The traces of the table in whose samples times are counted.
+
+    Returns
+    -------
+    lgdo.Table
+        The outputs.
+    """
+    from dspeed import build_dsp
+
+    dspeed_outputs.install()
+    processors = {
+        names: entry
+        for names, entry in chain["processors"].items()
+        if not {name.strip() for name in names.split(",")} & set(table)
+    }
+    needed = {name for name in used_names(chain) if name in table}
+    times = {name: table[name].nda / table[trace].dt.nda[0] for name in needed if name.startswith(TIMES)}
+    given = {name: table[name] for name in sorted({trace, *needed} - times.keys())}
+    given |= {f"given_{name}": Array(samples.astype("f4")) for name, samples in times.items()}
+    config = {
+        "outputs": list(outputs),
+        "processors": {name: _time(name, trace) for name in times} | deepcopy(processors),
+    }
+    return build_dsp(Table(given), None, dsp_config=config, database=dict(pars), block_width=block_width)
+
+
+def _time(name: str, trace: str) -> dict[str, Any]:
+    """A processor that makes a column of numbers a time of a trace: dspeed knows no other way."""
+    return {
+        "function": "time_of",
+        "module": "dataflow.physics.traces",
+        "args": [trace, f"given_{name}", name],
+        "kwargs": {"signature": "(n),()->()", "types": ["ff->f"]},
+        "unit": "ns",
+    }
+
+
 def database(table: str, pars: Mapping[str, Any]) -> dict[str, Any]:
     """A channel's parameters as dspeed looks for them: below the first part of the table's name, if it has several."""
     channel = table.partition("/")[0] if "/" in table else ""
@@ -160,7 +219,7 @@ def check_columns(chain: Mapping[str, Any], columns: Sequence[str], where: str) 
     BadInput
         If it has not; the message names the traces that there are.
     """
-    made = {name.strip() for key in chain["processors"] for name in key.split(",")}
+    made = made_by(chain)
     passed_on = {name for name in chain["outputs"] if name not in made}
     needed = {name for name in used_names(chain) if name.startswith(WHOLE)} - made | passed_on
     missing = sorted(needed - set(columns))
@@ -170,6 +229,11 @@ def check_columns(chain: Mapping[str, Any], columns: Sequence[str], where: str) 
             f"{where} has no column {lacks}, which the processing chain needs (it has: {has})",
             hint="configure processing_chain of tier_dsp for these columns, or what raw keeps of the traces",
         )
+
+
+def made_by(chain: Mapping[str, Any]) -> set[str]:
+    """What the processors of a chain make."""
+    return {name.strip() for key in chain.get("processors", {}) for name in key.split(",")}
 
 
 def used_names(chain: Mapping[str, Any]) -> set[str]:

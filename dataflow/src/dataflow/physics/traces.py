@@ -74,6 +74,21 @@ def samples_beyond(traces: Numbers, lowest: ArrayLike, highest: ArrayLike, low: 
     high[...] = np.count_nonzero(traces >= highest, axis=-1)
 
 
+def time_of(traces: Numbers, given: ArrayLike, out: Numbers) -> None:  # noqa: ARG001 - the trace gives the unit
+    """Numbers of samples as times of a trace.
+
+    Parameters
+    ----------
+    traces
+        Shape (traces, samples).
+    given
+        In samples, shape (traces,).
+    out
+        The same, shape (traces,).
+    """
+    out[...] = given
+
+
 def quiet_scatter(traces: Numbers, parts: ArrayLike, lag: ArrayLike, least: ArrayLike, out: Numbers) -> None:
     """Noise of traces from their quiet parts: from differences of samples, the lower quartile of that of equal parts.
 

@@ -16,7 +16,7 @@ from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.lh5files import open_input, rows_by_file
 from dataflow.keys.channel import Channel
 from dataflow.physics.chains import PARTS, WHOLE, run_chain
-from dataflow.physics.pulser import pulser_rows
+from dataflow.physics.pulser import event_masks
 from dataflow.plan.job import Job
 
 from .calibrate import calibrate
@@ -40,13 +40,12 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``raw`` and ``tcm``, and where the run has them ``pzc`` and ``pzc_tcm``; outputs ``par`` and ``plt``;
+        Inputs ``raw`` and ``masks``, and ``pzc`` where the run has such files; outputs ``par`` and ``plt``;
         ``tau_config`` and ``processing_chain`` of the rule.
     threads
         Worker processes over detectors.
     """
-    of_roles = {"pzc": _rows(job, "pzc", "pzc_tcm")} if "pzc" in job.inputs else {}
-    of_roles["raw"] = _rows(job, "raw", "tcm")
+    of_roles = {role: _rows(job, role) for role in ("pzc", "raw") if role in job.inputs}
 
     def work(channel: Channel) -> Made:
         from .figure import draw
@@ -59,11 +58,11 @@ def build(job: Job, threads: int = 1) -> None:
     calibrate_detectors(job, job.channels, work, threads)
 
 
-def _rows(job: Job, role: str, maps: str) -> Rows:
+def _rows(job: Job, role: str) -> Rows:
     tables = {channel.name: job.tables_in(role, channel) for channel in job.channels}
     counts = rows_by_file(job.inputs[role], tables)
-    pulsers = pulser_rows(job, counts, maps)
-    return {name: (counts[name], ~pulsers[name]) for name in tables}
+    masks = event_masks(job, counts, job.inputs[role])
+    return {name: (counts[name], masks[name].usable) for name in tables}
 
 
 def decay_constants(job: Job, channel: Channel, of_roles: Mapping[str, Rows], settings: PzSettings) -> DecayConstants:

@@ -9,9 +9,8 @@ STEP = Step(
     Scope.RUN,
     (
         Input("raw"),
-        Input("tcm"),
+        Input("par_tcm_pulser", role="masks"),
         Input("raw", role="pzc", datatypes=("pzc",), optional=True),
-        Input("tcm", role="pzc_tcm", datatypes=("pzc",), optional=True),
     ),
     PART_AND_FIGURES,
     part_of="dsp",
