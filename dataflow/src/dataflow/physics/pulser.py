@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -79,16 +80,25 @@ def _of_file(path: Path, table: str, ids: Mapping[str, int | None], pulsers: Ids
         group = file.get(table)
         if not isinstance(group, h5py.Group):
             raise BadInput(f"{path} has no table {table}")
-        keys = np.asarray(group["table_key/flattened_data"][:], dtype=np.int64)
-        rows = np.asarray(group["row_in_table/flattened_data"][:], dtype=np.int64)
-        ends = np.asarray(group["table_key/cumulative_length"][:], dtype=np.int64)
-    events = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
-    with_pulser = np.zeros(len(ends), dtype=bool)
-    with_pulser[events[np.isin(keys, pulsers)]] = True
-    if len(ends) and with_pulser.mean() > EVERYWHERE:
-        log.warning("%s: the pulser channel is in every event, so it marks none", path.name)
-        with_pulser[:] = False
-    return {name: _mask(keys == number, rows, with_pulser[events]) for name, number in ids.items()}
+        keys = np.asarray(group["table_key/flattened_data"][:])
+        with_pulser, sizes = _events(np.isin(keys, pulsers), np.asarray(group["table_key/cumulative_length"][:]))
+        if len(with_pulser) and with_pulser.mean() > EVERYWHERE:
+            log.warning("%s: the pulser channel is in every event, so it marks none", path.name)
+            with_pulser[:] = False
+        flagged = np.repeat(with_pulser, sizes)
+        rows = np.asarray(group["row_in_table/flattened_data"][:])
+    return {name: _mask(keys == number, rows, flagged) for name, number in ids.items()}
+
+
+def _events(is_pulser: Mask, ends: NDArray[Any]) -> tuple[Mask, NDArray[Any]]:
+    """Which events have a pulser row, and how many rows each event has.
+
+    Rows are counted up to each event's end, in 32 bits, instead of being given the number of their event: a run of a
+    hundred detectors has some ten million rows a file, and the job must not need more memory than its workers.
+    """
+    starts = np.concatenate([np.zeros(1, dtype=ends.dtype), ends[:-1]])
+    counted = np.concatenate([np.zeros(1, dtype=np.int32), np.cumsum(is_pulser, dtype=np.int32)])
+    return counted[ends] > counted[starts], ends - starts
 
 
 def _mask(mine: Mask, rows: Ids, flagged: Mask) -> Mask:
