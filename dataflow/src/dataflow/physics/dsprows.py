@@ -28,7 +28,7 @@ class DspRows:
     counts
         Number of its rows in all files.
     accepted
-        Which of them are no pulser events, shape (rows,).
+        Which of them are not pulser events, shape (rows,).
     columns
         The columns that all its tables have.
     """
