@@ -137,7 +137,7 @@ def _quiet() -> dict[str, str]:
 
 
 def decay_constant(programs: Path, job: Job, detector: str, folder: Path) -> dict[str, Any]:
-    """By pygama's class on the events that ours takes: large ones that are no pulser's."""
+    """By pygama's class on the events that ours takes: large ones that are not pulser's."""
     (channel,) = (each for each in job.channels if each.name == detector)
     chain = dict(job.config.read("processing_chain", channel) or {}) | {"outputs": ["tail_slope"]}
     chain.pop("windowed", None)
