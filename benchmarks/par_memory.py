@@ -4,8 +4,7 @@
 
 Made-up dsp files of 228Th spectra in 5 files; the calibration is the real one. Printed is the peak of the memory of the
 worker that needed most, and of the process that forked. What one detector needs grows with its events and not with the
-number of detectors; what is read before the fork grows with both. The last line is the process that looks up which
-events are the pulser's, before it forks: a coincidence map of all rows, and a mask for each detector.
+number of detectors; what is read before the fork grows with both.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
 
@@ -31,15 +28,11 @@ from dataflow.jobs.spread import spread  # noqa: E402
 from dataflow.metadata.stepconfig import shipped_folder  # noqa: E402
 from dataflow.physics.dsprows import DspRows  # noqa: E402
 from dataflow.physics.lines import Source  # noqa: E402
-from dataflow.physics.pulser import pulser_rows  # noqa: E402
-from dataflow.plan.job import Job  # noqa: E402
 from dataflow.steps.par_hit_ecal import build as ecal  # noqa: E402
 from dataflow.steps.par_hit_ecal.settings import Settings, Sources  # noqa: E402
 from dataflow.steps.par_hit_ecal.source import source_of  # noqa: E402
 
 READINGS = ("worker", "job")
-PULSER = "pulser"
-PULSER_NUMBER = 1_000_000
 PATIENCE = 1000.0
 """Seconds that a detector may take."""
 FILES = 5
@@ -55,23 +48,18 @@ def main() -> None:
     made.add_argument("--events", type=int, default=100_000)
     made.add_argument("--threads", type=int, default=2)
     made.add_argument("--folder", type=Path, help="where to make the files")
-    made.add_argument("--read", choices=(*READINGS, PULSER), help="measure one way of reading the files in the folder")
+    made.add_argument("--read", choices=READINGS, help="measure one way of reading the files in the folder")
     options = made.parse_args()
     if options.read:
-        if options.read == PULSER:
-            measure_pulser(options.folder, options.detectors, options.events)
-        else:
-            measure(options.read, options.folder, options.threads)
+        measure(options.read, options.folder, options.threads)
         return
     tables = [f"ch{number:07d}/dsp" for number in range(options.detectors)]
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for number in range(FILES):
             write(Path(folder) / f"{number}.lh5", tables, options.events // FILES, SEED + number)
         print(f"{options.detectors} detectors, {options.events} events each, seed {SEED}, {options.threads} workers")
-        write_map(Path(folder) / "map.tcm", options.detectors, options.events // FILES)
-        for reading in (*READINGS, PULSER):
+        for reading in READINGS:
             words = ["--read", reading, "--folder", folder, "--threads", str(options.threads)]
-            words += ["--detectors", str(options.detectors), "--events", str(options.events)]
             print(
                 subprocess.run([sys.executable, __file__, *words], check=True, stdout=subprocess.PIPE, text=True).stdout
             )
@@ -91,39 +79,6 @@ def write(path: Path, tables: Sequence[str], events: int, seed: int) -> None:
             columns |= {"n_sat_lo": np.zeros(events), "n_sat_hi": np.zeros(events)}
             for name, values in columns.items():
                 file[f"{table}/{name}"] = values
-
-
-def write_map(path: Path, detectors: int, events: int) -> None:
-    """A coincidence map in which each row is an event, the last ones are the pulser's."""
-    pulses = events // 100
-    rows = detectors * events + pulses
-    numbers = np.concatenate([np.tile(np.arange(detectors), events), np.full(pulses, PULSER_NUMBER)])
-    places = np.concatenate([np.repeat(np.arange(events), detectors), np.arange(pulses)])
-    with h5py.File(path, "w") as file:
-        file["hardware_tcm_1/table_key/flattened_data"] = numbers
-        file["hardware_tcm_1/table_key/cumulative_length"] = np.arange(1, rows + 1, dtype=np.uint32)
-        file["hardware_tcm_1/row_in_table/flattened_data"] = places
-
-
-def measure_pulser(folder: Path, detectors: int, events: int) -> None:
-    """Look up the rows of the pulser in all files of a run, and print what it took."""
-    begin = time.perf_counter()
-    channels = [SimpleNamespace(name=f"ch{n}", system="geds", rawid=n) for n in range(detectors)]
-    channels.append(SimpleNamespace(name="pulser", system="puls", rawid=PULSER_NUMBER))
-    files = [folder / "map.tcm"] * FILES
-    with h5py.File(files[0]) as file:
-        numbers = np.asarray(file["hardware_tcm_1/table_key/flattened_data"][:])
-    rows = np.bincount(numbers[numbers < detectors], minlength=detectors)
-    del numbers
-    counts = {f"ch{n}": [int(rows[n])] * FILES for n in range(detectors)}
-    job = SimpleNamespace(
-        inputs={"tcm": files}, unit="the run", map_of=lambda _: channels, table=lambda _: "hardware_tcm_1"
-    )
-    before = peak()
-    masks = pulser_rows(cast(Job, job), counts)
-    size = sum(mask.nbytes for mask in masks.values()) / 1e6
-    text = f"pulser looked up: job {peak():5.0f} MB ({before:.0f} MB before), masks {size:.0f} MB"
-    print(f"{text}, {time.perf_counter() - begin:.1f} s, {events} events")
 
 
 def th228() -> Source:

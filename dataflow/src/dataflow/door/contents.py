@@ -119,7 +119,7 @@ def _output(entry: os.DirEntry[str], name: str, step: Step, kind: str, fields: d
 
 def folder_of(step: Step, role: str) -> str:
     """The path of the configuration below which an output of a step lies."""
-    if role == "plt":
+    if step.outputs[role].area == "plot":
         return "plt"
     if step.part_of and step.outputs[role].area == "step":
         return "tmp_par"
@@ -128,7 +128,7 @@ def folder_of(step: Step, role: str) -> str:
 
 def kind_of(step: Step, role: str) -> str:
     """What an output is called in tables and options: ``dsp``, ``par_dsp``, ``plt_dsp``, ``par_dsp_pz``."""
-    if role == "plt":
+    if step.outputs[role].area == "plot":
         return f"plt_{step.tier}"
     return step.tier if step.kind == "tier" else step.name
 
