@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from dataflow.plan.troubles import FAILED
 
 from .atomic import remove, whole_files
 from .deadline import timeout_of
+from .lh5files import join_shards
 from .notes import Note, first_cause, inherited, note, warn
 from .pages import join_pages, save_page, text_page
 from .parfiles import plain, write_pars
@@ -33,10 +34,13 @@ class Made:
         Its entry in the parameter file.
     draw
         Makes its figure.
+    save
+        By the role of a further output, what writes its part of that LH5 file.
     """
 
     entry: dict[str, Any]
     draw: Callable[[], Any]
+    save: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
 
 
 def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[Channel], Made], threads: int) -> None:
@@ -45,7 +49,7 @@ def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[C
     Parameters
     ----------
     job
-        Its outputs are ``par`` and ``plt``.
+        Its outputs are ``par`` and ``plt``, and LH5 files, of which each detector saves a part.
     channels
         The detectors.
     work
@@ -61,6 +65,9 @@ def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[C
             pars = _entries(job, by_name, work, threads, folder)
             write_pars(parts["par"], pars)
             join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
+            for role in parts.keys() - {"par", "plt"}:
+                shards = [folder / f"{name}.{role}.lh5" for name in by_name]
+                join_shards([shard for shard in shards if shard.is_file()], parts[role])
         finally:
             remove(folder)
 
@@ -71,6 +78,8 @@ def _entries(
     def one(name: str) -> dict[str, Any]:
         made = work(channels[name])
         save_page(made.draw(), folder / f"{name}.pdf")
+        for role, save in made.save.items():
+            save(folder / f"{name}.{role}.lh5")
         return dict(plain(made.entry))
 
     pars: dict[str, Any] = {}

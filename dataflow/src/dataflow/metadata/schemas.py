@@ -45,6 +45,11 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "processing_chain": _CHAIN,
         OPTIONS: _NONE,
     },
+    "pars_dsp_dplms": {
+        "dplms_pars": "steps.par_dsp_dplms.settings:DplmsSettings",
+        "proc_chain": _CHAIN,
+        OPTIONS: _NONE,
+    },
     "pars_hit_ecal": {
         "ecal_config": "steps.par_hit_ecal.settings:Settings",
         "sources": "steps.par_hit_ecal.settings:Sources",
@@ -67,6 +72,7 @@ CHECKS: Mapping[str, str] = {
 
 SECTIONS: Mapping[str, frozenset[str]] = {
     "processing_chain": frozenset({"outputs", "processors"}),
+    "proc_chain": frozenset({"outputs", "processors"}),
     "hit_config": frozenset({"outputs", "operations"}),
     "evt_config": frozenset({"channels", "outputs", "operations"}),
 }

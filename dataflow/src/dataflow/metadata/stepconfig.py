@@ -53,7 +53,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "pars_tcm_pulser": ("pulser_config",),
     "pars_dsp_peak_selection": ("peak_config", "processing_chain"),
     "pars_dsp_eopt": ("optimiser_config", "processing_chain"),
-    "pars_dsp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp": ("psp_config",),
     "pars_spms_dsp_trg_thr": ("processing_chain", "settings"),

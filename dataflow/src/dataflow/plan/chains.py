@@ -11,6 +11,7 @@ that no decoder knows, and that is almost the name of one that a processor makes
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,12 +23,12 @@ from typing import Any
 from dataflow.base.errors import UserError
 from dataflow.base.messages import nearest
 from dataflow.base.textfile import Reader, TextFile, kind
-from dataflow.keys.channel import Channel
 from dataflow.setup.config import Setup
 
 from .job import Job
 
-CHAIN = "processing_chain"
+CHAINS = ("processing_chain", "proc_chain")
+"""What chains are called in the configuration of rules."""
 PROCESSORS = "processors"
 LIBRARY = "dspeed.processors"
 SHORT = {"np": "numpy", "numpy": "numpy"}
@@ -74,14 +75,13 @@ class Chains:
         if place in self._seen:
             return
         self._seen[place] = job  # which keeps the objects: their ids must not come to mean others
-        for channel in job.channels:
-            files = job.config.files(CHAIN, channel)
+        for channel, name in itertools.product(job.channels, CHAINS):
+            files = job.config.files(name, channel)
             if files and files not in self._done:
-                self._check(job, channel, files)
+                self._check(job.config.shared(name, channel) or {}, files)
                 self._done.add(files)
 
-    def _check(self, job: Job, channel: Channel, files: tuple[Path, ...]) -> None:
-        chain = job.config.shared(CHAIN, channel) or {}
+    def _check(self, chain: Mapping[str, Any], files: tuple[Path, ...]) -> None:
         processors = chain.get(PROCESSORS) or {}
         place = _Place(tuple(self._reader(path) for path in files))
         if not isinstance(processors, Mapping):

@@ -6,6 +6,7 @@ A new step is one more folder in ``dataflow/steps``, and a line here.
 from __future__ import annotations
 
 from dataflow.steps.merge import step as merge
+from dataflow.steps.par_dsp_dplms import step as par_dsp_dplms
 from dataflow.steps.par_dsp_nopt import step as par_dsp_nopt
 from dataflow.steps.par_dsp_pz import step as par_dsp_pz
 from dataflow.steps.par_hit_aoe import step as par_hit_aoe
@@ -31,6 +32,7 @@ STEPS: tuple[Step, ...] = (
     twin(tier_hit.STEP, {"hit": "pht"}, rule="tier_pht", doc="hit with the parameters of partitions"),
     par_dsp_pz.STEP,
     par_dsp_nopt.STEP,
+    par_dsp_dplms.STEP,
     merge.STEPS[0],
     par_hit_ecal.STEP,
     par_hit_aoe.STEP,

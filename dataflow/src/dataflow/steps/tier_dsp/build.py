@@ -27,8 +27,8 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``raw`` and ``par_dsp``, output ``tier``; ``processing_chain`` is the chain of each channel, the options'
-        ``settings`` are ``buffer_len`` and ``block_width`` (rows).
+        Inputs ``raw``, ``par_dsp`` and the LH5 files that it names, output ``tier``; ``processing_chain`` is the chain
+        of each channel, the options' ``settings`` are ``buffer_len`` and ``block_width`` (rows).
     threads
         Worker processes over channels.
 

@@ -7,7 +7,7 @@ from dataflow.registry.step import PROCESSED, Input, Resources, Scope, Step
 STEP = Step(
     "tier_dsp",
     Scope.FILE,
-    (Input("raw"), Input("par_dsp")),
+    (Input("raw"), Input("par_dsp"), Input("par_dsp_dplms.coefficients", role="coefficients", optional=True)),
     rule="tier_dsp",
     configs=("processing_chain",),
     channels=PROCESSED,

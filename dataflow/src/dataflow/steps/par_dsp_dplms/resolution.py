@@ -1,0 +1,91 @@
+"""The width of a line as a filter measures it, with its correction for trapped charge."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflow.physics.linefit import LineFit, NoLine, fit_line
+from dataflow.physics.lines import Line, half_width
+from dataflow.physics.selection import MAD_TO_SIGMA, spread_of
+
+from .result import Trapping
+
+Floats = NDArray[np.float64]
+
+BLOCK = 500
+"""Traces that are filtered together."""
+CORE = 2.5
+"""Standard deviations within which a pulse belongs to the core of the line."""
+LEAST = 20
+
+
+def energies_of(traces: NDArray[np.floating], samples: Floats) -> Floats:
+    """The highest output of a filter wherever it fits into the trace, as the chain takes it; shape (traces,)."""
+    from scipy.signal import fftconvolve
+
+    kernel = samples[::-1].astype(np.float32)[None]
+    parts = (traces[first : first + BLOCK] for first in range(0, len(traces), BLOCK))
+    found = [fftconvolve(part, kernel, mode="valid", axes=1).max(axis=1) for part in parts]
+    return np.concatenate(found).astype(np.float64) if found else np.empty(0)
+
+
+def trapping_of(energies: Floats, drift: Floats) -> Trapping | None:
+    """The slope of a line's energies with the drift time: a straight line through the core of the peak.
+
+    Pulses are left out by their distance from the straight line, not from the mean, or a large slope would look small.
+
+    Parameters
+    ----------
+    energies
+        Of one line, in any unit, shape (pulses,).
+    drift
+        In ns, shape (pulses,).
+
+    Returns
+    -------
+    Trapping or None
+        None if there are too few pulses, or all have the same drift time.
+    """
+    kept = np.isfinite(energies) & np.isfinite(drift)
+    if kept.sum() < LEAST:
+        return None
+    level, slope, width = spread_of(energies[kept]).mode or 0.0, 0.0, np.inf
+    for _ in range(30):
+        distance = energies - level - slope * drift
+        width = MAD_TO_SIGMA * float(np.median(np.abs(distance[kept])))
+        now = np.isfinite(distance) & (np.abs(distance) < CORE * max(width, 1e-9))
+        if now.sum() < LEAST or np.ptp(drift[now]) == 0:
+            return None
+        slope, level = np.polyfit(drift[now], energies[now], 1)
+        if np.array_equal(now, kept):
+            break
+        kept = now
+    error = float(np.std(distance[kept])) / (np.std(drift[kept]) * np.sqrt(kept.sum()))
+    return Trapping(float(-slope / level), float(error / abs(level)))
+
+
+def corrected(energies: Floats, drift: Floats, trapping: Trapping | None) -> Floats:
+    """Energies times (1 + factor · drift time)."""
+    return energies * (1 + trapping.factor * np.nan_to_num(drift)) if trapping else energies
+
+
+def line_of(energies: Floats, energy: float) -> tuple[LineFit | NoLine, float]:
+    """The fit of a line in uncalibrated energies, and the keV per unit that puts its densest part at its energy.
+
+    Parameters
+    ----------
+    energies
+        In any unit, shape (pulses,).
+    energy
+        Of the line in keV.
+    """
+    finite = energies[np.isfinite(energies)]
+    mode = spread_of(finite).mode
+    if not mode or mode <= 0:
+        return NoLine(Line(energy, 0, 0), f"{len(finite)} events"), np.nan
+    scaled = finite * (energy / mode)
+    inside = scaled[np.abs(scaled - energy) < half_width(energy)]
+    # no further than the selected events reach: an empty part of the window would pass for a lack of background
+    below, above = max(energy - float(inside.min()), 1.0), max(float(inside.max()) - energy, 1.0)
+    return fit_line(scaled, Line(energy, below, above)), energy / mode
