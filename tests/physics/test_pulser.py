@@ -1,4 +1,4 @@
-"""Pulser events are found through the coincidence map, row by row."""
+"""Masks that ``par_tcm_pulser`` made, as calibrations read them."""
 
 from __future__ import annotations
 
@@ -8,58 +8,60 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lgdo import Table, VectorOfVectors
+from lgdo import Array, Struct, Table
 from lh5 import write
 
 from dataflow.jobs.errors import BadInput
-from dataflow.keys.channel import Channel
-from dataflow.physics.pulser import pulser_rows
+from dataflow.physics.pulser import FLAGS, event_masks, pulser_rows
+
+KEYS = ("l200-p03-r000-cal-20230311T235840Z", "l200-p03-r000-cal-20230312T005840Z")
 
 
-def job_with(events: list[list[tuple[int, int]]], path: Path, pulser: int | None = 9) -> Any:
-    """A job whose map has these events, each a list of (rawid, row)."""
-    columns = {
-        "table_key": VectorOfVectors([[rawid for rawid, _ in event] for event in events], dtype="int64"),
-        "row_in_table": VectorOfVectors([[row for _, row in event] for event in events], dtype="int64"),
+def job_with(masks: dict[str, list[tuple[int, int, int, int]]], folder: Path, files: int = 2) -> Any:
+    """A job whose masks have these rows by detector: number of the file, pulser, forced, recovering."""
+    tables = {
+        name: Table(
+            {
+                "file": Array(np.array([row[0] for row in rows], dtype="u2")),
+                **{flag: Array(np.array([row[n + 1] for row in rows], dtype=bool)) for n, flag in enumerate(FLAGS)},
+            }
+        )
+        for name, rows in masks.items()
     }
-    write(Table(col_dict=columns), "hardware_tcm_1", str(path), wo_mode="of")
-    channels = [Channel("V1", "geds", 1), Channel("V2", "geds", 2)]
-    pulsers = [] if pulser is None else [Channel("PULS01", "puls", pulser)]
-    return SimpleNamespace(
-        map_of=lambda _: (*channels, *pulsers),
-        unit="l200-p03-r000-cal-20230311T235840Z",
-        inputs={"tcm": (path,)},
-        table=lambda tier: "hardware_tcm_1",
-        key=SimpleNamespace(run="l200-p03-r000-cal"),
-    )
+    path = folder / "masks.lh5"
+    write(Struct({"files": Array(np.array(KEYS, dtype="S")), **tables}), "masks", str(path), wo_mode="of")
+    paths = tuple(folder / f"{key}-tier_dsp.lh5" for key in KEYS[:files])
+    return SimpleNamespace(inputs={"masks": (path,), "dsp": paths}, unit=KEYS[0])
 
 
-def test_rows_with_the_pulser_in_the_event_are_marked(tmp_path: Path) -> None:
-    events = [[(1, 0)], [(1, 1), (2, 0), (9, 0)], [(2, 1)], [(9, 1), (1, 2)], [(1, 3), (2, 2)]]
-    masks = pulser_rows(job_with(events, tmp_path / "tcm.lh5"), {"V1": [4], "V2": [3]})
-    np.testing.assert_array_equal(masks["V1"], [False, True, True, False])
-    np.testing.assert_array_equal(masks["V2"], [True, False, False])
+ROWS = [(0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (1, 0, 0, 1), (1, 0, 0, 0)]
 
 
-def test_without_a_pulser_channel_nothing_is_marked(tmp_path: Path) -> None:
-    masks = pulser_rows(job_with([[(1, 0)], [(2, 0)]], tmp_path / "tcm.lh5", pulser=None), {"V1": [1], "V2": [1]})
-    assert not masks["V1"].any()
-    assert not masks["V2"].any()
+def test_rows_are_those_of_the_files_in_their_order(tmp_path: Path) -> None:
+    job = job_with({"V1": ROWS}, tmp_path)
+    masks = event_masks(job, {"V1": [3, 2]})["V1"]
+    np.testing.assert_array_equal(masks.pulser, [False, True, False, False, False])
+    np.testing.assert_array_equal(masks.forced, [False, False, True, False, False])
+    np.testing.assert_array_equal(masks.recovering, [False, False, False, True, False])
+    np.testing.assert_array_equal(masks.usable, [True, False, False, False, True])
+    second = event_masks(job, {"V1": [2]}, job.inputs["dsp"][1:])["V1"]
+    np.testing.assert_array_equal(second.usable, [False, True])
+    np.testing.assert_array_equal(pulser_rows(job, {"V1": [3, 2]})["V1"], masks.pulser)
 
 
-def test_a_pulser_that_is_read_out_always_marks_nothing(tmp_path: Path) -> None:
-    events = [[(1, row), (9, row)] for row in range(20)]
-    masks = pulser_rows(job_with(events, tmp_path / "tcm.lh5"), {"V1": [20], "V2": [0]})
-    assert not masks["V1"].any()
+def test_where_nothing_is_known_nothing_is_marked(tmp_path: Path) -> None:
+    job = job_with({"V1": ROWS}, tmp_path)
+    assert event_masks(job, {"V2": [1, 2]})["V2"].usable.tolist() == [True, True, True]
+    del job.inputs["masks"]
+    assert event_masks(job, {"V1": [3, 2]})["V1"].usable.all()
 
 
-def test_a_map_of_other_data_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="V1 has 7 rows in the data and 1 in the coincidence maps"):
-        pulser_rows(job_with([[(1, 0)], [(9, 0)], [(2, 0)]], tmp_path / "tcm.lh5"), {"V1": [7], "V2": [1]})
+def test_masks_of_other_data_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="V1 has 7 rows in the data and 3 in the coincidence maps"):
+        event_masks(job_with({"V1": ROWS}, tmp_path), {"V1": [7, 2]})
 
 
 def test_a_detector_that_an_earlier_step_could_not_do_has_no_rows(tmp_path: Path) -> None:
     """It is in the coincidence map, which is made from raw data, and must not stop the others."""
-    masks = pulser_rows(job_with([[(1, 0)], [(9, 0), (2, 0)]], tmp_path / "tcm.lh5"), {"V1": [0], "V2": [1]})
-    np.testing.assert_array_equal(masks["V1"], np.zeros(0, dtype=bool))
-    np.testing.assert_array_equal(masks["V2"], [True])
+    masks = event_masks(job_with({"V1": ROWS}, tmp_path), {"V1": [0, 2]})["V1"]
+    np.testing.assert_array_equal(masks.recovering, [True, False])

@@ -35,6 +35,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     "tier_pht": _HIT,
     "tier_evt": {"evt_config": "steps.tier_evt.settings:EvtConfig", OPTIONS: "steps.tier_evt.settings:EvtOptions"},
     "tier_skm": {"skm_config": "steps.tier_skm.settings:SkmConfig", OPTIONS: _NONE},
+    "pars_tcm_pulser": {"pulser_config": "steps.par_tcm_pulser.settings:PulserSettings", OPTIONS: _NONE},
     "pars_dsp_tau": {
         "tau_config": "steps.par_dsp_pz.settings:PzSettings",
         "processing_chain": _CHAIN,
@@ -48,6 +49,12 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     "pars_dsp_dplms": {
         "dplms_pars": "steps.par_dsp_dplms.settings:DplmsSettings",
         "proc_chain": _CHAIN,
+        OPTIONS: _NONE,
+    },
+    "pars_dsp_peak_selection": {
+        "peak_config": "steps.par_dsp_evtsel.settings:SelectionSettings",
+        "processing_chain": _CHAIN,
+        "sources": "steps.par_hit_ecal.settings:Sources",
         OPTIONS: _NONE,
     },
     "pars_hit_ecal": {
@@ -65,6 +72,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
 """Settings of the inputs of each rule, and of its options; ``tier_raw`` stands for the rules of all DAQ formats."""
 
 CHECKS: Mapping[str, str] = {
+    "pars_dsp_peak_selection": "steps.par_dsp_evtsel.lines:selection_of",
     "pars_hit_ecal": "steps.par_hit_ecal.source:calibration_of",
     "pars_pht_partcal": "steps.par_pht_partcal.source:partition_of",
 }

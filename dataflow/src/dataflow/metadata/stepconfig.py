@@ -36,7 +36,10 @@ def shipped_folder(rule: str) -> Path:
     return STEPS_FOLDER / step / "defaults"
 
 
-SAME_AS: Mapping[tuple[str, str], str] = {("pars_pht_partcal", "sources"): "pars_hit_ecal"}
+SAME_AS: Mapping[tuple[str, str], str] = {
+    ("pars_dsp_peak_selection", "sources"): "pars_hit_ecal",
+    ("pars_pht_partcal", "sources"): "pars_hit_ecal",
+}
 """Inputs of which another rule's default is shipped, by rule and input."""
 
 
@@ -50,8 +53,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "tier_psp": ("processing_chain",),
     "tier_ann": ("processing_chain",),
     "tier_pan": ("processing_chain",),
-    "pars_tcm_pulser": ("pulser_config",),
-    "pars_dsp_peak_selection": ("peak_config", "processing_chain"),
     "pars_dsp_eopt": ("optimiser_config", "processing_chain"),
     "pars_psp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp": ("psp_config",),

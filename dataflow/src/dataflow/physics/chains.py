@@ -139,7 +139,7 @@ def check_columns(chain: Mapping[str, Any], columns: Sequence[str], where: str) 
     BadInput
         If it has not; the message names the traces that there are.
     """
-    made = {name.strip() for key in chain["processors"] for name in key.split(",")}
+    made = made_by(chain)
     passed_on = {name for name in chain["outputs"] if name not in made}
     needed = {name for name in used_names(chain) if name.startswith(WHOLE)} - made | passed_on
     missing = sorted(needed - set(columns))
@@ -149,6 +149,11 @@ def check_columns(chain: Mapping[str, Any], columns: Sequence[str], where: str) 
             f"{where} has no column {lacks}, which the processing chain needs (it has: {has})",
             hint="configure processing_chain of tier_dsp for these columns, or what raw keeps of the traces",
         )
+
+
+def made_by(chain: Mapping[str, Any]) -> set[str]:
+    """What the processors of a chain make."""
+    return {name.strip() for key in chain.get("processors", {}) for name in key.split(",")}
 
 
 def used_names(chain: Mapping[str, Any]) -> set[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dataflow.jobs.lh5files import Tables, columns_of, read_many, rows_by_file
 from dataflow.plan.job import Job
 
-from .pulser import Mask, pulser_rows
+from .pulser import Mask, event_masks
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DspRows:
     counts
         Number of its rows in all files.
     accepted
-        Which of them are no pulser events, shape (rows,).
+        Which of them are no pulser events, no forced triggers, and not shortly after a discharge, shape (rows,).
     columns
         The columns that all its tables have.
     """
@@ -50,10 +50,10 @@ class DspRows:
 
 
 def dsp_rows(job: Job) -> DspRows:
-    """The rows of a job with the inputs ``dsp`` and ``tcm``."""
+    """The rows of a job with the inputs ``dsp`` and ``masks``."""
     paths = job.inputs["dsp"]
     tables = {channel.name: job.tables_in("dsp", channel) for channel in job.channels}
     rows = rows_by_file(paths, tables)
-    accepted = {name: ~mask for name, mask in pulser_rows(job, rows).items()}
+    accepted = {name: masks.usable for name, masks in event_masks(job, rows, paths).items()}
     counts = {name: sum(of_files) for name, of_files in rows.items()}
     return DspRows(paths, tables, counts, accepted, columns_of(paths, tables))

@@ -1,9 +1,12 @@
-"""Which rows of a detector are pulser events, from the coincidence map: binary masks, one reading for all detectors."""
+"""Which rows of a detector no calibration may use: pulser events, forced triggers, and what follows a discharge.
+
+``par_tcm_pulser`` marks them once for all steps of a calibration.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -14,82 +17,108 @@ from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import open_input
 from dataflow.plan.job import Job
 
-log = logging.getLogger(__name__)
-
 Mask = NDArray[np.bool_]
-Ids = NDArray[np.int64]
 
-EVERYWHERE = 0.9
-"""A pulser channel that is in more than this part of the events is read out with every trigger and marks none."""
+MASKS = "masks"
+"""What steps call the input, and the name of the struct in the file."""
+FILES, FILE = "files", "file"
+"""The keys of the files, and the column with the number of that of a row."""
+FLAGS = ("is_pulser", "is_forced", "is_recovering")
 
 
-def pulser_rows(job: Job, counts: Mapping[str, Sequence[int]]) -> dict[str, Mask]:
-    """The rows of each detector that belong to events with a pulser channel.
+@dataclass(frozen=True)
+class EventMasks:
+    """The marked rows of a detector, shape (rows of all files,) each.
+
+    Attributes
+    ----------
+    pulser
+        In an event with the pulser.
+    forced
+        In an event that was triggered without a pulse.
+    recovering
+        Shortly after a discharge of the same detector.
+    """
+
+    pulser: Mask
+    forced: Mask
+    recovering: Mask
+
+    @property
+    def usable(self) -> Mask:
+        """None of these."""
+        return ~(self.pulser | self.forced | self.recovering)
+
+
+def file_name(path: Path) -> str:
+    """The key of a file of a tier."""
+    return path.name.partition("-tier_")[0]
+
+
+def pulser_rows(job: Job, counts: Mapping[str, Sequence[int]], paths: Sequence[Path] | None = None) -> dict[str, Mask]:
+    """The rows of each detector that belong to pulser events; as :func:`event_masks`."""
+    return {name: masks.pulser for name, masks in event_masks(job, counts, paths).items()}
+
+
+def event_masks(
+    job: Job, counts: Mapping[str, Sequence[int]], paths: Sequence[Path] | None = None
+) -> dict[str, EventMasks]:
+    """The masks of some detectors in some files.
 
     Parameters
     ----------
     job
-        Its input ``tcm`` are the coincidence maps of the run's files, in order; in each, channels have the numbers of
-        that file's channel map.
+        Its input ``masks`` is what ``par_tcm_pulser`` made; without it, nothing is marked.
     counts
         Number of rows of each detector in each file. A detector that a file's data do not have, because an earlier step
         could not do it there, has none, whatever the coincidence map says.
+    paths
+        The files, of any tier; by default those of the inputs ``raw`` or ``dsp``.
 
     Returns
     -------
     dict
-        By detector, True for pulser rows, shape (rows of all files,).
+        By detector.
 
     Raises
     ------
     BadInput
-        If map and data have different numbers of rows.
+        If masks and data have different numbers of rows.
     """
-    files = job.inputs.get("tcm", ())
-    masks: dict[str, list[Mask]] = {name: [] for name in counts}
-    for number, path in enumerate(files):
-        channels = job.map_of(path)
-        ids = {channel.name: channel.rawid for channel in channels if channel.name in counts}
-        pulsers = np.array([c.rawid for c in channels if c.system == "puls" and c.rawid is not None], dtype=np.int64)
-        found = _of_file(path, job.table("tcm"), ids, pulsers) if len(pulsers) else {}
-        for name, rows in counts.items():
-            masks[name].append(_checked(job, name, found.get(name), rows[number]))
+    files = paths if paths is not None else job.inputs.get("raw") or job.inputs.get("dsp") or ()
+    found = _read(job.inputs.get(MASKS, ()), counts)
     return {
-        name: np.concatenate(masks[name]) if masks[name] else np.zeros(sum(rows), dtype=bool)
+        name: EventMasks(*_joined(job, name, found.get(name, {}), [file_name(path) for path in files], rows))
         for name, rows in counts.items()
     }
 
 
+def _read(paths: Iterable[Path], names: Iterable[str]) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    """By detector and key of the file, the three masks, shape (3, rows)."""
+    found: dict[str, dict[str, Mask]] = {}
+    for path in paths:
+        with open_input(path) as file:
+            keys = [key.decode() for key in file[f"{MASKS}/{FILES}"][:]]
+            for name in names:
+                group = file.get(f"{MASKS}/{name}")
+                if isinstance(group, h5py.Group):
+                    flags, of_file = np.stack([group[flag][:].astype(bool) for flag in FLAGS]), group[FILE][:]
+                    found[name] = {key: flags[:, of_file == number] for number, key in enumerate(keys)}
+    return found
+
+
+def _joined(job: Job, name: str, masks: Mapping[str, Mask], keys: Sequence[str], rows: Sequence[int]) -> Mask:
+    parts = [_checked(job, name, masks.get(key), count) for key, count in zip(keys, rows, strict=True)]
+    return np.concatenate(parts, axis=1) if parts else np.zeros((len(FLAGS), 0), dtype=bool)
+
+
 def _checked(job: Job, name: str, mask: Mask | None, rows: int) -> Mask:
-    """The mask of a detector's rows in one file; none are marked where no pulser is."""
+    """The masks of a detector's rows in one file; none are marked where nothing is known."""
     if mask is None or rows == 0:
-        return np.zeros(rows, dtype=bool)
-    if len(mask) != rows:
+        return np.zeros((len(FLAGS), rows), dtype=bool)
+    if mask.shape[1] != rows:
         raise BadInput(
-            f"{name} has {rows} rows in the data and {len(mask)} in the coincidence maps of {job.unit}",
+            f"{name} has {rows} rows in the data and {mask.shape[1]} in the coincidence maps of {job.unit}",
             hint="the tiers of this run do not belong together: remove the tcm files, they are made again",
         )
-    return mask
-
-
-def _of_file(path: Path, table: str, ids: Mapping[str, int | None], pulsers: Ids) -> dict[str, Mask]:
-    with open_input(path) as file:
-        group = file.get(table)
-        if not isinstance(group, h5py.Group):
-            raise BadInput(f"{path} has no table {table}")
-        keys = np.asarray(group["table_key/flattened_data"][:], dtype=np.int64)
-        rows = np.asarray(group["row_in_table/flattened_data"][:], dtype=np.int64)
-        ends = np.asarray(group["table_key/cumulative_length"][:], dtype=np.int64)
-    events = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
-    with_pulser = np.zeros(len(ends), dtype=bool)
-    with_pulser[events[np.isin(keys, pulsers)]] = True
-    if len(ends) and with_pulser.mean() > EVERYWHERE:
-        log.warning("%s: the pulser channel is in every event, so it marks none", path.name)
-        with_pulser[:] = False
-    return {name: _mask(keys == number, rows, with_pulser[events]) for name, number in ids.items()}
-
-
-def _mask(mine: Mask, rows: Ids, flagged: Mask) -> Mask:
-    mask = np.zeros(int(mine.sum()), dtype=bool)
-    mask[rows[mine]] = flagged[mine]
     return mask

@@ -169,9 +169,9 @@ class Units:
         origin = self._cycle.registry.by_name[wanted.source]
         if origin.kind != "par":
             keys = self._keys(wanted, unit)
-            if len(keys) == 1:
-                return [(origin.name, self.at(origin, keys[0]))]
-            return list(dict.fromkeys((origin.name, self.at(origin, key)) for key in keys))
+            found = list(dict.fromkeys((origin.name, self.at(origin, key)) for key in keys))
+            is_there = not wanted.optional or all(self._cycle.is_possible(*place) for place in found)
+            return found if is_there else []
         if not self._cycle.paths.inside(f"par_{origin.tier}"):
             return []
         keys = self._calibrations(step, origin, unit)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataflow.steps.merge import step as merge
 from dataflow.steps.par_dsp_dplms import step as par_dsp_dplms
+from dataflow.steps.par_dsp_evtsel import step as par_dsp_evtsel
 from dataflow.steps.par_dsp_nopt import step as par_dsp_nopt
 from dataflow.steps.par_dsp_pz import step as par_dsp_pz
 from dataflow.steps.par_hit_aoe import step as par_hit_aoe
 from dataflow.steps.par_hit_ecal import step as par_hit_ecal
 from dataflow.steps.par_pht_partcal import step as par_pht_partcal
+from dataflow.steps.par_tcm_pulser import step as par_tcm_pulser
 from dataflow.steps.tier_dsp import step as tier_dsp
 from dataflow.steps.tier_evt import step as tier_evt
 from dataflow.steps.tier_hit import step as tier_hit
@@ -30,7 +32,9 @@ STEPS: tuple[Step, ...] = (
     tier_evt.STEP,
     tier_skm.STEP,
     twin(tier_hit.STEP, {"hit": "pht"}, rule="tier_pht", doc="hit with the parameters of partitions"),
+    par_tcm_pulser.STEP,
     par_dsp_pz.STEP,
+    par_dsp_evtsel.STEP,
     par_dsp_nopt.STEP,
     par_dsp_dplms.STEP,
     merge.STEPS[0],

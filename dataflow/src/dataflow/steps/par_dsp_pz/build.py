@@ -17,7 +17,7 @@ from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.lh5files import open_input, rows_by_file
 from dataflow.keys.channel import Channel
 from dataflow.physics.chains import PARTS, WHOLE, run_chain
-from dataflow.physics.pulser import pulser_rows
+from dataflow.physics.pulser import event_masks
 from dataflow.physics.selection import MAD_TO_SIGMA, robust_limits
 from dataflow.plan.job import Job
 
@@ -59,19 +59,19 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``raw`` and ``tcm``, outputs ``par`` and ``plt``; ``tau_config`` and ``processing_chain`` of the rule.
+        Inputs ``raw`` and ``masks``, outputs ``par`` and ``plt``; ``tau_config`` and ``processing_chain`` of the rule.
     threads
         Worker processes over detectors.
     """
     tables = {channel.name: job.tables_in("raw", channel) for channel in job.channels}
     counts = rows_by_file(job.inputs["raw"], tables)
-    pulsers = pulser_rows(job, counts)
+    masks = event_masks(job, counts)
 
     def work(channel: Channel) -> Made:
         from .figure import draw
 
         settings = job.config.settings("tau_config", PzSettings, channel)
-        data, period = tails(job, channel, ~pulsers[channel.name], counts[channel.name], settings)
+        data, period = tails(job, channel, masks[channel.name].usable, counts[channel.name], settings)
         result = decay_constant(data, period, settings)
         entry = {
             "pz": {"tau1": f"{result.tau:.1f}*ns", "tau1_err": f"{result.error:.1f}*ns", "n_events": result.events}

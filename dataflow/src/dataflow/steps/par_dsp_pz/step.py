@@ -7,7 +7,7 @@ from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources
 STEP = Step(
     "par_dsp_pz",
     Scope.RUN,
-    (Input("raw"), Input("tcm")),
+    (Input("raw"), Input("par_tcm_pulser", role="masks")),
     PART_AND_FIGURES,
     part_of="dsp",
     rule="pars_dsp_tau",

@@ -43,7 +43,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``dsp``, ``tcm`` and ``ecal`` (what ``par_hit_ecal`` found), outputs ``par`` and ``plt``;
+        Inputs ``dsp``, ``masks`` and ``ecal`` (what ``par_hit_ecal`` found), outputs ``par`` and ``plt``;
         ``aoecal_config`` is read for each detector.
     threads
         Worker processes over detectors.

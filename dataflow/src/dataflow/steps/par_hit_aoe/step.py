@@ -7,7 +7,7 @@ from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources
 STEP = Step(
     "par_hit_aoe",
     Scope.RUN,
-    (Input("dsp"), Input("tcm"), Input("par_hit_ecal", role="ecal")),
+    (Input("dsp"), Input("par_tcm_pulser", role="masks"), Input("par_hit_ecal", role="ecal")),
     PART_AND_FIGURES,
     part_of="hit",
     rule="pars_hit_aoecal",

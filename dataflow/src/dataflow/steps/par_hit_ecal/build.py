@@ -49,7 +49,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``dsp``, ``tcm`` and ``par_dsp``, outputs ``par`` and ``plt``; ``ecal_config`` and ``sources`` are read
+        Inputs ``dsp``, ``masks`` and ``par_dsp``, outputs ``par`` and ``plt``; ``ecal_config`` and ``sources`` are read
         for each detector.
     threads
         Worker processes over detectors.

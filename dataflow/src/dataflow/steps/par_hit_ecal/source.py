@@ -56,7 +56,12 @@ def check_copies(
 
 
 def source_of(
-    settings: SpectrumSettings, table: Mapping[str, Nuclide], place: Place | None = None, called: str = "ecal_config"
+    settings: SpectrumSettings,
+    table: Mapping[str, Nuclide],
+    place: Place | None = None,
+    called: str = "ecal_config",
+    *,
+    alone: bool = False,
 ) -> Source:
     """The lines that a calibration uses.
 
@@ -70,6 +75,8 @@ def source_of(
         Where the settings stand.
     called
         What the input with the settings is called.
+    alone
+        Whether a single line will do.
 
     Raises
     ------
@@ -84,7 +91,8 @@ def source_of(
     known = [line for name in settings.sources for line in table[name].lines]
     chosen = _chosen(settings, known)
     lines = tuple(_line(line, chosen, known) for line in _without(chosen, settings.excluded_lines, where, called))
-    _enough(lines, settings, where, called)
+    if not alone or not lines:
+        _enough(lines, settings, where, called)
     own = (table[name].reference_energy for name in settings.sources)
     default = next((energy for energy in own if energy), QBB)
     return Source(tuple(sorted(lines, key=lambda line: line.energy)), settings.reference_energy or default)

@@ -7,7 +7,7 @@ from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources
 STEP = Step(
     "par_pht_partcal",
     Scope.PARTITION,
-    (Input("dsp"), Input("tcm"), Input("par_hit_ecal")),
+    (Input("dsp"), Input("par_tcm_pulser", role="masks"), Input("par_hit_ecal")),
     PART_AND_FIGURES,
     part_of="pht",
     rule="pars_pht_partcal",

@@ -1,0 +1,1 @@
+"""Events of the lines by which filters are optimised, with their traces."""
