@@ -14,7 +14,7 @@ from dataflow.physics.linefit import NoLine
 from dataflow.physics.noisetraces import quiet_traces, spectrum
 
 from .noise import noise_matrix
-from .resolution import BLOCK, corrected, energies_of, line_of, trapping_of
+from .resolution import corrected, energies_of, line_of, trapping_of
 from .result import Candidate, Result
 from .settings import DplmsSettings
 from .signals import Signals, shapes_of
@@ -54,7 +54,8 @@ def calibrate(
             f"{int(quiet.sum())} traces without a pulse are too few for the noise, {settings.least} are needed"
         )
     used, length = traces[quiet], filter_length(traces.shape[1], settings)
-    covariance = noise_matrix(used, length)
+    first = int(np.clip(_usual_start(signals) - length // 2, 0, traces.shape[1] - length))
+    covariance = noise_matrix(used, length, first, max(round(settings.baseline * traces.shape[1]), 1))
     shapes = shapes_of(signals, covariance, period, settings)
     terms = Terms(covariance, shapes.spread, tail_of(length, tau / period), shapes.reference)
     of_line = signals.chosen((signals.lines == settings.peaks_kev[-1]) & np.isfinite(signals.drift))
@@ -63,9 +64,9 @@ def calibrate(
     good = [each for each in candidates if not each.reason]
     default = Weights(**settings.dp_def.model_dump())
     best = min(good, key=lambda each: float(each.fwhm)) if good else line.tried(candidate(terms, default))
-    variances = _variances(used, best.samples)
+    squares = (used[:, first : first + length] @ best.samples) ** 2
     frequency, density = spectrum(used, period)
-    power = float(variances.mean())
+    power = float(np.mean(squares))
     return Result(
         best=best,
         candidates=candidates,
@@ -73,7 +74,7 @@ def calibrate(
         line=line.energy,
         height=shapes.height,
         noise=power**0.5,
-        noise_error=float(np.std(variances)) / len(used) ** 0.5 / (2 * power**0.5),
+        noise_error=float(np.std(squares)) / len(used) ** 0.5 / (2 * power**0.5),
         traces=len(used),
         rejected=int((~quiet).sum()),
         pulses=shapes.pulses,
@@ -98,6 +99,12 @@ def filter_length(samples: int, settings: DplmsSettings) -> int:
     if length >= samples:
         raise WorkFailed(f"a filter of {length} samples does not fit into traces of {samples}")
     return length - length % 2
+
+
+def _usual_start(signals: Signals) -> int:
+    """The sample at which pulses begin, 0 if there are none."""
+    starts = signals.starts[np.isfinite(signals.starts)]
+    return round(float(np.median(starts))) if len(starts) else 0
 
 
 def grid(settings: DplmsSettings) -> Iterable[Weights]:
@@ -165,12 +172,3 @@ def _refused(found: Candidate, settings: DplmsSettings) -> str:
     if found.fwhm_error > settings.err_limit:
         return f"the error of its width is {found.fwhm_error:.2f} keV"
     return f"its fit has a p-value of {found.p_value:.1e}" if found.p_value < settings.p_val_lim else ""
-
-
-def _variances(traces: Floats, samples: Floats) -> Floats:
-    """Mean square output of a filter on each trace, wherever it fits, shape (traces,)."""
-    from scipy.signal import fftconvolve
-
-    parts = (traces[first : first + BLOCK] for first in range(0, len(traces), BLOCK))
-    squares = [(fftconvolve(part, samples[::-1][None], "valid", axes=1) ** 2).mean(axis=1) for part in parts]
-    return np.concatenate(squares)

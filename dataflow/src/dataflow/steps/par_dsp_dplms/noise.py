@@ -48,19 +48,25 @@ def structure_function(traces: Floats, length: int) -> Floats:
     return np.asarray(np.maximum((both - 2 * products[:length]) / (2 * pairs), 0.0))
 
 
-def noise_matrix(traces: Floats, length: int) -> Floats:
-    """The covariance of `length` neighbouring samples.
+def noise_matrix(traces: Floats, length: int, first: int, baseline: int) -> Floats:
+    """The covariance of the samples that a filter sees, above the mean of a trace's begin.
 
     Stationary noise has as many numbers as there are distances; 1000 traces tell each to a per cent. The full matrix of
     covariances has a thousand times as many: a filter that is optimised with it finds the accidental minima of the
-    sample. The level against the baseline is that of the traces' mean squares.
+    sample. With the structure function D and the mean over the baseline B, it is
+    cov(i, j) = <D(i-k)> + <D(j-k)> - D(i-j) - <D(k-l)>, with the means over k and l in B (as in kriging: G. Matheron,
+    Adv. Appl. Prob. 5 (1973) 439).
 
     Parameters
     ----------
     traces
-        Without baseline, in ADC counts, shape (traces, samples).
+        In ADC counts, shape (traces, samples); their levels do not matter.
     length
         Of the filter, in samples.
+    first
+        The first sample that it sees where pulses are.
+    baseline
+        Number of samples at the begin of the trace whose mean the chain subtracts.
 
     Returns
     -------
@@ -74,11 +80,13 @@ def noise_matrix(traces: Floats, length: int) -> Floats:
     """
     from scipy.linalg import toeplitz
 
-    found = structure_function(traces, length)
+    found = structure_function(traces, max(first + length, baseline))
     if not found.max() > 0:
         raise WorkFailed(f"the {len(traces)} traces have no noise: all their samples are the same")
-    level = max(float(np.mean(traces**2)), float(found.max()))
-    return definite(toeplitz(level - found))
+    before, seen = np.arange(baseline), first + np.arange(length)
+    against = found[np.abs(seen[:, None] - before[None])].mean(axis=1)
+    own = found[np.abs(before[:, None] - before[None])].mean()
+    return definite(against[:, None] + against[None] - toeplitz(found[:length]) - own)
 
 
 def definite(matrix: Floats) -> Floats:

@@ -27,7 +27,7 @@ class Grid(StepSettings):
     nm
         Of the noise.
     za
-        Of the filter's area, in ADC².
+        Of the filter's area, in ADC²: the mean square of what levels are off beyond the noise.
     pl
         Of the response to the tail of an earlier pulse, in ADC²: the mean square of its height where the filter begins.
     ft
@@ -37,7 +37,7 @@ class Grid(StepSettings):
     NOT_USED_HERE: ClassVar[Mapping[str, str]] = _PULSES
 
     nm: tuple[Positive, ...] = Field(default=(1.0,), min_length=1)
-    za: tuple[Weight, ...] = Field(default=(1000.0,), min_length=1)
+    za: tuple[Weight, ...] = Field(default=(1.0,), min_length=1)
     pl: tuple[Weight, ...] = Field(default=(100.0, 10000.0), min_length=1)
     ft: tuple[Weight, ...] = Field(default=(0.1, 1.0, 10.0), min_length=1)
 
@@ -54,7 +54,7 @@ class Point(StepSettings):
     NOT_USED_HERE: ClassVar[Mapping[str, str]] = _PULSES
 
     nm: Positive = 1.0
-    za: Weight = 1000.0
+    za: Weight = 1.0
     pl: Weight = 100.0
     ft: Weight = 1.0
 
@@ -76,6 +76,8 @@ class DplmsSettings(StepSettings):
         Length of the filter in samples of the averaged trace; without it, `kernel` decides.
     kernel
         Length of the filter as a part of the trace, as that of cusp and zac in the chain.
+    baseline
+        Part of the trace whose mean the chain subtracts.
     flat
         How much earlier or later than on average pulses may begin and still be given the same energy, in microseconds:
         both together are the flat top beside the collection of the charge.
@@ -119,6 +121,7 @@ class DplmsSettings(StepSettings):
     peaks_kev: tuple[Positive, ...] = Field(default=(2614.511,), min_length=1)
     length: int | None = Field(None, ge=10)
     kernel: float = Field(0.6, gt=0, lt=1)
+    baseline: float = Field(0.34, gt=0, lt=1)
     flat: float = Field(0.5, ge=0)
     collection: float = Field(3.0, gt=0)
     dp_coeffs: Grid = Grid()

@@ -102,9 +102,8 @@ def shapes_of(signals: Signals, noise: Floats, period: float, settings: DplmsSet
         )
     chosen, height = windows[kept], float(signals.heights[kept].mean())
     reference = chosen[:, shift : shift + length].mean(axis=0)
-    spread = _of_means(chosen, reference, shift)
-    single = slice(max(length // 2 - 2 * shift - 2, 0), length // 2 + rise + 2 * shift)
-    spread[single, single] += _of_pulses(chosen, single, shift, noise[single, single] / height**2)
+    part = slice(max(length // 2 - 2 * shift - 2, 0), min(length // 2 + rise + 2 * shift, length))
+    spread = _of_means(chosen, reference, shift) + _of_pulses(chosen, reference, part, shift, noise / height**2)
     return Shapes(reference, height**2 * spread, height, len(kept))
 
 
@@ -154,30 +153,50 @@ def _of_means(windows: Floats, reference: Floats, shift: int) -> Floats:
     return np.asarray(deviations.T @ deviations / len(deviations))
 
 
-def _of_pulses(windows: Floats, part: slice, shift: int, noise: Floats) -> Floats:
-    """Covariance of single pulses where the charge is being collected, without what is noise.
+def _of_pulses(windows: Floats, reference: Floats, part: slice, shift: int, noise: Floats) -> Floats:
+    """Covariance of single pulses without what is noise, shape (length, length).
 
-    Elsewhere pulses of one height differ by noise only, which has its own term, and which seen through a part of the
-    filter looks larger than it is. Directions in which pulses differ not more than noise does, by the scatter of its
-    covariance in a sample (V. A. Marchenko, L. A. Pastur, Math. USSR Sb. 1 (1967) 457), do not count.
+    A pulse is described by its samples where the charge is being collected, and by the height of its tail, which has
+    the same form for all: later charge has decayed less. Sample by sample, tails differ by noise only, which has its
+    own term. Directions in which pulses differ not more than noise does, by the scatter of its covariance in a sample
+    (V. A. Marchenko, L. A. Pastur, Math. USSR Sb. 1 (1967) 457), do not count.
 
     Parameters
     ----------
     windows
         Aligned pulses of height 1, shape (pulses, length + 2 shift).
+    reference
+        Their mean, shape (length,).
     part
-        Samples of the filter.
+        The samples of the filter where charge is being collected.
     shift
         How far the begin may move, in samples.
     noise
-        Covariance of the noise of a pulse of height 1 in this part.
+        Covariance of the noise of a pulse of height 1, shape (length, length).
     """
     from scipy.linalg import eigh
 
-    total = np.zeros_like(noise)
+    described, form = _description(reference, part)
+    total = np.zeros((len(described), len(described)))
     for first in range(2 * shift + 1):
-        total += np.cov(windows[:, part.start + first : part.stop + first], rowvar=False)
-    values, vectors = eigh(total / (2 * shift + 1), noise)
-    real = values > (1 + np.sqrt(len(noise) / len(windows))) ** 2
-    directions = noise @ vectors[:, real]
+        total += np.cov(windows[:, first : first + len(reference)] @ described.T, rowvar=False)
+    of_noise = described @ noise @ described.T
+    values, vectors = eigh(total / (2 * shift + 1), of_noise)
+    real = values > (1 + np.sqrt(len(described) / len(windows))) ** 2
+    directions = form @ (of_noise @ vectors[:, real])
     return np.asarray((directions * (values[real] - 1)) @ directions.T)
+
+
+def _description(reference: Floats, part: slice) -> tuple[Floats, Floats]:
+    """How samples become the numbers that describe a pulse, and these become samples again.
+
+    Returns
+    -------
+    tuple
+        Shapes (numbers, length) and (length, numbers).
+    """
+    identity = np.eye(len(reference))[part]
+    tail = np.where(np.arange(len(reference)) >= part.stop, reference, 0.0)
+    if not np.any(tail):
+        return identity, identity.T
+    return np.vstack([identity, tail / (tail @ tail)]), np.column_stack([identity.T, tail])
