@@ -18,13 +18,14 @@ from dataflow.steps.par_dsp_dplms.noise import noise_matrix, structure_function
 from dataflow.steps.par_dsp_dplms.resolution import corrected, energies_of, trapping_of
 from dataflow.steps.par_dsp_dplms.result import Candidate, Result
 from dataflow.steps.par_dsp_dplms.settings import DplmsSettings, Grid
-from dataflow.steps.par_dsp_dplms.signals import Signals, shapes_of
+from dataflow.steps.par_dsp_dplms.signals import Decay, Signals, shapes_of
 from dataflow.steps.par_dsp_dplms.synthesis import Terms, Weights, synthesised, tail_of
 
 PERIOD, TAU, SAMPLES, START = 96.0, 200_000.0, 1000, 420
 LENGTH, BASELINE = 600, 340
 FIRST = START - LENGTH // 2
 """The first sample that the filter sees of a pulse."""
+DECAY = Decay(TAU)
 HEIGHT, LINE, FANO = 12_000.0, 2614.511, 1.9
 FWHM = 2 * np.sqrt(2 * np.log(2))
 ONE = Grid(nm=(1.0,), za=(1.0,), pl=(1000.0,), ft=(10.0,))
@@ -85,7 +86,7 @@ def signals(traces: Floats, seed: int, trapped: float = 0.0) -> Signals:
     heights = HEIGHT * (1 + rng.normal(0, FANO / FWHM / LINE, count)) * (1 - trapped * drift)
     made = pulse(rise, START + begin, traces.shape[1]) * heights[:, None] + traces
     starts = np.full(count, float(START))
-    return Signals(made.astype("f4"), starts, heights, drift, np.full(count, LINE))
+    return Signals(made.astype("f4"), starts, heights, drift, rise + 0.5 * PERIOD, np.full(count, LINE))
 
 
 def settings(**changes: Any) -> DplmsSettings:
@@ -94,7 +95,7 @@ def settings(**changes: Any) -> DplmsSettings:
 
 @cache
 def found(name: str, trapped: float = 0.0) -> Result:
-    return calibrate(noise(name, 800, 3), signals(noise(name, 1500, 4), 5, trapped), PERIOD, TAU, settings())
+    return calibrate(noise(name, 800, 3), signals(noise(name, 1500, 4), 5, trapped), PERIOD, DECAY, settings())
 
 
 def constrained(matrix: Floats, conditions: Floats, values: Floats) -> Floats:
@@ -195,7 +196,7 @@ def test_the_noise_is_that_predicted_and_no_more_than_that_of_trapezoid_and_cusp
     measured = rms(fresh, result.best.samples)
     assert measured == pytest.approx(result.best.noise, rel=0.12)
     exact = covariance(name)
-    shapes = shapes_of(signals(noise(name, 1500, 4), 5), exact, PERIOD, settings())
+    shapes = shapes_of(signals(noise(name, 1500, 4), 5), LENGTH, PERIOD, DECAY, settings())
     conditions = Terms(exact, shapes.spread, tail_of(LENGTH, TAU / PERIOD), shapes.reference)
     best = synthesised(conditions, Weights(1.0, 1.0, 1000.0, 10.0))
     assert measured == pytest.approx(float(np.sqrt(result.best.samples @ exact @ result.best.samples)), rel=0.06)
@@ -255,7 +256,7 @@ def test_the_term_of_the_area_takes_what_a_wrong_level_adds() -> None:
     traces, pulses, areas = noise("1/f", 300, 3), signals(noise("1/f", 500, 4), 5), []
     for weight in (0.0, 1e6):
         grid = Grid(nm=(1.0,), za=(weight,), pl=(0.0,), ft=(10.0,))
-        areas.append(calibrate(traces, pulses, PERIOD, TAU, settings(dp_coeffs=grid)).best.area)
+        areas.append(calibrate(traces, pulses, PERIOD, DECAY, settings(dp_coeffs=grid)).best.area)
     assert abs(areas[0]) > 0.05
     assert abs(areas[1]) < 1e-4
 
@@ -265,7 +266,7 @@ def test_without_the_term_of_shapes_slow_pulses_lose_height() -> None:
     spreads = {}
     for weight in (0.0, 10.0):
         grid = Grid(nm=(1.0,), za=(1.0,), pl=(1000.0,), ft=(weight,))
-        made = calibrate(traces, pulses, PERIOD, TAU, settings(dp_coeffs=grid)).best.samples
+        made = calibrate(traces, pulses, PERIOD, DECAY, settings(dp_coeffs=grid)).best.samples
         highest = [float(np.correlate(pulse(rise)[0], made, "valid").max()) for rise in (300.0, 1500.0)]
         spreads[weight] = highest[0] - highest[1]
     assert spreads[0.0] > 2e-3
@@ -278,7 +279,7 @@ def test_the_term_of_tails_takes_the_bias_by_earlier_pulses_as_predicted() -> No
     biases = {}
     for weight in (0.0, 10.0, 1e6):
         grid = Grid(nm=(1.0,), za=(0.0,), pl=(weight,), ft=(10.0,))
-        best = calibrate(traces, pulses, PERIOD, TAU, settings(dp_coeffs=grid)).best
+        best = calibrate(traces, pulses, PERIOD, DECAY, settings(dp_coeffs=grid)).best
         earlier = 4000.0 * np.exp(-(np.arange(SAMPLES) + 800) * PERIOD / TAU)
         clean = HEIGHT * pulse(600.0)[0]
         first = int(np.argmax(np.correlate(clean, best.samples, "valid")))
@@ -338,13 +339,13 @@ def test_the_correction_is_the_expression_of_the_entry() -> None:
 def test_few_traces_few_pulses_and_short_traces_fail_with_the_reason() -> None:
     traces, pulses = noise("white", 60, 3), signals(noise("white", 120, 4), 5)
     with pytest.raises(WorkFailed, match=r"\d+ traces without a pulse are too few for the noise, 50 are needed"):
-        calibrate(traces[:40], pulses, PERIOD, TAU, settings())
+        calibrate(traces[:40], pulses, PERIOD, DECAY, settings())
     few = pulses.chosen(np.arange(120) < 30)
-    with pytest.raises(WorkFailed, match=r"\d+ pulses of 2614\.51 keV are too few for their shape, 100 are needed"):
-        calibrate(traces, few, PERIOD, TAU, settings())
+    with pytest.raises(WorkFailed, match=r"\d+ pulses of 2614\.51 keV are too few for their shape, 50 are needed"):
+        calibrate(traces, few, PERIOD, DECAY, settings())
     none = pulses.chosen(np.arange(120) < 0)
     with pytest.raises(WorkFailed, match=r"0 pulses of 2614\.51 keV are too few"):
-        calibrate(traces, none, PERIOD, TAU, settings())
+        calibrate(traces, none, PERIOD, DECAY, settings())
     with pytest.raises(WorkFailed, match="a filter of 1200 samples does not fit into traces of 1000"):
         filter_length(SAMPLES, settings(length=1200))
 
@@ -354,21 +355,20 @@ def test_pulses_with_another_in_their_trace_do_not_give_the_shape() -> None:
     traces = clean.traces.copy()
     traces[:40, 600:] += (0.3 * HEIGHT * np.exp(-np.arange(400) * PERIOD / TAU)).astype("f4")
     traces[40:80] += (0.1 * HEIGHT * np.exp(-np.arange(SAMPLES) * PERIOD / TAU)).astype("f4")
-    piled = Signals(traces, clean.starts, clean.heights, clean.drift, clean.lines)
-    matrix = noise_matrix(noise("white", 200, 3), LENGTH, FIRST, BASELINE)
-    shapes = shapes_of(piled, matrix, PERIOD, settings())
+    piled = Signals(traces, clean.starts, clean.heights, clean.drift, clean.rises, clean.lines)
+    shapes = shapes_of(piled, LENGTH, PERIOD, DECAY, settings())
     assert 310 <= shapes.pulses <= 320
     kept = clean.chosen(np.arange(400) >= 80)
-    assert np.abs(shapes.reference - shapes_of(kept, matrix, PERIOD, settings()).reference).max() < 3e-4
+    assert np.abs(shapes.reference - shapes_of(kept, LENGTH, PERIOD, DECAY, settings()).reference).max() < 3e-4
 
 
 def test_weights_that_give_no_good_line_are_refused_and_the_default_ones_are_used() -> None:
     traces, pulses = noise("white", 100, 3), signals(noise("white", 300, 4), 5)
-    result = calibrate(traces, pulses, PERIOD, TAU, settings(fwhm_limit=0.5))
+    result = calibrate(traces, pulses, PERIOD, DECAY, settings(fwhm_limit=0.5))
     assert result.best.weights == Weights(1.0, 1.0, 100.0, 1.0)
     assert result.warning.startswith("none of 1 filters is good (the line is ")
     assert result.entry("x")["warnings"] == [result.warning]
-    narrow = calibrate(traces, pulses, PERIOD, TAU, settings(err_limit=1e-3))
+    narrow = calibrate(traces, pulses, PERIOD, DECAY, settings(err_limit=1e-3))
     assert "the error of its width is" in narrow.candidates[0].reason
     assert found("white").warning == ""
     assert "warnings" not in found("white").entry("x")
@@ -376,7 +376,7 @@ def test_weights_that_give_no_good_line_are_refused_and_the_default_ones_are_use
 
 def test_of_good_weights_those_of_the_narrowest_line_are_taken() -> None:
     grid = Grid(nm=(1.0,), za=(1.0,), pl=(100.0,), ft=(0.0, 10.0, 1e6))
-    result = calibrate(noise("1/f", 300, 3), signals(noise("1/f", 900, 4), 5), PERIOD, TAU, settings(dp_coeffs=grid))
+    result = calibrate(noise("1/f", 300, 3), signals(noise("1/f", 900, 4), 5), PERIOD, DECAY, settings(dp_coeffs=grid))
     assert [each.weights.ft for each in result.candidates] == [0.0, 10.0, 1e6]
     assert result.best.fwhm == min(each.fwhm for each in result.candidates if not each.reason)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import columns, open_input
+from dataflow.jobs.lh5files import column, columns, open_input
 from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
@@ -23,12 +23,12 @@ from dataflow.plan.job import Job
 from .calibrate import calibrate
 from .result import Result
 from .settings import DplmsSettings
-from .signals import Signals
+from .signals import Decay, Signals
 
 log = logging.getLogger(__name__)
 
 TRACE = "wf_blsub"
-HEIGHT, START, DRIFT, LINE = "trapTmax", "tp_0_est", "dt_eff", "peak"
+HEIGHT, START, SLOW, DRIFT, LINE = "trapTmax", "tp_0_est", "tp_99", "dt_eff", "peak"
 SAME = 0.5
 """Two energies in keV that are this near mean the same line."""
 NO_DATA = "no forced triggers (fft) in this run"
@@ -90,14 +90,19 @@ def _made(job: Job, channel: Channel, pars: Mapping[str, Any] | None, settings: 
     signals, of_signals = signals_of(job.inputs["peaks"][0], channel.name, settings)
     if abs(of_signals / period - 1) > 1e-6:
         raise WorkFailed(f"the traces of the noise have {period:g} ns a sample, those of the lines {of_signals:g} ns")
-    tau = nanoseconds(str((pars or {})["pz"]["tau1"]))
-    result = calibrate(traces[TRACE], signals, period, tau, settings)
+    result = calibrate(traces[TRACE], signals, period, decay_of((pars or {})["pz"]), settings)
     where = written(job.outputs["coefficients"], array_of(channel.name), job.outputs["par"].parent)
     return Made(
         result.entry(where),
         lambda: draw(channel.name, str(job.key), result),
         {"coefficients": partial(write_filter, channel.name, result)},
     )
+
+
+def decay_of(found: Mapping[str, Any]) -> Decay:
+    """The decay that the parameters ``pz`` describe."""
+    second = nanoseconds(str(found["tau2"])) if found.get("frac") else 1.0
+    return Decay(nanoseconds(str(found["tau1"])), second, float(found.get("frac") or 0.0))
 
 
 def signals_of(path: Path, name: str, settings: DplmsSettings) -> tuple[Signals, float]:
@@ -108,6 +113,8 @@ def signals_of(path: Path, name: str, settings: DplmsSettings) -> tuple[Signals,
     table = f"{name}/peaks"
     with open_input(path, locking=False) as file:
         found = columns(file, table, (HEIGHT, START, DRIFT, LINE))
+        known = SLOW in file[table]
+        rises = column(file, table, SLOW) - found[START] if known else np.full(len(found[LINE]), np.nan)
         period = float(np.atleast_1d(file[f"{table}/{TRACE}/dt"][()])[0])
         lines = np.full(len(found[LINE]), np.nan)
         for energy in settings.peaks_kev:
@@ -116,7 +123,8 @@ def signals_of(path: Path, name: str, settings: DplmsSettings) -> tuple[Signals,
         rows = np.flatnonzero(np.isfinite(lines))
         traces = np.asarray(file[f"{table}/{TRACE}/values"][:])[rows]
     numbers = {each: np.asarray(values[rows], dtype=np.float64) for each, values in found.items()}
-    return Signals(traces, numbers[START] / period, numbers[HEIGHT], numbers[DRIFT], lines[rows]), period
+    starts, heights, drift = numbers[START] / period, numbers[HEIGHT], numbers[DRIFT]
+    return Signals(traces, starts, heights, drift, np.asarray(rises[rows], dtype=np.float64), lines[rows]), period
 
 
 def array_of(name: str) -> str:

@@ -17,7 +17,7 @@ from .noise import noise_matrix
 from .resolution import corrected, energies_of, line_of, trapping_of
 from .result import Candidate, Result
 from .settings import DplmsSettings
-from .signals import Signals, shapes_of
+from .signals import Decay, Signals, shapes_of
 from .synthesis import Floats, Terms, Weights, synthesised, tail_of
 
 NEAR = 0.05
@@ -25,7 +25,7 @@ NEAR = 0.05
 
 
 def calibrate(
-    noise: NDArray[np.floating], signals: Signals, period: float, tau: float, settings: DplmsSettings
+    noise: NDArray[np.floating], signals: Signals, period: float, decay: Decay, settings: DplmsSettings
 ) -> Result:
     """Find the filter.
 
@@ -37,8 +37,8 @@ def calibrate(
         Pulses of the lines, of the same sampling.
     period
         Sampling period in ns.
-    tau
-        Decay constant of the preamplifier in ns.
+    decay
+        How pulses decay.
     settings
         How.
 
@@ -56,8 +56,8 @@ def calibrate(
     used, length = traces[quiet], filter_length(traces.shape[1], settings)
     first = int(np.clip(_usual_start(signals) - length // 2, 0, traces.shape[1] - length))
     covariance = noise_matrix(used, length, first, max(round(settings.baseline * traces.shape[1]), 1))
-    shapes = shapes_of(signals, covariance, period, settings)
-    terms = Terms(covariance, shapes.spread, tail_of(length, tau / period), shapes.reference)
+    shapes = shapes_of(signals, length, period, decay, settings)
+    terms = Terms(covariance, shapes.spread, tail_of(length, decay.tau / period), shapes.reference)
     of_line = signals.chosen((signals.lines == settings.peaks_kev[-1]) & np.isfinite(signals.drift))
     line = _Line(of_line, shapes.height, settings)
     candidates = tuple(line.tried(candidate(terms, weights)) for weights in grid(settings))

@@ -43,7 +43,7 @@ class Candidate:
     noise
         Standard deviation of the energy by noise alone, from the covariance, in ADC counts.
     spread
-        Standard deviation of the energy by shapes and begins alone, at the mean height, in ADC counts.
+        Standard deviation of the energy by the time of collection alone, at the mean height, in ADC counts.
     tail
         Energy that an earlier pulse adds, as a part of its height where the filter begins.
     area

@@ -31,7 +31,7 @@ class Grid(StepSettings):
     pl
         Of the response to the tail of an earlier pulse, in ADC²: the mean square of its height where the filter begins.
     ft
-        Of the change of the response with the shape and the begin of the pulses.
+        Of the change of the response with the time at which charge is collected.
     """
 
     NOT_USED_HERE: ClassVar[Mapping[str, str]] = _PULSES
@@ -39,7 +39,7 @@ class Grid(StepSettings):
     nm: tuple[Positive, ...] = Field(default=(1.0,), min_length=1)
     za: tuple[Weight, ...] = Field(default=(1.0,), min_length=1)
     pl: tuple[Weight, ...] = Field(default=(100.0, 10000.0), min_length=1)
-    ft: tuple[Weight, ...] = Field(default=(0.1, 1.0, 10.0), min_length=1)
+    ft: tuple[Weight, ...] = Field(default=(1.0, 100.0), min_length=1)
 
 
 class Point(StepSettings):
@@ -79,10 +79,10 @@ class DplmsSettings(StepSettings):
     baseline
         Part of the trace whose mean the chain subtracts.
     flat
-        How much earlier or later than on average pulses may begin and still be given the same energy, in microseconds:
-        both together are the flat top beside the collection of the charge.
+        How much earlier or later than found pulses may begin and still be given the same energy, in microseconds: both
+        together are the flat top beside the collection of the charge.
     collection
-        How long pulses may rise, in microseconds.
+        How long the collection of the charge may take at most, in microseconds; the pulses tell how long it takes.
     dp_coeffs
         Weights that are tried.
     dp_def
@@ -130,4 +130,4 @@ class DplmsSettings(StepSettings):
     err_limit: float = Field(1.0, gt=0)
     p_val_lim: float = Field(0.0, ge=0, lt=1)
     least: int = Field(50, ge=10)
-    least_signals: int = Field(100, ge=10)
+    least_signals: int = Field(50, ge=10)

@@ -1,4 +1,4 @@
-"""What the pulses of a line look like: their mean shape, and how they differ from it."""
+"""What the pulses of a line look like: their mean shape, and how long their charge takes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 
 ALIKE = 6.0
 """Robust standard deviations within which a pulse that is alone in its trace is like the others."""
+SLOWEST = 0.99
+"""Part of the pulses that are not slower than what the flat top is made for."""
 US = 1000.0
 
 
@@ -33,6 +35,8 @@ class Signals:
         Height of each without decay, in ADC counts, shape (pulses,).
     drift
         Effective drift time of each in ns, shape (pulses,).
+    rises
+        Time from the begin until 99 % of the height in ns, shape (pulses,); NaN where it is not known.
     lines
         Energy of each one's line in keV, shape (pulses,).
     """
@@ -41,6 +45,7 @@ class Signals:
     starts: Floats
     heights: Floats
     drift: Floats
+    rises: Floats
     lines: Floats
 
     def chosen(self, mask: NDArray[np.bool_]) -> Signals:
@@ -49,16 +54,39 @@ class Signals:
 
 
 @dataclass(frozen=True)
+class Decay:
+    """How a pulse decays: one or two constants.
+
+    Attributes
+    ----------
+    tau, second
+        In ns.
+    fraction
+        Part of the pulse that decays with the second one.
+    """
+
+    tau: float
+    second: float = 1.0
+    fraction: float = 0.0
+
+    def __call__(self, times: NDArray[np.floating]) -> Floats:
+        """What is left of a charge of height 1 some time after it was collected, in ns; 0 before."""
+        after = np.maximum(times, 0.0)
+        left = (1 - self.fraction) * np.exp(-after / self.tau) + self.fraction * np.exp(-after / self.second)
+        return np.asarray(np.where(times >= 0, left, 0.0))
+
+
+@dataclass(frozen=True)
 class Shapes:
-    """Shapes as a filter of some length sees them, with the pulse in its middle.
+    """Shapes as a filter of some length sees them, with the begin of the pulse in its middle.
 
     Attributes
     ----------
     reference
         Mean pulse of height 1, shape (length,).
     spread
-        Mean square deviation of pulses from their mean, over pulses and over the times at which they may begin, in
-        ADC² at the mean height, shape (length, length).
+        Mean square deviation of charges from their mean, over the times at which they may be collected, in ADC² at the
+        mean height, shape (length, length).
     height
         Mean height in ADC counts.
     pulses
@@ -71,55 +99,77 @@ class Shapes:
     pulses: int
 
 
-def shapes_of(signals: Signals, noise: Floats, period: float, settings: DplmsSettings) -> Shapes:
+def shapes_of(signals: Signals, length: int, period: float, decay: Decay, settings: DplmsSettings) -> Shapes:
     """The shapes of pulses.
 
     Parameters
     ----------
     signals
         The pulses.
-    noise
-        Covariance of the noise in ADC², shape (length of the filter, length of the filter).
+    length
+        Length of the filter, in samples.
     period
         Sampling period in ns.
+    decay
+        How pulses decay.
     settings
-        How far the begin may move, and how long pulses rise.
+        How far the begin may move, and how long pulses rise at most.
 
     Raises
     ------
     WorkFailed
         If there are too few pulses that are alone in their traces.
     """
-    shift, rise = round(settings.flat * US / period), round(settings.collection * US / period)
-    length = len(noise)
-    windows = aligned(signals, length, shift)
+    windows = aligned(signals, length)
     usable = np.flatnonzero(np.isfinite(windows).all(axis=1))
-    kept = usable[alike(windows[usable], length // 2 + shift, rise)] if len(usable) else usable
+    longest = round(settings.collection * US / period)
+    kept = usable[alike(windows[usable], length // 2, longest)] if len(usable) else usable
     if len(kept) < settings.least_signals:
         raise WorkFailed(
             f"{len(kept)} pulses of {' and '.join(f'{energy:g}' for energy in settings.peaks_kev)} keV are too few "
             f"for their shape, {settings.least_signals} are needed"
         )
-    chosen, height = windows[kept], float(signals.heights[kept].mean())
-    reference = chosen[:, shift : shift + length].mean(axis=0)
-    part = slice(max(length // 2 - 2 * shift - 2, 0), min(length // 2 + rise + 2 * shift, length))
-    spread = _of_means(chosen, reference, shift) + _of_pulses(chosen, reference, part, shift, noise / height**2)
-    return Shapes(reference, height**2 * spread, height, len(kept))
+    height = float(signals.heights[kept].mean())
+    shift, rise = round(settings.flat * US / period), rise_of(signals.rises[kept], period, longest)
+    arrivals = np.arange(length // 2 - shift, length // 2 + rise + shift + 1)
+    return Shapes(windows[kept].mean(axis=0), height**2 * spread_of(arrivals, length, period, decay), height, len(kept))
 
 
-def aligned(signals: Signals, length: int, shift: int) -> Floats:
-    """Pulses of height 1 that begin in the middle of a window, with `shift` samples more at both ends.
+def rise_of(rises: Floats, period: float, longest: int) -> int:
+    """How many samples the charge of nearly all pulses needs; the longest allowed where that is not known."""
+    known = rises[np.isfinite(rises)]
+    return min(int(np.ceil(np.quantile(known, SLOWEST) / period)), longest) if len(known) else longest
+
+
+def spread_of(arrivals: NDArray[np.int64], length: int, period: float, decay: Decay) -> Floats:
+    """Mean square deviation of single charges from their mean, over the samples at which they are collected.
+
+    A filter that gives the same height to all of them gives it to all pulses, which are sums of such charges, wherever
+    they begin: it has a flat top. The measured pulses themselves do not do: few shapes leave a filter the freedom to
+    answer with more than the height beside its top, where the maximum of the output then is.
 
     Returns
     -------
     ndarray
-        Shape (pulses, length + 2 shift); NaN for a pulse whose window is not within its trace.
+        Shape (length, length).
     """
-    wide = length + 2 * shift
-    firsts = np.where(np.isfinite(signals.starts), np.round(signals.starts), -wide).astype(int) - wide // 2
-    inside = (firsts >= 0) & (firsts + wide <= signals.traces.shape[1]) & (signals.heights > 0)
-    found = np.full((len(firsts), wide), np.nan)
-    columns = firsts[inside, None] + np.arange(wide)
+    charges = decay((np.arange(length)[None] - arrivals[:, None]) * period)
+    deviations = charges - charges.mean(axis=0)
+    return np.asarray(deviations.T @ deviations / len(charges))
+
+
+def aligned(signals: Signals, length: int) -> Floats:
+    """Pulses of height 1 that begin in the middle of a window.
+
+    Returns
+    -------
+    ndarray
+        Shape (pulses, length); NaN for a pulse whose window is not within its trace.
+    """
+    firsts = np.where(np.isfinite(signals.starts), np.round(signals.starts), -length).astype(int) - length // 2
+    inside = (firsts >= 0) & (firsts + length <= signals.traces.shape[1]) & (signals.heights > 0)
+    found = np.full((len(firsts), length), np.nan)
+    columns = firsts[inside, None] + np.arange(length)
     found[inside] = np.take_along_axis(signals.traces[inside], columns, axis=1) / signals.heights[inside, None]
     return found
 
@@ -144,59 +194,3 @@ def alike(windows: Floats, start: int, rise: int) -> NDArray[np.bool_]:
             limits = robust_limits(values[kept], ALIKE)
             kept &= (values > limits.low) & (values < limits.high)
     return kept
-
-
-def _of_means(windows: Floats, reference: Floats, shift: int) -> Floats:
-    """Mean square deviation of the mean pulse from itself, over the times at which it may begin."""
-    mean, length = windows.mean(axis=0), len(reference)
-    deviations = np.stack([mean[first : first + length] - reference for first in range(2 * shift + 1)])
-    return np.asarray(deviations.T @ deviations / len(deviations))
-
-
-def _of_pulses(windows: Floats, reference: Floats, part: slice, shift: int, noise: Floats) -> Floats:
-    """Covariance of single pulses without what is noise, shape (length, length).
-
-    A pulse is described by its samples where the charge is being collected, and by the height of its tail, which has
-    the same form for all: later charge has decayed less. Sample by sample, tails differ by noise only, which has its
-    own term. Directions in which pulses differ not more than noise does, by the scatter of its covariance in a sample
-    (V. A. Marchenko, L. A. Pastur, Math. USSR Sb. 1 (1967) 457), do not count.
-
-    Parameters
-    ----------
-    windows
-        Aligned pulses of height 1, shape (pulses, length + 2 shift).
-    reference
-        Their mean, shape (length,).
-    part
-        The samples of the filter where charge is being collected.
-    shift
-        How far the begin may move, in samples.
-    noise
-        Covariance of the noise of a pulse of height 1, shape (length, length).
-    """
-    from scipy.linalg import eigh
-
-    described, form = _description(reference, part)
-    total = np.zeros((len(described), len(described)))
-    for first in range(2 * shift + 1):
-        total += np.cov(windows[:, first : first + len(reference)] @ described.T, rowvar=False)
-    of_noise = described @ noise @ described.T
-    values, vectors = eigh(total / (2 * shift + 1), of_noise)
-    real = values > (1 + np.sqrt(len(described) / len(windows))) ** 2
-    directions = form @ (of_noise @ vectors[:, real])
-    return np.asarray((directions * (values[real] - 1)) @ directions.T)
-
-
-def _description(reference: Floats, part: slice) -> tuple[Floats, Floats]:
-    """How samples become the numbers that describe a pulse, and these become samples again.
-
-    Returns
-    -------
-    tuple
-        Shapes (numbers, length) and (length, numbers).
-    """
-    identity = np.eye(len(reference))[part]
-    tail = np.where(np.arange(len(reference)) >= part.stop, reference, 0.0)
-    if not np.any(tail):
-        return identity, identity.T
-    return np.vstack([identity, tail / (tail @ tail)]), np.column_stack([identity.T, tail])

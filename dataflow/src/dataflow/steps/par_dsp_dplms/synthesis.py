@@ -17,7 +17,7 @@ class Weights:
     Attributes
     ----------
     nm, za, pl, ft
-        Of noise, area, tail of an earlier pulse, and shapes.
+        Of noise, area, tail of an earlier pulse, and times of collection.
     """
 
     nm: float
@@ -35,7 +35,7 @@ class Terms:
     noise
         Covariance of the noise, ADC², shape (length, length).
     spread
-        Spread of the pulses' shapes, ADC², shape (length, length).
+        Spread of charges by the time of their collection, ADC², shape (length, length).
     tail
         An earlier pulse that has height 1 where the filter begins, shape (length,).
     reference
@@ -64,7 +64,7 @@ def tail_of(length: int, tau: float) -> Floats:
 def synthesised(terms: Terms, weights: Weights) -> Floats:
     """The weights of samples that measure the height of a pulse with the least mean square error.
 
-    With the matrix A = nm·N + za·1 1ᵀ + pl·t tᵀ + ft·F of noise, area, tail and shapes, the sum xᵀ A x + (1 - xᵀ r)² is
+    With the matrix A = nm·N + za·1 1ᵀ + pl·t tᵀ + ft·F of noise, area, tail and times, the sum xᵀ A x + (1 - xᵀ r)² is
     least for (A + r rᵀ) x = r (V. D'Andrea et al., Eur. Phys. J. C 83 (2023) 149). The term of the reference r
     scales the solution and changes nothing else, as (A + r rᵀ)⁻¹ r = A⁻¹ r / (1 + rᵀ A⁻¹ r); here xᵀ r = 1.
 
