@@ -48,7 +48,10 @@ def prepared(cycle: Path) -> tuple[Path, str]:
     run(["-m", "gebox", "simulate", *simulate, "--only", "r000-cal-20240301T080000Z"])
     (cycle / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}))
     key = next(daq.rglob("*.fcio")).stem
-    for step in ("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp_nopt", "par_dsp"):
+    for step in (
+        *("tier_raw", "tier_tcm", "par_tcm_pulser", "par_dsp_pz"),
+        *("par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "par_dsp"),
+    ):
         run(job(cycle, step, key))
     return cycle, key
 

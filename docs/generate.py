@@ -1,7 +1,8 @@
 """Writes the generated parts of the documentation, between the marks ``<!-- generated: NAME -->`` and ``<!-- end -->``.
 
-``make docs`` runs it. With ``--check`` it changes nothing, and ends with exit code 3 where a file is out of date. What
-it writes comes from the places that the program itself reads: the parsers, the table of the configuration, the registry
+``make docs`` runs it. With ``--check`` it changes nothing, and ends with exit code 3 where a file is out of date. The
+JSON Schemas and the pages of the steps are generated as a whole. What it writes
+comes from the places that the program itself reads: the parsers, the table of the configuration, the registry
 of steps, the key schemes, and the defaults that are shipped.
 """
 
@@ -27,9 +28,9 @@ for _source in ("prodenv/src", "dataflow/src", "demo/src"):
 from dataflow.checks.jsonschemas import documents as json_schemas  # noqa: E402
 from dataflow.keys.daqforms import all_forms  # noqa: E402
 from dataflow.keys.scheme import BUILTIN, KeyScheme  # noqa: E402
-from dataflow.metadata.schemas import OPTIONS, SCHEMAS, schema  # noqa: E402
+from dataflow.metadata.schemas import SECTIONS, configured_inputs, documented_rules, schema  # noqa: E402
 from dataflow.metadata.settings import StepSettings  # noqa: E402
-from dataflow.metadata.stepconfig import OTHER_RULES, known_rules, shipped_folder  # noqa: E402
+from dataflow.metadata.stepconfig import OTHER_RULES, known_rules, shipped_files, shipped_folder  # noqa: E402
 from dataflow.plan.paths import Paths  # noqa: E402
 from dataflow.registry.step import PROCESSED, Scope, Step  # noqa: E402
 from dataflow.registry.steps import STEPS, calibrated_tiers, inputs_of  # noqa: E402
@@ -41,6 +42,7 @@ from prodenv.cli.parsers import COMMANDS, VARIABLES, Command  # noqa: E402
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 OUT_OF_DATE = 3
 GROUP = "___"
+STEP_PAGES = "steps"
 
 
 # writing ------------------------------------------------------------------------------------------------------------
@@ -229,13 +231,9 @@ def _shipped(rule: str) -> str:
 def settings() -> str:
     """What the settings of each rule may hold, with what is shipped, or what the code takes without it."""
     made = []
-    for rule in SCHEMAS:
-        for name, kind in _documented(rule):
-            shipped = (
-                _read(shipped_folder(rule) / f"{name}.yaml")
-                if (shipped_folder(rule) / f"{name}.yaml").is_file()
-                else {}
-            )
+    for rule in documented_rules():
+        for name, kind in _flat(rule):
+            shipped = {key: value for path in shipped_files(rule, name) for key, value in _read(path).items()}
             rows = [
                 [
                     code(entry),
@@ -248,17 +246,11 @@ def settings() -> str:
     return "\n".join(made)
 
 
-FLAT = (
-    *("settings", "config", "skm_config", "tau_config", "optimiser_config"),
-    *("ecal_config", "pars_pht_partcal_config"),
-)
-"""Configurations that are a list of entries; those with operations and processors are described in words."""
-
-
-def _documented(rule: str) -> Iterator[tuple[str, type[StepSettings]]]:
-    for name in SCHEMAS[rule]:
+def _flat(rule: str) -> Iterator[tuple[str, type[StepSettings]]]:
+    """The configurations that are a list of entries; those with operations and processors are described in words."""
+    for name in configured_inputs(rule):
         kind = schema(rule, name)
-        if name in FLAT and kind is not None:
+        if kind is not None and kind.EXTRA is None and name not in SECTIONS:
             yield name, kind
 
 
@@ -269,10 +261,10 @@ def _built_in(field: Any) -> object:
 def unused_settings() -> str:
     """Entries of the published flow that are accepted, and what is done instead."""
     rows = []
-    for rule, inputs in SCHEMAS.items():
-        for name in inputs:
+    for rule in documented_rules():
+        for name in configured_inputs(rule):
             kind = schema(rule, name)
-            for entry, instead in sorted(kind.NOT_USED_HERE.items()) if kind and name != OPTIONS else ():
+            for entry, instead in sorted(kind.NOT_USED_HERE.items()) if kind else ():
                 rows.append([code(rule), code(name), code(entry), instead])
     return table(["rule", "input", "entry", "here"], rows)
 
@@ -309,12 +301,38 @@ def _step(step: Step) -> list[str]:
     systems, named = step.channels.systems, step.channels.if_configured
     listed = ", ".join(systems) + (f" ({', '.join(named)} where configured by name)" if named else "")
     return [
-        code(step.name),
+        f"[{code(step.name)}]({STEP_PAGES}/{_folder(step)}.md)",
         codes(wanted.of for wanted in inputs_of(step)),
         each,
         listed or ("" if step.kind == "validity" else "all"),
         step.doc,
     ]
+
+
+def _folder(step: Step) -> str:
+    """The folder of a step's code, which twins share."""
+    return step.module.split(".")[1]
+
+
+def step_pages() -> dict[Path, str]:
+    """A page for each folder with steps: its README, and what the registry says of these steps."""
+    folders = sorted({_folder(step) for step in STEPS})
+    return {DOCS / STEP_PAGES / f"{folder}.md": _page(folder) for folder in folders}
+
+
+def _page(folder: str) -> str:
+    text = (FLOW / "steps" / folder / "README.md").read_text(encoding="utf-8")
+    text = re.sub(r"`docs/([\w-]+\.md)`", r"[\1](../\1)", text)
+    rows = [_facts(step) for step in STEPS if _folder(step) == folder]
+    facts = table(["step", "runs for each", "from", "makes", "rule", "inputs of the rule"], rows)
+    settings = "\nSettings: [configuration](../configuration.md#settings).\n" if any(row[-1] for row in rows) else ""
+    return f"{text}\n## In the registry\n\n{facts}{settings}"
+
+
+def _facts(step: Step) -> list[str]:
+    wanted = [f"{code(each.of)}{' (optional)' if each.optional else ''}" for each in inputs_of(step)]
+    made = [f"{code(role)} ({output.suffix})" for role, output in step.outputs.items()]
+    return [code(step.name), str(step.scope), ", ".join(wanted), ", ".join(made), code(step.rule), codes(step.configs)]
 
 
 def systems() -> str:
@@ -530,6 +548,11 @@ def documents() -> list[Path]:
     return [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
+def whole_files() -> dict[Path, str]:
+    """The files that are generated as a whole: JSON Schemas, and the pages of the steps."""
+    return schemas() | step_pages()
+
+
 def schemas() -> dict[Path, str]:
     """The JSON Schemas, by their files in ``docs/schemas``."""
     made = {DOCS / "schemas" / name: found for name, found in json_schemas().items()}
@@ -542,14 +565,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit code 3 if something is out of date")
     check = parser.parse_args(argv).check
     stale = [(file, new) for file in documents() if (new := renewed(old := file.read_text("utf-8"), file)) != old]
-    wanted = schemas()
+    wanted = whole_files()
     stale += [(file, new) for file, new in wanted.items() if not file.is_file() or file.read_text("utf-8") != new]
-    for file in sorted({*(DOCS / "schemas").glob("*.json")} - {*wanted}):
+    for file in sorted({*(DOCS / "schemas").glob("*.json"), *(DOCS / STEP_PAGES).glob("*.md")} - {*wanted}):
         print(f"nothing is called so any more: {file.relative_to(ROOT)}")
         return OUT_OF_DATE
     for file, new in stale:
         print(f"{'out of date' if check else 'written'}: {file.relative_to(ROOT)}")
         if not check:
+            file.parent.mkdir(exist_ok=True)
             file.write_text(new, encoding="utf-8")
     return OUT_OF_DATE if check and stale else 0
 

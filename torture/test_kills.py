@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 KILLS = size("KILLS", 200)
 SCALE = 0.01
 STEPS = (
-    "tier_raw", "tier_tcm", "validity_dsp", "validity_hit", "par_dsp_pz", "par_dsp_nopt", "par_dsp",
+    "tier_raw", "tier_tcm", "validity_dsp", "validity_hit", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel",
+    "par_dsp_nopt", "par_dsp_eopt", "par_dsp",
     "tier_dsp", "par_hit_ecal",
     "par_hit", "tier_hit", "tier_evt", "tier_skm",
 )  # fmt: skip

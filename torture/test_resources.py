@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 SCALE = 0.02
 SECONDS = 300
 STEPS = (
-    "tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp_nopt", "par_dsp", "tier_dsp", "par_hit_ecal", "par_hit",
+    "tier_raw", "tier_tcm", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt",
+    "par_dsp", "tier_dsp", "par_hit_ecal", "par_hit",
     "tier_hit", "tier_evt",
 )  # fmt: skip
 BY_CHANNEL = ("par_dsp_pz", "tier_dsp", "par_hit_ecal", "tier_hit")

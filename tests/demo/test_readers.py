@@ -19,7 +19,10 @@ from gebox.truth import TABLE, file_path
 def raw(path: Path, out: Path, kind: str) -> h5py.File:
     """The file as daq2lh5 converts it."""
     decoder = "FCEventDecoder" if kind == "FlashCam" else "ORFCIOEventDecoder"
-    spec = {decoder: {"ch{key:07d}/raw": {"key_list": ["*"], "out_stream": f"{out}", "out_name": "ch{key:07d}/raw"}}}
+    numbers = "[0-9]*"  # not the software trigger, whose name is none
+    spec = {
+        decoder: {"ch{key:07d}/raw": {"key_list": [numbers], "out_stream": f"{out}", "out_name": "ch{key:07d}/raw"}}
+    }
     build_raw(str(path), in_stream_type=kind, out_spec=spec, overwrite=True, buffer_size=512)
     return h5py.File(out)
 
@@ -125,3 +128,42 @@ def test_an_orca_file_carries_several_streams(tmp_path: Path) -> None:
     with raw(path, tmp_path / "raw.lh5", "ORCA") as file:
         np.testing.assert_array_equal(file["ch1104001/raw/waveform/values"][0], first[1, 2:])
         np.testing.assert_array_equal(file["ch2052800/raw/waveform/values"][0], second[0, 4:])
+
+
+def test_the_software_trigger_sees_what_was_written(small: Experiment, tmp_path: Path) -> None:
+    """Its records are read back by the library, and agree with the traces and the truth beside them."""
+    first = next(file for file in small.files if file.datatype == "phy")
+    simulate(small, tmp_path / "daq", tmp_path / "truth", only=first.key, form="orca")
+    keys = {"ORFCIOEventDecoder": "event", "ORFCIOConfigDecoder": "config", "ORFCIOStatusDecoder": "status"}
+    spec: dict[str, dict[str, object]] = {
+        decoder: {f"swt/{name}": {"key_list": [f"swtid_1/{name}"], "out_stream": str(tmp_path / "raw.lh5")}}
+        for decoder, name in keys.items()
+    }
+    spec["ORFCIOConfigDecoder"]["config"] = {"key_list": ["fcid_1/config"], "out_stream": str(tmp_path / "raw.lh5")}
+    rawids = [address.rawid for address in small.layout.tracemap]
+    spec["ORFCIOEventDecoder"]["ch{key}"] = {"key_list": rawids, "out_stream": str(tmp_path / "raw.lh5")}
+    path = tmp_path / "daq" / f"{first.stem}.orca"
+    build_raw(str(path), in_stream_type="ORCA", out_spec=spec, overwrite=True, buffer_size=512)
+    with h5py.File(tmp_path / "raw.lh5") as file, h5py.File(file_path(tmp_path / "truth", first)) as truth:
+        events, number = file["swt/event"], len(truth[TABLE]["timestamp"])
+        fired = np.array([file[f"ch{detector.address.rawid}/daqenergy"][:] for detector in small.layout.detectors])
+        np.testing.assert_array_equal(events["obs_hwm_hw_multiplicity"][:], (fired > 0).sum(axis=0))
+        np.testing.assert_array_equal(events["obs_hwm_max_value"][:], fired.max(axis=0))
+        np.testing.assert_array_equal(events["obs_hwm_sw_multiplicity"][:], (fired > 100).sum(axis=0))
+        np.testing.assert_array_equal(events["is_hwm_multiplicity"][:], (fired > 100).any(axis=0))
+        assert events["is_written"][:].all() and not events["is_extended"][:].any()
+        lengths = np.diff(truth[TABLE]["photoelectrons/cumulative_length"][:], prepend=0)
+        detected = np.array(
+            [part.sum() for part in np.split(truth[TABLE]["photoelectrons/flattened_data"][:], lengths.cumsum())[:-1]]
+        )
+        light = events["obs_wps_sum_value"][:]
+        assert np.median(light[detected > 40]) > 7.0 > np.median(light[detected == 0])
+        np.testing.assert_array_equal(events["is_wps_sum"][:], light >= 7.0)
+        assert file["swt/status/n_read_events"][-1] == number
+        assert file["swt/status/dt_n_read_events"][:].sum() == number
+        assert file["swt/status/runtime"][-1] == first.duration
+        config = file["swt/config"]
+        assert config["dsp_hwm_fpga_energy_threshold_adc/flattened_data"][:].tolist() == [100] * 4
+        assert config["dsp_wps_gains/flattened_data"][:].tolist() == [50.0] * 2
+        assert config["dsp_wps_tracemap_label"][0][:2].tolist() == [b"S001", b"S002"]
+        assert (config["trg_wps_sum_threshold"][0], config["buffer_window_nsec"][0]) == (7.0, 1_000_000_000)

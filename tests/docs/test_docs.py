@@ -22,7 +22,13 @@ from dataflow.setup.schema import EXECENV, OPTIONS, PATH_ALIASES, PATHS, TABLE_F
 from prodenv.cli.parsers import COMMANDS, VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXTS = {path.name: path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))}
+STEP_FOLDERS = sorted(path.parent for path in (ROOT / "dataflow/src/dataflow/steps").glob("*/step.py"))
+DOCUMENTS = (
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs/steps").glob("*.md")),
+)
+TEXTS = {path.name: path.read_text(encoding="utf-8") for path in DOCUMENTS}
 FOREIGN = {
     "PATH",
     "HOME",
@@ -122,6 +128,14 @@ def test_a_step_and_its_files_are_documented(name: str) -> None:
     assert documented(name, "file-formats.md")
 
 
+@pytest.mark.parametrize("folder", STEP_FOLDERS, ids=lambda path: path.name)
+def test_a_step_tells_its_physics_and_has_a_page(folder: Path) -> None:
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# ") and len(text.split()) > 50
+    assert TEXTS[f"{folder.name}.md"].startswith(text.splitlines()[0])
+    assert f"(steps/{folder.name}.md)" in TEXTS["concepts.md"]
+
+
 @pytest.mark.parametrize("scheme", list(BUILTIN.values()), ids=list(BUILTIN))
 def test_what_a_target_can_end_with_is_documented(scheme: object) -> None:
     tiers = [*scheme.tiers, *(scheme.aliases or {})]  # type: ignore[attr-defined]
@@ -166,7 +180,7 @@ def anchors(text: str) -> set[str]:
 
 
 def links() -> Iterator[tuple[Path, str]]:
-    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))):
+    for path in DOCUMENTS:
         plain = re.sub(r"```.*?```", "", TEXTS[path.name], flags=re.DOTALL)
         yield from ((path, link) for link in re.findall(r"\]\(([^)\s]+)\)", plain))
 

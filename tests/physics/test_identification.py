@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
+from dataflow.physics.linefit import LineFit, fit_line
 from dataflow.physics.lines import Source
 from dataflow.steps.merge.build import _of_detector
 from dataflow.steps.par_hit_ecal.build import calibrate, calibrate_one
@@ -127,7 +128,7 @@ def test_a_source_with_one_line_is_refused_while_planning(name: str, sources: Ma
 
 def test_two_nuclides_may_be_one_source(sources: Mapping[str, Nuclide]) -> None:
     both = source_of(settings(source=("Cs137", "K40")), sources)
-    assert [line.energy for line in both.lines] == [661.657, 1460.822]
+    assert [line.energy for line in both.lines] == [661.6553, 1460.822]
 
 
 def test_an_unknown_source_is_refused_with_the_nearest(sources: Mapping[str, Nuclide]) -> None:
@@ -146,14 +147,43 @@ def test_lines_are_left_out_by_their_place_and_not_by_all_digits(sources: Mappin
 def test_lines_that_are_asked_for_are_taken_from_the_source(sources: Mapping[str, Nuclide]) -> None:
     chosen = source(sources, lines=(583.2, 2614.5, 1460.8))
     assert [line.energy for line in chosen.lines] == [583.187, 1460.8, 2614.511]
-    assert chosen.lines[0].intensity == 30.6
+    assert chosen.lines[0].intensity == 30.54
 
 
 def test_224ra_stands_beside_212pb_in_the_model(th228: Source) -> None:
     lead = th228.lines[0]
     assert lead.energy == 238.632
     assert lead.neighbours == (pytest.approx((2.354, 4.12 / 43.6)),)
-    assert all(not line.neighbours for line in th228.lines[1:])
+    bismuth = next(line for line in th228.lines if line.energy == 727.33)
+    assert bismuth.neighbours == (pytest.approx((-5.07, 0.086 / 6.65)),)
+    assert all(not line.neighbours for line in th228.lines if line not in (lead, bismuth))
+
+
+@pytest.mark.parametrize(
+    ("name", "energy", "beside"),
+    [
+        # what DDEP lists within the window, photons per 100 decays
+        ("Ra226", 1377.669, {1377.669: 3.968, 1385.31: 0.795, 1401.5: 1.33, 1407.98: 2.389}),
+        ("Ra226", 768.356, {768.356: 4.892, 765.96: 0.053, 785.96: 1.064, 786.1: 0.31, 752.84: 0.126}),
+        ("Co56", 3253.402, {3253.402: 7.87, 3272.978: 1.855}),
+        ("Eu152", 411.1165, {411.1165: 2.238, 416.048: 0.109}),
+        ("Eu152", 1085.837, {1085.837: 10.13, 1084.0: 0.244, 1089.737: 1.73}),
+        ("Eu152", 1299.142, {1299.142: 1.633, 1292.778: 0.104}),
+    ],
+)
+def test_lines_beside_a_line_do_not_move_it(
+    name: str, energy: float, beside: Mapping[float, float], sources: Mapping[str, Nuclide]
+) -> None:
+    line = next(line for line in source(sources, name).lines if line.energy == energy)
+    random, width = np.random.default_rng(21), 0.5 + 0.0002 * energy
+    counts = {gamma: round(30_000 * share / beside[energy]) for gamma, share in beside.items()}
+    data = np.concatenate([lines(random, counts, width), random.uniform(energy - 45, energy + 45, 20_000)])
+    fit = fit_line(data, line)
+    assert isinstance(fit, LineFit)
+    assert fit.position == pytest.approx(energy, abs=4 * fit.position_error)
+    assert fit.position_error < 0.02
+    assert fit.fwhm == pytest.approx(2.3548 * width, abs=4 * fit.fwhm_error)
+    assert fit.p_value is None or fit.p_value > 1e-3
 
 
 def test_configuration_of_the_published_flow_is_read_and_what_nobody_knows_refused() -> None:

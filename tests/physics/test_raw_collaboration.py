@@ -152,7 +152,7 @@ def test_software_triggers_have_tables_of_their_own(shared_data: Path, tmp_path:
         for decoder, tables in open_daq(source).context.items()
     }
     streamer = OrcaStreamer()
-    streamer.open_stream(str(source), rb_lib=RawBufferLibrary(config=context), buffer_size=4)
+    streamer.open_stream(str(source), rb_lib=RawBufferLibrary(config=context), buffer_size=256)
     tables = {buffer.out_name: set(buffer.lgdo) for buffer in streamer.rb_lib["ORFCIOConfigDecoder"]}
     streamer.close_stream()
     streams, triggers = (f"ORFCIOConfig/{kind}id_1/config" for kind in ("fc", "swt"))

@@ -11,7 +11,7 @@ import pytest
 
 from dataflow.physics.traces import most_significant, quiet_scatter
 
-from .traces import digitised, flashcam_traces, processed, raw_file, whole
+from .traces import digitised, flashcam_traces, processed, raw_file, waveform, whole, windowed
 
 SAMPLES = 6000
 FILTERED = np.sqrt(2 / 8)
@@ -115,3 +115,87 @@ def test_the_highest_are_kept_in_the_order_of_time() -> None:
     np.testing.assert_array_equal(kept, [[3, 5], [1, np.nan]])
     np.testing.assert_array_equal(heights, [[9, 7], [2, np.nan]])
     assert count.tolist() == [4, 1]
+
+
+STARTS = (300, 1100, 1900, 2900, 3500, 4600, 5400)
+
+
+def photo_electrons(sigma: float, fall: float = 400.0) -> Any:
+    """Traces with seven pulses each, three of them in the window; the phase of a pulse is any."""
+    random = np.random.default_rng(4)
+    traces = np.zeros((40, SAMPLES))
+    for trace in traces:
+        for start in np.add(STARTS, random.uniform(0, 300, len(STARTS))):
+            after = np.clip(np.arange(SAMPLES) - start, 0, None) * 16
+            trace += 200 * (np.exp(-after / fall) - np.exp(-after / 40))
+    return digitised(8000 + traces + random.normal(0, sigma, traces.shape))
+
+
+@pytest.mark.parametrize(("sigma", "spread"), [(0.3, 0.015), (4.0, 0.03)])
+def test_pulses_of_windowed_tables_have_the_heights_of_whole_traces(
+    tmp_path: Path, sigma: float, spread: float
+) -> None:
+    traces = photo_electrons(sigma)
+    one = processed(raw_file(tmp_path / "whole.lh5", whole(traces)), "spms")
+    other = processed(raw_file(tmp_path / "windowed.lh5", windowed(traces)), "spms")
+    assert set(one) == set(other)
+    assert (one["n_pulses"] == len(STARTS)).all()
+    np.testing.assert_array_equal(other["n_pulses"], one["n_pulses"])
+    inside = np.isin(STARTS, (2900, 3500))
+    times, heights = (slice(0, len(STARTS)),) * 2
+    ratio = other["energies"][:, heights] / one["energies"][:, heights]
+    np.testing.assert_array_equal(ratio[:, inside], 1.0)
+    np.testing.assert_array_equal((other["trigger_pos"] - one["trigger_pos"])[:, times][:, inside], 0.0)
+    assert ratio[:, ~inside].mean() == pytest.approx(1.0, abs=0.003)
+    assert ratio[:, ~inside].std() < spread
+    assert np.abs((other["trigger_pos"] - one["trigger_pos"])[:, times][:, ~inside]).max() <= 160
+    np.testing.assert_allclose(other["bl_mode"], one["bl_mode"], atol=max(sigma, 1))
+    np.testing.assert_allclose(other["curr_fwhm"], one["curr_fwhm"], rtol=0.25)
+
+
+def test_pulses_that_fall_slower_are_within_a_few_percent(tmp_path: Path) -> None:
+    """Blocks know the shape of a pulse only roughly."""
+    traces = photo_electrons(0.3, fall=600.0)
+    one = processed(raw_file(tmp_path / "whole.lh5", whole(traces)), "spms")
+    other = processed(raw_file(tmp_path / "windowed.lh5", windowed(traces)), "spms")
+    ratio = other["energies"] / one["energies"]
+    assert np.nanmean(ratio) == pytest.approx(1.0, abs=0.08)
+    told = processed(raw_file(tmp_path / "windowed.lh5", windowed(traces)), "spms", {"pulse": {"fall": "600*ns"}})
+    assert np.nanmean(told["energies"] / one["energies"]) == pytest.approx(1.0, abs=0.004)
+
+
+def test_pulses_at_the_ends_of_the_window_are_found_once(tmp_path: Path) -> None:
+    rows = []
+    for start in (*range(2600, 2650), *range(4000, 4050)):
+        after = np.clip(np.arange(SAMPLES) - start, 0, None) * 16
+        rows.append(200 * (np.exp(-after / 400) - np.exp(-after / 40)))
+    traces = digitised(8000 + np.array(rows) + np.random.default_rng(5).normal(0, 1, (100, SAMPLES)))
+    one = processed(raw_file(tmp_path / "whole.lh5", whole(traces)), "spms")
+    other = processed(raw_file(tmp_path / "windowed.lh5", windowed(traces)), "spms")
+    assert (other["n_pulses"] == 1).all()
+    np.testing.assert_allclose(other["energies"][:, 0], one["energies"][:, 0], rtol=0.1)
+
+
+def test_real_pulses_of_windowed_tables_have_the_heights_of_whole_traces(tmp_path: Path, shared_data: Path) -> None:
+    ratios, exact = [], []
+    for traces in flashcam_traces(shared_data / "fcio/L200-comm-20211130-phy-spms.fcio").values():
+        one = processed(raw_file(tmp_path / "whole.lh5", whole(traces)), "spms")
+        other = processed(raw_file(tmp_path / "windowed.lh5", windowed(traces)), "spms")
+        for row, (places, heights) in enumerate(zip(one["trigger_pos"], one["energies"], strict=True)):
+            alone = np.array([np.nansum(np.abs(places - place) < 1500) == 1 for place in places])
+            for place, height in zip(places[alone], heights[alone], strict=True):
+                near = np.abs(other["trigger_pos"][row] - place)
+                if height > 40 and np.nanmin(near) < 200:
+                    ratio = other["energies"][row][np.nanargmin(near)] / height
+                    (exact if 42_400 < place < 64_200 else ratios).append(ratio)
+    assert len(exact) > 20 and len(ratios) > 50
+    assert np.median(np.abs(np.array(exact) - 1)) == 0.0
+    assert np.median(ratios) == pytest.approx(1.0, abs=0.03)
+
+
+def test_traces_without_their_lowest_bits_are_taken_as_whole_ones(tmp_path: Path) -> None:
+    traces = photo_electrons(4.0)
+    file = raw_file(tmp_path / "dropped.lh5", {"waveform_bit_drop": waveform(traces & 0xFFFC)})
+    one, other = processed(raw_file(tmp_path / "whole.lh5", whole(traces)), "spms"), processed(file, "spms")
+    np.testing.assert_array_equal(other["n_pulses"], one["n_pulses"])
+    np.testing.assert_allclose(other["energies"], one["energies"], atol=4)

@@ -16,7 +16,16 @@ from gebox.experiment import build
 from gebox.metadata import write_tree
 from gebox.simulate import simulate
 
-STEPS = ("par_dsp_pz", "par_dsp_nopt", "par_dsp", "tier_dsp", "par_hit_ecal")
+STEPS = (
+    "par_tcm_pulser",
+    "par_dsp_pz",
+    "par_dsp_evtsel",
+    "par_dsp_nopt",
+    "par_dsp_eopt",
+    "par_dsp",
+    "tier_dsp",
+    "par_hit_ecal",
+)
 DETECTORS = {"V01001A", "V01002B", "B02001A", "P03001A"}
 
 

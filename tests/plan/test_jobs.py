@@ -38,7 +38,9 @@ def test_parameters_come_from_all_files_of_a_run(tree: Tree) -> None:
     cycle = tree.open()
     pz, merge = cycle.job("par_dsp_pz", CAL), cycle.job("par_dsp", CAL)
     assert [path.name for path in pz.inputs["raw"]] == [f"{key}-tier_raw.lh5" for key in KEYS[:2]]
-    assert [path.name for path in pz.inputs["tcm"]] == [f"{key}-tier_tcm.lh5" for key in KEYS[:2]]
+    masks = cycle.job("par_tcm_pulser", CAL)
+    assert [path.name for path in masks.inputs["tcm"]] == [f"{key}-tier_tcm.lh5" for key in KEYS[:2]]
+    assert pz.inputs["masks"] == (masks.outputs["masks"],)
     assert relative(tree, pz.outputs["par"]) == [f"generated/tmp/par/{CAL}-par_dsp_pz.yaml"]
     assert relative(tree, pz.outputs["plt"]) == [f"generated/plt/dsp/cal/p03/r000/{CAL}-plt_dsp_pz.pdf"]
     parts = [cycle.job(step.name, CAL) for step in parts_of("dsp")]
@@ -116,7 +118,7 @@ def test_everything_upstream_of_a_target_is_planned(tree: Tree) -> None:
     with pytest.raises(UserError, match=r"dsp/validity\.yaml:1: there is no file 'none\.yaml'"):
         cycle.check([("tier_skm", cycle.scheme.key(PHY))])
     assert cycle.upstream(["tier_hit"]) == {
-        "tier_hit", "tier_dsp", "tier_raw", "tier_tcm", "par_hit", "par_dsp",
+        "tier_hit", "tier_dsp", "tier_raw", "tier_tcm", "par_tcm_pulser", "par_hit", "par_dsp",
         *(step.name for tier in ("dsp", "hit") for step in parts_of(tier)),
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 
 from dataflow.plan import noeffect
 
-from .conftest import MAP, STATUSES, Tree
+from .conftest import KEYS, MAP, STATUSES, Tree
 from .test_stepconfig import configure
 
 
@@ -200,3 +200,46 @@ def test_lists_of_channels_that_no_channel_can_be_on(tree: Tree, entry: str, mes
 def test_metadata_that_the_plan_does_not_need_and_cannot_be_read_is_told(tree: Tree) -> None:
     tree.write("inputs/dataprod/overrides/hit/validity.yaml", "- {valid_from: never, apply: [a.yaml]}\n")
     assert any("overrides/hit/validity.yaml:1: valid_from must be" in line for line in said(tree))
+
+
+def change_at(tree: Tree, time: str, rules: dict[str, Any]) -> None:
+    """Let another configuration hold from a time on."""
+    configure(tree, {})
+    tree.write("inputs/dataprod/config/later.yaml", json.dumps({"snakemake_rules": rules}))
+    entries = [("20200101T000000Z", "all.yaml"), (time, "later.yaml")]
+    tree.validity("dataprod/config", *({"valid_from": begin, "apply": [name]} for begin, name in entries))
+    tree.write("inputs/dataprod/config/ecal.yaml", "threshold: 50\n")
+
+
+ECAL = {"pars_hit_ecal": {"inputs": {"ecal_config": "$_/ecal.yaml"}}}
+
+
+def test_a_configuration_that_changes_inside_a_run_holds_from_the_next_run_on_and_is_said(tree: Tree) -> None:
+    change_at(tree, "20230312T003000Z", ECAL)
+    assert said(tree) == [
+        "inputs/dataprod/config/validity.yaml: the configuration of pars_hit_ecal changes inside "
+        "l200-p03-r000-cal, at 20230312T005840Z: par_hit_ecal takes what holds at 20230311T235840Z for all of it "
+        "(let it hold from the begin of a run on; steps for single files take each file by what holds at its time)"
+    ]
+    cycle = tree.open()
+    configs = [cycle.job("par_hit_ecal", key).config for key in (KEYS[0], KEYS[4])]
+    assert [[path.name for path in config.files("ecal_config")] for config in configs] == [
+        ["ecal_config.yaml"],
+        ["ecal_config.yaml", "ecal.yaml"],
+    ]
+
+
+@pytest.mark.parametrize("time", ["20230312T043356Z", "20230317T211819Z"])
+def test_a_configuration_that_changes_between_runs_is_not_said(tree: Tree, time: str) -> None:
+    change_at(tree, time, ECAL)
+    assert said(tree) == []
+
+
+def test_files_are_processed_by_the_configuration_of_their_own_time(tree: Tree) -> None:
+    chain = {"tier_dsp": {"inputs": {"processing_chain": "$_/own.yaml"}}}
+    change_at(tree, "20230312T003000Z", chain)
+    tree.write("inputs/dataprod/config/own.yaml", "outputs: [mine]\nprocessors: {mine: a}\n")
+    assert said(tree) == []
+    cycle = tree.open()
+    configs = [cycle.job("tier_dsp", key).config for key in KEYS[:2]]
+    assert [(config.read("processing_chain") or {}).get("outputs") for config in configs] == [None, ["mine"]]

@@ -14,7 +14,7 @@ from dataflow.base.errors import UserError
 from dataflow.base.textfile import read as read_text
 from dataflow.keys.channel import Channel
 from dataflow.metadata import stepconfig
-from dataflow.metadata.schemas import OPTIONS, SCHEMAS, schema
+from dataflow.metadata.schemas import OPTIONS, documented_rules, schema
 from dataflow.registry.steps import STEPS
 from dataflow.steps.par_dsp_nopt.settings import NoptSettings
 from dataflow.steps.par_dsp_pz.settings import PzSettings
@@ -178,7 +178,7 @@ def test_every_rule_of_the_registry_may_be_configured() -> None:
     known = stepconfig.known_rules()
     for step in STEPS:
         if step.rule and "{" not in step.rule:
-            assert known[step.rule] == step.configs
+            assert known[step.rule] == tuple(step.configs)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ WRONG = [
     ),
     ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "threshold: soon\n", "1: ecal_config.threshold must be a number"),
     ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "deg: 1\nsource: Th282\n", "2: ecal_config.source: there is no"),
-    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "source: Cs137\n", "1: ecal_config: one line (661.657 keV)"),
+    ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "source: Cs137\n", "1: ecal_config: one line (661.655 keV)"),
     ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "lines: [661.7]\n", "1: ecal_config: one line (661.7 keV)"),
     ("pars_hit_ecal", "ecal_config", "par_hit_ecal", "excluded_lines: [1580]\n", "1: ecal_config.excluded_lines: the"),
     (
@@ -326,7 +326,7 @@ def test_entries_of_the_published_flow_are_accepted(tree: Tree) -> None:
         config.settings("tau_config", NoptSettings, GED)
 
 
-@pytest.mark.parametrize("rule", sorted(SCHEMAS))
+@pytest.mark.parametrize("rule", documented_rules())
 def test_what_is_shipped_fits_its_settings(rule: str) -> None:
     found = 0
     for path in sorted(stepconfig.shipped_folder(rule).glob("*.yaml")):
@@ -342,7 +342,7 @@ def test_what_is_shipped_fits_its_settings(rule: str) -> None:
 def test_every_input_of_a_step_has_settings_and_every_entry_a_meaning() -> None:
     for step in STEPS:
         for form in ("fcio", "orca") if step.rule else ():
-            for name in {*step.configs, OPTIONS} - {"muon_config"}:
+            for name in [OPTIONS, *(name for name, place in step.configs.items() if place)]:
                 kind = schema(step.rule.format(daq=form), name)
                 assert kind is not None, (step.name, name)
                 assert set(kind.entries()) <= set(kind.meanings()), kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import pytest
@@ -147,3 +147,43 @@ def test_the_records_tell_the_rates_of_events(demo: tuple[Path, Run], environmen
     rates = [change for change in document["physics"] if change["quantity"].startswith("rate of ")]
     assert {"all", *counts["detectors"]} <= {change["detector"] for change in rates}
     assert all(change["a"]["value"] > 0 and change["change"] == 0 for change in rates)
+
+
+def run_notebook(demo: tuple[Path, Run], environment: Environment, name: str, last: str) -> dict[str, Any]:
+    """Run the cells of a notebook of docs/ one after the other in the cycle's software; `last` prints JSON."""
+    cycle, _ = demo
+    notebook = json.loads((environment.root / f"docs/notebooks/{name}.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    script = cycle / "generated/tmp" / f"{name}.py"
+    script.write_text("\n\n".join([*cells, f"import json\nprint()\nprint(json.dumps({last}))\n"]))
+    words = ["env", f"DATAPROD_CYCLE={cycle}", "MPLBACKEND=Agg", "python", "-W", "error", script]
+    done = environment.run("dataprod-load-sw", cycle / "config.json", *words)
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def test_the_notebook_on_reading_runs(demo: tuple[Path, Run], environment: Environment) -> None:
+    last = "{'systems': list(by_system), 'fwhm': fwhm['value'].tolist(), 'singles': len(single), 'counts': counts}"
+    found = run_notebook(demo, environment, "reading", last)
+    assert {"geds", "puls"} <= set(found["systems"])
+    assert len(found["fwhm"]) == 8 and all(1.5 < value < 3.5 for value in found["fwhm"])
+    assert sum(found["counts"].values()) == found["singles"] > 100
+
+
+def test_live_time_and_exposure_are_those_of_the_simulation(demo: tuple[Path, Run], environment: Environment) -> None:
+    cycle, _ = demo
+    last = (
+        "{'live': livetime.set_index('run')['livetime_in_s'].to_dict(), 'total': total, "
+        "'detectors': by_detector.to_dict(), 'method': livetime['method'].tolist()}"
+    )
+    found = run_notebook(demo, environment, "exposure", last)
+    info = yaml.safe_load((cycle / "inputs/datasets/runinfo.yaml").read_text())["p03"]
+    true = {f"l200-p03-{run}-phy": kinds["phy"]["livetime_in_s"] for run, kinds in info.items()}
+    period = 20.0  # seconds between two pulses
+    assert found["live"] == {run: pytest.approx(seconds, abs=period) for run, seconds in true.items()}
+    assert found["method"] == ["pulser"] * len(true)
+    diodes = sorted((cycle / "inputs/hardware/detectors/germanium/diodes").glob("*.yaml"))
+    masses = {path.stem: yaml.safe_load(path.read_text())["production"]["mass_in_g"] / 1000 for path in diodes}
+    years = sum(true.values()) / (365.25 * 86400)
+    short = 2 * period / sum(true.values())
+    assert found["detectors"] == {name: pytest.approx(mass * years, rel=short) for name, mass in masses.items()}
+    assert found["total"] == pytest.approx(sum(masses.values()) * years, rel=short)

@@ -16,9 +16,9 @@ from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.runner import run
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.chains import run_chain
+from dataflow.physics.noisetraces import nanoseconds, quiet_traces
 from dataflow.plan import open_cycle
-from dataflow.steps.par_dsp_nopt.build import nanoseconds
-from dataflow.steps.par_dsp_nopt.calibrate import calibrate, impulse_response, quiet_traces
+from dataflow.steps.par_dsp_nopt.calibrate import calibrate, impulse_response
 from dataflow.steps.par_dsp_nopt.result import Result
 from dataflow.steps.par_dsp_nopt.settings import NoptSettings
 

@@ -259,7 +259,7 @@ def test_the_pht_tier_is_the_hit_tier_with_other_parameters() -> None:
 # jobs ---------------------------------------------------------------------------------------------------------------
 
 
-def make_inputs(cycle: Cycle, th228: Source, failed: str = "") -> None:
+def make_inputs(cycle: Cycle, th228: Source, failed: str = "", who: str = "V0000A") -> None:
     """The dsp, tcm and calibration files of the runs, as earlier steps would have left them."""
     import lh5
     from lgdo import Array, Table, VectorOfVectors
@@ -284,7 +284,7 @@ def make_inputs(cycle: Cycle, th228: Source, failed: str = "") -> None:
                 "results": {"ecal": {f"{NAME}_cal": {}}},
             }
         if failed == run:
-            pars["V0000A"] = {"status": {"state": "failed", "step": "par_hit_ecal", "reason": "no peak"}}
+            pars[who] = {"status": {"state": "failed", "step": "par_hit_ecal", "reason": "no peak"}}
         write(cycle.output("par_hit_ecal", key), yaml.safe_dump(pars))
         rows = [len(values) for values in energies.values()]
         keys = np.concatenate([np.full(n, 1104000 + number) for number, n in enumerate(rows)])
@@ -345,6 +345,27 @@ def test_status_tells_of_the_gap(root: Path, th228: Source) -> None:
     assert set(said) == {"V0000B"}
     assert said["V0000B"]["line"].startswith("warning: V0000B in par_pht_partcal: no grouping holds l200-p03-r002")
     assert said["V0000B"]["runs"] == ["l200-p03_r002"]
+
+
+def test_status_and_plan_tell_of_the_gap_before_anything_is_made(root: Path) -> None:
+    from dataflow.door.planning import plan
+    from dataflow.door.status import status
+
+    question = {"config": str(root / "config.json"), "experiment": None, "cores": 1}
+    said = (
+        "par_pht_partcal: no grouping in datasets/cal_groupings.yaml holds l200-p03-r002 (V0000B): "
+        "each of these runs is a partition of its own"
+    )
+    assert said in status(question)["warnings"]
+    assert said in plan(question | {"targets": ["all-l200-p03-r002-cal-par_pht.gen"]})["warnings"]
+    assert said not in plan(question | {"targets": ["all-l200-p03-r002-cal-par_hit.gen"]})["warnings"]
+
+
+def test_a_detector_that_fails_in_a_gap_says_both(root: Path, th228: Source) -> None:
+    make_inputs(opened(root), th228, failed="l200-p03-r002", who="V0000B")
+    alone = run_jobs(root)["r002"]["V0000B"]
+    assert alone["status"]["reason"] == "no run can be used: l200-p03-r002: par_hit_ecal: no peak"
+    assert alone["warnings"] == [GAP]
 
 
 def test_a_run_that_could_not_be_calibrated_is_left_out_and_fails_alone(root: Path, th228: Source) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from dataflow.metadata.quantities import Value, is_intermediate, numbers_of, positions, quantities, unit_of, values_of
 from dataflow.provenance.records import record_file
-from prodenv.comparison.quantities import Value, numbers_of, quantities, values_of
+from prodenv.comparison.report import with_error, words_of
 
 from ..plan.conftest import Tree
 from .conftest import CHANNELS, KEYS, Box, hit_par, place
@@ -79,7 +80,9 @@ def test_a_changed_resolution_is_the_first_of_the_significant_changes(box: Box) 
     shift = next(each for each in found if each["detector"] == "V02160B" and "2039" in each["quantity"])
     assert shift["change"] == pytest.approx((2039.061 + 0.2) / 0.16 * 0.00003)
     text = box.ok("compare", "cycles/a", "cycles/b")
-    assert text.index("significant changes") < text.index("Qbb_fwhm_in_kev") < text.index("other changes")
+    row = next(line.split() for line in text.splitlines() if line.split()[:1] == ["V02160A"])
+    assert row == ["V02160A", "2.200(20)", "2.500(20)*", "+0.00(19)"]
+    assert text.index("FWHM") < text.index("other significant changes") < text.index("configuration")
 
 
 def test_insignificant_numbers_are_shown_only_on_request(box: Box) -> None:
@@ -139,8 +142,9 @@ def test_an_override_is_part_of_the_calibration_from_its_run_on(box: Box) -> Non
     (by_hand,) = (each for each in found["physics"] if each["quantity"] == parameter)
     assert (by_hand["a"]["value"], by_hand["b"]["value"], by_hand["significance"]) == (0.16, 0.15, None)
     text = box.ok("compare", "cycles/a", "cycles/b")
-    assert text.index("significant changes") < text.index(AT_QBB) < text.index("e_cal.parameters.b")
-    assert "other changes" not in text
+    assert text.index("e_cal at 2039 keV") < text.index("-127.45") < text.index("other significant changes")
+    row = next(line.split() for line in text.splitlines() if "parameters b" in line)
+    assert row == ["V02160A", "e_cal", "parameters", "b", "0.16", "0.15", "by", "hand"]
 
 
 def test_an_override_that_no_job_could_merge_is_refused(box: Box) -> None:
@@ -309,8 +313,8 @@ def test_rates_of_a_run_are_compared_by_the_records(box: Box) -> None:
     assert change["significance"] == pytest.approx(6.0 / (0.2**2 + 0.4**2) ** 0.5)
     assert found["V02160B", "rate of events"]["a"] == {"value": 0.0, "error": 0.02, "unit": "1/s"}
     assert found["all", "rate of events"]["change"] == 0.0
-    text = box.ok("compare", "cycles/a", "cycles/b")
-    assert "rate of events" in text[: text.index("other changes")]
+    row = next(line.split() for line in box.ok("compare", "cycles/a", "cycles/b").splitlines() if "V02160A" in line)
+    assert row == ["V02160A", "2.00(20)", "8.00(40)*"]
 
 
 def test_files_without_counts_have_no_rates(box: Box) -> None:
@@ -318,3 +322,103 @@ def test_files_without_counts_have_no_rates(box: Box) -> None:
     counted(first, KEYS[1], events=500, **{"from": 1000.0, "to": 1050.0})
     counted(second, KEYS[1], events=0)
     assert [each for each in compared(box)["physics"] if each["tier"] == "evt"] == []
+
+
+def narrow(box: Box, *words: str) -> str:
+    """What a terminal of 80 columns shows."""
+    done = box.env.run("dataprod", "compare", "cycles/a", "cycles/b", *words, environ={"COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
+
+
+def test_a_detector_has_one_row_in_80_columns(box: Box) -> None:
+    first, second = pair(box)
+    for tree, fwhm, gain in ((first, 2.2, 0.16), (second, 2.6, 0.16005)):
+        pars(tree, V02160A=hit_par(fwhm, gain))
+        entry = json.dumps({"V02160A": {"pz": {"tau1": f"{fwhm * 1e5}*ns", "tau1_err": "60.0*ns"}}})
+        place(tree, "par", "dsp", CAL, ".yaml").write_text(entry)
+    override(second, "hit", "20230301T000000Z", {"V02160B": slope(0.15)})
+    for text in (narrow(box), narrow(box, "--all")):
+        assert max(map(len, text.splitlines())) <= 80
+    text = narrow(box)
+    table = text[text.index("e_cal at 2039 keV") : text.index("more detector" if "more detector" in text else "2.293")]
+    assert [line.split() for line in table.splitlines() if "V02160A" in line] == [
+        ["V02160A", "2.200(20)", "2.600(20)*", "+0.64(19)*", "+40.000(85)*"]
+    ]
+    assert "B − A [µs]" in table and "A [keV]" in table
+
+
+def with_line(tree: Tree, mu: float, unit: str = "") -> None:
+    """A foreign parameter file: the position of a line as ``mu`` alone."""
+    entry = hit_par()
+    fit = {"parameters": {"mu": mu}, "uncertainties": {"mu": 0.1}, "fwhm_in_kev": 2.5, "fwhm_err_in_kev": 0.03}
+    entry["results"]["ecal"]["e_cal"]["pk_fits"] = {"2614.511": fit}
+    pars(tree, V02160A=entry)
+
+
+def test_a_position_in_adc_and_one_in_the_kev_of_a_guess_are_no_change(box: Box) -> None:
+    first, second = pair(box)
+    with_line(first, (2614.6 + 0.2) / 0.16)
+    with_line(second, 2611.0)
+    assert [each for each in compared(box)["physics"] if each["significant"]] == []
+    assert "no change of 3 σ" in box.ok("compare", "cycles/a", "cycles/b")
+    with_line(second, (2616.6 + 0.2) / 0.16)
+    (row,) = (each for each in compared(box)["physics"] if each["significant"])
+    assert row["quantity"] == "results.ecal.e_cal.pk_fits.2614.511.position_in_kev"
+    assert (row["change"], row["a"]["unit"]) == (pytest.approx(2.0), "keV")
+    assert row["a"]["error"] == pytest.approx(0.016)
+
+
+def test_positions_are_read_in_each_meaning_that_files_give_them() -> None:
+    def entry(fit: dict[str, Any], curve: dict[str, float] | None) -> dict[str, Any]:
+        operation = {"e_cal": {"expression": "a + b * e", "parameters": curve}} if curve else {}
+        return {"pars": {"operations": operation}, "results": {"ecal": {"e_cal": {"pk_fits": {2614.511: fit}}}}}
+
+    name = "results.ecal.e_cal.pk_fits.2614.511.position_in_kev"
+    curve = {"a": 0.0, "b": 0.5}
+    in_adc = {"parameters": {"mu": 5230.0}, "uncertainties": {"mu": 0.4}}
+    in_kev = {"parameters": {"mu": 2615.0}, "uncertainties": {"mu": 0.2}}
+    newer = {"position": 5230.0, "position_uncertainty": 0.4} | in_kev
+    assert positions(entry(in_adc, curve)) == positions(entry(newer, curve)) == {name: Value(2615.0, 0.2, "keV")}
+    assert positions(entry(in_kev, None)) == {name: Value(2615.0, 0.2, "keV")}
+    assert positions(entry(in_kev, curve)) == positions(entry(in_adc, None)) == {}
+    assert positions(entry({"position_in_kev": 2614.0} | in_adc, curve)) == {}
+
+
+def test_what_only_serves_to_compute_others_is_told_on_request(box: Box) -> None:
+    trees = pair(box)
+    for tree, mu in zip(trees, (16000.0, 17000.0), strict=True):
+        entry = hit_par()
+        fit = entry["results"]["ecal"]["e_cal"]["pk_fits"]["2614.511"]
+        fit |= {
+            "position_in_kev": 2614.5,
+            "position_err_in_kev": 0.1,
+            "parameters": {"mu": mu},
+            "uncertainties": {"mu": 1.0},
+        }
+        pars(tree, V02160A=entry)
+    quantity = "results.ecal.e_cal.pk_fits.2614.511.parameters.mu"
+    assert is_intermediate(quantity)
+    assert quantity not in {each["quantity"] for each in compared(box)["physics"]}
+    assert quantity in {each["quantity"] for each in compared(box, "--all")["physics"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (2.293, 0.080, "2.293(80)"), (0.0004, 0.15, "0.00(15)"), (-0.0004, 0.15, "0.00(15)"), (12.0, 12.3, "12(12)"),
+        (2039.0, 1.5, "2039.0(1.5)"), (83.3178, 0.0232, "83.318(23)"), (5.0, None, "5"),
+        (1e5, 2300.0, "100000 ± 2.3e+03"),
+        (0.2, 0.0996, "0.20(10)"), (1.0, 0.0, "1"),
+    ],
+)  # fmt: skip
+def test_errors_stand_in_the_last_digits(value: float, error: float | None, text: str) -> None:
+    assert with_error(value, error) == text
+    assert with_error(value, error, sign=True).startswith(("+", "-"))
+
+
+def test_names_of_quantities_can_be_wrapped() -> None:
+    assert words_of("results.ecal.e_cal.pk_fits.2614.511.fwhm_in_kev") == "ecal e_cal pk_fits 2614.511 fwhm_in_kev"
+    assert words_of("pars.operations.e_cal.parameters.b") == "e_cal parameters b"
+    assert unit_of("x.fwhm_in_kev", Value(1.0)) == "keV"
+    assert unit_of("pz.tau1", Value(1.0, unit="ns")) == "ns"

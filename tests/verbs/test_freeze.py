@@ -47,6 +47,20 @@ def test_the_citation_says_what_it_is(box: Box) -> None:
         assert part in text
 
 
+def test_files_of_which_only_a_part_could_be_read_are_named(box: Box) -> None:
+    tree = box.cycle()
+    raw = record_file(place(tree, "tier", "raw", KEYS[1]), "0" * 32)
+    raw.parent.mkdir(exist_ok=True)
+    reason = "cut off after 40 whole records"
+    raw.write_text(json.dumps({"lineage": "0" * 32, "recipe": {}, "counts": {"salvaged": reason}}))
+    assert box.json("show", "cycles/v01")["salvaged"] == {KEYS[1]: reason}
+    assert f"only a part of {KEYS[1]} could be read: its DAQ file is {reason}" in box.ok("show", "cycles/v01")
+    box.ok("freeze", "cycles/v01")
+    text = (tree.root / "frozen/CITATION.txt").read_text()
+    assert f"\nOnly a part of {KEYS[1]} is in it: its DAQ file is {reason}\n" in text
+    assert "Only a part" not in text.replace(f"Only a part of {KEYS[1]}", "")
+
+
 def test_thawing_gives_back_exactly_the_permissions_there_were(box: Box, snapshot: Snapshot) -> None:
     root = box.cycle().root
     (root / "inputs/shared.yaml").write_text("{}")

@@ -36,6 +36,22 @@ def test_a_cycle_whose_paths_point_into_another_is_based_on_it(box: Box) -> None
     assert box.json("show", "cycles/a")["used_by"] == ["cycles/b"]
 
 
+def test_files_that_are_no_daq_files_are_named(box: Box) -> None:
+    tree = box.cycle("cycles/a")
+    box.cycle("cycles/b")
+    tree.write("generated/tier/daq/cal/notes.doc")
+    tree.write("generated/tier/daq/run7.dat")
+    found = {
+        line["name"]: [name.rpartition("/")[2] for name in line["left_out"]] for line in box.json("list")["cycles"]
+    }
+    assert found == {"cycles/a": ["notes.doc", "run7.dat"], "cycles/b": []}
+    said = f"2 files in {tree.root}/generated/tier/daq left out, of no known form of DAQ files: cal/notes.doc, run7.dat"
+    lines = box.ok("list").splitlines()
+    assert lines[-1] == f"cycles/a: {said}"
+    assert said in box.ok("show", "cycles/a").splitlines()
+    assert said in box.dataprod("doctor", "cycles/a").stdout
+
+
 def test_no_cycles_is_no_error(box: Box) -> None:
     assert box.json("list")["cycles"] == []
     assert "init-cycle" in box.ok("list")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ..contributing import CONTRIBUTING, follow
 from ..lineage.conftest import Origin
 from ..plan.conftest import KEYS, Tree
 from ..workflow.conftest import STAND_IN
@@ -17,11 +18,6 @@ from .conftest import Box
 
 CAL, PHY = KEYS[4], KEYS[5]
 TARGET = "all-l200-p03-r001-*-hit.gen"
-STEP = """\
-from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Scope, Step
-
-STEP = Step("par_hit_more", Scope.RUN, (Input("dsp"),), PART_AND_FIGURES, part_of="hit", channels=GERMANIUM)
-"""
 PRODUCE = """
 import sys
 from pathlib import Path
@@ -50,23 +46,8 @@ def own(box: Box, name: str = "cycles/v01") -> Origin:
 
 
 def add_a_step(tree: Origin) -> None:
-    """A step as CONTRIBUTING tells how to add one: a folder, and its name in the registry."""
-    folder = tree.code("steps/par_hit_more")
-    folder.mkdir()
-    (folder / "__init__.py").write_text('"""One more step."""\n')
-    (folder / "step.py").write_text(STEP)
-    (folder / "build.py").write_text("VALUE = 1\n")
-    name_in_registry(tree, "par_hit_more", after="par_hit_ecal")
-
-
-def name_in_registry(tree: Origin, step: str, after: str) -> None:
-    file = tree.code("registry/steps.py")
-    text = file.read_text()
-    for line in ("from dataflow.steps.{0} import step as {0}\n", "    {0}.STEP,\n"):
-        before = line.format(after)
-        assert text.count(before) == 1, before
-        text = text.replace(before, before + line.format(step))
-    file.write_text(text)
+    """The step that CONTRIBUTING adds: a folder, and a line of the registry."""
+    follow(CONTRIBUTING, tree.root)
 
 
 def make_older(tree: Origin) -> None:
@@ -87,14 +68,14 @@ def test_one_more_step_is_planned_and_run(box: Box) -> None:
     tree = own(box)
     add_a_step(tree)
     planned = {step["step"]: step["jobs"] for step in box.json("plan", "cycles/v01", TARGET)["steps"]}
-    assert planned["par_hit_more"] == planned["par_hit_ecal"] == 1
+    assert planned["par_hit_rate"] == planned["par_hit_ecal"] == 1
     assert planned == {s["step"]: s["jobs"] for s in box.json("run", "cycles/v01", TARGET, "--dry-run")["steps"]}
     box.ok("run", "cycles/v01", TARGET, "-j2")
     ran = [line.split()[0] for line in (tree.root / "jobs.txt").read_text().splitlines()]
     assert {step: ran.count(step) for step in ran} == planned
     assert box.json("plan", "cycles/v01", TARGET)["jobs"] == 0
     (run,) = (run for run in box.json("status", "cycles/v01")["runs"] if run["run"] == "l200-p03-r001-cal")
-    assert run["steps"]["par_hit_more"] == {"there": 1}
+    assert run["steps"]["par_hit_rate"] == {"there": 1}
 
 
 def test_one_more_step_is_known_to_every_verb(box: Box) -> None:
@@ -102,22 +83,22 @@ def test_one_more_step_is_known_to_every_verb(box: Box) -> None:
     add_a_step(tree)
     produce(tree)
     assert set(box.json("status", "cycles/v01")["jobs"]) == {"there"}
-    more = f"generated/tmp/par/{CAL}-par_hit_more.yaml"
+    more = f"generated/tmp/par/{CAL}-par_hit_rate.yaml"
     assert box.json("why", "cycles/v01", more)["state"] == "there"
     (line,) = box.json("list")["cycles"]
     assert (line["state"], line["scheme"]) == ("ready", "l200")
     kinds = {kind["kind"]: kind["files"] for kind in box.json("show", "cycles/v01")["files"]}
-    assert kinds["par_hit_more"] == kinds["par_hit_ecal"] == 3
-    going = box.json("clean", "cycles/v01", "--tier", "par_hit_more", "--run", "p03-r001", "--dry-run")
+    assert kinds["par_hit_rate"] == kinds["par_hit_ecal"] == 3
+    going = box.json("clean", "cycles/v01", "--tier", "par_hit_rate", "--run", "p03-r001", "--dry-run")
     assert [each["file"] for each in going["files"]] == [more]
     assert len(box.ok("find", "cycles/v01", "--tier", "hit").splitlines()) == len(KEYS)
     findings = json_of(box, "doctor", "cycles/v01")["findings"]
     assert any(each["what"].endswith("runs can be planned") for each in findings)
-    tree.code("steps/par_hit_more/build.py").write_text("VALUE = 2\n")
+    tree.code("steps/par_hit_rate/build.py").write_text("VALUE = 2\n")
     found = {s["step"]: s["states"] for s in box.json("plan", "cycles/v01", TARGET)["steps"]}
-    assert found == {"par_hit_more": {"stale": 1}, "par_hit": {"stale": 1}, "tier_hit": {"stale": 2}}
+    assert found == {"par_hit_rate": {"stale": 1}, "par_hit": {"stale": 1}, "tier_hit": {"stale": 2}}
     stale = box.json("clean", "cycles/v01", "--stale", "--run", "p03-r001", "--dry-run")["files"]
-    assert {"par_hit_more", "par_hit", "hit", "plt_hit"} <= {each["kind"] for each in stale}
+    assert {"par_hit_rate", "par_hit", "hit", "plt_hit"} <= {each["kind"] for each in stale}
 
 
 @pytest.mark.parametrize("change", [add_a_step, make_older])

@@ -18,11 +18,14 @@ def test_a_target_makes_what_it_needs_and_a_second_time_nothing(production: Prod
     target = "all-l200-p03-r001-cal-hit.gen"
     assert production.made(target) == [
         f"par_dsp {CAL}",
+        f"par_dsp_eopt {CAL}",
+        f"par_dsp_evtsel {CAL}",
         f"par_dsp_nopt {CAL}",
         f"par_dsp_pz {CAL}",
         f"par_hit {CAL}",
         f"par_hit_aoe {CAL}",
         f"par_hit_ecal {CAL}",
+        f"par_tcm_pulser {CAL}",
         f"tier_dsp {CAL}",
         f"tier_hit {CAL}",
         f"tier_raw {CAL}",
@@ -155,6 +158,8 @@ def test_a_test_stand_is_produced(stand_production: Production) -> None:
     th, co = TESTSTAND_KEYS[1], TESTSTAND_KEYS[3]
     assert made == [
         f"par_dsp {th}",
+        f"par_dsp_eopt {th}",
+        f"par_dsp_evtsel {th}",
         f"par_dsp_nopt {th}",
         f"par_dsp_pz {th}",
         f"tier_dsp {co}",

@@ -12,6 +12,8 @@ of a cycle (``dataprod load-sw CONFIG python``).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from dataflow.base.errors import UserError
 from dataflow.keys.channel import Channel
 from dataflow.keys.key import Key
@@ -21,4 +23,17 @@ from .location import open_production as open  # noqa: A004 - dataprod.open, lik
 from .par import Par
 from .production import NothingFound, Production, TierFile
 
-__all__ = ["Channel", "Condition", "Key", "NothingFound", "Par", "Production", "TierFile", "UserError", "open"]
+if TYPE_CHECKING:
+    from .tables import units
+
+__all__ = [
+    "Channel", "Condition", "Key", "NothingFound", "Par", "Production", "TierFile", "UserError", "open", "units",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "units":  # needs numpy, which names and keys do without
+        from .tables import units
+
+        return units
+    raise AttributeError(f"dataprod has no {name!r}; it has: {', '.join(__all__)}")

@@ -21,6 +21,7 @@ from dataflow.metadata.merge import merged_all
 from dataflow.metadata.validity import Folder
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.paths import template_pattern
+from dataflow.registry.steps import calibrated_tiers
 
 from .condition import FILE_TIME, Condition
 from .keypatterns import matching
@@ -209,6 +210,116 @@ class Production:
             raise UserError(f"there are no {tier} parameters of {detector!r} for {found[0]}", hint=hint)
         return Par(deepcopy(content[detector]), detector, files)
 
+    def parameters(
+        self,
+        tier: str,
+        keys: str | Key | Iterable[Key] = "*",
+        *,
+        detectors: str | Iterable[str] | None = None,
+        library: str = "pd",
+    ) -> Any:
+        """All numbers among the parameters as one table: a row for each run, detector and quantity.
+
+        Parameters
+        ----------
+        tier
+            The tier that is made with them: ``dsp``, ``hit``, ….
+        keys
+            A pattern of keys, or keys: the parameters that are used for them, overrides last.
+        detectors
+            Names or patterns (``V*``); default: all.
+        library
+            ``pd`` for :class:`pandas.DataFrame`, ``ak`` for :class:`awkward.Array`.
+
+        Returns
+        -------
+        table
+            Columns ``run``, ``detector``, ``quantity`` (the dotted name in the parameter file), ``value``, ``error``
+            (NaN if there is none), ``unit``, ``by_hand`` (set by an override), ``failed`` (why the detector could not
+            be calibrated; such a detector may have one row without a quantity), ``valid_from`` and ``valid_until``:
+            from when on, and until when, the files that the parameters are merged from hold (UTC, half-open; empty
+            where there is no bound). A run within which they change has rows for each time.
+
+        Raises
+        ------
+        UserError
+            If nothing fits.
+        """
+        from .partable import rows, table
+
+        if self._tier(tier) not in calibrated_tiers():
+            raise UserError(f"the tier {tier} has no parameters", hint=f"there are: {', '.join(calibrated_tiers())}")
+        chosen = self._keys_of(keys) if isinstance(keys, str | Key) else self._some_keys(keys)
+        return table(rows(self, self._tier(tier), chosen, _names(detectors, "detectors")), self._library(library))
+
+    def _some_keys(self, keys: Iterable[Key]) -> list[Key]:
+        found = _items(keys, Key, "keys", "a pattern, or keys as .keys() gives")
+        if not found:
+            raise NothingFound("there are no keys", hint=f"there are runs: {listing(self.runs)}")
+        return found
+
+    def livetime(self, keys: str | Key | Iterable[Key] = "phy", *, tier: str = "evt", library: str = "pd") -> Any:
+        """Real and live time of files of events; the definitions are in :mod:`dataprod.exposure`.
+
+        Parameters
+        ----------
+        keys
+            A pattern of keys, or keys; default: physics.
+        tier
+            The tier of events: ``evt`` or ``pet``.
+        library
+            ``pd`` for :class:`pandas.DataFrame`, ``ak`` for :class:`awkward.Array`.
+
+        Returns
+        -------
+        table
+            A row a file: ``key``, ``run``, ``from`` and ``to`` (first and last event, seconds since 1970),
+            ``realtime_in_s``, ``livetime_in_s``, ``pulses``, ``missing_pulses``, and ``method``: ``pulser`` or
+            ``events``.
+
+        Raises
+        ------
+        UserError
+            If no file fits, or its events have no times.
+        """
+        from .exposure import livetime
+
+        return livetime(self, self._chosen(tier, keys, ""), self._library(library))
+
+    def exposure(
+        self,
+        keys: str | Key | Iterable[Key] = "phy",
+        *,
+        tier: str = "evt",
+        usability: Iterable[str] = ("on", "no_psd"),
+        library: str = "pd",
+    ) -> Any:
+        """Exposure of each germanium detector by run; the definitions are in :mod:`dataprod.exposure`.
+
+        Parameters
+        ----------
+        keys, tier, library
+            As for :meth:`livetime`.
+        usability
+            Usabilities of detectors that count; others have the live time 0.
+
+        Returns
+        -------
+        table
+            ``run``, ``detector``, ``mass_in_kg``, ``livetime_in_s``, ``exposure_in_kg_yr`` (of 365.25 days), and
+            ``left_out``: why the detector, or some files of it, do not count. Detectors that are not processable, or
+            whose calibration failed, do not.
+
+        Raises
+        ------
+        UserError
+            If no file fits, or the metadata do not say the mass of a detector.
+        """
+        from .exposure import exposure
+
+        wanted = _names(usability, "usability") or ()
+        return exposure(self, self._chosen(tier, keys, ""), wanted, self._library(library))
+
     def par_files(self, tier: str, key: Key) -> tuple[Path, ...]:
         """The parameter files that hold for a key, overrides last.
 
@@ -248,6 +359,7 @@ class Production:
         keys: str | Key | Iterable[Key] = "*",
         where: str | None = "",
         detectors: str | Iterable[str] | None = None,
+        system: str = "",
         library: str = "ak",
     ) -> Any:
         """Rows of a tier, of all files and detectors that fit, one after the other.
@@ -259,7 +371,7 @@ class Production:
         columns
             Names; those in groups with slashes (``geds/energy``). ``detector``, ``key``, ``period``, ``run`` and the
             other fields of the key can be among them, but ``timestamp`` is the column of the table, the time of the
-            row, and ``key_timestamp`` that in the name of the file. Default: all of the table.
+            row, and ``key_timestamp`` that in the name of the file. Default: all, in tiers by channel by system.
         keys
             A pattern of keys, or keys.
         where
@@ -269,13 +381,21 @@ class Production:
         detectors
             Names or patterns (``V*``); default: all that have the columns. Names are those of the channel map at the
             time of each file. Tiers of events (tcm, evt, skm) have none.
+        system
+            Only channels of this one: ``geds``, ``spms``, ….
         library
             ``ak`` for :class:`awkward.Array`, ``pd`` for :class:`pandas.DataFrame`, ``lgdo`` for :class:`lgdo.Table`.
 
         Returns
         -------
         table
-            For tiers by channel it has a column ``detector`` too.
+            For tiers by channel it has a column ``detector`` too. Units of the columns are in ``attrs["units"]``, see
+            :func:`dataprod.units`; texts are texts, also where files hold bytes. Where a detector does not have a
+            column that others have, its values are NaN (of numbers that are not floating-point, None), and a warning
+            of the logger ``dataprod.reading`` names it.
+
+            Systems have different columns: if neither `columns` nor `detectors` nor `system` are given for a tier by
+            channel, a dict of one table for each system that has rows that fit.
 
         Raises
         ------
@@ -286,7 +406,7 @@ class Production:
 
         chosen = self._chosen(tier, keys, where)
         names = _names(columns, "columns"), Condition(where), _names(detectors, "detectors")
-        return load(self, chosen, *names, self._library(library))
+        return load(self, chosen, *names, system, self._library(library))
 
     def iterate(
         self,
@@ -297,16 +417,21 @@ class Production:
         keys: str | Key | Iterable[Key] = "*",
         where: str | None = "",
         detectors: str | Iterable[str] | None = None,
+        system: str = "",
         library: str = "ak",
     ) -> Iterator[Any]:
-        """Like :meth:`load`, in tables of at most `rows` rows: as much is in memory at a time."""
+        """Like :meth:`load`, in tables of at most `rows` rows: as much is in memory at a time.
+
+        Where :meth:`load` would give a table for each system, those of one system come after those of another, with a
+        column ``system``; a column that none of the detectors in a table has is not in it.
+        """
         from .reading import iterate
 
         if not isinstance(rows, SupportsIndex) or index(rows) < 1:
             raise UserError(f"rows is the most rows of a table, a whole number above 0, not {rows!r}")
         chosen = self._chosen(tier, keys, where)
         names = _names(columns, "columns"), Condition(where), _names(detectors, "detectors")
-        return iterate(self, chosen, *names, self._library(library), index(rows))
+        return iterate(self, chosen, *names, system, self._library(library), index(rows))
 
     def channels(self, file: TierFile, wanted: Sequence[str] | None) -> list[Channel]:
         """The channels of a file at its time that have one of the names or patterns.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -47,12 +47,20 @@ class Request:
         The condition.
     detectors
         Names or patterns; None for all.
+    system
+        Only channels of this one; empty for all.
     """
 
     columns: tuple[str, ...] | None
     labels: tuple[str, ...]
     where: Condition
     detectors: tuple[str, ...] | None
+    system: str = ""
+
+    @property
+    def by_system(self) -> bool:
+        """Whether tables of several systems, which have different columns, are asked for at once."""
+        return self.columns is None and self.detectors is None and not self.system
 
 
 def load(
@@ -61,14 +69,33 @@ def load(
     columns: Sequence[str] | None,
     where: Condition,
     detectors: Sequence[str] | None,
+    system: str,
     library: str,
 ) -> Any:
-    """All rows in one table; see :meth:`Production.load`."""
-    request = _request(production, files, columns, where, detectors)
+    """All rows in one table, or in one for each system; see :meth:`Production.load`."""
+    request = _request(production, files, columns, where, detectors, system)
     pieces = [piece for piece in _pieces(production, files, request, lambda: UNBOUNDED) if len(piece.table)]
-    if not pieces:
-        pieces = [_empty(production, files, request)]
-    return converted(joined(pieces), library)
+    if files[0].tier in BY_CHANNEL and request.by_system:
+        systems = sorted({piece.system for piece in pieces})
+        return {name: _whole([piece for piece in pieces if piece.system == name], library) for name in systems}
+    return _whole(pieces or [_empty(production, files, request)], library)
+
+
+def _whole(pieces: Sequence[Labelled], library: str) -> Any:
+    """Pieces in one table of a library; it is said which columns some of them lack."""
+    found = joined(pieces)
+    if found.lacking:
+        log.warning("missing values, as not all have the column: %s", listing(map(_lacking, found.lacking.items())))
+    if library == "lgdo" and found.absent:
+        hint = "name columns that all have, or take library='ak'"
+        raise UserError(f"LGDO has no missing values, and not all tables have {listing(found.absent)}", hint=hint)
+    return converted(found, library)
+
+
+def _lacking(entry: tuple[str, Sequence[Mapping[str, Any]]]) -> str:
+    name, tables = entry
+    who = sorted({str(labels.get("detector", "")) for labels in tables} - {""})
+    return f"{name} ({listing(who)})" if who else name
 
 
 def iterate(
@@ -77,18 +104,39 @@ def iterate(
     columns: Sequence[str] | None,
     where: Condition,
     detectors: Sequence[str] | None,
+    system: str,
     library: str,
     rows: int,
 ) -> Iterator[Any]:
     """Tables of `rows` rows, the last one of fewer; see :meth:`Production.iterate`."""
-    request = _request(production, files, columns, where, detectors)
+    request = _request(production, files, columns, where, detectors, system)
+    if files[0].tier in BY_CHANNEL and request.by_system:
+        for name in _systems(production, files):
+            labels = (*request.labels, *({"system"} - {*request.labels}))
+            yield from _iterated(production, files, replace(request, system=name, labels=labels), library, rows)
+    else:
+        yield from _iterated(production, files, request, library, rows)
+
+
+def _iterated(
+    production: Production, files: Sequence[TierFile], request: Request, library: str, rows: int
+) -> Iterator[Any]:
     held = _Held(rows)
     for piece in _pieces(production, files, request, held.room):
         held.add(piece)
         if not held.room():
-            yield converted(joined(held.taken()), library)
+            yield _whole(held.taken(), library)
     if held.pieces:
-        yield converted(joined(held.taken()), library)
+        yield _whole(held.taken(), library)
+
+
+def _systems(production: Production, files: Sequence[TierFile]) -> list[str]:
+    """The systems of which there are tables in some files."""
+    found: set[str] = set()
+    for file in files:
+        with opened(file) as node:
+            found |= {channel.system for _, channel in _tables(production, file, node, None) if channel}
+    return sorted(found)
 
 
 class _Held:
@@ -116,7 +164,7 @@ def columns_of(production: Production, files: Sequence[TierFile], detector: str)
     for file in files:
         if detector and file.tier in BY_CHANNEL and not production.has_channel(file, detector):
             continue
-        with _opened(file) as node:
+        with opened(file) as node:
             tables = list(_tables(production, file, node, [detector] if detector else None))
             if tables:
                 germanium = [table for table, channel in tables if channel and channel.system == "geds"]
@@ -139,17 +187,29 @@ def _request(
     columns: Sequence[str] | None,
     where: Condition,
     detectors: Sequence[str] | None,
+    system: str,
 ) -> Request:
     """Sort out which names are columns of the files and which are the same for all rows of a piece."""
     by_channel = files[0].tier in BY_CHANNEL
     if detectors is not None and not by_channel:
         raise UserError(f"the tier {files[0].tier} is by event, not by detector", hint="leave detectors out")
+    if system:
+        _check_system(production, files, system, by_channel=by_channel)
     known = (KEY, FILE_TIME, *production.cycle.scheme.series_fields, *(CHANNEL_FIELDS if by_channel else ()))
     labels = [name for name in columns or () if name in known]
     if by_channel and "detector" not in labels:
         labels.append("detector")
     of_file = None if columns is None else tuple(name.replace(".", "/") for name in columns if name not in known)
-    return Request(of_file, tuple(labels), where, None if detectors is None else tuple(detectors))
+    return Request(of_file, tuple(labels), where, None if detectors is None else tuple(detectors), system)
+
+
+def _check_system(production: Production, files: Sequence[TierFile], system: str, *, by_channel: bool) -> None:
+    """Refuse a system that no channel of the files belongs to."""
+    if not by_channel:
+        raise UserError(f"the tier {files[0].tier} is by event, not by system", hint="leave system out")
+    there = {channel.system for file in files if file.key for channel in production.channels(file, None)}
+    if system not in there:
+        raise UserError(f"there is no system {system!r} in {files[0].tier}", hint=f"there are: {listing(there)}")
 
 
 def _pieces(production: Production, files: Sequence[TierFile], request: Request, most: Any) -> Iterator[Labelled]:
@@ -157,8 +217,10 @@ def _pieces(production: Production, files: Sequence[TierFile], request: Request,
     found = False
     lacking: set[str] = set()
     for file in files:
-        with _opened(file) as node:
+        with opened(file) as node:
             for table, channel in _tables(production, file, node, request.detectors):
+                if request.system and (channel is None or channel.system != request.system):
+                    continue
                 known = _labels(file, channel)
                 if not _may_hold(request.where, known):
                     found = True
@@ -175,7 +237,14 @@ def _pieces(production: Production, files: Sequence[TierFile], request: Request,
         log.warning("left out, because they do not have the columns: %s", listing(lacking))
 
 
-def _opened(file: TierFile) -> AbstractContextManager[Any]:
+def opened(file: TierFile) -> AbstractContextManager[Any]:
+    """A file for reading.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
     try:
         return h5py.File(file.path, "r")  # type: ignore[no-any-return]
     except OSError as error:
@@ -194,9 +263,13 @@ def _tables(
             if table in node:
                 yield table, channel
         return
+    yield from ((group, None) for group in event_tables(production, file, node))
+
+
+def event_tables(production: Production, file: TierFile, node: h5py.File) -> list[str]:
+    """The tables of a file of events."""
     name = production.cycle.setup.table_format[file.tier].replace("{grp}/", "")
-    groups = [name] if name in node else [f"{group}/{name}" for group in node if f"{group}/{name}" in node]
-    yield from ((group, None) for group in groups)
+    return [name] if name in node else [f"{group}/{name}" for group in node if f"{group}/{name}" in node]
 
 
 def _labels(file: TierFile, channel: Channel | None) -> dict[str, Any]:
@@ -291,7 +364,7 @@ def _read(node: h5py.File, table: str, known: Mapping[str, Any], request: Reques
             piece = selected(piece, _mask(piece, request.where, known))
         if kept is not None:
             _drop(piece, kept if request.columns else set())
-        yield Labelled(piece, labels)
+        yield Labelled(piece, labels, known.get("system", ""))
 
 
 def _first(node: h5py.Group) -> str:
@@ -343,7 +416,7 @@ def _drop(piece: Table, kept: set[str], above: str = "") -> None:
 
 def _empty(production: Production, files: Sequence[TierFile], request: Request) -> Labelled:
     """A table without rows, of the columns that were asked for."""
-    everything = Request(request.columns, request.labels, Condition(), request.detectors)
+    everything = replace(request, where=Condition())
     for piece in _pieces(production, files, everything, lambda: 1):
         return Labelled(selected(piece.table, np.zeros(len(piece.table), dtype=bool)), piece.labels)
     raise UserError(f"the {files[0].tier} files have no rows")

@@ -22,6 +22,13 @@ def let_records_decide():
         workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
 
 
+def is_narrow():
+    """Whether Snakemake need not know of jobs whose outputs are current: it only makes what is to be made."""
+    executor, asked = workflow.executor_plugin, workflow.dag_settings
+    others = asked.forceall, asked.forcerun, asked.forcetargets, asked.until, asked.omit_from, asked.batch
+    return executor is not None and not executor.common_settings.touch_exec and not any(others)
+
+
 def inputs(step):
     """The input function of a step."""
     paths = flow.inputs(step)
@@ -31,7 +38,10 @@ def inputs(step):
             return paths(wildcards)
         let_records_decide()
         flag = str if flow.is_among(step, wildcards, to_make) else ancient
-        return {role: [flag(path) for path in found] for role, found in paths(wildcards).items()}
+        found = paths(wildcards)
+        if is_narrow():
+            found = {role: [flow.as_found(path, to_make) for path in some] for role, some in found.items()}
+        return {role: [flag(path) for path in some] for role, some in found.items()}
 
     return of
 

@@ -7,13 +7,18 @@ except UserError as error:
     stop(error)
 
 
+def files(target):
+    """The input function of a target."""
+    return lambda wildcards: flow.files(target, to_make if is_narrow() else None)
+
+
 for target in wanted:
 
     rule:
         name:
             target.text
         input:
-            flow.files(target),
+            files(target),
 
 
 # Of detectors that could not be done, or are not in the data, Snakemake knows nothing: jobs wrote them down.

@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 
 from gebox.experiment import Experiment
 from gebox.experiment.model import DaqFile
-from gebox.files import fcio, orca
+from gebox.files import fcio, fsp, orca
 from gebox.readout import Triggered, events
 from gebox.truth import Record
 
@@ -24,8 +24,8 @@ class Sink(Protocol):
     def sparse_event(self, event: fcio.Event, channels: list[int], traces: fcio.Traces) -> None:
         """Write an event with some traces."""
 
-    def status(self, status: fcio.Status) -> None:
-        """Write a status record."""
+    def status(self, status: fcio.Status, counts: fsp.Counts | None = None) -> None:
+        """Write a status record, and the numbers of the software trigger where there is one."""
 
 
 Opener = Callable[[BinaryIO, Experiment, DaqFile], Sink]
@@ -37,9 +37,10 @@ def fcio_sink(stream: BinaryIO, experiment: Experiment, file: DaqFile) -> Sink: 
 
 
 def orca_sink(stream: BinaryIO, experiment: Experiment, file: DaqFile) -> Sink:
-    """Begin an ORCA file."""
+    """Begin an ORCA file, whose stream has a software trigger, as LEGEND-200's has."""
     number = int(file.period[1:]) * 1000 + int(file.run[1:])
-    return orca.Writer(stream, [config(experiment)], orca.Run(number, file.start))
+    made = config(experiment)
+    return orca.Writer(stream, [made], orca.Run(number, file.start), {orca.identity(made): trigger(experiment)})
 
 
 SINKS: dict[str, Opener] = {"fcio": fcio_sink, "orca": orca_sink}
@@ -58,17 +59,34 @@ def config(experiment: Experiment) -> fcio.Config:
     )
 
 
+def trigger(experiment: Experiment) -> fsp.Trigger:
+    """The software trigger: germanium detectors in its hardware multiplicity, light sensors in its peak sum."""
+    layout = experiment.layout
+    names = {detector.address: detector.name for detector in layout.detectors}
+    names |= {auxiliary.address: auxiliary.name for auxiliary in layout.auxiliaries}
+    light = {auxiliary.address for auxiliary in layout.auxiliaries if auxiliary.system == "spms"}
+    germanium = {detector.address for detector in layout.detectors}
+    places = list(enumerate(layout.tracemap))
+    return fsp.Trigger(
+        traces=len(places),
+        germanium=tuple(place for place, address in places if address in germanium),
+        light=tuple(place for place, address in places if address in light),
+        names=tuple(names[address] for _, address in places),
+    )
+
+
 def record(experiment: Experiment, file: DaqFile, stream: BinaryIO, open_sink: Opener = fcio_sink) -> Record:
     """Write all records of a file to `stream`; returns the truth."""
     sink = open_sink(stream, experiment, file)
     rawids = [address.rawid for address in experiment.layout.tracemap]
     germanium = [detector.address.rawid for detector in experiment.layout.detectors]
     truth = Record()
-    next_status = 0.0
+    next_status, known = 0.0, 0
     for index, triggered in enumerate(events(experiment, file)):
         time = triggered.happening.time
         while time >= next_status:
-            sink.status(status(experiment, file, next_status, index))
+            sink.status(status(experiment, file, next_status, index), counts(file, next_status, index, known))
+            known = index
             next_status += STATUS_PERIOD
         header = event_header(file, time, index)
         if file.readout == "full":
@@ -76,7 +94,9 @@ def record(experiment: Experiment, file: DaqFile, stream: BinaryIO, open_sink: O
         else:
             sink.sparse_event(header, triggered.channels, triggered.rows[triggered.channels])
         note(truth, triggered, header, {rawids[c] for c in triggered.channels}, germanium)
-    sink.status(status(experiment, file, float(file.duration), len(truth)))
+    total = len(truth)
+    end = float(file.duration)
+    sink.status(status(experiment, file, end, total), counts(file, end, total, known))
     if isinstance(sink, orca.Writer):
         sink.finish(file.start + file.duration)
     return truth
@@ -99,6 +119,12 @@ def status(experiment: Experiment, file: DaqFile, time: float, number: int) -> f
         cards.append(fcio.integers(words + [0] * (fcio.CARD_BYTES // 4 - len(words))))
     times = (seconds, 0, file.start + seconds, 0, 0, file.start, 0, 0, 0, 0)
     return fcio.Status(0, times, tuple(cards))
+
+
+def counts(file: DaqFile, time: float, number: int, known: int) -> fsp.Counts:
+    """What the software trigger has counted up to a status, `known` events of it before the last one."""
+    since = time % STATUS_PERIOD or min(time, STATUS_PERIOD)
+    return fsp.Counts(float(file.start), file.start + time, since, number, number - known)
 
 
 def note(truth: Record, triggered: Triggered, header: fcio.Event, read: set[int], germanium: list[int]) -> None:

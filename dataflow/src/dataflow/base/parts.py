@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from pathlib import Path
 
 PART = re.compile(r"\.(?P<stem>.+)\.(?P<host>[^.]+)-(?P<pid>\d+)-part(?P<suffix>\.[^.]+)?")
@@ -12,7 +11,7 @@ PART = re.compile(r"\.(?P<stem>.+)\.(?P<host>[^.]+)-(?P<pid>\d+)-part(?P<suffix>
 
 def host() -> str:
     """The name of this host, without its domain."""
-    return socket.gethostname().split(".")[0]
+    return os.uname().nodename.split(".")[0]
 
 
 def part_name(path: Path) -> Path:

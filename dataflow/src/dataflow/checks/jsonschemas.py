@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dataflow.metadata.layers import DEFAULT, REPLACE
-from dataflow.metadata.schemas import OPTIONS, SCHEMAS, schema
+from dataflow.metadata.schemas import OPTIONS, configured_inputs, documented_rules, schema
 from dataflow.metadata.settings import StepSettings
 from dataflow.metadata.stepconfig import DEFAULT as FOR_ALL
 from dataflow.metadata.stepconfig import NESTED, RULES, known_rules
@@ -26,10 +26,9 @@ _STEERING = {REPLACE: {"type": "boolean", "description": "true: what other files
 def documents() -> dict[str, Document]:
     """Every schema by the name of its file."""
     found = {"config.json": cycle_schema(), "dataprod-config.json": rules_schema()}
-    for rule, inputs in SCHEMAS.items():
-        for name in inputs:
-            kind = schema(rule, name)
-            if name != OPTIONS and kind is not None:
+    for rule in documented_rules():
+        for name in configured_inputs(rule):
+            if kind := schema(rule, name):
                 title = {"$schema": DRAFT, "title": f"{name} of {rule}"}
                 found[f"{rule}.{name}.json"] = title | settings_schema(kind)
     return found

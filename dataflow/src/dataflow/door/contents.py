@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dataflow.keys.daqforms import foreign_names
-from dataflow.keys.inventory import Inventory, scan
+from dataflow.keys.inventory import Inventory, left_out_note, scan
 from dataflow.keys.key import PARTITION, Key
 from dataflow.keys.scheme import KeyScheme, scheme_of
 from dataflow.plan.paths import Paths, area_of, template_pattern
@@ -159,16 +159,31 @@ def contents_of(question: Mapping[str, Any]) -> Contents:
 
 
 def contents(question: Mapping[str, Any]) -> dict[str, Any]:
-    """The outputs of a cycle, and the numbers of its data files by run, sorted by time."""
+    """The outputs of a cycle, and the numbers of its data files by run, sorted by time.
+
+    With `salvaged`, also the raw files that hold only a part of their DAQ file, by key: where it breaks off.
+    """
     found = contents_of(question)
-    inventory = found.daq()
+    inventory, outputs = found.daq(), found.outputs()
     return {
-        "outputs": [asdict(output) for output in found.outputs()],
+        "outputs": [asdict(output) for output in outputs],
         "daq": _runs(inventory.daq),
         "raw": _runs(inventory.raw),
         "runs": _runs({*inventory.daq, *inventory.raw}),
         "left_out": list(map(str, inventory.left_out)),
+        "left_out_note": left_out_note(inventory, found.setup.path("tier_daq")),
+        **({"salvaged": _salvaged(found, outputs)} if question.get("salvaged") else {}),
     }
+
+
+def _salvaged(found: Contents, outputs: Iterable[Output]) -> dict[str, str]:
+    records, told = Records(), {}
+    for output in outputs:
+        if output.step == "tier_raw":
+            record = records.raw(found.setup.directory / output.path) or {}
+            if reason := record.get("counts", {}).get("salvaged"):
+                told[output.key] = str(reason)
+    return told
 
 
 def _runs(keys: Iterable[Key]) -> dict[str, int]:

@@ -44,6 +44,7 @@ def findings(setup: Setup) -> Iterator[Finding]:
         yield WARNING, note, "rename them, move them away, or leave them"
     for step, unit in jobs:
         _plan(cycle, step, unit, problems)
+    _build_chains(cycle, problems)
     for message, hint in list(problems.items())[:MOST]:
         yield BAD, message, hint
     if len(problems) > MOST:
@@ -87,6 +88,14 @@ def _changed(old: Iterable[Channel], new: Iterable[Channel]) -> Iterator[tuple[s
         for field in ("processable", "usability", "psd"):
             if getattr(one, field) != getattr(other, field):
                 yield name, f"changes {field} from {getattr(one, field)} to {getattr(other, field)}"
+
+
+def _build_chains(cycle: Cycle, problems: dict[str, str]) -> None:
+    """Add what dspeed says of the chains of the metadata."""
+    try:
+        cycle.chains.builds.check()
+    except UserError as error:
+        problems.setdefault(error.message, error.hint)
 
 
 def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None:

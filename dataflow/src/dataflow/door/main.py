@@ -37,6 +37,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "parameter_files": ("checking:parameter_files", "whether parameter files are what they were and can be read"),
     "parameters": ("parameters:parameters", "the parameter files that hold for each key"),
     "values": ("parameters:values", "what calibrations say, and what is used, for sets of parameter files"),
+    "compared": ("comparing:compared", "quantities of detectors in two sets of parameters, side by side; of no cycle"),
     "rates": ("rates:rates", "counts of events by run, from the records"),
 }
 """What can be asked: the function that answers, and what it tells."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from dataflow.base.textfile import read as read_text_file
+from dataflow.base.times import ALWAYS
 from dataflow.keys.key import Key
 from dataflow.metadata import calibrations as parcatalog
 from dataflow.metadata.merge import merged_all
 from dataflow.metadata.overrides import check
-from dataflow.metadata.validity import Folder
+from dataflow.metadata.validity import ALL, Folder
 from dataflow.plan.cycle import Cycle
 from dataflow.registry.steps import calibrated_tiers
 
@@ -31,7 +33,7 @@ def parameters(question: Mapping[str, Any]) -> dict[str, Any]:
         ``runs``: by run, sorted by time, its keys, each with its time. ``held``: by tier and key the number of a set.
         ``sets``: the files ``made`` by calibrations, those made ``by_hand``, and whether all made ones are ``there``.
     """
-    found = _Parameters(contents_of(question))
+    found = ParameterFiles(contents_of(question))
     numbers: dict[Files, int] = {}
     held: dict[str, dict[str, int]] = {}
     for tier in (tier for tier in calibrated_tiers() if tier in found.contents.scheme.all_tiers):
@@ -70,12 +72,13 @@ def _content(path: str) -> Mapping[str, Any]:
     return read_text_file(Path(path)).mapping()
 
 
-class _Parameters:
+class ParameterFiles:
     """The parameters of a cycle, of which there need be no more than the parameter files."""
 
     def __init__(self, contents: Contents) -> None:
         self.contents, self._cycle = contents, Cycle(contents.setup)
         self._foreign: dict[str, Folder] = {}
+        self._catalogs: dict[str, parcatalog.ParCatalog] = {}
 
     @cached_property
     def runs(self) -> Mapping[str, tuple[Key, ...]]:
@@ -88,20 +91,53 @@ class _Parameters:
             runs[key.series] = (*runs.get(key.series, ()), key)
         return runs
 
-    @cached_property
-    def _catalog(self) -> parcatalog.ParCatalog:
-        """The catalog as it was when the data were still there."""
-        scheme = self.contents.scheme
-        overrides = self._cycle.metadata.datasets.run_overrides if scheme.choice == "time" else ()
-        return parcatalog.build((key for keys in self.runs.values() for key in keys), scheme, overrides)
+    def _catalog(self, tier: str, key: Key) -> parcatalog.ParCatalog:
+        """The catalog; of runs whose data are gone, as it was when they were still there."""
+        if key.series in self._cycle.series:
+            return self._cycle.catalog_of(tier)
+        if tier not in self._catalogs:
+            scheme = self.contents.scheme
+            overrides = self._cycle.metadata.datasets.run_overrides if scheme.choice == "time" else ()
+            keys = (key for keys in self.runs.values() for key in keys)
+            self._catalogs[tier] = parcatalog.build(keys, scheme, overrides, self._cycle.datatypes(tier))
+        return self._catalogs[tier]
 
     def held(self, tier: str, key: Key) -> Files:
         """The files that hold for a key."""
         by_hand = self._cycle.metadata.overrides(tier, key)
         name = f"par_{tier}"
         if not self._cycle.paths.inside(name):
-            if name not in self._foreign:
-                self._foreign[name] = Folder(self._cycle.setup.path(name), self._cycle.metadata.reader)
-            return self._foreign[name].files(key.timestamp, key.datatype), by_hand
-        catalog = self._cycle.catalog if key.series in self._cycle.series else self._catalog
-        return tuple(self._cycle.output(name, each) for each in catalog.at(key) or ()), by_hand
+            return self._foreign_folder(tier).files(key.timestamp, key.datatype), by_hand
+        return tuple(self._cycle.output(name, each) for each in self._catalog(tier, key).at(key) or ()), by_hand
+
+    def _foreign_folder(self, tier: str) -> Folder:
+        if tier not in self._foreign:
+            self._foreign[tier] = Folder(self._cycle.setup.path(f"par_{tier}"), self._cycle.metadata.reader)
+        return self._foreign[tier]
+
+    def validity(self, tier: str, key: Key) -> tuple[str, str]:
+        """From when on, and until when (half-open), the files of a key hold; empty where there is no bound."""
+        times = sorted(set(self._times(tier, key)))
+        held = self.held(tier, key)
+        begin, end = "", ""
+        for time in times:
+            same = self.held(tier, replace(key, values=(*key.values[:-1], time))) == held
+            if time <= key.timestamp:
+                begin = (begin or time) if same else ""
+            elif not same:
+                end = time
+                break
+        return ("" if begin == ALWAYS else begin), end
+
+    def _times(self, tier: str, key: Key) -> Iterator[str]:
+        """The times at which other files may begin to hold for files like one."""
+        metadata = self._cycle.metadata
+        folders = [metadata.override_folder(tier)]
+        if self._cycle.paths.inside(f"par_{tier}"):
+            catalog = self._catalog(tier, key)
+            yield from (valid.valid_from for valid in catalog.groups.get(catalog.group(key), ()))
+        else:
+            folders.append(self._foreign_folder(tier))
+        for folder in folders:
+            for category in (key.datatype, ALL):
+                yield from (entry.valid_from for entry in folder.validity.timelines.get(category, ()))

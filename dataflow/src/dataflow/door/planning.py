@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dataflow.base.errors import UserError
+from dataflow.base.messages import few
 from dataflow.keys.inventory import left_out_note
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.job import Unit
@@ -30,6 +31,17 @@ def warnings_of(flow: Workflow) -> list[str]:
     return [*([str(error)] if error else []), *map(str, flow.without_effect()), *([note] if note else [])]
 
 
+def gaps(items: Iterable[Item]) -> list[str]:
+    """Runs that no grouping of some detectors holds, as far as it is not in a file yet: a sentence for each step."""
+    by_step: dict[str, list[str]] = {}
+    for item in items:
+        if item.to_make and item.unit.note:
+            who = few(sorted(item.unit.detectors or ()))
+            by_step.setdefault(item.step, []).append(f"{item.unit.runs[0]} ({who})")
+    text = "no grouping in datasets/cal_groupings.yaml holds {}: each of these runs is a partition of its own"
+    return [f"{step}: {text.format(few(runs))}" for step, runs in by_step.items()]
+
+
 def plan(question: Mapping[str, Any]) -> dict[str, Any]:
     """What a run for `targets` would make, by step, with times on `cores` learned from finished jobs.
 
@@ -47,7 +59,7 @@ def plan(question: Mapping[str, Any]) -> dict[str, Any]:
     steps = list(dict.fromkeys(item.step for item in items))
     return {
         "targets": question["targets"],
-        "warnings": warnings_of(flow),
+        "warnings": warnings_of(flow) + gaps(items),
         "jobs": len(items),
         "cores": question["cores"],
         "seconds": seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from dataflow.keys.key import Key
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.survey import MISSING, Item, Survey, remaining
 from dataflow.plan.troubles import run_of, troubles
+from dataflow.registry.step import Scope
 from dataflow.registry.steps import BY_NAME
 
 from .detectors import told
-from .planning import open_workflow, warnings_of
+from .planning import gaps, open_workflow, warnings_of
 
 
 def status(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
     places = ((item.step, run_of(item.unit), survey.outputs(item.step, item.unit)[0]) for item in made)
     noted = told(troubles(plan.lineages.records, places))
     return {
-        "warnings": warnings_of(flow),
+        "warnings": warnings_of(flow) + gaps(_of_partitions(survey)),
         "daq_files": len(plan.inventory.daq),
         "jobs": dict(Counter(item.state for item in items)),
         "cores": question["cores"],
@@ -41,6 +42,14 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
         "detectors_counted": noted["counted"],
         "salvaged": _salvaged(items, survey, plan),
     }
+
+
+def _of_partitions(survey: Survey) -> Iterator[Item]:
+    """The jobs of partitions where the metadata group runs, also of tiers that nobody has asked for yet."""
+    cycle = survey.cycle
+    for step in cycle.steps if cycle.metadata.datasets.cal_groupings else ():
+        if step.scope is Scope.PARTITION:
+            yield from (survey.item(step.name, unit) for unit in cycle.units.of(step))
 
 
 def _runs(items: Iterable[Item]) -> list[dict[str, Any]]:

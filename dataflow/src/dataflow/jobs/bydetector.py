@@ -86,18 +86,24 @@ def _entries(
     causes = inherited(job)
     for outcome in spread(one, list(channels), threads, timeout_of(job)):
         keep_or_fail(job, outcome)
-        if outcome.failed:
-            pars[outcome.item] = _failed(job, outcome, causes.get(outcome.item), folder)
-        else:
-            pars[outcome.item] = outcome.value
-            warn(outcome.item, list((outcome.value or {}).get("warnings", ())))
+        failed = outcome.failed and _failed(job, outcome, causes.get(outcome.item), folder)
+        entry = pars[outcome.item] = _with_note(failed or outcome.value or {}, job.unit.note)
+        warn(outcome.item, list(entry.get("warnings", ())))
     return pars
+
+
+def _with_note(entry: dict[str, Any], note_of_unit: str) -> dict[str, Any]:
+    """An entry whose warnings say what is to be known of the unit: that its run is a partition of its own."""
+    warnings = entry.get("warnings", [])
+    return entry | {"warnings": [note_of_unit, *warnings]} if note_of_unit and note_of_unit not in warnings else entry
 
 
 def _failed(job: Job, outcome: Outcome[Any], before: Note | None, folder: Path) -> dict[str, Any]:
     """The entry and the page of a detector that failed: the first cause, which may lie in an earlier step."""
     cause = first_cause(Note(FAILED, job.step, outcome.reason), before)
     note(outcome.item, FAILED, job.step, outcome.reason)
-    said = f"{cause.step}: {cause.reason}" + (f"\nthen {cause.then}" if cause.then else "")
+    said = "\n".join(
+        filter(None, [f"{cause.step}: {cause.reason}", cause.then and f"then {cause.then}", job.unit.note])
+    )
     save_page(text_page(f"{outcome.item}: {job.step} failed", said), folder / f"{outcome.item}.pdf")
     return failure_entry(cause)

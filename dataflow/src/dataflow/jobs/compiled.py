@@ -59,18 +59,24 @@ def prepare() -> None:
     WorkFailed
         If there is none and it cannot be made.
     """
-    site = site_packages()
-    if site is None or os.environ.get(VARIABLE) or _is_usable(site):
+    if is_ready():
         return
-    folder = user_folder(site)
-    os.environ[VARIABLE] = str(folder)
+    folder = Path(os.environ[VARIABLE])
     done = folder / "complete"
-    if done.is_file():
-        return
     with _alone(folder):
         if not done.is_file():
             _compile(folder)
             done.touch()
+
+
+def is_ready() -> bool:
+    """Whether there is compiled code for this processor that this user can use; it is taken, and nothing is made."""
+    site = site_packages()
+    if site is None or os.environ.get(VARIABLE) or _is_usable(site):
+        return True
+    folder = user_folder(site)
+    os.environ[VARIABLE] = str(folder)
+    return (folder / "complete").is_file()
 
 
 def site_packages() -> Path | None:

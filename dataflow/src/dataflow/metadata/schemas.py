@@ -1,6 +1,6 @@
-"""Which settings describe which configuration: by rule of the metadata and input, as ``module:class``.
+"""Which settings describe which configuration: what the steps declare, by rule of the metadata and input.
 
-The modules are imported when something is checked or documented, because they need pydantic.
+The modules with settings are imported when something is checked or documented, because they need pydantic.
 """
 
 from __future__ import annotations
@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from dataflow.registry.step import Step
+from dataflow.registry.steps import STEPS
 
 if TYPE_CHECKING:
     from dataflow.keys.channel import Channel
@@ -17,67 +20,8 @@ if TYPE_CHECKING:
     from .stepconfig import StepConfig
 
 OPTIONS = "options"
-_CHAIN = "steps.tier_dsp.settings:ProcessingChain"
-_RAW = {
-    "settings": "steps.tier_raw.settings:RawSettings",
-    "out_spec": "steps.tier_raw.settings:OutSpec",
-    OPTIONS: "steps.tier_raw.settings:RawOptions",
-}
-_NONE = "metadata.settings:StepOptions"
-
-_HIT = {"hit_config": "steps.tier_hit.settings:HitConfig", OPTIONS: "steps.tier_hit.settings:HitOptions"}
-
-SCHEMAS: Mapping[str, Mapping[str, str]] = {
-    "tier_raw": _RAW,
-    "tier_tcm": {"config": "steps.tier_tcm.settings:TcmSettings", OPTIONS: _NONE},
-    "tier_dsp": {"processing_chain": _CHAIN, OPTIONS: "steps.tier_dsp.settings:DspOptions"},
-    "tier_hit": _HIT,
-    "tier_pht": _HIT,
-    "tier_evt": {"evt_config": "steps.tier_evt.settings:EvtConfig", OPTIONS: "steps.tier_evt.settings:EvtOptions"},
-    "tier_skm": {"skm_config": "steps.tier_skm.settings:SkmConfig", OPTIONS: _NONE},
-    "pars_tcm_pulser": {"pulser_config": "steps.par_tcm_pulser.settings:PulserSettings", OPTIONS: _NONE},
-    "pars_dsp_tau": {
-        "tau_config": "steps.par_dsp_pz.settings:PzSettings",
-        "processing_chain": _CHAIN,
-        OPTIONS: _NONE,
-    },
-    "pars_dsp_nopt": {
-        "optimiser_config": "steps.par_dsp_nopt.settings:NoptSettings",
-        "processing_chain": _CHAIN,
-        OPTIONS: _NONE,
-    },
-    "pars_dsp_dplms": {
-        "dplms_pars": "steps.par_dsp_dplms.settings:DplmsSettings",
-        "proc_chain": _CHAIN,
-        OPTIONS: _NONE,
-    },
-    "pars_dsp_peak_selection": {
-        "peak_config": "steps.par_dsp_evtsel.settings:SelectionSettings",
-        "processing_chain": _CHAIN,
-        "sources": "steps.par_hit_ecal.settings:Sources",
-        OPTIONS: _NONE,
-    },
-    "pars_hit_ecal": {
-        "ecal_config": "steps.par_hit_ecal.settings:Settings",
-        "sources": "steps.par_hit_ecal.settings:Sources",
-        OPTIONS: _NONE,
-    },
-    "pars_pht_partcal": {
-        "pars_pht_partcal_config": "steps.par_pht_partcal.settings:PartitionSettings",
-        "sources": "steps.par_hit_ecal.settings:Sources",
-        OPTIONS: _NONE,
-    },
-    "pars_hit_aoecal": {"aoecal_config": "steps.par_hit_aoe.settings:Settings", OPTIONS: _NONE},
-}
-"""Settings of the inputs of each rule, and of its options; ``tier_raw`` stands for the rules of all DAQ formats."""
-
-CHECKS: Mapping[str, str] = {
-    "pars_dsp_peak_selection": "steps.par_dsp_evtsel.lines:selection_of",
-    "pars_hit_ecal": "steps.par_hit_ecal.source:calibration_of",
-    "pars_pht_partcal": "steps.par_pht_partcal.source:partition_of",
-}
-"""What is also called for each configured channel while planning: where inputs must fit one another."""
-
+ANY_DAQ = "tier_raw"
+"""Stands for the rules of all forms of DAQ files, which have the same settings."""
 SECTIONS: Mapping[str, frozenset[str]] = {
     "processing_chain": frozenset({"outputs", "processors"}),
     "proc_chain": frozenset({"outputs", "processors"}),
@@ -85,28 +29,57 @@ SECTIONS: Mapping[str, frozenset[str]] = {
     "evt_config": frozenset({"channels", "outputs", "operations"}),
 }
 """Entries that make a configuration complete: with all of them it stands alone, as in the published flow."""
+_BY_RULE: Mapping[str, Step] = {step.rule.removesuffix("_{daq}"): step for step in STEPS if step.rule}
 
 
-def _family(rule: str) -> str:
-    is_raw = rule.startswith("tier_raw_") and not rule.startswith("tier_raw_blind")
-    return "tier_raw" if is_raw else rule
+def documented_rules() -> tuple[str, ...]:
+    """The rules whose settings are declared, in the order of the registry; one for all forms of DAQ files."""
+    return tuple(_BY_RULE)
+
+
+def configured_inputs(rule: str) -> tuple[str, ...]:
+    """The inputs of a rule that have settings."""
+    step = _step(rule)
+    return tuple(name for name, place in step.configs.items() if place) if step else ()
+
+
+def home(rule: str, name: str) -> str:
+    """The folder of the step that declares the settings of an input; empty if there are none."""
+    step = _step(rule)
+    return step.configs.get(name, "").partition(".")[0] if step else ""
 
 
 @cache
 def check_of(rule: str) -> Callable[[StepConfig, Channel], object] | None:
     """What checks the inputs of a rule together; None where nothing is declared."""
-    module, _, name = CHECKS.get(rule, "").partition(":")
-    found: Callable[[StepConfig, Channel], object] | None
-    found = getattr(import_module(f"dataflow.{module}"), name) if module else None
+    step = _step(rule)
+    found: Callable[[StepConfig, Channel], object] | None = _load(step.check) if step and step.check else None
     return found
 
 
 @cache
 def schema(rule: str, name: str) -> type[StepSettings] | None:
     """The settings of an input, or of the options of a rule; None where none are declared."""
-    place = SCHEMAS.get(_family(rule), {}).get(name.partition(".")[0])
-    if place is None:
+    step = _step(rule)
+    if step is None:
         return None
-    module, _, kind = place.partition(":")
-    found: type[StepSettings] = getattr(import_module(f"dataflow.{module}"), kind)
-    return found
+    name = name.partition(".")[0]
+    place = step.configs.get(name, "") if name != OPTIONS else step.options
+    found: type[StepSettings] | None = _load(place) if place else None
+    return _any_options() if name == OPTIONS and found is None else found
+
+
+def _step(rule: str) -> Step | None:
+    is_raw = rule.startswith(f"{ANY_DAQ}_") and not rule.startswith(f"{ANY_DAQ}_blind")
+    return _BY_RULE.get(ANY_DAQ if is_raw else rule)
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"dataflow.steps.{module}"), name)
+
+
+def _any_options() -> type[StepSettings]:
+    from .settings import StepOptions
+
+    return StepOptions

@@ -17,7 +17,7 @@ from dataflow.keys.daqforms import all_forms
 from dataflow.registry.steps import STEPS
 
 from .layers import Layers
-from .schemas import OPTIONS, SCHEMAS, SECTIONS, check_of, schema
+from .schemas import OPTIONS, SECTIONS, check_of, configured_inputs, home, schema
 from .validity import Folder
 
 if TYPE_CHECKING:
@@ -36,13 +36,6 @@ def shipped_folder(rule: str) -> Path:
     return STEPS_FOLDER / step / "defaults"
 
 
-SAME_AS: Mapping[tuple[str, str], str] = {
-    ("pars_dsp_peak_selection", "sources"): "pars_hit_ecal",
-    ("pars_pht_partcal", "sources"): "pars_hit_ecal",
-}
-"""Inputs of which another rule's default is shipped, by rule and input."""
-
-
 NESTED = ("out_spec", "muon_config", "config")
 """Inputs that are mappings of several files, not mappings by detector."""
 SHARED = ("settings", "evt_config", "skm_config", "config")
@@ -53,7 +46,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "tier_psp": ("processing_chain",),
     "tier_ann": ("processing_chain",),
     "tier_pan": ("processing_chain",),
-    "pars_dsp_eopt": ("optimiser_config", "processing_chain"),
     "pars_psp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp": ("psp_config",),
     "pars_spms_dsp_trg_thr": ("processing_chain", "settings"),
@@ -70,7 +62,7 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
 def known_rules(foreign: Iterable[str] = ()) -> Mapping[str, tuple[str, ...]]:
     """The rules that metadata may configure, with the names of their inputs."""
     names = [form.name for form in all_forms(foreign)]
-    own = {step.rule.format(daq=name): step.configs for step in STEPS if step.rule for name in names}
+    own = {step.rule.format(daq=name): tuple(step.configs) for step in STEPS if step.rule for name in names}
     return dict(OTHER_RULES) | own
 
 
@@ -165,8 +157,7 @@ class StepConfig:
         if isinstance(value, Mapping):
             value = self._of_channel(value, channel)
         own = () if value is None else self._paths(name, value)
-        folder = shipped_folder(SAME_AS.get((self.rule, name), self.rule))
-        shipped = _shipped(folder, name, channel.system if channel else "")
+        shipped = shipped_files(self.rule, name, channel.system if channel else "")
         place = (self.rule, name, shipped, own)
         if place not in self._layers:
             sections = SECTIONS.get(name, frozenset())
@@ -223,7 +214,7 @@ class StepConfig:
         check = check_of(self.rule) if self.inputs else None
         seen = set()
         for channel in channels if check else ():
-            place = tuple(id(self.layers(name, channel)) for name in SCHEMAS[self.rule] if name != OPTIONS)
+            place = tuple(id(self.layers(name, channel)) for name in configured_inputs(self.rule))
             if check and place not in seen:
                 check(self, channel)
             seen.add(place)
@@ -298,9 +289,18 @@ class GivenConfig(StepConfig):
         return self._base / str(text)
 
 
+def shipped_files(rule: str, name: str, system: str = "") -> tuple[Path, ...]:
+    """The default of a rule's input that comes with this package: that of a system of channels, else that of all.
+
+    It lies in the folder of the rule's step, or where the settings are declared that several steps share.
+    """
+    own = _shipped(shipped_folder(rule), name, system)
+    shared = home(rule, name)
+    return own or (_shipped(STEPS_FOLDER / shared / "defaults", name, system) if shared else ())
+
+
 @cache
 def _shipped(folder: Path, name: str, system: str) -> tuple[Path, ...]:
-    """The default of a rule's input that comes with this package: that of a system of channels, else that of all."""
     stems = [f"{name}-{system}", name] if system else [name]
     paths = (folder / f"{stem}.yaml" for stem in stems)
     return next(((path,) for path in paths if path.is_file()), ())

@@ -62,7 +62,7 @@ class Metadata:
 
     def overrides(self, tier: str, key: Key) -> tuple[Path, ...]:
         """The hand-made parameter files of a tier that hold for a key, in the order in which they are merged."""
-        return self._override_folder(tier).files(key.timestamp, key.datatype)
+        return self.override_folder(tier).files(key.timestamp, key.datatype)
 
     def override_content(self, tier: str, key: Key) -> dict[str, Any]:
         """The merged content of :meth:`overrides`. Shared between calls: do not change it.
@@ -81,7 +81,7 @@ class Metadata:
         return self.channels(key), self._configs.content(time, category), *held
 
     def _overrides_at(self, tier: str, timestamp: str, category: str) -> dict[str, Any]:
-        folder = self._override_folder(tier)
+        folder = self.override_folder(tier)
         content = folder.on(timestamp, category)
         if id(content) not in self._checked:
             for path in folder.files(timestamp, category):
@@ -89,7 +89,8 @@ class Metadata:
             self._checked[id(content)] = content
         return content
 
-    def _override_folder(self, tier: str) -> Folder:
+    def override_folder(self, tier: str) -> Folder:
+        """The folder of the hand-made parameter files of a tier."""
         if tier not in self._overrides:
             self._overrides[tier] = Folder(self._overrides_path / tier, self.reader)
         return self._overrides[tier]

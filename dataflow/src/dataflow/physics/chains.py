@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from lgdo import Array, Table
 
 import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and part of what they compute
 from dataflow.jobs.errors import BadInput
@@ -23,8 +25,12 @@ dspeed_ufuncs.install()
 
 WHOLE = "waveform"
 PARTS = ("waveform_windowed", "waveform_presummed")
+TIMES = "tp_"
+DROPPED = "waveform_bit_drop"
+"""Whole traces without their lowest bits, as LEGEND-200 keeps those of SiPMs."""
 WINDOWED = "windowed"
 """Entry of a chain: what differs for tables with :data:`PARTS` instead of :data:`WHOLE`."""
+_WORD = re.compile(rf"\b{WHOLE}\b")
 
 
 def run_chain(
@@ -107,6 +113,64 @@ def with_arrays(pars: Mapping[str, Any]) -> dict[str, Any]:
     return dict(replaced(pars, array))
 
 
+def continue_chain(
+    table: Any,
+    chain: Mapping[str, Any],
+    pars: Mapping[str, Any],
+    outputs: Sequence[str],
+    *,
+    trace: str = "wf_blsub",
+    block_width: int = 16,
+) -> Any:
+    """Run the rest of a chain on a table of what its first processors made.
+
+    Parameters
+    ----------
+    table
+        An :class:`lgdo.Table`: columns and traces by the names that they have in the chain. Columns whose names begin
+        with ``tp_`` are times from the begin of the trace, in ns.
+    chain, pars, block_width
+        As for :func:`run_chain`.
+    outputs
+        What is wanted; what the table has is not made again.
+    trace
+        The traces of the table in whose samples times are counted.
+
+    Returns
+    -------
+    lgdo.Table
+        The outputs.
+    """
+    from dspeed import build_dsp
+
+    dspeed_outputs.install()
+    processors = {
+        names: entry
+        for names, entry in chain["processors"].items()
+        if not {name.strip() for name in names.split(",")} & set(table)
+    }
+    needed = {name for name in used_names(chain) if name in table}
+    times = {name: table[name].nda / table[trace].dt.nda[0] for name in needed if name.startswith(TIMES)}
+    given = {name: table[name] for name in sorted({trace, *needed} - times.keys())}
+    given |= {f"given_{name}": Array(samples.astype("f4")) for name, samples in times.items()}
+    config = {
+        "outputs": list(outputs),
+        "processors": {name: _time(name, trace) for name in times} | deepcopy(processors),
+    }
+    return build_dsp(Table(given), None, dsp_config=config, database=dict(pars), block_width=block_width)
+
+
+def _time(name: str, trace: str) -> dict[str, Any]:
+    """A processor that makes a column of numbers a time of a trace: dspeed knows no other way."""
+    return {
+        "function": "time_of",
+        "module": "dataflow.physics.traces",
+        "args": [trace, f"given_{name}", name],
+        "kwargs": {"signature": "(n),()->()", "types": ["ff->f"]},
+        "unit": "ns",
+    }
+
+
 def database(table: str, pars: Mapping[str, Any]) -> dict[str, Any]:
     """A channel's parameters as dspeed looks for them: below the first part of the table's name, if it has several."""
     channel = table.partition("/")[0] if "/" in table else ""
@@ -120,7 +184,7 @@ def fitted(chain: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     ----------
     chain
         ``outputs``, ``processors``, and under :data:`WINDOWED` the processors that are others (null: none) where a
-        table has windowed and presummed traces and no whole ones.
+        table has windowed and presummed traces and no whole ones. Where it has :data:`DROPPED` only, that is the trace.
     columns
         Of the table.
     """
@@ -128,7 +192,16 @@ def fitted(chain: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     if WINDOWED in chain and WHOLE not in columns and set(PARTS) <= set(columns):
         changed = {**form["processors"], **(chain[WINDOWED].get("processors") or {})}
         form["processors"] = {name: entry for name, entry in changed.items() if entry is not None}
+    elif DROPPED in columns and WHOLE not in columns and WHOLE in used_names(form):
+        form["processors"] = {name: _without_bits(entry) for name, entry in form["processors"].items()}
     return form
+
+
+def _without_bits(entry: Any) -> Any:
+    """A processor that takes the traces without their lowest bits."""
+    if isinstance(entry, str):
+        return _WORD.sub(DROPPED, entry)
+    return {**entry, "args": [_without_bits(each) if isinstance(each, str) else each for each in entry.get("args", ())]}
 
 
 def check_columns(chain: Mapping[str, Any], columns: Sequence[str], where: str) -> None:

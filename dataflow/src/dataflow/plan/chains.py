@@ -5,7 +5,8 @@ of the configuration, and stops the plan. The sources of the installed packages 
 stays fast and runs no foreign code. What sources do not tell (compiled modules, ``import *``) is taken for right.
 
 Whether a variable is there only the raw file tells, since chains read its columns by name. One that no processor makes,
-that no decoder knows, and that is almost the name of one that a processor makes, is taken for a misspelt one.
+that no decoder knows, and that is almost the name of one that a processor makes, is taken for a misspelt one. Chains
+that the metadata changes are then built by dspeed (:mod:`.chainbuilds`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import ast
 import itertools
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +24,10 @@ from typing import Any
 from dataflow.base.errors import UserError
 from dataflow.base.messages import nearest
 from dataflow.base.textfile import Reader, TextFile, kind
+from dataflow.metadata.layers import Layers
 from dataflow.setup.config import Setup
 
+from .chainbuilds import Build, ChainBuilds
 from .job import Job
 
 CHAINS = ("processing_chain", "proc_chain")
@@ -54,10 +57,21 @@ class Chains:
         The configuration of the cycle.
     reader
         Reads and keeps files.
+    made_of
+        The code and the packages that implement a step.
+    form
+        The form of traces, ``whole`` or ``windowed``, in the raw tables that a job reads; empty if it is not known.
     """
 
-    def __init__(self, setup: Setup, reader: Reader) -> None:
-        self._setup, self._reader = setup, reader
+    def __init__(
+        self,
+        setup: Setup,
+        reader: Reader,
+        made_of: Callable[[str], Mapping[str, object]],
+        form: Callable[[Job], str],
+    ) -> None:
+        self._setup, self._reader, self._made_of, self._form = setup, reader, made_of, form
+        self.builds = ChainBuilds(setup)
         self._done: set[tuple[Path, ...]] = set()
         self._seen: dict[tuple[str, int, int], Job] = {}
         self._sources: dict[str, Path | None] = {}
@@ -80,6 +94,7 @@ class Chains:
             if files and files not in self._done:
                 self._check(job.config.shared(name, channel) or {}, files)
                 self._done.add(files)
+                self._take_up(job, job.config.layers(name, channel), files)
 
     def _check(self, chain: Mapping[str, Any], files: tuple[Path, ...]) -> None:
         processors = chain.get(PROCESSORS) or {}
@@ -88,12 +103,22 @@ class Chains:
             raise place.error(f"{PROCESSORS} must be a mapping, not {kind(processors)}", PROCESSORS)
         made = {part for name in processors for part in _SEPARATORS.split(str(name)) if part}
         for name, node in processors.items():
-            whole = {"function": node} if isinstance(node, str) else node
+            whole = _whole(node)
             self._processor(place, str(name), whole)
             for used in _variables(whole):
                 self._variable(place, f"the processor {str(name)!r} uses", used, made, PROCESSORS, str(name), "args")
         for used in chain.get(OUTPUTS) or ():
             self._variable(place, "the outputs name", str(used), made, OUTPUTS)
+
+    def _take_up(self, job: Job, layers: Layers, files: tuple[Path, ...]) -> None:
+        """Have a chain built that the metadata changes; what is shipped is right."""
+        if layers.own and self._roots:
+            place = _Place(tuple(self._reader(path) for path in files))
+            processors = layers.data.get(PROCESSORS) or {}
+            used = {name for node in processors.values() for name in _variables(_whole(node))}
+            made = {part for name in processors for part in _SEPARATORS.split(str(name))}
+            columns = tuple(sorted(self._columns & {*used, *map(str, layers.data.get(OUTPUTS) or ())} - made))
+            self.builds.add(Build(layers.data, columns, self._form(job), place.error), self._made_of(job.step))
 
     def _variable(self, place: _Place, who: str, used: str, made: set[str], *names: str) -> None:
         """Refuse a variable that can only be a misspelt one."""
@@ -206,6 +231,11 @@ class _Place:
             file for file in self._files if _has(file.data, names[:-1])
         ]
         return (having or list(self._files))[-1].error(message, *names, hint=hint)
+
+
+def _whole(node: Any) -> Any:
+    """A processor as a mapping: a text is an expression."""
+    return {"function": node} if isinstance(node, str) else node
 
 
 def _has(data: Any, names: tuple[str, ...]) -> bool:

@@ -24,7 +24,7 @@ from dataflow.metadata.stepconfig import StepConfig
 from dataflow.metadata.tree import Metadata
 from dataflow.metadata.validity import Folder, NoSuchFile
 from dataflow.provenance.lineage import Lineages
-from dataflow.provenance.recipe import digest
+from dataflow.provenance.recipe import digest, normal_text
 from dataflow.registry.step import DAQ, Input, Registry, Scope, Step
 from dataflow.registry.steps import REGISTRY
 from dataflow.setup.config import Setup, read_config
@@ -69,7 +69,7 @@ class Cycle:
         self._par_folders: dict[str, Folder] = {}
         self._named: dict[Path, tuple[Path, ...]] = {}
         self.lineages = Lineages(self)
-        self.chains = Chains(setup, self.metadata.reader)
+        self.chains = Chains(setup, self.metadata.reader, self._made_of, self._form)
         self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
         self._joined: dict[tuple[int, ...], tuple[tuple[Channel, ...], object]] = {}
 
@@ -231,6 +231,17 @@ class Cycle:
             new = [need for need in self.needs(step, unit) if need not in seen]
             seen.update(new)
             ahead += new
+
+    def _made_of(self, step: str) -> Mapping[str, object]:
+        return self.lineages.recipes.made_of(self.step(step))
+
+    def _form(self, job: Job) -> str:
+        """The form of traces in the raw tables of a job's key, as far as the configuration of raw tells."""
+        if job.unit.key not in self.inventory.daq:
+            return ""
+        config = self.config(self.step("tier_raw"), job.unit.key)
+        text = normal_text({name: config.everything(name) for name in config.inputs})
+        return "windowed" if "waveform_windowed" in text else "whole"
 
     @property
     def planned(self) -> frozenset[Place]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -20,7 +21,8 @@ from .cycle import Cycle, open_cycle
 from .job import Job, Unit
 from .noeffect import Finding, findings
 from .paths import template_pattern
-from .survey import Survey
+from .portion import Portion, first_of
+from .survey import Item, Survey
 from .targets import Target, form, is_target, resolve
 from .ticket import FOLDER, Ticket, Tickets, read_ticket
 from .troubles import Trouble, sentences, troubles_of
@@ -29,6 +31,8 @@ from .units import Place
 USAGE = 2
 _NOT_MADE = "generated/tmp/not-made-here"
 """No file: what nothing in the cycle can be made from."""
+PORTION, FAILED, EVENTS = "DATAPROD_PORTION", "DATAPROD_FAILED", "DATAPROD_EVENTS"
+"""What ``dataprod run`` says: how many jobs at a time, a file with outputs that failed, and the pipe that it reads."""
 DRY_RUN = frozenset({"-n", "--dry-run", "--dryrun"})
 Wildcards = Any
 """Snakemake's wildcards: the fields of a key as attributes."""
@@ -53,6 +57,10 @@ class Workflow:
         self.cycle: Cycle = open_cycle(self.config, experiment)
         self.steps: Sequence[Step] = self.cycle.steps
         self._units: dict[tuple[str, ...], Unit] = {}
+        self._portion = Portion((), {})
+        most, failed = os.environ.get(PORTION, ""), os.environ.get(FAILED, "")
+        self._most = int(most) if most.isdigit() else 0
+        self._failed = frozenset(Path(failed).read_text(encoding="utf-8").splitlines() if failed else ())
 
     @property
     def folder(self) -> str:
@@ -116,6 +124,7 @@ class Workflow:
         wanted = [job for target in found for job in target.jobs]
         wanted += [job for word in words if (job := self.job_of(word)) is not None]
         self.cycle.check(wanted)
+        self.cycle.chains.builds.check()
         return wanted
 
     def job_of(self, word: str) -> Place | None:
@@ -131,10 +140,33 @@ class Workflow:
         fields = self.cycle.scheme.patterns
         return [(s, template_pattern(made, fields)) for s in self.steps for made in self.outputs(s).values()]
 
-    def files(self, target: Target) -> list[str]:
-        """The files that a target asks for, with the validity lists of the parameters that they depend on."""
+    def files(self, target: Target, made: frozenset[str] | None = None) -> list[str]:
+        """The files that a target asks for, with the validity lists of the parameters that they depend on.
+
+        Parameters
+        ----------
+        target
+            The target.
+        made
+            The outputs that this run makes, see :meth:`to_make`, where Snakemake need not know of the others: one of
+            them stands for all that are current. None for all files.
+        """
         outputs = [path for step, unit in target.jobs for path in self._outputs(step, unit)]
-        return list(dict.fromkeys(outputs)) + self._validity(target)
+        found = list(dict.fromkeys([*outputs, *self._validity(target)]))
+        if made is None:
+            return found
+        if self._portion.is_part:
+            return sorted(made)
+        return [path for path in found if path in made] or [self.as_found(found[0], made)]
+
+    def as_found(self, path: str, made: frozenset[str]) -> str:
+        """A path as Snakemake is told of it: of one that is current it need not know which rule makes it.
+
+        All outputs of rules are relative to the cycle, so no rule makes what an absolute path names, and Snakemake
+        looks no further.
+        """
+        full = os.path.join(self.folder, path)  # noqa: PTH118 - a hundred thousand of them
+        return path if path in made or not self.cycle.lineages.records.is_there(full) else full
 
     def outputs(self, step: Step) -> Mapping[str, str]:
         """Output patterns of a rule."""
@@ -181,7 +213,18 @@ class Workflow:
         lists = [path for target in found for path in self._validity(target)]
         wanted += [job for word in (*words, *lists) if (job := self.job_of(word)) is not None]
         items = Survey(self.cycle).to_make(dict.fromkeys(wanted))
-        return frozenset(path for item in items for path in self._outputs(item.step, item.unit))
+        self._portion = first_of(items, self._most, self._has_failed, lambda place: self.cycle.needs(*place))
+        self._announce()
+        return frozenset(path for item in self._portion.now for path in self._outputs(item.step, item.unit))
+
+    def _has_failed(self, item: Item) -> bool:
+        return not self._failed.isdisjoint(self._outputs(item.step, item.unit)) if self._failed else False
+
+    def _announce(self) -> None:
+        """Tell the ``dataprod run`` that listens what comes after this portion."""
+        pipe = os.environ.get(EVENTS, "")
+        if self._most and pipe.isdigit():
+            os.write(int(pipe), (json.dumps({"event": "portion", "later": self._portion.later}) + "\n").encode())
 
     def is_among(self, step: Step, wildcards: Wildcards, files: frozenset[str]) -> bool:
         """Whether an output of a job is among some files."""
@@ -215,6 +258,7 @@ class Workflow:
 
     def write_tickets(self, jobs: Iterable[tuple[str, Wildcards]]) -> None:
         """Write the tickets of the jobs that are about to run: the name of the rule and the wildcards of each."""
+        self.cycle.chains.builds.remember()
         tickets, steps = Tickets(self.cycle), {step.name: step for step in self.steps}
         for name, wildcards in jobs:
             if name in steps:

@@ -115,6 +115,10 @@ class Recipes:
                 contents[found] = kept
         return Recipe(own, contents)
 
+    def made_of(self, step: Step) -> Mapping[str, object]:
+        """The code and the packages that implement a step."""
+        return self._made_of(step, ())
+
     def text(self, part: object) -> str:
         """A part of a recipe as the text that was hashed."""
         return normal_text(part, self._cycle)

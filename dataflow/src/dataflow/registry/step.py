@@ -8,7 +8,8 @@ makes (*outputs*), and which module does it. Which files that are for one file, 
         "par_dsp_nopt", Scope.RUN,
         inputs=(Input("raw", role="noise", datatypes=("fft",), optional=True), Input("par_dsp_evtsel.peaks", "peaks")),
         outputs={"par": Output(), "plt": Output(".pdf", "plot")},
-        part_of="dsp", rule="pars_dsp_nopt", configs=("optimiser_config", "processing_chain"), channels=GERMANIUM,
+        part_of="dsp", rule="pars_dsp_nopt", channels=GERMANIUM,
+        configs={"optimiser_config": "par_dsp_nopt.settings:NoptSettings", "processing_chain": PROCESSING_CHAIN},
     )
 
 The parameter file of a tier (``par_dsp``) merges the results of all steps that are ``part_of`` it.
@@ -134,6 +135,9 @@ PART = {"par": Output()}
 PART_AND_FIGURES = {"par": Output(), "plt": Output(".pdf", "plot")}
 PARS = {"par": Output(".yaml", "par")}
 
+PROCESSING_CHAIN = "tier_dsp.settings:ProcessingChain"
+"""What describes a processing chain, of whichever step."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -158,7 +162,14 @@ class Step:
     rule
         Its entry in the metadata ``dataprod/config``; ``{daq}`` stands for the DAQ format.
     configs
-        Names of that entry's inputs, old spellings included.
+        That entry's inputs: what describes their settings, as ``module:class`` below ``dataflow.steps``, by the name of
+        the input. The modules import no numpy, since settings are checked while planning. An input that is accepted
+        and not read has an empty text.
+    options
+        What describes the options of the entry, in the same form; those that all steps have if not given.
+    check
+        What is called besides for each configured channel while planning, in the same form: where inputs must fit one
+        another.
     channels
         What it works on.
     resources
@@ -175,7 +186,9 @@ class Step:
     part_of: str = ""
     module: str = ""
     rule: str = ""
-    configs: tuple[str, ...] = ()
+    configs: Mapping[str, str] = field(default_factory=dict, hash=False)
+    options: str = ""
+    check: str = ""
     channels: Select = ALL_CHANNELS
     resources: Resources = Resources()
     doc: str = ""

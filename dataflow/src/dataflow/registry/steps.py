@@ -5,47 +5,41 @@ A new step is one more folder in ``dataflow/steps``, and a line here.
 
 from __future__ import annotations
 
-from dataflow.steps.merge import step as merge
-from dataflow.steps.par_dsp_dplms import step as par_dsp_dplms
-from dataflow.steps.par_dsp_evtsel import step as par_dsp_evtsel
-from dataflow.steps.par_dsp_nopt import step as par_dsp_nopt
-from dataflow.steps.par_dsp_pz import step as par_dsp_pz
-from dataflow.steps.par_hit_aoe import step as par_hit_aoe
-from dataflow.steps.par_hit_ecal import step as par_hit_ecal
-from dataflow.steps.par_pht_partcal import step as par_pht_partcal
-from dataflow.steps.par_tcm_pulser import step as par_tcm_pulser
-from dataflow.steps.tier_dsp import step as tier_dsp
-from dataflow.steps.tier_evt import step as tier_evt
-from dataflow.steps.tier_hit import step as tier_hit
-from dataflow.steps.tier_raw import step as tier_raw
-from dataflow.steps.tier_skm import step as tier_skm
-from dataflow.steps.tier_tcm import step as tier_tcm
-from dataflow.steps.validity import step as validity
+from importlib import import_module
 
 from .step import Input, Registry, Step, twin
 
+
+def of(folder: str, tier: str = "") -> Step:
+    """What a folder in ``dataflow/steps`` declares; of several steps, the one of a tier."""
+    module = import_module(f"dataflow.steps.{folder}.step")
+    declared: tuple[Step, ...] = module.STEPS if tier else (module.STEP,)
+    return next(step for step in declared if tier in ("", step.tier))
+
+
 STEPS: tuple[Step, ...] = (
-    tier_raw.STEP,
-    tier_tcm.STEP,
-    tier_dsp.STEP,
-    tier_hit.STEP,
-    tier_evt.STEP,
-    tier_skm.STEP,
-    twin(tier_hit.STEP, {"hit": "pht"}, rule="tier_pht", doc="hit with the parameters of partitions"),
-    par_tcm_pulser.STEP,
-    par_dsp_pz.STEP,
-    par_dsp_evtsel.STEP,
-    par_dsp_nopt.STEP,
-    par_dsp_dplms.STEP,
-    merge.STEPS[0],
-    par_hit_ecal.STEP,
-    par_hit_aoe.STEP,
-    merge.STEPS[1],
-    par_pht_partcal.STEP,
-    merge.STEPS[2],
-    validity.STEPS[0],
-    validity.STEPS[1],
-    validity.STEPS[2],
+    of("tier_raw"),
+    of("tier_tcm"),
+    of("tier_dsp"),
+    of("tier_hit"),
+    of("tier_evt"),
+    of("tier_skm"),
+    twin(of("tier_hit"), {"hit": "pht"}, rule="tier_pht", doc="hit with the parameters of partitions"),
+    of("par_tcm_pulser"),
+    of("par_dsp_pz"),
+    of("par_dsp_evtsel"),
+    of("par_dsp_nopt"),
+    of("par_dsp_eopt"),
+    of("par_dsp_dplms"),
+    of("merge", "dsp"),
+    of("par_hit_ecal"),
+    of("par_hit_aoe"),
+    of("merge", "hit"),
+    of("par_pht_partcal"),
+    of("merge", "pht"),
+    of("validity", "dsp"),
+    of("validity", "hit"),
+    of("validity", "pht"),
 )
 
 REGISTRY = Registry(STEPS)

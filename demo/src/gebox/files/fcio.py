@@ -16,6 +16,8 @@ from typing import BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gebox.files import fsp
+
 PROTOCOL: Final = b"FlashCamV1".ljust(64, b"\0")
 PROTOCOL_TAG: Final = -1_000_000_001
 
@@ -125,12 +127,17 @@ class Writer:
         Opened for binary writing; stays open.
     config
         Written as the first record.
+    trigger
+        The software trigger: it looks at each event, and its records stand before those that they belong to.
     """
 
-    def __init__(self, file: BinaryIO, config: Config) -> None:
+    def __init__(self, file: BinaryIO, config: Config, trigger: fsp.Trigger | None = None) -> None:
         self.file = file
         self.config = config
+        self.trigger = trigger
         file.write(beginning())
+        if trigger:
+            self.record(fsp.FSP_CONFIG, fsp.config_frames(trigger))
         self._config(config)
 
     def _config(self, config: Config) -> None:
@@ -155,6 +162,7 @@ class Writer:
         """
         rows = self.config.adcs + self.config.triggers
         self._check(traces, rows, 2 + self.config.eventsamples)
+        self._observe(range(rows), traces)
         head = [integers([event.kind]), struct.pack("<f", event.pulser)]
         head += [integers(event.timeoffset), integers(event.timestamp)]
         head.append(traces.astype("<u2", copy=False).tobytes())
@@ -173,6 +181,7 @@ class Writer:
             length of the frame, then baseline, energy, samples. So that the whole event is one write.
         """
         self._check(traces, len(channels), 4 + self.config.eventsamples)
+        self._observe(channels, traces[:, 2:])
         traces[:, :2] = np.frombuffer(struct.pack("<i", 2 * (traces.shape[1] - 2)), dtype="<u2")
         head = [integers([event.kind]), struct.pack("<f", event.pulser)]
         head += [integers(event.timeoffset), integers(event.timestamp), integers(event.deadregion)]
@@ -180,8 +189,16 @@ class Writer:
         self.record(SPARSE_EVENT, head)
         self.file.write(traces.astype("<u2", copy=False).data)
 
-    def status(self, status: Status) -> None:
-        """Write a status record."""
+    def _observe(self, channels: Sequence[int], traces: Traces) -> None:
+        """Write what the software trigger sees in an event."""
+        if self.trigger:
+            seen = fsp.observe(self.trigger, channels, traces)
+            self.record(fsp.FSP_EVENT, fsp.event_frames(self.trigger, seen))
+
+    def status(self, status: Status, counts: fsp.Counts | None = None) -> None:
+        """Write a status record; with a software trigger after its numbers."""
+        if self.trigger and counts:
+            self.record(fsp.FSP_STATUS, fsp.status_frames(counts))
         head = [integers([status.state]), integers(status.times), integers([len(status.cards)])]
         head.append(integers([CARD_BYTES]))
         self.record(STATUS, [*head, *status.cards])

@@ -6,7 +6,8 @@ that names the decoder of every id and describes crates and cards. The subset wr
 
 * ``ORFCIOConfig``, ``ORFCIOEvent``, ``ORFCIOStatus``, always with the length in the second word: word 2 the stream id,
   then the bytes of a FlashCam stream as in a ``.fcio`` file (for the configuration with the protocol before it), filled
-  up with zeros to whole words;
+  up with zeros to whole words; the records of a stream's software trigger stand in the same packets, before those that
+  they belong to;
 * ``ORRunModel``: begin and end of the run (word 1 flags, word 2 run number, word 3 Unix time).
 
 What the header says beyond what legend-daq2lh5 reads (thresholds, filters, high voltage) is left out. A file may carry
@@ -18,11 +19,11 @@ from __future__ import annotations
 import io
 import plistlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from gebox.files import fcio
+from gebox.files import fcio, fsp
 
 RUN, CONFIG, EVENT, STATUS = (number << 18 for number in (1, 2, 3, 4))
 _START, _STOP = 0x1, 0x0
@@ -48,17 +49,28 @@ class Writer:
         One a stream; each needs a trace map and a stream id.
     run
         Number and start time.
+    triggers
+        The software trigger by stream, where it has one.
     """
 
-    def __init__(self, file: BinaryIO, configs: Sequence[fcio.Config], run: Run) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        configs: Sequence[fcio.Config],
+        run: Run,
+        triggers: Mapping[int, fsp.Trigger] | None = None,
+    ) -> None:
         self.file = file
         self.run = run
+        self.triggers = dict(triggers or {})
         self.buffers = {identity(config): io.BytesIO() for config in configs}
         self.writers = {}
         self._header(configs)
         self._run(_START, run.start)
         for config in configs:
-            self.writers[identity(config)] = fcio.Writer(self.buffers[identity(config)], config)
+            self.writers[identity(config)] = fcio.Writer(
+                self.buffers[identity(config)], config, self.triggers.get(identity(config))
+            )
             self._flush(CONFIG, identity(config))
 
     def event(self, event: fcio.Event, traces: fcio.Traces, stream: int | None = None) -> None:
@@ -75,10 +87,10 @@ class Writer:
         self.writers[number].sparse_event(event, channels, traces)
         self._flush(EVENT, number)
 
-    def status(self, status: fcio.Status, stream: int | None = None) -> None:
-        """Write a status record of a stream."""
+    def status(self, status: fcio.Status, counts: fsp.Counts | None = None, stream: int | None = None) -> None:
+        """Write a status record of a stream, and the numbers of its software trigger."""
         number = self._number(stream)
-        self.writers[number].status(status)
+        self.writers[number].status(status, counts)
         self._flush(STATUS, number)
 
     def finish(self, time: int) -> None:
@@ -108,7 +120,7 @@ class Writer:
         self.file.write(struct.pack("<4I", RUN | 4, flags, self.run.number, time))
 
     def _header(self, configs: Sequence[fcio.Config]) -> None:
-        text = plistlib.dumps(header(configs, self.run), fmt=plistlib.FMT_XML)
+        text = plistlib.dumps(header(configs, self.run, self.triggers), fmt=plistlib.FMT_XML)
         words = 2 + -(-len(text) // 4)
         self.file.write(struct.pack("<2I", words, len(text)) + text + b"\0" * (4 * (words - 2) - len(text)))
 
@@ -121,7 +133,7 @@ def identity(config: fcio.Config) -> int:
     return config.streamid
 
 
-def header(configs: Sequence[fcio.Config], run: Run) -> dict[str, Any]:
+def header(configs: Sequence[fcio.Config], run: Run, triggers: Collection[int] = frozenset()) -> dict[str, Any]:
     """The property list at the begin of the file."""
     return {
         "Document Info": {"OrcaVersion": "simulated", "dataVersion": 3},
@@ -131,6 +143,7 @@ def header(configs: Sequence[fcio.Config], run: Run) -> dict[str, Any]:
                     "Class Name": "ORFlashCamListenerModel",
                     "uniqueID": identity(c) & 0xFFFF,
                     "eventSamples": c.eventsamples,
+                    "fspEnabled": identity(c) in triggers,
                 }
                 for c in configs
             ],

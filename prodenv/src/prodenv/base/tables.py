@@ -34,7 +34,9 @@ def _finite(value: object) -> object:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: str = "") -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: str = "", numbers: bool = False
+) -> None:
     """A table; what the names in `right` (separated by spaces) head is aligned to the right.
 
     Where the terminal is too narrow for all columns, the table comes in parts, one below the other, that begin with the
@@ -50,6 +52,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
         A line above it.
     right
         Headings of numbers.
+    numbers
+        Whether all columns but the first are numbers, whose headings may be wrapped.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -58,15 +62,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
     terminal = console()
     lines = [[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row] for row in rows]
     whole = [name in right.split() for name in columns]
+    aligned = [each or (numbers and number > 0) for number, each in enumerate(whole)]
+    if title:
+        terminal.print(Text(title, style="italic"))
     for widths in _parts(columns, lines, whole, terminal.width):
-        table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for number, width in widths.items():
-            justify: Literal["left", "right"] = "right" if whole[number] else "left"
-            table.add_column(columns[number], justify=justify, overflow="fold", width=width)
+            justify: Literal["left", "right"] = "right" if aligned[number] else "left"
+            table.add_column(Text(columns[number]), justify=justify, overflow="fold", width=width)
         for line in lines:
             table.add_row(*(line[number] for number in widths))
         terminal.print(table)
-        title = ""
 
 
 def _parts(
@@ -78,7 +84,7 @@ def _parts(
     the others are wrapped between words.
     """
     texts = [[name, *(row[number].plain for row in rows)] for number, name in enumerate(columns)]
-    wish = [max(map(len, column)) for column in texts]
+    wish = [max(len(line) for text in column for line in text.splitlines() or [""]) for column in texts]
     words = [max(len(word) for text in column for word in ("", *text.split())) for column in texts]
     first = min(wish[0], width * 2 // 3)
     most = max(width - first - 2 * _BETWEEN, 1)

@@ -168,6 +168,9 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         Command("compare", "prodenv.commands.compare", "Two cycles side by side", verb_options.compare),
         Command("archive", "prodenv.commands.archive", "A cycle as one file", verb_options.archive),
         Command("restore", "prodenv.commands.restore", "A cycle from an archive", verb_options.restore),
+        Command(
+            "notebook", "prodenv.commands.notebook", "JupyterLab with the software of a cycle", verb_options.notebook
+        ),
         Command("new", "prodenv.commands.new", "A cycle that uses the files of another", verb_options.new),
     ]
 }

@@ -152,3 +152,10 @@ def compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figures", metavar="FOLDER", default="", help="draw the changes into this folder")
     _setup(parser)
     _json(parser)
+
+
+def notebook(parser: argparse.ArgumentParser) -> None:
+    _cycle(parser)
+    parser.add_argument("words", metavar="WORD", nargs="*", help="for jupyter lab: a file; options after --")
+    parser.add_argument("--kernel", action="store_true", help="only a kernel for the Jupyter that this user has")
+    _setup(parser)

@@ -15,6 +15,7 @@ from prodenv.base.tables import coloured, print_json, print_table
 from prodenv.comparison import compare as comparing
 from prodenv.comparison.compare import Difference
 from prodenv.comparison.physics import Change, Status, changes
+from prodenv.comparison.report import STAR, Table, others, tables, text_of, words_of
 from prodenv.cycles.find import find_cycle
 from prodenv.cycles.outputs import Contents, contents_of
 
@@ -59,7 +60,7 @@ def differences(a: Contents, b: Contents) -> dict[str, list[Difference]]:
 def _document(
     options: argparse.Namespace, sections: dict[str, list[Difference]], physics: Sequence[Change], states: list[Status]
 ) -> dict[str, Any]:
-    kept = [change for change in physics if options.all or change.headline or _significant(change, options)]
+    kept = [change for change in physics if options.all or change.headline or _is_told(change, options)]
     rows = [
         asdict(change)
         | {
@@ -77,50 +78,51 @@ def _significant(change: Change, options: argparse.Namespace) -> bool:
     return change.is_significant(float(options.significance))
 
 
+def _is_told(change: Change, options: argparse.Namespace) -> bool:
+    return _significant(change, options) and not change.intermediate
+
+
 def _print_physics(physics: list[Change], states: list[Status], options: argparse.Namespace) -> None:
     rows = [(state.run, state.detector, state.tier, state.a, state.b) for state in states]
     if rows:
         print_table(("run", "detector", "tier", "A", "B"), rows, title="detectors with parameters in one only")
-    top = [change for change in physics if _significant(change, options)]
-    rest = [
-        change for change in physics if change not in top and (options.all or (change.headline and change.difference))
-    ]
-    _print_changes(f"significant changes (≥ {options.significance:g} σ)", top, options)
-    _print_changes("other changes", rest, options)
-    if physics and not top:
+    shown = tables(physics, options.significance, everything=options.all)
+    for table in shown:
+        _print_run(table)
+    if shown:
+        print(f"2.293(80) is 2.293 ± 0.080; * differs by {options.significance:g} σ or more\n")
+    rest = others(physics, shown, options.significance, everything=options.all)
+    _print_changes("all other quantities" if options.all else "other significant changes", rest, options)
+    if physics and not any(_significant(change, options) and not change.intermediate for change in physics):
         print(f"no change of {options.significance:g} σ in {len(physics)} quantities")
 
 
+def _print_run(table: Table) -> None:
+    rows = [[coloured(text, "red") if text.endswith(STAR) else text for text in row] for row in table.rows]
+    print_table(table.columns, rows, title=table.title, numbers=True)
+    if table.same:
+        print(f"{table.same} more detector{'s are' if table.same > 1 else ' is'} the same\n")
+
+
 def _print_changes(title: str, found: list[Change], options: argparse.Namespace) -> None:
+    """A table of quantities for each run, at most :data:`SHOWN` rows in all."""
     shown = found if options.all else found[:SHOWN]
-    rows = [
-        (
-            c.run,
-            c.detector,
-            c.quantity.removeprefix("results."),
-            _text(c.a),
-            _text(c.b),
-            f"{c.difference:+.4g}",
-            _sigma(c, options),
-        )
-        for c in shown
-    ]
-    if rows:
-        columns = ("run", "detector", "quantity", "A", "B", "B - A", "σ")
-        print_table(columns, rows, title=title, right="A B σ")
+    for run in sorted({change.run for change in shown}):
+        rows = [
+            (c.detector, words_of(c.quantity), text_of(c.a), text_of(c.b), _sigma(c, options))
+            for c in shown
+            if c.run == run
+        ]
+        print_table(("detector", "quantity", "A", "B", "σ"), rows, title=f"{title}, {run}", right="A B σ")
     if len(shown) < len(found):
         print(f"{len(found) - len(shown)} more: --all\n")
 
 
-def _text(value: Any) -> str:
-    error = f" ± {value.error:.2g}" if value.error is not None else ""
-    return f"{value.value:.6g}{error} {value.unit}".rstrip()
-
-
 def _sigma(change: Change, options: argparse.Namespace) -> Any:
+    colour = "red" if _significant(change, options) else ""
     if change.significance is None:
-        return coloured("-", "red" if _significant(change, options) else "")
-    return coloured(f"{change.significance:.1f}", "red" if _significant(change, options) else "")
+        return coloured("by hand" if change.by_hand else "-", colour)
+    return coloured(f"{change.significance:.1f}", colour)
 
 
 def _print_section(name: str, found: list[Difference], most: int | None) -> None:

@@ -237,6 +237,10 @@ def citation(cycle: CycleFolder, contents: Contents, time: str, text: str, files
         f"Metadata: {_revision(setup.path('inputs'))}",
         f"Software: sha256 of the lock {software}",
         f"Production environment: {version(ROOT)}",
+        *(
+            f"Only a part of {key} is in it: its DAQ file is {reason}"
+            for key, reason in sorted(contents.salvaged.items())
+        ),
         f"Manifest: {files} files, sha256 {hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}",
     ]
     return "\n".join(lines) + "\n"

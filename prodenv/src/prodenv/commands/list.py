@@ -12,6 +12,7 @@ from prodenv.base.places import ROOT
 from prodenv.base.tables import coloured, print_json, print_table, size_text
 from prodenv.cycles.derived.links import parents_of
 from prodenv.cycles.find import CycleFolder, all_cycles
+from prodenv.cycles.outputs import Contents
 from prodenv.cycles.setups import setup_of
 from prodenv.cycles.sizes import size_of
 
@@ -35,7 +36,7 @@ def summary(cycle: CycleFolder) -> dict[str, Any]:
     """A cycle in a line. One that cannot be read is `broken`, with the reason."""
     size = size_of(cycle.root)
     line: dict[str, Any] = {"name": cycle.name, "path": str(cycle.root), "size": size.size, "files": size.files}
-    line |= {"experiment": "", "scheme": "", "based_on": [], "problem": ""}
+    line |= {"experiment": "", "scheme": "", "based_on": [], "problem": "", "left_out": [], "note": ""}
     try:
         line |= _read(cycle)
     except (UserError, OSError) as error:
@@ -50,7 +51,16 @@ def _read(cycle: CycleFolder) -> dict[str, Any]:
         "scheme": setup.scheme,
         "state": state(cycle, (setup.path("install") / "bin" / "python").exists()),
         "based_on": parents_of(cycle, setup),
+        **_daq(Contents(cycle, setup)),
     }
+
+
+def _daq(contents: Contents) -> dict[str, Any]:
+    """What lies among the DAQ files and is none; where they cannot be listed, why not."""
+    try:
+        return {"left_out": contents.left_out, "note": contents.left_out_note}
+    except UserError as error:
+        return {"left_out": [], "note": error.message}
 
 
 def state(cycle: CycleFolder, has_software: bool) -> str:
@@ -80,3 +90,5 @@ def _print(found: list[dict[str, Any]]) -> None:
     for line in found:
         if line["problem"]:
             print(f"{line['name']}: {line['problem']}")
+        if line["note"]:
+            print(f"{line['name']}: {line['note']}")

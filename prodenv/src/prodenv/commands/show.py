@@ -51,6 +51,8 @@ def describe(cycle: CycleFolder, experiment: str | None = None) -> dict[str, Any
         "flow": "ours" if setup.ours else "unknown",
         "daq_files": sum(contents.daq.values()),
         "left_out": contents.left_out,
+        "left_out_note": contents.left_out_note,
+        "salvaged": dict(contents.salvaged),
         "files": _kinds(contents.outputs()),
         "runs": dict(contents.runs),
         "detectors": contents.detectors["detectors"],
@@ -125,8 +127,15 @@ def _print(found: dict[str, Any]) -> None:
     rows = [(kind["kind"], kind["files"], kind["linked"], size_text(kind["size"])) for kind in found["files"]]
     if rows:
         print_table(("kind", "files", "linked", "size"), rows, right="files linked size")
+    for line in (*filter(None, [found["left_out_note"]]), *map(salvaged_line, found["salvaged"].items())):
+        print(line)
     for trouble in found["detectors"]:
         print(trouble["line"])
+
+
+def salvaged_line(salvaged: tuple[str, str]) -> str:
+    """What is to be known of a raw file that holds only a part of its DAQ file."""
+    return f"only a part of {salvaged[0]} could be read: its DAQ file is {salvaged[1]}"
 
 
 def _data_lines(found: dict[str, Any]) -> list[tuple[str, Any]]:

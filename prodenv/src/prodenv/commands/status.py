@@ -11,6 +11,7 @@ from prodenv.cycles.flow import ask
 from prodenv.running.planning import cores
 
 from .plan import time_text
+from .show import salvaged_line
 
 STATES = ("there", "foreign", "stale", "missing", "failed")
 GOOD = {"there", "foreign"}
@@ -62,7 +63,7 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
     if (more := len(found["detectors"]) - DETECTORS) > 0:
         print(f"and {more} more of detectors (all: --json)")
     for key, reason in list(found["salvaged"].items())[:FAILURES]:
-        print(f"only a part of {key} could be read: its DAQ file is {reason}")
+        print(salvaged_line((key, reason)))
     if (more := len(found["salvaged"]) - FAILURES) > 0:
         print(f"and {more} more such files (all: --json)")
     for warning in found["warnings"]:

@@ -12,30 +12,33 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from prodenv.cycles.flow import ask_environment
 from prodenv.cycles.outputs import Contents
 
-from .quantities import Value, number, numbers_of, quantities, set_by_hand
 from .rates import EVENTS, SELECTED, rates
 from .valid_pars import moments, read
 
-QBB = 2039.061
-"""End point of the double-beta decay of germanium-76 in keV (Mount et al., Phys. Rev. C 81, 032501)."""
 ALL = "all"
 """Stands for the detector of quantities of whole events."""
-AT_QBB = "calibration at 2039 keV"
 NOISE = 1e-9
 """Relative difference of values without errors that is none."""
-_LETTERS = ("a", "b", "c")
-_CURVE = re.compile(r"\(?\s*a\s*\+\s*b\s*\*\s*\w+(\s*\+\s*c\s*\*\s*\w+\s*\*\*\s*2)?\s*\)?")
-"""The expression of a calibration that is a straight line or a parabola."""
-_HEADLINES = (
-    re.compile(r"Qbb_fwhm_in_kev$"),
-    re.compile(AT_QBB),
-    re.compile(r"\bpz\.tau1$"),
-    re.compile(r"sfs?\.[^.]*\.sf$"),
-    re.compile(r"^rate of "),
-)
+AT_ENERGY = re.compile(r"(?P<energy>\w+): calibration at (?P<at>\d+) keV$")
+"""Where an event is calibrated to that A has at a reference energy."""
+FWHM = re.compile(r"ecal\.(?P<energy>\w+)\.eres_linear\.\w*_fwhm_in_kev$")
+DECAY = re.compile(r"^(\w+\.)*pz\.tau1$")
+SURVIVAL = re.compile(r"sfs?\..*\.sf$")
+RATE = re.compile(r"^rate of ")
+_HEADLINES = (re.compile(r"\w_fwhm_in_kev$"), AT_ENERGY, DECAY, SURVIVAL, RATE)
 """What is shown even where nothing is significant."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number with its error, ``None`` if it has none, and its unit as text."""
+
+    value: float
+    error: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,11 @@ class Change:
     tier, run, detector, quantity
         What it is.
     a, b
-        The values.
+        The values, in one unit.
+    intermediate
+        Whether it only serves to compute others, such as a fit in ADC counts.
+    by_hand
+        Whether an override has set it.
     """
 
     tier: str
@@ -56,6 +63,8 @@ class Change:
     quantity: str
     a: Value
     b: Value
+    intermediate: bool = False
+    by_hand: bool = False
 
     @property
     def difference(self) -> float:
@@ -112,21 +121,28 @@ def changes(a: Contents, b: Contents) -> tuple[list[Change], list[Status]]:
     there = [moment for moment in moments(a, b) if moment.a.there and moment.b.there]
     of_a = read(a, [(moment.tier, moment.a) for moment in there])
     of_b = read(b, [(moment.tier, moment.b) for moment in there])
-    for moment, ours, theirs in zip(there, of_a, of_b, strict=True):
-        place = moment.tier, moment.run
-        for detector in sorted({*ours[1], *theirs[1]}):
-            pairs = [(made.get(detector), used.get(detector)) for made, used in (ours, theirs)]
-            state = Status(*place, detector, *(_state(*pair) for pair in pairs))
-            new = list(_of_detector(*place, detector, *pairs))
-            base = moment.tier, moment.a.made, moment.b.made, detector
-            told = {(*base, change.quantity, change.a, change.b): change for change in new}
-            found += [change for name, change in told.items() if name not in known]
+    pairs = [{"a": ours, "b": theirs} for ours, theirs in zip(of_a, of_b, strict=True)]
+    for moment, detectors in zip(there, ask_environment("compared", pairs=pairs), strict=True):
+        for detector, told in detectors.items():
+            place, base = (moment.tier, moment.run, detector), (moment.tier, moment.a.made, moment.b.made, detector)
+            new = {(*base, row.quantity, row.a, row.b): row for row in _rows(*place, told["quantities"])}
+            found += [change for name, change in new.items() if name not in known]
+            state = Status(*place, *told["states"])
             if state.a != state.b and (*base, state.a, state.b) not in known:
                 states.append(state)
-            known |= {*told, (*base, state.a, state.b)}
+            known |= {*new, (*base, state.a, state.b)}
     found += _rates(a, b)
     found.sort(key=lambda change: (-_rank(change), change.run, change.detector, change.quantity))
     return found, states
+
+
+def _rows(tier: str, run: str, detector: str, told: list[Mapping[str, Any]]) -> Iterator[Change]:
+    """The quantities of a detector that differ, and those that people ask for first."""
+    for row in told:
+        values = Value(**row["a"]), Value(**row["b"])
+        change = Change(tier, run, detector, row["name"], *values, row["intermediate"], row["by_hand"])
+        if change.difference != 0 or change.headline:
+            yield change
 
 
 def _rank(change: Change) -> float:
@@ -141,112 +157,6 @@ def _rates(a: Contents, b: Contents) -> Iterator[Change]:
     for run in sorted(ours.keys() & theirs.keys()):
         for name in sorted({*ours[run].numbers, *theirs[run].numbers}):
             of_all = name in (EVENTS, SELECTED)
-            values = [Value(*counts[run].rate(name), unit="1/s") for counts in (ours, theirs)]
+            first, second = (Value(*counts[run].rate(name), unit="1/s") for counts in (ours, theirs))
             tier, detector = "skm" if name == SELECTED else "evt", ALL if of_all else name
-            yield Change(tier, run, detector, f"rate of {name if of_all else EVENTS}", *values)
-
-
-def _state(made: Any, used: Any) -> str:
-    """What there is of a detector in one cycle."""
-    if used is None:
-        return "absent"
-    status = used.get("status") if isinstance(used, Mapping) else None
-    if isinstance(status, Mapping) and status.get("state") == "failed":
-        reason = f"failed: {status.get('reason', '')}".rstrip(": ")
-        return f"{reason} (with an override)" if used != made else reason
-    return "ok"
-
-
-def _of_detector(tier: str, run: str, detector: str, a: tuple[Any, Any], b: tuple[Any, Any]) -> Iterator[Change]:
-    """Compare two entries; each is what the calibration made, and what is used."""
-    ours, theirs = _known(a, b), _known(b, a)
-    found = {
-        name: Change(tier, run, detector, name, ours[name], theirs[name].in_unit(ours[name].unit))
-        for name in sorted(ours.keys() & theirs.keys())
-    }
-    for name, change in found.items():
-        twin = found.get(name.replace(".parameters.", "."), change)
-        is_twin = twin is not change and (twin.a, twin.b) == (change.a, change.b)
-        if not is_twin and (change.difference != 0 or change.headline):
-            yield change
-    yield from _calibrations(tier, run, detector, a[1], b[1])
-
-
-def _known(pair: tuple[Any, Any], other: tuple[Any, Any]) -> dict[str, Value]:
-    """The quantities of a detector in one cycle, with what the other has set by hand."""
-    found = quantities(*pair)
-    named = set_by_hand(*other) - found.keys()
-    return found | {name: value for name, value in numbers_of(pair[1]) if name in named}
-
-
-def _calibrations(tier: str, run: str, detector: str, a: Any, b: Any) -> Iterator[Change]:
-    """By energy: where an event that A calibrates to 2039 keV is in B."""
-    ours, theirs = _curves(a), _curves(b)
-    for name in sorted(ours.keys() & theirs.keys()):
-        adc = _inverse(ours[name])
-        if adc is not None:
-            values = [_at(adc, curve) for curve in (ours[name], theirs[name])]
-            yield Change(tier, run, detector, f"{name}: {AT_QBB}", *values)
-
-
-def _at(adc: float, curve: tuple[Value, ...]) -> Value:
-    """A polynomial at a place.
-
-    Its coefficients are anti-correlated, so without their covariance the error comes out too large.
-    """
-    energy = sum(each.value * adc**power for power, each in enumerate(curve))
-    errors = [each.error * adc**power for power, each in enumerate(curve) if each.error is not None]
-    return Value(energy, math.hypot(*errors) if errors else None, "keV")
-
-
-def _inverse(curve: tuple[Value, ...]) -> float | None:
-    """Where a polynomial is 2039 keV: the solution next to that of the straight line."""
-    offset, slope, *bend = (each.value for each in curve)
-    if not slope:
-        return None
-    adc = (QBB - offset) / slope
-    if not bend or not bend[0]:
-        return adc
-    root = slope**2 + 4 * bend[0] * (QBB - offset)
-    return 2 * (QBB - offset) / (slope + math.copysign(math.sqrt(root), slope)) if root >= 0 else None
-
-
-def _curves(entry: Any) -> dict[str, tuple[Value, ...]]:
-    """The calibration curves that hit applies, by the name of the energy.
-
-    They have the errors of the calibration's results, unless their parameters are others, which were set by hand.
-    """
-    pars = _below(entry, "pars")
-    operations = pars.get("operations", pars)
-    found = {}
-    for name, operation in operations.items() if isinstance(operations, Mapping) else ():
-        curve = _curve(str(name), operation)
-        if curve:
-            result = _below(entry, "results", "ecal", name, "calibration")
-            made = tuple(number(_below(result, "parameters").get(letter)) for letter in _LETTERS[: len(curve)])
-            errors = tuple(number(_below(result, "uncertainties").get(letter)) for letter in _LETTERS[: len(curve)])
-            known = made == curve and all(errors)
-            found[str(name)] = tuple(
-                Value(value.value, abs(error.value) if known and error else None)
-                for value, error in zip(curve, errors, strict=True)
-            )
-    return found
-
-
-def _curve(name: str, operation: Any) -> tuple[Value, ...] | None:
-    """The coefficients of a calibration, None for other operations."""
-    parameters = _below(operation, "parameters")
-    values = tuple(number(parameters.get(letter)) for letter in _LETTERS if letter in parameters)
-    expression = operation.get("expression", "") if isinstance(operation, Mapping) else ""
-    fits = name.endswith("_cal") and parameters.keys() in ({"a", "b"}, {"a", "b", "c"})
-    if not fits or not (expression == "" or _CURVE.fullmatch(str(expression))):
-        return None
-    known = tuple(value for value in values if value)
-    return known if len(known) == len(parameters) else None
-
-
-def _below(entry: Any, *names: Any) -> Mapping[Any, Any]:
-    """The mapping under some names; an empty one where there is none."""
-    for name in names:
-        entry = entry.get(name) if isinstance(entry, Mapping) else None
-    return entry if isinstance(entry, Mapping) else {}
+            yield Change(tier, run, detector, f"rate of {name if of_all else EVENTS}", first, second)

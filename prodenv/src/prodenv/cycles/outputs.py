@@ -94,6 +94,18 @@ class Contents:
         return found
 
     @property
+    def left_out_note(self) -> str:
+        """One sentence on these files, empty if there are none."""
+        found: str = self._found.get("left_out_note", "") if self.setup.ours else ""  # an older flow does not tell
+        return found
+
+    @cached_property
+    def salvaged(self) -> Mapping[str, str]:
+        """The raw files that hold only a part of their DAQ file, by key: where it breaks off."""
+        found: Mapping[str, str] = self.ask("contents", salvaged=True).get("salvaged", {}) if self.setup.ours else {}
+        return found
+
+    @property
     def detectors(self) -> Mapping[str, Any]:
         """What jobs noted of detectors that they could not do, or that are not in the data; of our flows only."""
         nothing: Mapping[str, Any] = {"detectors": [], "lines": [], "counted": "", "lost": False}

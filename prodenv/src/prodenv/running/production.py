@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,10 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that interrupt Snakemake; the last one comes when a connection breaks, and is ignored under ``nohup``."""
 LOGGER, EVENTS = "dataprod", "DATAPROD_EVENTS"
 """Name and variable of ``snakemake_logger_plugin_dataprod``, which is imported by Snakemake alone."""
+PORTION, FAILED = "DATAPROD_PORTION", "DATAPROD_FAILED"
+"""Variables by which our flow is told how many jobs it may take at a time, and which outputs failed in this run."""
+JOBS_AT_A_TIME = 2000
+"""Jobs of one start of Snakemake, which plans some 300 a second."""
 AFTER_END = 2.0
 """Seconds in which the end of the output is awaited once Snakemake is gone; jobs that outlive it hold the pipe."""
 
@@ -72,9 +77,9 @@ def produce(
     WorkFailed
         If the cycle is being worked on by a process that lives.
     """
-    root, progress = cycle.root, Progress(learned, jobs)
+    root, progress, words = cycle.root, Progress(learned, jobs), command(cycle, targets, jobs, extra)
     with holder.taken(root):
-        code = _watched(command(cycle, targets, jobs, extra), root, progress)
+        code = _watched(words, root, progress, {}) if extra else _in_portions(words, root, progress)
     if progress.is_locked:
         holder.refuse_living(root)
         raise WorkFailed(f"{root} is locked by a Snakemake that was started meanwhile", hint="wait until it is done")
@@ -99,11 +104,31 @@ def engine(cycle: CycleFolder) -> list[str]:
     return [sys.executable, "-I", "-m", "snakemake"]
 
 
-def _watched(words: Sequence[str], cycle: Path, progress: Progress) -> int:
+def _in_portions(words: Sequence[str], cycle: Path, progress: Progress) -> int:
+    """Run Snakemake for some thousand jobs at a time, until nothing is left that can be made.
+
+    Its time and memory grow with the jobs that it plans; a flow that is not ours makes all at once.
+    """
+    with tempfile.NamedTemporaryFile("w", prefix="dataprod-failed-", encoding="utf-8") as failed:
+        most = os.environ.get(PORTION, str(JOBS_AT_A_TIME))
+        asked, code, before = {PORTION: most, FAILED: failed.name}, 0, -1
+        while True:
+            new = _watched(words, cycle, progress, asked)
+            code = max(code, new)
+            if new not in (0, 1) or not progress.later or progress.is_locked or progress.later == before:
+                return code
+            before = progress.later
+            failed.seek(0)
+            failed.write("".join(f"{failure.output}\n" for failure in progress.failures))
+            failed.flush()
+
+
+def _watched(words: Sequence[str], cycle: Path, progress: Progress, asked: Mapping[str, str]) -> int:
     """Run Snakemake to its end, whatever comes."""
+    progress.begin()
     reader, writer = os.pipe()
     with display(progress) as draw, os.fdopen(reader, encoding="utf-8") as events:
-        with _child(words, cycle, writer) as child:
+        with _child(words, cycle, writer, asked) as child:
             threads = [
                 threading.Thread(target=_read, args=(child, progress), daemon=True),
                 threading.Thread(target=_follow, args=(events, progress, draw), daemon=True),
@@ -139,12 +164,12 @@ def _follow(events: Iterable[str], progress: Progress, draw: Callable[[], None])
 
 
 @contextlib.contextmanager
-def _child(words: Sequence[str], cycle: Path, events: int) -> Iterator[subprocess.Popen[str]]:
+def _child(words: Sequence[str], cycle: Path, events: int, asked: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Snakemake in a session of its own, so that it alone decides what a Ctrl-C means; it is told of signals."""
     bound = [sys.executable, "-I", str(Path(__file__).with_name("bound.py")), str(os.getpid())]
     try:
         child = subprocess.Popen(
-            [*bound, *words], cwd=cycle, env=environment(os.environ) | {EVENTS: str(events)},
+            [*bound, *words], cwd=cycle, env={**environment(os.environ), EVENTS: str(events), **asked},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace", start_new_session=True, pass_fds=(events,),
         )  # fmt: skip

@@ -94,8 +94,23 @@ class Progress:
         self.began = time.monotonic()
         self._learned, self._cores = dict(learned or {}), max(cores, 1)
         self._jobs: dict[int, tuple[str, str]] = {}
+        self._later: dict[str, int] = {}
+        self._before: dict[str, int] = {}
         self._said: list[str] = []
         self._signalled = False
+
+    @property
+    def later(self) -> int:
+        """How many jobs come after those that Snakemake knows of now."""
+        return sum(self._later.values())
+
+    def begin(self) -> None:
+        """Snakemake is started, perhaps once more: it numbers its jobs anew, and knows only those still to be made."""
+        self._jobs.clear()
+        self._later = {}
+        self._before = {step: count.done + count.failed for step, count in self.steps.items()}
+        for count in self.steps.values():
+            count.running.clear()
 
     def hear(self, line: str) -> None:
         """Take the next line that is printed; it is told where there is no event to tell of."""
@@ -115,9 +130,13 @@ class Progress:
             self._text(event["text"], event.get("exception", ""))
 
     def _on_run_info(self, event: Mapping[str, Any]) -> None:
-        for step, number in event["stats"].items():
-            if STEPS.match(step):
-                self._count(step).total = int(number)
+        now = {step: int(number) for step, number in event["stats"].items() if STEPS.match(step)}
+        for step in {*now, *self._later}:
+            counts = (self._before, now, self._later)
+            self._count(step).total = sum(count.get(step, 0) for count in counts)
+
+    def _on_portion(self, event: Mapping[str, Any]) -> None:
+        self._later = dict(event["later"])
 
     def _on_job_info(self, event: Mapping[str, Any]) -> None:
         step = event["rule_name"]

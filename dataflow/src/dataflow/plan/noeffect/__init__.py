@@ -1,4 +1,6 @@
-"""What stands in configuration and metadata and does nothing: misspelt, misplaced, or of a detector that is not there.
+"""What stands in configuration and metadata and does nothing: misspelt, misplaced, of a detector that is not there.
+
+Also what does nothing for a part of the data: a step for a run is configured by what holds at its first file.
 
 Nothing of it stops a run, so it is easily overlooked: ``plan``, ``status`` and ``doctor`` say it, with file and line.
 Entries of the collaboration's files that have no use here are declared (:data:`~.entries.STATUS`,
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dataflow.base.errors import UserError
 
-from . import detectors, energies, entries, selectors
+from . import detectors, energies, entries, inside, selectors
 from .finding import Finding
 from .held import Held
 
@@ -29,6 +31,7 @@ CHECKS: tuple[Callable[[Held], Iterable[Finding]], ...] = (
     detectors.unknown,
     selectors.impossible,
     energies.missing,
+    inside.changed,
     entries.files_that_are_not_there,
     entries.twice,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Output, Resources, Scope, Step
+from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, PROCESSING_CHAIN, Input, Output, Resources, Scope, Step
 
 STEP = Step(
     "par_dsp_dplms",
@@ -16,7 +16,7 @@ STEP = Step(
     {**PART_AND_FIGURES, "coefficients": Output(".lh5", "par", "par_dsp_dplms")},
     part_of="dsp",
     rule="pars_dsp_dplms",
-    configs=("dplms_pars", "proc_chain"),
+    configs={"dplms_pars": "par_dsp_dplms.settings:DplmsSettings", "proc_chain": PROCESSING_CHAIN},
     channels=GERMANIUM,
     resources=Resources(4000, 8),
     doc="coefficients of the DPLMS filter, where the run has fft data",

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lgdo import Array, ArrayOfEqualSizedArrays, Struct, Table, WaveformTable
 from numpy.typing import NDArray
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.lgdos import attributes
 from dataflow.jobs.lh5files import column, open_input, rows_by_file
 from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
@@ -21,11 +23,10 @@ from dataflow.keys.channel import Channel
 from dataflow.physics.chains import made_by, run_chain
 from dataflow.physics.pulser import Mask, event_masks
 from dataflow.plan.job import Job
-from dataflow.steps.par_hit_ecal.build import clean
 
 from .lines import Selection, selection_of
 from .result import Result, failed_entry
-from .select import Candidates, candidates, evenly, select
+from .select import Candidates, candidates, clean, evenly, select
 from .settings import SelectionSettings
 
 log = logging.getLogger(__name__)
@@ -129,18 +130,18 @@ class Traces:
                 found[first:last] = column(file, table, name)
         return found
 
-    def processed(self, rows: NDArray[np.int64], outputs: Iterable[str]) -> tuple[Columns, float]:
-        """Columns of the chain for some rows, sorted, and the sampling period of :data:`TRACE` in ns, 0 without."""
+    def processed(self, rows: NDArray[np.int64], outputs: Iterable[str]) -> tuple[Columns, Mapping[str, Any]]:
+        """Columns of the chain for some rows, sorted; and their attributes, of traces also ``dt`` in ns."""
         names = tuple(outputs)
         found: list[Columns] = []
-        period = 0.0
+        about: dict[str, Any] = {}
         for path, table, first, last in self.parts:
             own = rows[(rows >= first) & (rows < last)] - first
             if len(own):
                 part = self._of_file(path, table, own, names)
                 found.append({name: _values(part[name]) for name in names})
-                period = float(part[TRACE].dt.nda[0]) if TRACE in names else 0.0
-        return {name: np.concatenate([part[name] for part in found]) for name in names}, period
+                about = {name: _about(part[name]) for name in names}
+        return {name: np.concatenate([part[name] for part in found]) for name in names}, about
 
     def _of_file(self, path: Path, table: str, rows: NDArray[np.int64], names: Sequence[str]) -> Any:
         wanted, bits = [int(row) for row in rows], self.channel.adc_bits
@@ -148,23 +149,30 @@ class Traces:
 
 
 def _values(node: Any) -> NDArray[Any]:
-    return np.asarray(node.values.nda if hasattr(node, "values") and hasattr(node, "dt") else node.nda)
+    return np.asarray(node.values.nda if isinstance(node, WaveformTable) else node.nda)
+
+
+def _about(node: Any) -> dict[str, Any]:
+    if isinstance(node, WaveformTable):
+        return {**attributes(node.values), "dt": float(node.dt.nda[0])}
+    return attributes(node)
 
 
 def _made(source: Traces, usable: Mask, settings: SelectionSettings, selection: Selection) -> Made:
     from .figure import draw
 
     column_used, found = search(source, usable, settings, selection)
-    data, period = source.processed(found.rows, source.outputs)
-    good, _ = clean(data, np.ones(len(found.rows), dtype=bool), settings.quality_sigmas)
+    data, about = source.processed(found.rows, source.outputs)
+    good = clean(data, settings.quality_sigmas)
     chosen = select(data[ENERGY].astype(np.float64), found.energies, good, selection.lines)
     if len(chosen.place) == 0:
         raise WorkFailed("no event of a line is left after the cuts of quality")
-    result = Result(column_used, selection.lines, found, chosen, int(np.count_nonzero(~good)))
+    rejected, reference = int(np.count_nonzero(~good)), selection.source.reference_energy
+    result = Result(column_used, selection.lines, found, chosen, rejected, reference)
     name, key = source.channel.name, str(source.job.key)
     events = {each: values[chosen.place] for each, values in data.items()}
     events |= {"peak": chosen.peak, f"{ENERGY}_cal": chosen.energies[chosen.place], "row": found.rows[chosen.place]}
-    return Made(result.entry(), lambda: draw(name, key, result), {"peaks": partial(write_events, name, events, period)})
+    return Made(result.entry(), lambda: draw(name, key, result), {"peaks": partial(write_events, name, events, about)})
 
 
 def search(source: Traces, usable: Mask, settings: SelectionSettings, selection: Selection) -> tuple[str, Candidates]:
@@ -191,12 +199,16 @@ def search(source: Traces, usable: Mask, settings: SelectionSettings, selection:
     return ENERGY, candidates(energies, usable, selection.lines, selection.source, settings.n_events)
 
 
-def write_events(name: str, events: Mapping[str, NDArray[Any]], period: float, path: Path) -> None:
-    """Write the table ``{name}/peaks``: columns, and the traces with their sampling period in ns."""
+def write_events(
+    name: str, events: Mapping[str, NDArray[Any]], about: Mapping[str, Mapping[str, Any]], path: Path
+) -> None:
+    """Write the table ``{name}/peaks``: columns with their attributes, and the traces with their sampling period."""
     import lh5
-    from lgdo import Array, ArrayOfEqualSizedArrays, Struct, Table, WaveformTable
 
-    content: dict[str, Any] = {each: Array(values) for each, values in events.items() if each != TRACE}
-    values = ArrayOfEqualSizedArrays(nda=events[TRACE], attrs={"units": "ADC"})
-    content[TRACE] = WaveformTable(values=values, dt=period, dt_units="ns", t0=0.0, t0_units="ns")
+    content: dict[str, Any] = {
+        each: Array(values, attrs=dict(about.get(each, {}))) for each, values in events.items() if each != TRACE
+    }
+    trace = {key: value for key, value in about[TRACE].items() if key != "dt"}
+    values = ArrayOfEqualSizedArrays(nda=events[TRACE], attrs=trace)
+    content[TRACE] = WaveformTable(values=values, dt=about[TRACE]["dt"], dt_units="ns", t0=0.0, t0_units="ns")
     lh5.write(Struct({"peaks": Table(content)}), name, str(path), wo_mode="of")

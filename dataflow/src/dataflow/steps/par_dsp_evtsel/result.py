@@ -1,18 +1,21 @@
-"""What a selection found."""
+"""What a selection found, and how the steps that use it read it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dataflow.physics.lines import Line
+from dataflow.physics.lines import QBB, Line
 
 from .select import Candidates, Selected
+
+ENTRY = "evtsel"
 
 
 def failed_entry(reason: str) -> dict[str, Any]:
     """What the parameter file says of a detector without events: no failure, as later steps have other parameters."""
-    return {"evtsel": {"failed": reason}}
+    return {ENTRY: {"failed": reason}}
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Result:
         What was found.
     rejected
         Candidates that did not pass the cuts of quality.
+    reference
+        Where the resolution is stated, in keV.
     """
 
     column: str
@@ -36,15 +41,49 @@ class Result:
     candidates: Candidates
     selected: Selected
     rejected: int
+    reference: float = QBB
 
     def entry(self) -> dict[str, Any]:
         """The detector's entry in the parameter file."""
+        counts = self.selected.counts(self.lines)
         return {
-            "evtsel": {
+            ENTRY: {
                 "energy_param": self.column,
                 "kev_per_adc": float(f"{self.selected.scale:.6g}"),
-                "n_events": self.selected.counts(self.lines),
-                "n_candidates": dict(self.candidates.found),
+                "reference_energy": self.reference,
                 "n_rejected": self.rejected,
+                "lines": {line.key: self._line(line, counts[line.key]) for line in self.lines},
             }
         }
+
+    def _line(self, line: Line, events: int) -> dict[str, Any]:
+        neighbours = {"neighbours": [list(each) for each in line.neighbours]} if line.neighbours else {}
+        return {
+            "energy": line.energy,
+            "below": round(line.below, 3),
+            "above": round(line.above, 3),
+            "tail": line.full_energy,
+            "n_candidates": self.candidates.found[line.key],
+            "n_events": events,
+        } | neighbours
+
+
+def lines_of(entry: Mapping[str, Any]) -> tuple[Line, ...]:
+    """The lines of an entry in the parameter file, with the windows in which events were selected."""
+    found = (entry.get(ENTRY) or {}).get("lines") or {}
+    return tuple(
+        Line(
+            float(each["energy"]),
+            float(each["below"]),
+            float(each["above"]),
+            full_energy=bool(each["tail"]),
+            neighbours=tuple((float(distance), float(share)) for distance, share in each.get("neighbours", ())),
+            name=float(name),
+        )
+        for name, each in found.items()
+    )
+
+
+def reason_of(entry: Mapping[str, Any] | None) -> str:
+    """Why a detector has no events; empty if it has."""
+    return str(((entry or {}).get(ENTRY) or {}).get("failed") or "")

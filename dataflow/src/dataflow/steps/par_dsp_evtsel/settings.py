@@ -34,6 +34,8 @@ class SelectionSettings(StepSettings):
     energy_param
         Column of raw by whose spectrum candidates are found. Where it is missing, or the lines do not stand out in it,
         the chain's trapezoid takes its place.
+    energy_parameter
+        The chain's energy by which events are selected.
     n_search
         Events to which the chain is applied where that is so, at most.
     quality_sigmas

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources, Scope, Step
+from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, PROCESSING_CHAIN, Input, Resources, Scope, Step
 
 STEP = Step(
     "par_dsp_nopt",
@@ -11,7 +11,7 @@ STEP = Step(
     PART_AND_FIGURES,
     part_of="dsp",
     rule="pars_dsp_nopt",
-    configs=("optimiser_config", "processing_chain"),
+    configs={"optimiser_config": "par_dsp_nopt.settings:NoptSettings", "processing_chain": PROCESSING_CHAIN},
     channels=GERMANIUM,
     resources=Resources(4000, 8),
     doc="filter times of least noise, where the run has fft data",

@@ -11,7 +11,7 @@ STEP = Step(
     PART_AND_FIGURES,
     part_of="hit",
     rule="pars_hit_aoecal",
-    configs=("aoecal_config",),
+    configs={"aoecal_config": "par_hit_aoe.settings:Settings"},
     channels=GERMANIUM,
     resources=Resources(4000, 8),
     doc="A/E: corrections, cut and survival fractions",

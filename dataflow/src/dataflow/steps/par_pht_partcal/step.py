@@ -11,7 +11,11 @@ STEP = Step(
     PART_AND_FIGURES,
     part_of="pht",
     rule="pars_pht_partcal",
-    configs=("pars_pht_partcal_config", "sources"),
+    configs={
+        "pars_pht_partcal_config": "par_pht_partcal.settings:PartitionSettings",
+        "sources": "par_hit_ecal.settings:Sources",
+    },
+    check="par_pht_partcal.source:partition_of",
     channels=GERMANIUM,
     resources=Resources(8000, 8),
     doc="energy calibration of the runs of a partition together",

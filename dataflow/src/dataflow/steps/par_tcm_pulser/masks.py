@@ -90,10 +90,14 @@ def _unless_everywhere(marked: Mask, what: str, name: str) -> Mask:
 
 
 def rows_of(hits: Hits, channel: int, marked: Mask) -> Mask:
-    """Which rows of a channel's table are in marked events, shape (rows,)."""
+    """Which rows of a channel's table are in marked events, shape (rows,).
+
+    A map without some of the rows gives a mask up to the last that it has: who reads the data finds that out.
+    """
     mine = hits.keys == channel
-    mask = np.zeros(int(mine.sum()), dtype=bool)
-    mask[hits.rows[mine]] = marked[hits.events[mine]]
+    rows = hits.rows[mine]
+    mask = np.zeros(max(len(rows), int(rows.max(initial=-1)) + 1), dtype=bool)
+    mask[rows] = marked[hits.events[mine]]
     return mask
 
 

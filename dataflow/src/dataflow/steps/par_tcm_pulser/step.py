@@ -19,7 +19,7 @@ STEP = Step(
     {"masks": Output(".lh5", "step", "par_tcm_pulser")},
     part_of="tcm",
     rule="pars_tcm_pulser",
-    configs=("pulser_config",),
+    configs={"pulser_config": "par_tcm_pulser.settings:PulserSettings"},
     channels=ALL_CHANNELS,
     resources=Resources(2000),
     doc="pulser, forced-trigger and recovery masks",

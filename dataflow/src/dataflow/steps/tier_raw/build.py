@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 MEMORY = 400e6
 """Bytes that the decoding buffers of all channels may take together."""
 MOST_ROWS, LEAST_ROWS = 8192, 64
+TRIGGER_BYTES = 2400 * 8
+"""A row of a software trigger, for which legend-daq2lh5 provides places for all channels that a crate can have."""
 UPSTREAMS = ("overwrite",)
 """A setting of :func:`daq2lh5.build_raw` that has no meaning here: outputs are always new."""
 
@@ -148,5 +150,7 @@ def buffer_rows(spec: Mapping[str, Any], daq: DaqFile) -> int:
     """Rows that each channel's buffer holds, so that all together stay within the memory."""
     tables = sum(len(groups) for groups in spec.values()) or 1
     channels = sum(len(keys) for keys in daq.keys.values()) or 1
-    rows = int(MEMORY / (tables * max(2 * daq.samples, 512)))
+    keys = [str(key) for groups in spec.values() for group in groups.values() for key in group["key_list"]]
+    triggers = sum(key.startswith("swtid_") and key.endswith("/event") for key in keys)
+    rows = int(MEMORY / (tables * max(2 * daq.samples, 512) + triggers * TRIGGER_BYTES))
     return max(min(rows, MOST_ROWS), LEAST_ROWS, channels + 1)

@@ -61,6 +61,22 @@ def output_spec(job: Job, daq: DaqFile) -> Spec:
             for decoder, name, group in _for_channels(config, value, channels, daq):
                 _add(spec, decoder, name, group)
     _refuse_mixed(spec, daq)
+    return _without_triggers(spec, daq)
+
+
+def _without_triggers(spec: Spec, daq: DaqFile) -> Spec:
+    """In groups with ``*`` and waveforms, all channels that no other group names: not the software triggers.
+
+    Decoders of FCIO records offer both. A trigger's columns are others, its name is no number, and it has no waveform.
+    """
+    for decoder, offered in daq.keys.items():
+        groups = spec.get(decoder, {})
+        named = {key for group in groups.values() for key in _named(group["key_list"], offered)}
+        for name, group in groups.items():
+            if "*" in group["key_list"]:
+                rest = [key for key in offered if key not in named]
+                own = [key for key in group["key_list"] if key != "*"]
+                groups[name] = {**group, "key_list": [*own, *rest]}
     return spec
 
 

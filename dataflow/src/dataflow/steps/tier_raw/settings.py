@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -27,6 +27,9 @@ class RawSettings(StepSettings):
         Values for ``db.NAME`` in the processing of a table, by table.
     salvage
         Take what is whole of a DAQ file that breaks off; the raw file is marked.
+    event_decoder
+        ``daq2lh5`` takes the decoder of legend-daq2lh5 for the events of FlashCam files, which gives the same and is
+        slower.
     aliases
         Add the names of detectors as hard links: ``raw/V07302A``.
     """
@@ -39,6 +42,7 @@ class RawSettings(StepSettings):
     compass_config_file: str | None = None
     db_dict: dict[str, Any] | None = None
     salvage: bool | None = None
+    event_decoder: Literal["daq2lh5"] | None = None
     aliases: bool | None = None
 
 

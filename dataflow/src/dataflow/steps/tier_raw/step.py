@@ -9,7 +9,8 @@ STEP = Step(
     Scope.FILE,
     (Input(DAQ),),
     rule="tier_raw_{daq}",
-    configs=("settings", "out_spec"),
+    configs={"settings": "tier_raw.settings:RawSettings", "out_spec": "tier_raw.settings:OutSpec"},
+    options="tier_raw.settings:RawOptions",
     resources=Resources(2000),
     doc="DAQ file to LH5",
 )

@@ -9,7 +9,7 @@ STEP = Step(
     Scope.RUN,
     (Input("evt"),),
     rule="tier_skm",
-    configs=("skm_config",),
+    configs={"skm_config": "tier_skm.settings:SkmConfig"},
     resources=Resources(2000),
     doc="events for analysis",
 )

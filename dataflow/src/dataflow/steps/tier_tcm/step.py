@@ -9,6 +9,6 @@ STEP = Step(
     Scope.FILE,
     (Input("raw"),),
     rule="tier_tcm",
-    configs=("config",),
+    configs={"config": "tier_tcm.settings:TcmSettings"},
     doc="which channels fired together",
 )

@@ -18,11 +18,15 @@ STREAM_TAG = -1_000_000_001
 PROTOCOL_LENGTH = 64
 BEGIN = 4 + PROTOCOL_LENGTH
 CONFIG_TAG, EVENT_TAG, SPARSE_TAG = 1, 3, 6
+TRIGGER_CONFIG = 8
+"""Of a software trigger; stands before that of its stream, as its events stand before those of the stream."""
 TRACES_AT = {EVENT_TAG: 4, SPARSE_TAG: 7}
 """Which frame of a record holds traces: all of them, or the first."""
 FRAMES = {CONFIG_TAG: 10, EVENT_TAG: 6, SPARSE_TAG: 7}
 """Frames that a record has at least; a sparse event has one more for each trace."""
 LAST_TAG = 64
+TRIGGERS = "FSPEventDecoder"
+"""Decodes what a software trigger saw in each event, into a table of its own."""
 
 
 def records(data: mmap.mmap) -> Iterator[int]:
@@ -60,9 +64,9 @@ def _spans(data: mmap.mmap, place: int) -> Iterator[tuple[int, int]]:
             continue
         if begin >= 0:
             yield begin, place
-        if -value > LAST_TAG or (first and value != -CONFIG_TAG):  # without configuration first the reader crashes
-            raise BrokenError("corrupted", place)
-        begin, first = place, False
+        if -value > LAST_TAG or (first and -value not in (CONFIG_TAG, TRIGGER_CONFIG)):
+            raise BrokenError("corrupted", place)  # without configuration first the reader crashes
+        begin, first = place, -value == TRIGGER_CONFIG
         place += 4
     if begin < 0:
         raise BrokenError("truncated", place)
@@ -83,6 +87,8 @@ def _check_last(data: mmap.mmap, begin: int) -> None:
 def _check_sizes(data: mmap.mmap) -> None:
     """Make sure that the first event has the size that the configuration says: a damaged number cuts every trace."""
     place = _begin(data)
+    if place + 4 <= len(data) and struct.unpack_from("<i", data, place)[0] == -TRIGGER_CONFIG:
+        _, place = frames_at(data, place)
     if place + 4 > len(data) or struct.unpack_from("<i", data, place)[0] != -CONFIG_TAG:
         return  # the walk finds it
     config, place = frames_at(data, place)
@@ -133,7 +139,16 @@ def content(path: Path, _settings: Mapping[str, Any]) -> Content:
         if any(entries) and twice:  # without a trace map all are zero
             raise ValueError(f"two traces have the same channel {twice[0] >> 16}/{twice[0] & 0xFFFF} in its trace map")
         keys = {int(get_key(config.streamid, entry >> 16, entry & 0xFFFF)) for entry in entries}
-        return Content({"FCEventDecoder": tuple(sorted(keys))}, int(config.eventsamples))
+        triggers = (f"swtid_{int(config.streamid) & 0xFFFF}/event",) if file.fsp else ()
+        context = {TRIGGERS: {"FSPEvent/{key}": triggers}} if triggers else {}
+        return Content({"FCEventDecoder": tuple(sorted(keys))}, int(config.eventsamples), context)
 
 
-FORM = Form("FlashCam", records, content)
+def streamer(settings: Mapping[str, Any]) -> Any:
+    """The reader of a file."""
+    from .flashcam_events import streamer as of
+
+    return of(settings)
+
+
+FORM = Form("FlashCam", records, content, frozenset({"event_decoder"}), streamer)

@@ -23,6 +23,8 @@ CONTEXT: Mapping[str, tuple[str, ...]] = {
 STREAM_CONFIG = "ORFCIOConfigDecoder"
 """Has one table for each stream (``fcid_1/config``), and others with other columns for software triggers
 (``swtid_1/config``): all in one table would be mixed."""
+TRIGGERS = "swtid_"
+"""Keys of software triggers begin so. What they saw in each event stands between the waveforms, with other columns."""
 
 
 def records(data: mmap.mmap) -> Iterator[int]:
@@ -70,12 +72,20 @@ def content(path: Path, _settings: Mapping[str, Any]) -> Content:
     finally:
         streamer.close_stream()
     context = {name: {_table(name): keys} for name, keys in CONTEXT.items() if name in found}
+    triggers = {name: keys for name in found if name not in CONTEXT and (keys := _trigger_keys(decoders[name]))}
+    context |= {name: {f"{name.removesuffix('Decoder')}/{{key}}": keys} for name, keys in triggers.items()}
     return Content({name: keys for name, keys in found.items() if keys}, max(samples, default=0), context)
 
 
 def _table(decoder: str) -> str:
     name = decoder.removesuffix("Decoder")
     return f"{name}/{{key}}" if decoder == STREAM_CONFIG else name
+
+
+def _trigger_keys(decoder: Any) -> tuple[str, ...]:
+    """The software triggers whose events a decoder decodes."""
+    keys = [key for keys in decoder.get_key_lists() for key in keys]
+    return tuple(sorted(k for k in keys if isinstance(k, str) and k.startswith(TRIGGERS) and k.endswith("/event")))
 
 
 def _waveform_keys(decoder: Any) -> tuple[int, ...]:

@@ -1,0 +1,1 @@
+"""Filters by the widths of lines, and the correction for charge trapping."""

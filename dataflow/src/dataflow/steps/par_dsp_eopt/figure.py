@@ -1,0 +1,73 @@
+"""The figure of the optimisation: scans, the line over the drift time, and its spectrum before and after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, new_page, warn_below
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from .result import Correction, Result, Width
+
+MARKERS, COLORS = ("o", "s", "^"), (BLUE, RED, GREEN)
+MAIN = ("cuspEmax", "trapEmax")
+
+
+def draw(detector: str, key: str, result: Result) -> Figure:
+    """Widths over the filters' times above; below, the highest line over the drift time, and all lines' widths."""
+    figure = new_page(f"{detector}  filters of least line width and trapping correction  {key}")
+    grid = figure.add_gridspec(2, 2, height_ratios=(1, 1))
+    _scans(figure.add_subplot(grid[0, :]), result)
+    shown = [each for name in MAIN for each in result.corrections if each.estimator == name] or result.corrections
+    if shown:
+        _drift(figure.add_subplot(grid[1, 0]), shown[0])
+        _widths(figure.add_subplot(grid[1, 1]), shown[0], result.reference)
+    warn_below(figure, result.warnings)
+    return figure
+
+
+def _scans(axes: Axes, result: Result) -> None:
+    for scan, marker, color in zip(result.scans, MARKERS, COLORS, strict=False):
+        name = f"{scan.filter}.{scan.time} = {scan.best:.2f} ± {scan.error:.2f} µs" + (" (end)" if scan.edge else "")
+        axes.plot(scan.times, scan.widths, marker=marker, ms=3, lw=1, color=color, label=name)
+        lowest = scan.widths.argmin()
+        axes.errorbar(scan.times[lowest], scan.widths[lowest], scan.errors[lowest], color=color, lw=1, capsize=2)
+        axes.axvline(scan.best, color=color, lw=1, ls="--")
+    events = ", ".join(f"{energy:g} keV: {count}" for energy, count in result.events.items())
+    axes.set(xlabel="time [µs]", ylabel=f"FWHM at {result.reference:.0f} keV [keV]")
+    axes.set_title(
+        f"flat top {result.flat:g} µs for drift times up to {result.longest:.2f} µs; events {events}\n"
+        "points of a scan have the same events: the error of one is that of all, and their differences are smaller"
+    )
+    axes.legend()
+
+
+def _drift(axes: Axes, one: Correction) -> None:
+    axes.errorbar(one.drift, one.positions - one.line, one.errors, fmt="o", ms=4, lw=1, color=BLUE, label="measured")
+    axes.errorbar(one.drift, one.corrected - one.line, one.errors, fmt="s", ms=4, lw=1, color=RED, label="corrected")
+    axes.axhline(0, color=GREY, lw=0.7)
+    factor, error = one.trapping.factor * 1e6, one.trapping.error * 1e6
+    axes.set(xlabel="effective drift time [ns]", ylabel=f"position - {one.line:g} keV [keV]")
+    axes.set_title(f"{one.estimator}: a = ({factor:.2f} ± {error:.2f}) · 10⁻⁶ / ns")
+    axes.legend()
+
+
+def _widths(axes: Axes, one: Correction, reference: float) -> None:
+    for width, marker, color, name in ((one.before, "o", BLUE, "measured"), (one.after, "s", RED, "corrected")):
+        energies = list(width.lines)
+        values, errors = ([pair[n] for pair in width.lines.values()] for n in range(2))
+        axes.errorbar(energies, values, errors, fmt=marker, ms=4, lw=1, color=color, label=f"{name}: {_said(width)}")
+        if width.value is not None:
+            axes.plot([reference], [width.value], marker="*", ms=9, color=color)
+    axes.set(
+        xlabel="energy [keV]", ylabel="FWHM [keV]", title=f"widths by {one.estimator}; star: at {reference:.0f} keV"
+    )
+    axes.legend()
+
+
+def _said(width: Width) -> str:
+    return "no curve" if width.value is None else f"{width.value:.2f} ± {width.error:.2f} keV"
