@@ -172,7 +172,7 @@ def parameters(folder: Path) -> dict[str, Any]:
 
 
 def test_the_correction_is_that_of_the_pulses_and_the_width_what_is_left(calibrated: dict[str, Any]) -> None:
-    found = calibrated["V01A"]["eopt_pars"]["ctc"]
+    found = calibrated["V01A"]["eopt"]["ctc"]
     assert set(found) == set(ENERGIES)
     expected = np.sqrt(8 * np.log(2) * 3.6e-4 * 2614.511)
     spread = TRAPPING * 2614.511 * 600 / np.sqrt(12) * FWHM
@@ -200,12 +200,12 @@ def test_the_entry_is_what_chain_and_published_readers_look_for(calibrated: dict
     for name, time in (("cusp", "sigma"), ("zac", "sigma"), ("etrap", "rise")):
         assert nanoseconds(entry[name][time]) > 500
         assert entry[name]["flat"] == entry["cusp"]["flat"]
-        assert nanoseconds(entry["eopt_pars"][name][f"{time}_err"]) >= 0
-        assert entry["eopt_pars"][name]["Qbb_fwhm_in_kev"] == pytest.approx(2.1, abs=0.4)
+        assert nanoseconds(entry["eopt"][name][f"{time}_err"]) >= 0
+        assert entry["eopt"][name]["Qbb_fwhm_in_kev"] == pytest.approx(2.1, abs=0.4)
     assert nanoseconds(entry["etrap"]["rise"]) % 96 == pytest.approx(0, abs=1e-6)
     operation = entry["ctc_params"]["cuspEmax_ctc"]
     assert operation["expression"] == "cuspEmax*(1+dt_eff*a)"
-    assert operation["parameters"] == {"a": entry["eopt_pars"]["ctc"]["cuspEmax"]["a"]}
+    assert operation["parameters"] == {"a": entry["eopt"]["ctc"]["cuspEmax"]["a"]}
     assert set(entry["ctc_params"]) == {f"{name}_ctc" for name in ENERGIES}
 
 
@@ -215,7 +215,7 @@ def test_a_detector_without_events_keeps_what_it_has_and_says_why(calibrated: di
     assert entry["pz"] == PZ["pz"]
     (warning,) = entry["warnings"]
     said = "filters are not optimised, and there is no trapping correction: "
-    assert warning == said + entry["eopt_pars"]["failed"]
+    assert warning == said + entry["eopt"]["failed"]
     assert "one line stands out of 18 events" in warning
 
 
@@ -224,7 +224,7 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
     few = truth(3, counts={583.187: 8}, flat=10)
     fill(folder, {name: (few, traces(few, trapping=0.0, noise=12.0)) for name in ("V01A", "V02B")})
     entry = parameters(folder)["V01A"]
-    assert entry["eopt_pars"]["failed"].startswith("optimiser_config.run_eopt is false")
+    assert entry["eopt"]["failed"].startswith("optimiser_config.run_eopt is false")
     assert "warnings" not in entry
 
 

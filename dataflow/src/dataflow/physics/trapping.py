@@ -25,8 +25,9 @@ FWHM = 2 * math.sqrt(2 * math.log(2))
 FAR = 6.0
 """Robust standard deviations within which a drift time may count: slow pulses from surfaces are no trapping."""
 PASSES = 200
-CLOSE = 1e-4
-"""Change of all parameters, in standard deviations of the line, below which the fit has ended."""
+CLOSE, ROUGH = 1e-4, 1e-3
+"""Changes of all parameters, in standard deviations of the line, below which a fit has ended; the latter is enough
+where only its scatter counts."""
 MISFIT = 1e-3
 """Probability of a chi square below which lines contradict each other: then the error grows."""
 LEAST_EVENTS = 8
@@ -66,6 +67,12 @@ class Peaks:
         return FWHM * self.sigma
 
     @property
+    def fwhm_error(self) -> Floats:
+        """Its standard error: that of a standard deviation."""
+        found: Floats = self.fwhm / np.sqrt(2 * np.maximum(self.counts, 1.0))
+        return found
+
+    @property
     def factor(self) -> Floats:
         """a of energy · (1 + a · drift time), per ns."""
         relative = -self.slope / self.position
@@ -93,6 +100,7 @@ def fit_peaks(
     corrected: bool = True,
     weights: Floats | None = None,
     start: Peaks | None = None,
+    close: float = CLOSE,
 ) -> Peaks:
     """Fit a line in the energies of several filters.
 
@@ -112,6 +120,8 @@ def fit_peaks(
         How often each event counts, shape (events,).
     start
         A fit to start from.
+    close
+        Change of all parameters, in standard deviations of the line, below which the fit has ended.
     """
     total = np.ones(energies.shape[1]) if weights is None else weights
     middle = float(np.average(drift, weights=total))
@@ -127,7 +137,7 @@ def fit_peaks(
         new, moments = _improved(found, energies, times, total, window, corrected=corrected)
         change = found.distance(new, moments[2])
         found = new
-        if np.all(change < CLOSE):
+        if np.all(change < close):
             break
     counts, mean, spread = moments
     position = found.centre + found.slope * mean

@@ -22,6 +22,8 @@ JUMP = ("V01002B", "p03", "r002", 0.985)
 """The detector whose gain jumps, the first run after it, and the factor."""
 NEW_TAU = ("P03001A", "p04", "r000", 0.72)
 """The detector whose decay constant changes, the first run after it, and the factor."""
+UNTRAPPED = "B02001A"
+"""The detector in which no charge is trapped."""
 HUMMING = "B02002B"
 """The detector with a periodic interference."""
 TWO_POLES = "P03002A"
@@ -52,7 +54,7 @@ def constants(seed: int, detector: Detector, period: str, run: str) -> Constants
         white=uniform(seed, f"{name}/white", 11.0, 15.0) * noise / coarse,
         pink=uniform(seed, f"{name}/pink", 2.0, 3.0) * noise / coarse,
         fano=_FANO * uniform(seed, f"{name}/fano", 1.0, 1.25),
-        trapping=uniform(seed, f"{name}/trapping", 0.0004, 0.0012),
+        trapping=0.0 if name == UNTRAPPED else uniform(seed, f"{name}/trapping", 0.0004, 0.0012),
         velocity=_VELOCITY[detector.kind] * uniform(seed, f"{name}/velocity", 0.93, 1.07),
         hum=interference,
         ceiling=16383.0 if coarse > 1.0 else 65535.0,

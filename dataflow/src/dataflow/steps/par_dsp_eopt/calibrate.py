@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.physics import curves
-from dataflow.physics.linefit import LineFit, fit_line
 from dataflow.physics.lines import Line
 from dataflow.physics.trapping import Trapping, fit_peaks, joined
 
 from .result import Correction, Result, Width
-from .scan import Convolver, Events, Scan, Trapezoid, line_events, scan
+from .scan import Convolver, Events, Scan, Trapezoid, line_events, scan, width_at
 from .settings import EoptSettings
 
 Floats = NDArray[np.float64]
@@ -31,8 +29,6 @@ LONGEST = 0.99
 ROOM = 1.25
 """...with this factor: energies are picked off at 80 % of it. The published flow has 1.1, and a deficit there."""
 STEP_OF_FLAT = 0.1
-MARGIN = 5.0
-"""Lines are fitted in a window that is narrower than that of their events: it moves with the peak."""
 LOWEST = 500.0
 """Lines from this energy in keV on give the correction, if there are any: below, the noise of the energy, which is also
 in the effective drift time, pretends that energies rise with it."""
@@ -108,8 +104,7 @@ def calibrate(sample: Sample, lines: Sequence[Line], reference: float, chain: Ch
     result = Result(scans, flat, longest, (), counts, reference)
     energies = chain(result.filters())
     corrections = tuple(
-        correction(name, energies[name].astype(np.float64), sample, events, wanted, reference)
-        for name in sorted(energies)
+        correction(name, energies[name].astype(np.float64), sample, events, reference) for name in sorted(energies)
     )
     return replace(result, corrections=corrections, notes=_notes(corrections))
 
@@ -187,7 +182,6 @@ def correction(
     energies: Floats,
     sample: Sample,
     events: Sequence[Events],
-    lines: Sequence[Line],
     reference: float,
 ) -> Correction:
     """The correction of one estimator, and the widths of all lines without and with it.
@@ -210,16 +204,14 @@ def correction(
     highest = own[-1]
     drift, positions, errors = by_drift(scaled, highest, usable)
     _, corrected, _ = by_drift(after, highest, usable)
-    by_energy = {line.energy: line for line in lines}
-    before, better = (_width(each, events, by_energy, usable, reference) for each in (scaled, after))
+    before, better = (_width(each, events, usable, reference) for each in (scaled, after))
     return Correction(name, found, before, better, drift, positions, corrected, errors, highest.energy)
 
 
 def _of_line(energies: Floats, line: Events, usable: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
-    good = usable[line.rows]
-    if good.sum() < LEAST_IN_PART:
+    if (own := _among(line, usable)) is None:
         return None
-    peaks = replace(line, rows=line.rows[good], drift=line.drift[good]).fit(energies[None])
+    peaks = own.fit(energies[None])
     return line.energy, float(peaks.factor[0]), float(peaks.factor_error[0]), float(peaks.counts[0])
 
 
@@ -242,27 +234,23 @@ def by_drift(energies: Floats, line: Events, usable: NDArray[np.bool_]) -> tuple
     return values[:, 0], values[:, 1], values[:, 2]
 
 
-def _width(
-    energies: Floats,
-    events: Sequence[Events],
-    lines: Mapping[float, Line],
-    usable: NDArray[np.bool_],
-    reference: float,
-) -> Width:
-    """Widths of lines as the energy calibration fits them, and of the curve through them."""
-    fits = []
-    for each in events:
-        line = lines[each.energy]
-        narrower = replace(line, below=_inner(line.below), above=_inner(line.above))
-        found = fit_line(energies[each.rows[usable[each.rows]]], narrower)
-        fits += [found] if isinstance(found, LineFit) else []
-    curve = curves.resolution(fits, 1.0)
-    value, error = curves.width_at(curve, reference) if curve is not None else (None, None)
-    return Width(value, error, {fit.line.energy: (fit.fwhm, fit.fwhm_error) for fit in fits})
+def _width(energies: Floats, events: Sequence[Events], usable: NDArray[np.bool_], reference: float) -> Width:
+    """Widths of lines without regard to the drift time, and that of the curve through them."""
+    fits = {
+        line.energy: own.fit(energies[None], corrected=False)
+        for line in events
+        if (own := _among(line, usable)) is not None
+    }
+    value, error = width_at(fits, reference) if fits else (np.array([np.nan]), np.array([np.nan]))
+    lines = {energy: (float(peaks.fwhm[0]), float(peaks.fwhm_error[0])) for energy, peaks in fits.items()}
+    return Width(float(value[0]), float(error[0]), lines)
 
 
-def _inner(width: float) -> float:
-    return max(width - MARGIN, 0.6 * width)
+def _among(line: Events, usable: NDArray[np.bool_]) -> Events | None:
+    """A line's events without those whose energy is not known; None if few are left."""
+    good = usable[line.rows]
+    few = np.count_nonzero(good) < LEAST_IN_PART
+    return None if few else replace(line, rows=line.rows[good], drift=line.drift[good])
 
 
 def _notes(corrections: Sequence[Correction]) -> tuple[str, ...]:

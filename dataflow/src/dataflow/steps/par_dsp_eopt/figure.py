@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, new_page, warn_below
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +19,8 @@ MAIN = ("cuspEmax", "trapEmax")
 
 def draw(detector: str, key: str, result: Result) -> Figure:
     """Widths over the filters' times above; below, the highest line over the drift time, and all lines' widths."""
-    figure = new_page(f"{detector}  filters of least line width and trapping correction  {key}")
-    grid = figure.add_gridspec(2, 2, height_ratios=(1, 1))
+    figure = fixed_page(f"{detector}  filters of least line width and trapping correction  {key}")
+    grid = figure.add_gridspec(2, 2, left=0.06, right=0.98, bottom=0.08, top=0.88, hspace=0.3, wspace=0.16)
     _scans(figure.add_subplot(grid[0, :]), result)
     shown = [each for name in MAIN for each in result.corrections if each.estimator == name] or result.corrections
     if shown:
@@ -61,8 +61,7 @@ def _widths(axes: Axes, one: Correction, reference: float) -> None:
         energies = list(width.lines)
         values, errors = ([pair[n] for pair in width.lines.values()] for n in range(2))
         axes.errorbar(energies, values, errors, fmt=marker, ms=4, lw=1, color=color, label=f"{name}: {_said(width)}")
-        if width.value is not None:
-            axes.plot([reference], [width.value], marker="*", ms=9, color=color)
+        axes.plot([reference], [width.value], marker="*", ms=9, color=color)
     axes.set(
         xlabel="energy [keV]", ylabel="FWHM [keV]", title=f"widths by {one.estimator}; star: at {reference:.0f} keV"
     )
@@ -70,4 +69,4 @@ def _widths(axes: Axes, one: Correction, reference: float) -> None:
 
 
 def _said(width: Width) -> str:
-    return "no curve" if width.value is None else f"{width.value:.2f} ± {width.error:.2f} keV"
+    return f"{width.value:.2f} ± {width.error:.2f} keV"

@@ -17,7 +17,7 @@ from .scan import Scan
 Floats = NDArray[np.float64]
 
 DRIFT = "dt_eff"
-ENTRY = "eopt_pars"
+ENTRY = "eopt"
 
 
 def failed_entry(reason: str, *, wanted: bool = True) -> dict[str, Any]:
@@ -33,13 +33,13 @@ class Width:
     Attributes
     ----------
     value, error
-        At the reference energy; None where no resolution curve can be drawn.
+        At the reference energy.
     lines
         By energy: FWHM and error.
     """
 
-    value: float | None
-    error: float | None
+    value: float
+    error: float
     lines: Mapping[float, tuple[float, float]]
 
 
@@ -193,8 +193,8 @@ def _significant(value: float) -> float:
     return float(f"{value:.5e}")
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if np.isfinite(value) else None
 
 
 def _pair(value: tuple[float, float] | None) -> list[float] | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
 from dataflow.physics.lines import Line
-from dataflow.physics.trapping import Peaks, fit_peaks, usable_drifts
+from dataflow.physics.trapping import ROUGH, Peaks, fit_peaks, usable_drifts
 from dataflow.steps.par_dsp_nopt.calibrate import minimum
 
 Floats = NDArray[np.float64]
@@ -48,10 +49,17 @@ class Events:
     width: float
     neighbours: tuple[tuple[float, float], ...] = ()
 
-    def fit(self, energies: Floats, *, weights: Floats | None = None, start: Peaks | None = None) -> Peaks:
+    def fit(self, energies: Floats, *, corrected: bool = True) -> Peaks:
         """The line in energies in keV of all rows, shape (filters, rows)."""
         own = energies[:, self.rows]
-        return fit_peaks(own, self.drift, self.width, neighbours=self.neighbours, weights=weights, start=start)
+        return fit_peaks(own, self.drift, self.width, neighbours=self.neighbours, corrected=corrected)
+
+    def fit_without(self, energies: Floats, part: int, start: Peaks) -> Peaks:
+        """The same without one of :data:`PARTS` parts of the events, from the fit with all."""
+        own = energies[:, self.rows]
+        kept = (np.arange(len(self.rows)) % PARTS != part).astype(np.float64)
+        options: dict[str, Any] = {"neighbours": self.neighbours, "weights": kept, "start": start, "close": ROUGH}
+        return fit_peaks(own, self.drift, self.width, **options)
 
 
 @dataclass(frozen=True)
@@ -268,14 +276,6 @@ def _left_out(
     energies = _energies(known, good)
     found = []
     for part in range(PARTS):
-        without = {
-            line.energy: line.fit(energies, weights=_without(len(line.rows), part), start=fits[line.energy])
-            for line in lines
-        }
+        without = {line.energy: line.fit_without(energies, part, fits[line.energy]) for line in lines}
         found.append(minimum(times, width_at(without, reference)[0]))
     return float(np.sqrt((PARTS - 1) / PARTS * np.sum((np.array(found) - np.mean(found)) ** 2)))
-
-
-def _without(count: int, part: int) -> Floats:
-    kept: Floats = (np.arange(count) % PARTS != part).astype(np.float64)
-    return kept

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREY, RED, new_page
+from dataflow.jobs.pages import BLUE, GREY, RED, fixed_page
 
 if TYPE_CHECKING:
     from .result import Result
@@ -17,9 +17,9 @@ BINS = 60
 
 def draw(detector: str, key: str, result: Result) -> Figure:
     """All usable events with the windows of the lines above, the selected events of each line below."""
-    figure = new_page(f"{detector}  events of lines  {key}")
+    figure = fixed_page(f"{detector}  events of lines  {key}")
     lines = result.lines
-    grid = figure.add_gridspec(2, len(lines))
+    grid = figure.add_gridspec(2, len(lines), left=0.05, right=0.98, bottom=0.07, top=0.9, hspace=0.3, wspace=0.35)
     above = figure.add_subplot(grid[0, :])
     top = 1.1 * max(line.energy for line in lines)
     above.hist(result.candidates.spectrum, bins=np.linspace(0, top, 1001).tolist(), histtype="step", color=BLUE, lw=0.7)
