@@ -328,7 +328,11 @@ def test_the_correction_is_the_expression_of_the_entry() -> None:
     assert entry["expression"] == "dplmsEmax*(1+dt_eff*a)"
     energies, drift = np.array([12000.0, 11980.0]), np.array([300.0, 600.0])
     after = corrected(energies, drift, result.best.trapping)
-    np.testing.assert_allclose(after, energies * (1 + drift * entry["parameters"]["a"]), rtol=1e-9)
+    np.testing.assert_allclose(after, energies * (1 + drift * entry["parameters"]["a"]), rtol=1e-8)
+    found_there = result.entry("somewhere")["dplms"]["ctc"]["dplmsEmax"]
+    assert result.best.trapping is not None
+    assert found_there["a"] == entry["parameters"]["a"]
+    assert found_there["a_err"] == pytest.approx(result.best.trapping.error, rel=1e-5)
     assert trapping_of(energies, drift) is None
     assert trapping_of(np.full(50, 12000.0), np.full(50, 300.0)) is None
 

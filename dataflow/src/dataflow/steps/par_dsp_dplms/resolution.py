@@ -7,16 +7,15 @@ from numpy.typing import NDArray
 
 from dataflow.physics.linefit import LineFit, NoLine, fit_line
 from dataflow.physics.lines import Line, half_width
-from dataflow.physics.selection import MAD_TO_SIGMA, spread_of
-
-from .result import Trapping
+from dataflow.physics.selection import spread_of
+from dataflow.physics.trapping import Trapping, fit_peaks, usable_drifts
 
 Floats = NDArray[np.float64]
 
 BLOCK = 500
 """Traces that are filtered together."""
-CORE = 2.5
-"""Standard deviations within which a pulse belongs to the core of the line."""
+WINDOW = 0.01
+"""Half the window around a line in which pulses tell of trapping, as a part of its energy."""
 LEAST = 20
 
 
@@ -31,9 +30,7 @@ def energies_of(traces: NDArray[np.floating], samples: Floats) -> Floats:
 
 
 def trapping_of(energies: Floats, drift: Floats) -> Trapping | None:
-    """The slope of a line's energies with the drift time: a straight line through the core of the peak.
-
-    Pulses are left out by their distance from the straight line, not from the mean, or a large slope would look small.
+    """The correction of a line's energies for trapped charge: see :mod:`dataflow.physics.trapping`.
 
     Parameters
     ----------
@@ -47,22 +44,13 @@ def trapping_of(energies: Floats, drift: Floats) -> Trapping | None:
     Trapping or None
         None if there are too few pulses, or all have the same drift time.
     """
-    kept = np.isfinite(energies) & np.isfinite(drift)
-    if kept.sum() < LEAST:
+    usable = np.isfinite(energies) & usable_drifts(drift)
+    mode = spread_of(energies[usable]).mode or np.nan
+    near = usable & (np.abs(energies / mode - 1) < WINDOW)
+    if near.sum() < LEAST or np.ptp(drift[near]) == 0:
         return None
-    level, slope, width = spread_of(energies[kept]).mode or 0.0, 0.0, np.inf
-    for _ in range(30):
-        distance = energies - level - slope * drift
-        width = MAD_TO_SIGMA * float(np.median(np.abs(distance[kept])))
-        now = np.isfinite(distance) & (np.abs(distance) < CORE * max(width, 1e-9))
-        if now.sum() < LEAST or np.ptp(drift[now]) == 0:
-            return None
-        slope, level = np.polyfit(drift[now], energies[now], 1)
-        if np.array_equal(now, kept):
-            break
-        kept = now
-    error = float(np.std(distance[kept])) / (np.std(drift[kept]) * np.sqrt(kept.sum()))
-    return Trapping(float(-slope / level), float(error / abs(level)))
+    found = fit_peaks(energies[None, near], drift[near], 2 * WINDOW * mode)
+    return Trapping(float(found.factor[0]), float(found.factor_error[0]))
 
 
 def corrected(energies: Floats, drift: Floats, trapping: Trapping | None) -> Floats:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflow.physics.trapping import Trapping
+
 from .synthesis import Weights
 
 Floats = NDArray[np.float64]
 ENERGY = "dplmsEmax"
 DRIFT = "dt_eff"
-
-
-@dataclass(frozen=True)
-class Trapping:
-    """Correction of the energies for trapped charge.
-
-    Attributes
-    ----------
-    factor, error
-        E · (1 + factor · effective drift time) does not depend on the drift time; per ns.
-    """
-
-    factor: float
-    error: float
 
 
 @dataclass(frozen=True)
@@ -151,14 +138,9 @@ class Result:
         }
         if np.isfinite(self.best.fwhm):
             found["dplms"] |= {"fwhm": round(self.best.fwhm, 4), "fwhm_err": round(self.best.fwhm_error, 4)}
-        if self.best.trapping:
-            found["ctc_params"] = {f"{ENERGY}_ctc": _correction(self.best.trapping)}
+        if trapping := self.best.trapping:
+            factor, error = (float(f"{value:.5e}") for value in (trapping.factor, trapping.error))
+            found["dplms"]["ctc"] = {ENERGY: {"a": factor, "a_err": error}}
+            operation = {"expression": f"{ENERGY}*(1+{DRIFT}*a)", "parameters": {"a": factor}}
+            found["ctc_params"] = {f"{ENERGY}_ctc": operation}
         return found | ({"warnings": [self.warning]} if self.warning else {})
-
-
-def _correction(trapping: Trapping) -> Mapping[str, Any]:
-    return {
-        "expression": f"{ENERGY}*(1+{DRIFT}*a)",
-        "parameters": {"a": round(trapping.factor, 12)},
-        "uncertainties": {"a": round(trapping.error, 12)},
-    }
