@@ -32,7 +32,7 @@ KILLS = size("KILLS", 200)
 SCALE = 0.01
 STEPS = (
     "tier_raw", "tier_tcm", "validity_dsp", "validity_hit", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel",
-    "par_dsp_nopt", "par_dsp_eopt", "par_dsp",
+    "par_dsp_nopt", "par_dsp_eopt", "par_dsp_dplms", "par_dsp",
     "tier_dsp", "par_hit_ecal",
     "par_hit", "tier_hit", "tier_evt", "tier_skm",
 )  # fmt: skip
@@ -163,11 +163,15 @@ class Made:
     seconds: float
 
 
+BESIDE_RECORDS = (".recipe.json", ".notes.json")
+"""What lies beside records: recipes that they share, and what became of detectors."""
+
+
 def outputs_by_step(cycle: Path) -> dict[str, Made]:
     """What each step made of a finished cycle, by the records."""
     made: dict[str, Made] = {}
     for name, path in results(cycle).items():
-        if "/.lineage/" in name and name.endswith(".json") and not name.endswith(".recipe.json"):
+        if "/.lineage/" in name and name.endswith(".json") and not name.endswith(BESIDE_RECORDS):
             facts = json.loads(path.read_text(encoding="utf-8"))
             place = name.replace("/.lineage", "").rsplit(".", 2)[0]
             assert (cycle / place).is_file(), place

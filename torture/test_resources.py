@@ -32,6 +32,7 @@ SCALE = 0.02
 SECONDS = 300
 STEPS = (
     "tier_raw", "tier_tcm", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt",
+    "par_dsp_dplms",
     "par_dsp", "tier_dsp", "par_hit_ecal", "par_hit",
     "tier_hit", "tier_evt",
 )  # fmt: skip

@@ -49,6 +49,20 @@ def test_an_empty_setup_has_every_path_below_the_cycle(write: Write, tmp_path: P
     assert (setup.keys, setup.failing_channels, setup.execenv.name) == ("l200", "record", "bare")
 
 
+@pytest.mark.parametrize("character", ["{", "}"])
+def test_a_path_with_a_brace_is_refused_with_its_name(write: Write, character: str) -> None:
+    error = refused(write({"paths": {"tier_hit": f"$_/generated/a{character}b"}}))
+    assert f"has the character {character!r} in it" in error.message and "paths.tier_hit" in error.message
+
+
+def test_a_cycle_that_was_moved_to_a_place_with_a_colon_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="the path of the cycle has the character ':' in it"):
+        read_config(folder / "config.json")
+
+
 def test_paths_follow_the_path_they_are_part_of(write: Write) -> None:
     setup = read_config(write({"paths": {"tier": "/big/tier", "par_hit": "/other/hit", "inputs": "meta"}}))
     assert setup.path("tier_raw") == Path("/big/tier/raw")
@@ -93,7 +107,7 @@ def test_an_undefined_variable_of_another_site_does_not_matter(write: Write) -> 
         ({"table_format": {"row": "x"}}, "'table_format.row'", "'raw'"),
         ({"execenv": {"cmd": "x", "args": "y"}}, "'execenv.args'", "'arg'"),
         ({"execenv": {"nersc": {"cmnd": "x"}}}, "'execenv.nersc.cmnd'", "'cmd'"),
-        ({"mutliprocess_mode": "single"}, "'mutliprocess_mode'", "'multiprocess_mode'"),
+        ({"multiproces_mode": "single"}, "'multiproces_mode'", "'multiprocess_mode'"),
     ],
 )
 def test_a_typo_is_refused_with_the_nearest_key(write: Write, content: dict[str, Any], typo: str, right: str) -> None:

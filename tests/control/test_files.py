@@ -13,6 +13,7 @@ import pytest
 
 from prodenv.base.errors import UserError
 from prodenv.base.files import aside, read_data, remove_stale, swap_in, write_text
+from prodenv.cycles import lock
 from prodenv.software import numba_cache
 
 
@@ -23,6 +24,40 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_text(file, "\ud800")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_a_file_has_the_rights_that_its_group_shares(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "f", "text")
+        write_text(tmp_path / "x", "text", mode=0o755)
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in "fx"] == [mode, 0o755]
+
+
+@pytest.mark.parametrize(
+    ("words", "here"),
+    [
+        (["python", "snakemake", "-j1"], True),
+        (["python", "snakemake", "--configfile=/prod/cycle/config.json"], True),
+        (["python", "snakemake", "--configfile", "/prod/cycle/config.json", "x.gen"], True),
+        (["python", "snakemake", "--configfile", "config.json"], True),
+        (["python", "snakemake", "--configfile=/prod/other/config.json"], False),
+        (["python", "something"], False),
+    ],
+)
+def test_a_snakemake_of_another_user_that_works_on_a_cycle_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], *, here: bool
+) -> None:
+    (tmp_path / "cmdline").write_bytes(b"\0".join(word.encode() for word in words))
+
+    def hidden(path: Path) -> Path:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "readlink", hidden)
+    assert lock._is_snakemake_in(tmp_path, "/prod/cycle") is here
 
 
 def test_what_is_built_aside_disappears_with_the_folders_made_for_it(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +102,48 @@ def test_the_shell_is_interactive_on_a_terminal(prodenv: ProdEnv, config: Path) 
     os.close(main)
     assert "exit quits" in seen
     assert '["one"]' in seen
+
+
+@pytest.mark.parametrize(("shell", "rc"), [("bash", ".bashrc"), ("zsh", ".zshrc")])
+def test_the_prompt_names_the_cycle_and_its_python_wins_over_the_users_files(
+    prodenv: ProdEnv, config: Path, shell: str, rc: str
+) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"there is no {shell} here")
+    home = prodenv.root.parent
+    (home / rc).write_text("export PATH=/elsewhere:$PATH MINE=read\nPS1='mine> '\n")
+    seen = on_a_terminal(
+        [str(prodenv.root / "bin/dataprod-load-sw"), str(config)], {"SHELL": program, "HOME": str(home)}
+    )
+    assert f"{config.parent}/software/python/install/bin/python read" in seen
+    assert "(my v01) mine> " in seen
+
+
+def test_fish_is_told_what_it_does_not_do(prodenv: ProdEnv, config: Path) -> None:
+    program = shutil.which("fish")
+    if program is None:
+        pytest.skip("there is no fish here")
+    words = [str(prodenv.root / "bin/dataprod-load-sw"), str(config)]
+    assert "fish does not show the cycle in its prompt" in on_a_terminal(words, {"SHELL": program})
+
+
+def on_a_terminal(words: list[str], environ: dict[str, str]) -> str:
+    """What a shell shows that is asked for its python and then left."""
+    main, side = pty.openpty()
+    env = CLEAN | environ | {"TERM": "dumb"}
+    seen = b""
+    with subprocess.Popen(
+        [sys.executable, *words], env=env, stdin=side, stdout=side, stderr=side, start_new_session=True
+    ) as process:
+        os.close(side)
+        os.write(main, b"echo `command -v python` $MINE; exit 4\n")
+        with contextlib.suppress(OSError):  # the end of a terminal is an error
+            while part := os.read(main, 100_000):
+                seen += part
+        process.wait(timeout=60)
+    os.close(main)
+    return seen.decode(errors="replace")
 
 
 def test_a_missing_command_is_a_sentence(prodenv: ProdEnv, config: Path) -> None:

@@ -54,6 +54,10 @@ def test_what_cannot_be_installed_leaves_nothing(small: Small) -> None:  # noqa:
     assert done.returncode == 1
     assert "installing Jupyter failed" in done.stderr and "UV_INDEX_URL" in done.stderr
     assert beside(small.prodenv) == []
+    nowhere = {"XDG_CACHE_HOME": str(small.config / "cache")}
+    done = small.prodenv.run("dataprod", "notebook", small.cycle, environ=small.environ | nowhere)
+    assert done.returncode == 2
+    assert "config.json/cache/prodenv/jupyter cannot be made" in done.stderr and "XDG_CACHE_HOME" in done.stderr
 
 
 @pytest.fixture

@@ -190,3 +190,65 @@ def test_the_plugin_is_silent_where_nobody_listens(monkeypatch: pytest.MonkeyPat
     os.close(writer)
     monkeypatch.delenv(EVENTS)
     plugin.LogHandler(None, None).emit(record)
+
+
+DRAW = """
+import json, sys, time
+from prodenv.running.display import display
+from prodenv.running.progress import Learned, Progress
+progress = Progress({"tier_raw": Learned(60, 1), "tier_dsp": Learned(60, 1)}, 2)
+with display(progress) as draw:
+    for line in json.loads(sys.argv[1]):
+        progress.feed(line)
+        draw()
+    time.sleep(0.3)
+"""
+
+
+def on_a_terminal(events: list[str], columns: int) -> list[str]:
+    """The lines that a terminal shows last, without colours."""
+    import fcntl
+    import pty
+    import re
+    import struct
+    import subprocess
+    import sys
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    environ |= {"TERM": "xterm", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    words = [sys.executable, "-c", DRAW, json.dumps(events)]
+    with subprocess.Popen(words, stdin=theirs, stderr=theirs, stdout=theirs, env=environ) as child:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                read = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not read:
+                break
+            seen += read
+        assert child.wait(timeout=60) == 0, seen
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
+    return [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
+
+
+def test_on_a_terminal_of_80_columns_bars_are_whole_and_all_jobs_have_a_line() -> None:
+    shown = on_a_terminal([json.dumps(event) for event in [*BEGIN, finished(1)]], 80)
+    assert max(map(len, shown)) <= 80
+    raw = [line for line in shown if "tier raw" in line][-1]
+    assert "━━━" in raw and "1/2" in raw and "…" not in raw
+    whole = [line for line in shown if "of 4 jobs" in line][-1]
+    assert whole.startswith("  1 of 4 jobs, ") and " left, now tier_dsp l200-p03" in whole
+
+
+def test_a_long_name_of_what_runs_is_cut_and_no_bar_is() -> None:
+    long = begun("tier_dsp", 2) | {"output": [f"generated/{'l200-' * 20}tier_dsp.lh5"]}
+    shown = on_a_terminal([json.dumps(event) for event in [BEGIN[0], long]], 60)
+    assert max(map(len, shown)) <= 60
+    assert [line for line in shown if "jobs" in line][-1].endswith("…")
+    assert "━━━" in [line for line in shown if "tier dsp" in line][-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -13,9 +14,11 @@ import pytest
 from prodenv.base import sources
 from prodenv.base.errors import UserError
 from prodenv.cli import launch
+from prodenv.commands.run import run
 from prodenv.cycles.create import REFUSED, refuse_characters
 from prodenv.running.snakemake import environment, refuse_unwritable
 from prodenv.software import uv_settings
+from prodenv.software.tools import _LAUNCHER
 
 AS_ROOT = os.geteuid() == 0
 
@@ -184,6 +187,26 @@ def test_a_cycle_that_may_only_be_read_is_a_sentence(tmp_path: Path, monkeypatch
     with pytest.raises(UserError, match="you may not write in") as caught:
         refuse_unwritable(["-n"], tmp_path)
     assert "dataprod plan" in caught.value.hint
+
+
+def test_a_run_in_a_cycle_that_may_only_be_read_is_the_same_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "dataflow").mkdir()
+    monkeypatch.setattr("prodenv.running.snakemake.os.access", lambda path, mode: False)
+    with pytest.raises(UserError, match="you may not write in"):
+        run(argparse.Namespace(cycle=str(tmp_path), dry_run=False, json=False))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "dataflow"]
+
+
+def test_snakemake_of_tools_that_others_may_not_read_is_a_sentence(tmp_path: Path) -> None:
+    launcher = tmp_path / "tools/bin/snakemake"
+    launcher.parent.mkdir(parents=True)
+    launcher.write_text(_LAUNCHER)
+    done = subprocess.run(["sh", launcher, "-n"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"you may not use {tmp_path / 'tools/env/bin/python'}" in done.stderr
 
 
 def test_tools_that_others_may_not_read_are_not_called_missing(tmp_path: Path) -> None:

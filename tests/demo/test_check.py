@@ -8,11 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
-from gebox.check import check, expected_width, nanoseconds
+from gebox.check import Residual, Result, check, expected_at, expected_width, nanoseconds, residuals
 from gebox.cli import main
+from gebox.report import header_of, rows
+from gebox.summary import survival, without_trapping
+from gebox.truth import Kind
 
 STAMP = "20240301T080000Z"
 
@@ -166,3 +170,86 @@ def test_truth_that_cannot_be_found_is_an_error(cycle: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(("text", "value"), [("173000.0*ns", 173e3), ("173*us", 173e3), (5.0, 5.0), ("12 ns", 12.0)])
 def test_times_are_read_with_their_unit(text: Any, value: float) -> None:
     assert nanoseconds(text) == pytest.approx(value)
+
+
+TRUE: dict[str, Any] = {
+    "tau": 326_000.0, "tau_fraction": 0.02, "tau_second": 12_000.0, "trapping": 8e-4,
+    "resolution": {"a": 1.44, "b": 2.0e-3},
+    "calibration": {
+        "traces": 9000,
+        "line_583": {"counts": 400, "charge_fwhm": 1.2, "charge_fwhm_corrected": 1.1},
+        "line_2614": {"counts": 150, "charge_fwhm": 2.7, "charge_fwhm_corrected": 2.3},
+        "survival": {1592.513: {"counts": 30, "sf": 90.0, "sf_err": 1.0}, 2614.511: {"sf": 12.0, "sf_err": 1.0}},
+    },
+}  # fmt: skip
+
+
+def compared(factor: float = 0.0, **pz: Any) -> dict[str, Residual]:
+    """What is compared of a detector with all results."""
+    ecal = {"pk_fits": {}, "eres_linear": {"Qbb_fwhm_in_kev": 2.5, "Qbb_fwhm_err_in_kev": 0.05}}
+    low_side = {1592.5: {"sf": 91.0, "sf_err": 2.0}, 2614.5: {"sf": None, "sf_err": None}}
+    hit = {
+        "pars": {"operations": {"trapEmax_ctc": {"parameters": {"a": factor}}}},
+        "results": {"ecal": {"trapEmax_ctc_cal": ecal}, "aoe": {"low_side_sfs": low_side}},
+    }
+    dsp = {"pz": pz, "eopt": {"ctc": {"trapEmax": {"a": 9e-7, "a_err": 1e-7}}}}
+    return {each.quantity: each for each in residuals(Result("p03", "r000", "A", TRUE, dsp, hit))}
+
+
+def test_both_decay_constants_and_their_parts_are_compared() -> None:
+    found = compared(tau1="327*us", tau1_err="1*us", tau2="11.9*us", tau2_err="0.2*us", frac=0.0205, frac_err=0.0003)
+    assert (found["tau"].true, found["tau"].tolerance) == (326.0, pytest.approx(0.05 * 326))
+    assert (found["tau 2"].found, found["tau 2"].error, found["tau 2"].true) == (11.9, 0.2, 12.0)
+    assert (found["tau fraction"].found, found["tau fraction"].true) == (pytest.approx(2.05), 2.0)
+
+
+def test_one_decay_constant_where_there_are_two_is_compared_loosely() -> None:
+    found = compared(tau1="302*us", tau1_err="0.1*us")
+    assert found["tau"].tolerance == pytest.approx(32.6)
+    assert "tau 2" not in found
+
+
+def test_the_width_at_the_end_point_is_compared_with_noise_fano_and_trapping() -> None:
+    """1.44 + 0.002 E of noise and Fano; at 2614 keV 2.7² + 1.44 with trapping, which grows with the energy's square."""
+    share = (2.7**2 - 0.002 * 2614) * (2039.061 / 2614) ** 2
+    assert expected_at(TRUE, 2039.061) == pytest.approx((1.44 + 0.002 * 2039.061 + share) ** 0.5)
+    assert compared()["FWHM 2039"].true == pytest.approx(expected_at(TRUE, 2039.061))
+    assert compared(1e-6)["FWHM 2039"].true == expected_at(TRUE, 2039.061, corrected=True)
+    assert compared(1e-6)["FWHM 2039"].true < compared()["FWHM 2039"].true
+
+
+def test_the_correction_for_trapping_and_the_survival_of_the_cut_are_compared() -> None:
+    found = compared()
+    assert (found["trapping"].found, found["trapping"].error, found["trapping"].true) == (
+        pytest.approx(0.09), pytest.approx(0.01), pytest.approx(0.08),
+    )  # fmt: skip
+    kept = found["A/E survival 1592"]
+    assert (kept.found, kept.error, kept.true, kept.unit) == (91.0, 2.0, 90.0, "%")
+    assert kept.pull == pytest.approx(1 / 3.0)
+    assert "A/E survival 2614" not in found, "what has no counts is not compared"
+
+
+def test_the_table_shows_the_survival_where_there_is_some() -> None:
+    found = list(compared(tau1="326*us", tau1_err="1*us").values())
+    assert header_of(found)[-3:] == ["A/E 1592 [%]", "true", "worst pull"]
+    (row,) = rows(found, {}, 5.0)
+    assert row[-3:-1] == ["91.0 +- 2.0", "90.0"]
+
+
+def test_the_true_cut_keeps_nine_tenths_of_the_double_escape_peak() -> None:
+    rng = np.random.default_rng(1)
+    current = np.concatenate([rng.normal(6.0, 0.1, 2000), rng.normal(6.0, 0.1, 300), rng.normal(5.0, 0.1, 700)])
+    energy = np.repeat([1592.513, 2614.511], [2000, 1000])
+    found = survival(np.full(3000, int(Kind.SINGLE)), energy, energy, current)
+    assert found[1592.511]["sf"] == pytest.approx(90.0, abs=0.1)
+    assert found[2614.511]["sf"] == pytest.approx(27.0, abs=2.0)
+    assert 1.0 < found[2614.511]["sf_err"] < 2.0
+    assert 2039.061 not in found
+
+
+def test_what_trapping_adds_is_taken_out_of_the_charge() -> None:
+    rng = np.random.default_rng(2)
+    drift = rng.uniform(200, 1200, 4000)
+    charge = 2614.5 * (1 - 1e-6 * (drift - 700)) + rng.normal(0, 0.9, 4000)
+    assert np.std(charge) > 1.1
+    assert without_trapping(charge, drift) == pytest.approx(0.9 * 2.3548, rel=0.03)

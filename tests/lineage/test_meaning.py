@@ -149,11 +149,8 @@ def test_a_changed_fit_reaches_the_calibration_and_what_uses_it(origin: Origin) 
     file = origin.code("physics/linefit.py")
     file.write_text(file.read_text() + "\nANOTHER = 1\n")
     assert steps_of(changed(before, origin.lineages())) == {
-        "par_hit_ecal",
-        "par_hit_aoe",
-        "par_hit",
-        "tier_hit",
-        "tier_evt",
+        *("par_dsp_evtsel", "par_dsp_eopt", "par_dsp_dplms", "par_dsp", "tier_dsp"),
+        *("par_hit_ecal", "par_hit_aoe", "par_hit", "tier_hit", "tier_evt"),
     }
 
 

@@ -26,8 +26,8 @@ from ..plan.conftest import KEYS
 from ..workflow.conftest import Production
 
 TARGET = "all-l200-p03-r001-*-hit.gen"
-JOBS = 11 + len(parts_of("dsp")) + len(parts_of("hit"))
-"""Jobs that the target needs, with those of each part of the calibrations."""
+JOBS = 13 + len(parts_of("dsp")) + len(parts_of("hit"))
+"""Jobs that the target needs, with each part of the calibrations and both for the SiPMs of the physics file."""
 CAL, PHY = KEYS[4], KEYS[5]
 Verb = Callable[..., tuple[int, str, str]]
 
@@ -73,7 +73,7 @@ def test_what_is_stale_is_told_and_why(production: Production, verb: Verb, monke
     production.tree.write("inputs/dataprod/overrides/dsp/a.yaml", "V02160A: {pz: {tau1: 7}}\n")
     production.tree.validity("dataprod/overrides/dsp", {"valid_from": "20230317T000000Z", "apply": "a.yaml"})
     found = as_json(verb, "status")
-    assert found["jobs"]["stale"] == 5 + len(parts_of("hit"))
+    assert found["jobs"]["stale"] == 6 + len(parts_of("hit"))
     assert verb("plan", TARGET, "--check")[0] == 3
     hit = f"generated/tier/hit/phy/p03/r001/{PHY}-tier_hit.lh5"
     _, out, _ = verb("why", hit)
@@ -82,7 +82,7 @@ def test_what_is_stale_is_told_and_why(production: Production, verb: Verb, monke
     assert f"{PHY}-tier_raw.lh5  there" in out and "override par_dsp" in out
     reason = as_json(verb, "why", hit)
     assert reason["state"] == "stale" and reason["inputs"][0]["differences"][0]["section"] == "overrides"
-    assert as_json(verb, "run", TARGET, "--dry-run")["jobs"] == 5 + len(parts_of("hit"))
+    assert as_json(verb, "run", TARGET, "--dry-run")["jobs"] == 6 + len(parts_of("hit"))
     assert "is there and as it would be made now" in verb("why", hit.replace("hit", "raw"))[1]
 
 

@@ -57,10 +57,12 @@ class SmallCycle:
                 assert main([each, "--config", str(self.config), "--key", key]) == 0, (each, key)
 
     def _parts(self, step: str, key: str) -> list[str]:
-        """The parts of a parameter file that are not there yet, and the masks that a calibration looks for."""
+        """The parts of a parameter file that are not there yet, and what a step takes from its own files."""
         tier = BY_NAME[step].tier if BY_NAME[step].is_merge else ""
         cycle = open_cycle(self.config)
         parts = [part.name for part in parts_of(tier)] if tier else []
+        own = next((each.source for each in BY_NAME[step].inputs if each.name == "spms"), "")
+        parts += [own] if own and "spms" in cycle.job(step, key).inputs else []
         missing = [part for part in parts if not cycle.job(part, key).outputs["par"].exists()]
         masks = cycle.job(step, key).inputs.get("masks", ()) if BY_NAME[step].kind == "par" else ()
         return ["par_tcm_pulser"] * (not all(path.exists() for path in masks)) + missing

@@ -115,6 +115,9 @@ def test_a_chain_for_one_form_of_traces_need_not_fit_the_other(germanium: dict[s
 def test_a_chain_for_other_traces_than_most_is_built_for_these() -> None:
     sipm = yaml.safe_load((STEPS_FOLDER / "tier_dsp/defaults/processing_chain-spms.yaml").read_text())
     assert wrong(sipm, form="windowed") is None
+    own = yaml.safe_load(yaml.safe_dump(sipm).replace("waveform", "waveform_bit_drop"))
+    assert wrong(own, form="whole") is None
+    assert wrong(with_more(own, numpy("entirely_other", 2, "more")), form="whole") is not None
     found = wrong(with_more(sipm, numpy("entirely_other", 2, "more")), form="windowed")
     assert found is not None and found.names == ("processors", "more")
 

@@ -20,6 +20,8 @@ import pytest
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.runner import main
+from dataflow.plan import open_cycle
+from dataflow.plan.troubles import troubles_of
 from dataflow.steps.tier_raw.formats import flashcam
 from dataflow.steps.tier_raw.formats.form import Form
 
@@ -175,7 +177,8 @@ def test_a_salvaged_file_is_marked_in_its_record(
     cycle = th228(cycle_of, data[: ends(data)[30] + 3], tmp_path)
     cycle.set(settings={"tier_raw": {"salvage": True}})
     assert main(["tier_raw", "--config", str(cycle.config), "--key", TH228]) == 0
-    (record,) = (cycle.output("tier_raw").parent / ".lineage").glob(f"{TH228}*.json")
+    folder = cycle.output("tier_raw").parent / ".lineage"
+    (record,) = (path for path in folder.glob(f"{TH228}*.json") if not path.name.endswith(".notes.json"))
     said = f"truncated at byte {ends(data)[30]} of {ends(data)[30] + 3}, after 31 whole records"
     assert json.loads(record.read_text())["counts"] == {"salvaged": said}
     from prodenv.commands.status import show, state_of
@@ -185,7 +188,11 @@ def test_a_salvaged_file_is_marked_in_its_record(
     state = state_of(find_cycle(str(cycle.folder)), None, 1)
     assert state["salvaged"] == {TH228: said}
     show(state)
-    assert f"only a part of {TH228} could be read: its DAQ file is {said}" in capsys.readouterr().out
+    sentence = f"only a part of {TH228} could be read: its DAQ file is {said}"
+    assert capsys.readouterr().out.count(sentence) == 1
+    made = open_cycle(cycle.config)
+    (trouble,) = troubles_of(made, [("tier_tcm", made.scheme.key(TH228))])  # what a run ends with
+    assert trouble.line() == f"warning: all detectors in tier_raw: {sentence} [ts1-p01-r000-cal: tier_raw]"
 
 
 def test_a_file_without_a_whole_record_is_not_salvaged(shared_data: Path, cycle_of: Maker, tmp_path: Path) -> None:
@@ -267,8 +274,6 @@ def test_a_compass_file_needs_its_settings(compass: SmallCycle) -> None:
 
 
 def test_the_content_of_compass_settings_decides(compass: SmallCycle) -> None:
-    from dataflow.plan import open_cycle
-
     before = open_cycle(compass.config).recipe("tier_raw", COMPASS)
     file = compass.folder / "inputs/dataprod/config/acquisition.xml"
     file.write_bytes(file.read_bytes() + b"\n")

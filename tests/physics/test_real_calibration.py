@@ -89,7 +89,7 @@ def test_the_parameter_file_has_what_dashboards_look_up(found: DetectorCalibrati
     assert ecal["eres_linear"]["Qbb_fwhm_in_kev"] == pytest.approx(2.28, abs=0.06)
     assert ecal["eres_linear"]["module"] == "pygama.pargen.energy_cal"
     assert 4100 < ecal["pass_fep"] < ecal["total_fep"] < 4400
-    monitored = made["results"]["monitoring_parameters"]
+    monitored = made["results"]["ecal"]["monitoring_parameters"]
     assert monitored["bl_std"] == {"mode": pytest.approx(12.57, abs=0.02), "stdev": pytest.approx(0.646, abs=0.02)}
 
 

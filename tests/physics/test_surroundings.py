@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import h5py
+import numpy as np
 import pytest
 
 from dataflow.jobs import compiled
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.joblog import open_log
 from dataflow.jobs.spread import spread
+
+if TYPE_CHECKING:
+    from tests.physics.conftest import SmallCycle
+
+KEY = "l200-p03-r000-phy-20240301T140000Z"
 
 
 @pytest.mark.parametrize(
@@ -28,6 +38,24 @@ def test_a_death_by_signal_is_named(number: signal.Signals, hint: str) -> None:
     with pytest.raises(WorkFailed, match=f"died by {number.name}") as caught:
         list(spread(die, ["a", "b"], 2))
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_daq_files_are_read_under_any_name(gebox_cycle: Callable[..., SmallCycle], suffix: str) -> None:
+    """The library that reads FlashCam files takes ASCII characters only."""
+    plain, named = gebox_cycle("plain", KEY), gebox_cycle("é [ab] 測定", KEY)
+    (daq,) = (named.folder / "generated/tier/daq").rglob("*.fcio")
+    if suffix:
+        daq.with_name(f"{daq.name}{suffix}").write_bytes(gzip.compress(daq.read_bytes()))
+        daq.unlink()
+    for cycle in (plain, named):
+        cycle.run("tier_raw")
+    with h5py.File(plain.output("tier_raw")) as one, h5py.File(named.output("tier_raw")) as other:
+        assert set(one) == set(other)
+        table = next(f"{name}/raw" for name in sorted(one) if "raw" in one[name])
+        for column in ("timestamp", "daqenergy", "waveform/values"):
+            assert np.array_equal(one[table][column][:], other[table][column][:])
+            assert len(one[table][column])
 
 
 def test_earlier_attempts_stay_in_the_log_though_snakemake_removes_it(tmp_path: Path) -> None:

@@ -61,7 +61,15 @@ def test_events_carry_the_energies_of_hit(th228_cycle: SmallCycle) -> None:
 
 def test_the_decay_constant_is_that_of_the_tails(th228_cycle: SmallCycle) -> None:
     found = th228_cycle.pars("par_dsp")["V00001A"]["pz"]
-    assert float(found["tau1"].removesuffix("*ns")) == pytest.approx(83_300, rel=0.01)
+    assert float(found["single"]["tau1"].removesuffix("*ns")) == pytest.approx(83_300, rel=0.01)
+
+
+def test_its_preamplifier_has_two_of_them(th228_cycle: SmallCycle) -> None:
+    """The superpulse bends by three per mille from one exponential; two leave less than 0.1."""
+    found = th228_cycle.pars("par_dsp")["V00001A"]["pz"]
+    assert float(found["tau1"].removesuffix("*ns")) == pytest.approx(84_540, rel=0.005)
+    assert float(found["tau2"].removesuffix("*ns")) == pytest.approx(2_900, rel=0.15)
+    assert found["frac"] == pytest.approx(0.011, rel=0.15)
     assert found["n_events"] > 100
 
 
@@ -120,5 +128,5 @@ def test_where_the_energy_of_ae_is_not_calibrated_but_others_are_ae_fails_alone(
     cycle.run("par_hit_ecal", "par_hit_aoe", "par_hit")
     content = cycle.pars("par_hit")["V00001A"]
     assert "status" not in content
-    assert list(content["results"]["ecal"]) == ["trapEmax_ctc_cal"]
+    assert list(content["results"]["ecal"]) == ["trapEmax_ctc_cal", "monitoring_parameters"]
     assert content["results"]["aoe_failed"] == "V00001A has no calibrated energy cuspEmax_ctc_cal"

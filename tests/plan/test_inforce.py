@@ -35,6 +35,8 @@ def test_every_value_has_its_origin(tree: Tree) -> None:
         "threshold": (0, "default"),
         "threshold_fraction": (0.2, "default"),
         "least": (4, "inputs/dataprod/config/b.yaml:2"),
+        "mode": ("auto", "default"),
+        "offset": (2.0, "default"),
     }
     assert chain["name"] == "processing_chain" and {v["origin"] for v in chain["values"]} == {"default"}
 

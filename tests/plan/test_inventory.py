@@ -60,6 +60,12 @@ def test_a_daq_file_that_names_no_key_is_refused(tmp_path: Path) -> None:
     assert "l200-p03-r001-cal-20230317T211819Z.fcio" in caught.value.hint
 
 
+def test_a_brace_in_a_path_is_refused_because_snakemake_takes_it_for_a_pattern(tmp_path: Path) -> None:
+    make(tmp_path, f"cal {{x}}/{KEY}.fcio")
+    with pytest.raises(UserError, match=f"DAQ file .*{KEY}.fcio has a brace in it"):
+        scan(tmp_path, tmp_path / "raw", L200)
+
+
 def test_other_and_hidden_files_are_left_alone(tmp_path: Path) -> None:
     make(tmp_path, "readme.txt", "cal/notes.lh5", f"cal/.{KEY}.fcio.part", ".trash/th228.fcio", f"cal/{KEY}.fcio.md5")
     assert scan(tmp_path, tmp_path / "raw", L200).daq == {}

@@ -44,7 +44,9 @@ def test_parameters_come_from_all_files_of_a_run(tree: Tree) -> None:
     assert relative(tree, pz.outputs["par"]) == [f"generated/tmp/par/{CAL}-par_dsp_pz.yaml"]
     assert relative(tree, pz.outputs["plt"]) == [f"generated/plt/dsp/cal/p03/r000/{CAL}-plt_dsp_pz.pdf"]
     parts = [cycle.job(step.name, CAL) for step in parts_of("dsp")]
-    assert merge.inputs == {part.step: (part.outputs["par"],) for part in parts}
+    results = {part.step: (part.outputs["par"],) for part in parts}
+    assert merge.inputs == results | {f"{part.step}.data": (part.outputs["data"],) for part in parts}
+    assert relative(tree, merge.outputs["plt"]) == [f"generated/plt/dsp/cal/p03/r000/{CAL}-plt_dsp.lh5"]
     assert relative(tree, merge.outputs["par"]) == [f"generated/par/dsp/cal/p03/r000/{CAL}-par_dsp.yaml"]
     assert cycle.job("par_hit_ecal", CAL).inputs["par_dsp"] == (merge.outputs["par"],)
 
@@ -119,6 +121,7 @@ def test_everything_upstream_of_a_target_is_planned(tree: Tree) -> None:
         cycle.check([("tier_skm", cycle.scheme.key(PHY))])
     assert cycle.upstream(["tier_hit"]) == {
         "tier_hit", "tier_dsp", "tier_raw", "tier_tcm", "par_tcm_pulser", "par_hit", "par_dsp",
+        "par_dsp_spms", "par_hit_spms",
         *(step.name for tier in ("dsp", "hit") for step in parts_of(tier)),
     }  # fmt: skip
 

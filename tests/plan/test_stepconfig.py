@@ -292,6 +292,23 @@ def test_a_source_of_ones_own_is_a_source(tree: Tree) -> None:
     assert source.reference_energy == 1332.492
 
 
+@pytest.mark.parametrize(
+    "node",
+    [
+        "{function: system, module: os, args: [\"'true'\"]}",
+        "{function: os.system(\"'true'\")}",
+        "{function: subprocess.run, args: [\"'true'\"]}",
+        "{function: exec, module: builtins, args: [\"'1'\"]}",
+    ],
+)
+def test_a_processor_is_no_function_of_python_itself(tree: Tree, node: str) -> None:
+    configure(tree, {"tier_dsp": {"inputs": {"processing_chain": {"geds": "$_/chain.yaml"}}}})
+    tree.write("inputs/dataprod/config/chain.yaml", f"outputs: [a]\nprocessors:\n  a: {node}\n")
+    cycle = tree.open()
+    with pytest.raises(UserError, match=r"chain.yaml:3: the processor 'a': functions of the module '\w+' may not be"):
+        cycle.check([("tier_dsp", cycle.scheme.key(PHY))])
+
+
 def test_settings_of_one_detector_among_many_are_checked(tree: Tree) -> None:
     configure(tree, {"pars_hit_ecal": {"inputs": {"ecal_config": {"V02160B": "$_/one.yaml"}}}})
     tree.write("inputs/dataprod/config/one.yaml", "treshold: 1\n")

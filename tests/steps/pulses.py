@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from lgdo import Array, ArrayOfEqualSizedArrays, Table, VectorOfVectors, WaveformTable
 
+from dataflow.jobs import plotdata
 from dataflow.plan import open_cycle
 
 CAL = "l200-p03-r000-cal-20240301T080000Z"
@@ -128,6 +129,7 @@ def fill(folder: Path, events: dict[str, tuple[Truth, Any]], *, daqenergy: bool 
     tables = {f"ch{CHANNELS[name][1]:07d}/raw": each for name, each in events.items()}
     write_raw(cycle.job("tier_raw", CAL).outputs["tier"], tables, daqenergy=daqenergy)
     write_tcm(cycle.job("tier_tcm", CAL).outputs["tier"], {CHANNELS[name][1]: of for name, (of, _) in events.items()})
-    pz = cycle.job("par_dsp_pz", CAL).outputs["par"]
-    pz.parent.mkdir(parents=True, exist_ok=True)
-    pz.write_text(yaml.safe_dump({name: {"pz": {"tau1": f"{TAU}*ns"}} for name in events}))
+    outputs = cycle.job("par_dsp_pz", CAL).outputs
+    outputs["par"].parent.mkdir(parents=True, exist_ok=True)
+    plotdata.write(outputs["data"], {})
+    outputs["par"].write_text(yaml.safe_dump({name: {"pz": {"tau1": f"{TAU}*ns"}} for name in events}))

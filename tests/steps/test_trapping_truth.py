@@ -29,7 +29,7 @@ ESTIMATORS = ("cuspEmax", "zacEmax", "trapEmax")
 def run_of(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any], Path]:
     """Parameters and truth of a calibration run of four detectors, and the folder of the truth."""
     folder = tmp_path_factory.mktemp("trapping")
-    experiment = build(seed=4, scale=0.35)
+    experiment = build(seed=4, scale=0.5)
     write_tree(experiment, folder / "inputs")
     simulate(experiment, folder / "generated/tier/daq", folder / "truth", only="p03-r000-cal")
     config = folder / "config.json"

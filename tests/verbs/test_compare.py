@@ -422,3 +422,28 @@ def test_names_of_quantities_can_be_wrapped() -> None:
     assert words_of("pars.operations.e_cal.parameters.b") == "e_cal parameters b"
     assert unit_of("x.fwhm_in_kev", Value(1.0)) == "keV"
     assert unit_of("pz.tau1", Value(1.0, unit="ns")) == "ns"
+
+
+def test_of_many_detectors_the_significant_ones_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    from prodenv.commands.compare import SHOWN, _print_run
+    from prodenv.comparison.physics import Change
+    from prodenv.comparison.physics import Value as Number
+    from prodenv.comparison.report import tables
+
+    quantity = "results.ecal.e_cal.eres_linear.Qbb_fwhm_in_kev"
+    pairs = [(f"V{n:05d}A", 2.5 if n % 30 == 29 else 2.01) for n in range(90)]
+    found = [
+        Change("hit", "r", name, quantity, Number(2.0, 0.02, "keV"), Number(value, 0.02, "keV"))
+        for name, value in pairs
+    ]
+    found += [
+        Change("hit", "r", name, "e_cal: calibration at 2039 keV", *[Number(2039.0, 0.1, "keV")] * 2)
+        for name, _ in pairs
+    ]
+    (table,) = tables(found, 3.0)
+    _print_run(table, SHOWN)
+    text = capsys.readouterr().out
+    rows = [line.split() for line in text.splitlines() if line.split()[:1] and line.split()[0].startswith("V")]
+    assert [row[0] for row in rows[:4]] == ["V00029A", "V00059A", "V00089A", "V00000A"]
+    assert rows[0][1:] == ["2.000(20)", "2.500(20)*"]
+    assert (len(rows), f"{90 - SHOWN} more: --all" in text) == (SHOWN, True)

@@ -19,13 +19,22 @@ from gebox.errors import UserError
 from gebox.experiment.build import RECORD
 
 LINES = (583.187, 2614.511)
+QBB = 2039.061
 POSITION_TOLERANCE = 0.1
 """keV: charge trapping and slow pulses shift a fitted peak by this much against its energy."""
 WIDTH_TOLERANCE = 0.06
 """Relative: a line's width depends on the filter and on how a tail is treated."""
 TAU_TOLERANCE = 0.005
-TWO_POLES_TOLERANCE = 0.1
+TWO_POLES_TOLERANCE = 0.05
+"""Relative, of each of two decay constants."""
+ONE_OF_TWO_TOLERANCE = 0.1
 """Relative: what one decay constant means where there are two."""
+QBB_TOLERANCE = 0.05
+"""Relative, of the width at the end point."""
+SURVIVAL_TOLERANCE = 2.0
+"""Percent: noise moves events across the cut, and side bands are no flat background."""
+TRAPPING_TOLERANCE = 0.25
+"""Relative: the effective drift time of dsp is not the drift time of the holes."""
 COUNT_TOLERANCE = 0.05
 """Relative: hits in a shoulder of the line are signal or background, as the fit likes."""
 
@@ -198,7 +207,7 @@ def energy_results(hit: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         for name in (f"{estimator}_ctc_cal", f"{estimator}_cal"):
             if found.get(name):
                 return name, found[name]
-    return next(((name, entry) for name, entry in sorted(found.items()) if entry), ("", {}))
+    return next(((name, entry) for name, entry in sorted(found.items()) if entry and name.endswith("_cal")), ("", {}))
 
 
 def line_result(entry: dict[str, Any], energy: float) -> dict[str, Any]:
@@ -227,28 +236,90 @@ def _value(content: dict[str, Any], *names: str) -> float:
 
 def residuals(result: Result) -> list[Residual]:
     """All quantities of one detector and run."""
-    _, ecal = energy_results(result.hit)
-    found = [_tau(result)]
+    name, ecal = energy_results(result.hit)
+    corrected = bool(trapping_factor(result.hit, name))
+    found = _decay(result)
     for line in result.lines:
-        found += _line(result, line, line_result(ecal, line))
+        found += _line(result, line, line_result(ecal, line), corrected=corrected)
+    return [*found, *_end_point(result, ecal, corrected=corrected), *_trapping(result, name), *_survival(result)]
+
+
+def _decay(result: Result) -> list[Residual]:
+    """Decay constants in microseconds, and the part of the shorter one in percent."""
+    pz, true = result.dsp.get("pz") or {}, result.true
+    two = bool(true.get("tau_fraction"))
+    loose = (TWO_POLES_TOLERANCE if "tau2" in pz else ONE_OF_TWO_TOLERANCE) if two else TAU_TOLERANCE
+    found = [_time(result, "tau", "tau1", true["tau"], loose)]
+    if two and "tau2" in pz:
+        found.append(_time(result, "tau 2", "tau2", true["tau_second"], TWO_POLES_TOLERANCE))
+        fraction, part = (_value(pz, "frac") * 100, _value(pz, "frac_err") * 100), true["tau_fraction"] * 100
+        found.append(_residual(result, "tau fraction", fraction, (part, TWO_POLES_TOLERANCE * part), "%"))
     return found
 
 
-def _tau(result: Result) -> Residual:
-    """The decay constant in microseconds."""
-    pz, true = result.dsp.get("pz") or {}, result.true["tau"] * 1e-3
-    value, error = (nanoseconds(pz.get(name)) * 1e-3 for name in ("tau1", "tau1_err"))
-    loose = TWO_POLES_TOLERANCE if result.true.get("tau_fraction") else TAU_TOLERANCE
-    return _residual(result, "tau", (value, error), (true, loose * true), "us")
+def _time(result: Result, quantity: str, name: str, true: float, tolerance: float) -> Residual:
+    pz = result.dsp.get("pz") or {}
+    value, error = (nanoseconds(pz.get(each)) * 1e-3 for each in (name, f"{name}_err"))
+    return _residual(result, quantity, (value, error), (true * 1e-3, tolerance * true * 1e-3), "us")
 
 
-def _line(result: Result, line: float, fit: dict[str, Any]) -> list[Residual]:
+def trapping_factor(hit: dict[str, Any], name: str) -> float:
+    """The correction for charge trapping that a calibrated energy has, per ns; 0 for none."""
+    pars = hit.get("pars") if isinstance(hit.get("pars"), dict) else {}
+    operations = pars.get("operations") if isinstance(pars, dict) else {}
+    operation = (operations or {}).get(name.removesuffix("_cal")) or {}
+    return float((operation.get("parameters") or {}).get("a", 0.0))
+
+
+def _end_point(result: Result, ecal: dict[str, Any], *, corrected: bool) -> list[Residual]:
+    """The width at 2039 keV by the curve, where the noise of the estimator is known: that of a trapezoid."""
+    curve = ecal.get("eres_linear") or {}
+    true = expected_at(result.true, QBB, corrected=corrected)
+    if "Qbb_fwhm_in_kev" not in curve or true is None:
+        return []
+    width = _value(curve, "Qbb_fwhm_in_kev"), _value(curve, "Qbb_fwhm_err_in_kev")
+    return [_residual(result, "FWHM 2039", width, (true, QBB_TOLERANCE * true), "keV")]
+
+
+def _trapping(result: Result, name: str) -> list[Residual]:
+    """The correction for charge trapping in percent per microsecond, where it has an error."""
+    estimator = name.removesuffix("_cal").removesuffix("_ctc")
+    found = ((result.dsp.get("eopt") or {}).get("ctc") or {}).get(estimator) or {}
+    if "a_err" not in found:
+        return []
+    value, true = tuple(1e5 * _value(found, each) for each in ("a", "a_err")), 100 * float(result.true["trapping"])
+    return [_residual(result, "trapping", (value[0], value[1]), (true, TRAPPING_TOLERANCE * true), "%/us")]
+
+
+def _survival(result: Result) -> list[Residual]:
+    """What the low cut of A/E leaves, in percent, beside a cut on the true A/E."""
+    known = (result.true.get("calibration") or {}).get("survival") or {}
+    found = first_set(result.hit).get("low_side_sfs") or {}
+    made = []
+    for energy, true in known.items():
+        one = next((each for name, each in found.items() if abs(float(name) - float(energy)) < 0.5), None)
+        if one is not None and isinstance(one.get("sf"), (int, float)):
+            loose = math.hypot(float(true["sf_err"]), SURVIVAL_TOLERANCE)
+            value = float(one["sf"]), _value(one, "sf_err")
+            made.append(_residual(result, f"A/E survival {int(float(energy))}", value, (float(true["sf"]), loose), "%"))
+    return made
+
+
+def first_set(hit: dict[str, Any]) -> dict[str, Any]:
+    """The results of the first classifier of A/E; empty where there is none."""
+    aoe = hit.get("results", {}).get("aoe") if isinstance(hit.get("results"), dict) else None
+    if not isinstance(aoe, dict):
+        return {}
+    return aoe if "low_side_sfs" in aoe else next((each for each in aoe.values() if isinstance(each, dict)), {})
+
+
+def _line(result: Result, line: float, fit: dict[str, Any], *, corrected: bool) -> list[Residual]:
     """Position, width and counts of a line."""
     name = int(line)
     position = _value(fit, "position_in_kev"), _value(fit, "position_err_in_kev")
     width = _value(fit, "fwhm_in_kev"), _value(fit, "fwhm_err_in_kev")
     counts = _value(fit, "n_sig"), _value(fit, "n_sig_err")
-    expected = expected_width(result.true, line)
+    expected = expected_width(result.true, line, corrected=corrected)
     number = float(result.true.get("calibration", {}).get(f"line_{name}", {}).get("counts", math.nan))
     return [
         _residual(result, f"position {name}", position, (line, POSITION_TOLERANCE), "keV"),
@@ -266,12 +337,30 @@ def _residual(
     return Residual(*place, quantity, value, error, *true, unit, result.failure)
 
 
-def expected_width(true: dict[str, Any], line: float) -> float:
-    """FWHM of a line: noise, and the spread of the collected charge among the events that are there."""
-    charge = true.get("calibration", {}).get(f"line_{int(line)}", {}).get("charge_fwhm")
+def expected_width(true: dict[str, Any], line: float, *, corrected: bool = False) -> float:
+    """FWHM of a line: noise, and the spread of the collected charge among the events that are there.
+
+    Of `corrected` energies, what charge trapping makes of the charge in proportion to the drift time does not count.
+    """
+    known = true.get("calibration", {}).get(f"line_{int(line)}", {})
+    charge = known.get("charge_fwhm_corrected" if corrected else "charge_fwhm", known.get("charge_fwhm"))
     if charge is None:
         return float(true["resolution"][f"fwhm_{int(line)}"])
     return math.hypot(math.sqrt(true["resolution"]["a"]), float(charge))
+
+
+def expected_at(true: dict[str, Any], energy: float, *, corrected: bool = False) -> float | None:
+    """FWHM at an energy without a line: noise, Fano, and charge trapping in proportion to the energy.
+
+    The latter is what the highest line that is compared shows beyond noise and Fano; None without such a line.
+    """
+    a, b = true["resolution"]["a"], true["resolution"]["b"]
+    lines = [int(name.removeprefix("line_")) for name in true.get("calibration", {}) if name.startswith("line_")]
+    if not lines:
+        return None
+    highest = max(lines)
+    trapping = expected_width(true, highest, corrected=corrected) ** 2 - a - b * highest
+    return math.sqrt(a + b * energy + max(trapping, 0.0) * (energy / highest) ** 2)
 
 
 def counts(found: list[Result]) -> dict[tuple[str, str, str], int]:

@@ -80,6 +80,7 @@ class Germanium:
         total, hit.drift = charge.collect(model, hit.places, hit.energies, 0.0, self.signal, self.slow)
         if total <= 0.0:
             return 0.0
+        hit.current = charge.highest_current(self.signal) / total
         sigma = math.sqrt(self.constants[hit.detector].fano * total)
         hit.charge = max(total + sigma * rng.normal(self.state), 0.0)
         return self._place(hit, total, start)

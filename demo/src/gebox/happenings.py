@@ -28,7 +28,8 @@ MULTI_SITE_MM = 1.5
 class Hit:
     """One germanium detector in one event.
 
-    energy and places are what was deposited; charge, drift and start are filled in by the read-out;
+    energy and places are what was deposited; charge, drift, current (the highest, as a part of the charge per
+    microsecond) and start are filled in by the read-out;
     the second ones belong to a pile-up or a pulse before the trigger.
     """
 
@@ -37,6 +38,7 @@ class Hit:
     energy: float = 0.0
     charge: float = 0.0
     drift: float = 0.0
+    current: float = 0.0
     start: float = 0.0
     saturated: bool = False
     second_charge: float = 0.0

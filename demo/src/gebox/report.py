@@ -8,6 +8,9 @@ from gebox.check import Residual, beyond, unmeasured
 
 HEADER = ("run", "detector", "traces", "tau [us]", "true")
 POSITION = "position "
+SURVIVAL = "A/E survival "
+SHOWN_SURVIVALS = frozenset(("1592", "2614"))
+"""The double-escape peak, which the cut is to keep, and the full-energy peak, of which it keeps little."""
 
 SHOWN = 6
 """Detectors and runs that a sentence names at most."""
@@ -48,7 +51,14 @@ def lines_of(found: list[Residual]) -> list[str]:
 def header_of(found: list[Residual]) -> list[str]:
     """The names of the columns."""
     columns = [name for line in lines_of(found) for name in (f"{line} keV at", "FWHM", "true")]
+    columns += [name for energy in survivals_of(found) for name in (f"A/E {energy} [%]", "true")]
     return [*HEADER, *columns, "worst pull"]
+
+
+def survivals_of(found: list[Residual]) -> list[str]:
+    """The energies at which the survival of the A/E cut is compared, as quantities name them, in order."""
+    names = {r.quantity.removeprefix(SURVIVAL) for r in found if r.quantity.startswith(SURVIVAL)}
+    return sorted(names & SHOWN_SURVIVALS, key=float)
 
 
 def _places(found: list[Residual]) -> str:
@@ -76,19 +86,27 @@ def rows(found: list[Residual], counts: dict[tuple[str, str, str], int], limit: 
     groups: dict[tuple[str, str, str], dict[str, Residual]] = {}
     for residual in found:
         groups.setdefault((residual.period, residual.run, residual.detector), {})[residual.quantity] = residual
-    lines = lines_of(found)
-    return [_row(place, group, counts.get(place), limit, lines) for place, group in groups.items()]
+    columns = lines_of(found), survivals_of(found)
+    return [_row(place, group, counts.get(place), limit, columns) for place, group in groups.items()]
 
 
 def _row(
-    place: tuple[str, str, str], group: dict[str, Residual], count: int | None, limit: float, lines: list[str]
+    place: tuple[str, str, str],
+    group: dict[str, Residual],
+    count: int | None,
+    limit: float,
+    columns: tuple[list[str], list[str]],
 ) -> list[str]:
+    lines, survivals = columns
     tau = group["tau"]
     cells = [f"{place[0]} {place[1]}", place[2], "-" if count is None else str(count)]
     cells += [_number(tau.found, tau.error, 1), f"{tau.true:.1f}"]
     for line in lines:
         position, width = group[f"{POSITION}{line}"], group[f"FWHM {line}"]
         cells += [_number(position.found, position.error, 2), _number(width.found, width.error, 2), f"{width.true:.2f}"]
+    for energy in survivals:
+        kept = group.get(f"{SURVIVAL}{energy}")
+        cells += [_number(kept.found, kept.error, 1), f"{kept.true:.1f}"] if kept else ["-", "-"]
     pulls = [residual for residual in group.values() if residual.measured]
     if not pulls:
         return [*cells, "no result" if tau.reason else "not measured"]

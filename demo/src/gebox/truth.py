@@ -80,6 +80,7 @@ UNITS = {
     "hit_energy": "keV",
     "hit_charge": "keV",
     "hit_drift_time": "ns",
+    "hit_current": "1/us",
     "hit_start": "ns",
     "hit_second_charge": "keV",
     "hit_second_start": "ns",

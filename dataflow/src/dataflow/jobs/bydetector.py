@@ -12,6 +12,7 @@ from dataflow.keys.channel import Channel
 from dataflow.plan.job import Job
 from dataflow.plan.troubles import FAILED
 
+from . import plotdata
 from .atomic import remove, whole_files
 from .deadline import timeout_of
 from .lh5files import join_shards
@@ -33,29 +34,46 @@ class Made:
     entry
         Its entry in the parameter file.
     draw
-        Makes its figure.
+        Makes its figure; None where all detectors share one.
+    plot_data
+        Gives what of it has a name of its own in the data of the figures, below the detector; what stands below
+        ``common`` is kept for all detectors together. What the figure shows is there in any case.
     save
-        By the role of a further output, what writes its part of that LH5 file.
+        By the role of a further output, what writes the detector's part of that LH5 file.
     """
 
     entry: dict[str, Any]
-    draw: Callable[[], Any]
+    draw: Callable[[], Any] | None = None
+    plot_data: Callable[[], Mapping[str, Any]] | None = None
     save: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
 
 
-def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[Channel], Made], threads: int) -> None:
+Overview = Callable[[Mapping[str, Mapping[str, Any]]], Any]
+"""Makes one figure of the entries of all detectors."""
+
+
+def calibrate_detectors(
+    job: Job,
+    channels: Sequence[Channel],
+    work: Callable[[Channel], Made],
+    threads: int,
+    overview: Overview | None = None,
+) -> None:
     """Run a calibration for each detector; one that fails is recorded with its reason.
 
     Parameters
     ----------
     job
-        Its outputs are ``par`` and ``plt``, and LH5 files, of which each detector saves a part.
+        Its outputs are ``par``, ``plt`` and, if it has that, ``data``: what the figures are drawn from; of other LH5
+        files, each detector saves a part.
     channels
         The detectors.
     work
         The calibration of one.
     threads
         Worker processes.
+    overview
+        Instead of a page a detector: what draws the only page.
     """
     by_name = {channel.name: channel for channel in channels}
     with whole_files(job.outputs) as parts:
@@ -64,8 +82,13 @@ def calibrate_detectors(job: Job, channels: Sequence[Channel], work: Callable[[C
         try:
             pars = _entries(job, by_name, work, threads, folder)
             write_pars(parts["par"], pars)
-            join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
-            for role in parts.keys() - {"par", "plt"}:
+            if overview:
+                save_page(overview(pars), parts["plt"])
+            else:
+                join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
+            if "data" in parts:
+                plotdata.join([folder / f"{name}.lh5" for name in by_name], parts["data"])
+            for role in sorted(parts.keys() - {"par", "plt", "data"}):
                 shards = [folder / f"{name}.{role}.lh5" for name in by_name]
                 join_shards([shard for shard in shards if shard.is_file()], parts[role])
         finally:
@@ -77,7 +100,11 @@ def _entries(
 ) -> dict[str, Any]:
     def one(name: str) -> dict[str, Any]:
         made = work(channels[name])
-        save_page(made.draw(), folder / f"{name}.pdf")
+        if made.draw:
+            figure = made.draw()
+            save_page(figure, folder / f"{name}.pdf")
+            named = made.plot_data() if made.plot_data else {}
+            plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, figure, named))
         for role, save in made.save.items():
             save(folder / f"{name}.{role}.lh5")
         return dict(plain(made.entry))
@@ -105,5 +132,7 @@ def _failed(job: Job, outcome: Outcome[Any], before: Note | None, folder: Path) 
     said = "\n".join(
         filter(None, [f"{cause.step}: {cause.reason}", cause.then and f"then {cause.then}", job.unit.note])
     )
-    save_page(text_page(f"{outcome.item}: {job.step} failed", said), folder / f"{outcome.item}.pdf")
+    figure = text_page(f"{outcome.item}: {job.step} failed", said)
+    save_page(figure, folder / f"{outcome.item}.pdf")
+    plotdata.write(folder / f"{outcome.item}.lh5", plotdata.of_detector(outcome.item, job.step, figure, {}))
     return failure_entry(cause)

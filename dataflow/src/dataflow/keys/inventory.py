@@ -68,9 +68,15 @@ def scan(
     Raises
     ------
     UserError
-        If a DAQ file has a name that is not a key, or two files have one key.
+        If a DAQ file has a name that is not a key, or a brace in its path, or two files have one key.
     """
     found = _daq_files(daq, scheme, foreign) if daq else Inventory({}, {})
+    for path in found.daq.values():
+        if "{" in str(path) or "}" in str(path):
+            message = (
+                f"the path of the DAQ file {path} has a brace in it, which has a meaning in patterns of file names"
+            )
+            raise UserError(message, hint="rename its folder")
     rest = {key: path for key, path in _raw_files(raw, scheme) if key not in found.daq}
     later = frozenset(_later(tiers or {}, {str(key) for key in (*found.daq, *rest)}, scheme))
     return Inventory(found.daq, rest, found.formats, found.left_out, later)

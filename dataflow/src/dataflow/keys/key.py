@@ -21,6 +21,9 @@ class Key:
     values: tuple[str, ...]
     scheme: KeyScheme = field(compare=False, repr=False)
 
+    def __hash__(self) -> int:
+        return hash(self.values[-1])  # the times differ; a plan hashes keys a million times, all fields take long
+
     def __str__(self) -> str:
         return "-".join(self.values)
 

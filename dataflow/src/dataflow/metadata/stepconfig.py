@@ -48,7 +48,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "tier_pan": ("processing_chain",),
     "pars_psp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp": ("psp_config",),
-    "pars_spms_dsp_trg_thr": ("processing_chain", "settings"),
     "pars_hit_qc": ("qc_config",),
     "pars_pht_qc": ("qc_config",),
     "pars_pht_ecal": ("ecal_config",),

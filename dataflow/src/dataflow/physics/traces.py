@@ -135,6 +135,21 @@ def quiet_scatter(traces: Numbers, parts: ArrayLike, lag: ArrayLike, least: Arra
     out[...] = np.maximum(np.quantile(scatter, 0.25, axis=1), least)
 
 
+def trigger_noise(own: ArrayLike, known: ArrayLike, out: Numbers) -> None:
+    """The noise that pulses of a trace are compared with.
+
+    Parameters
+    ----------
+    own
+        Noise of each trace, shape (traces,).
+    known
+        Noise of many traces of the channel; 0 if it is not known.
+    out
+        What is known, or the trace's own where that is 1.5 times as large or nothing is known, shape (traces,).
+    """
+    out[...] = np.where(np.asarray(own) > 1.5 * np.asarray(known), own, known)
+
+
 def steps_of_parts(
     window: Numbers,
     sums: Numbers,

@@ -26,7 +26,7 @@ from dataflow.jobs.compiled import is_ready
 from dataflow.jobs.errors import BadInput
 
 from . import dspeed_outputs
-from .chains import PARTS, WHOLE, check_columns, fitted, used_names
+from .chains import DROPPED, PARTS, WHOLE, check_columns, fitted, used_names
 
 LENGTH, PERIOD, RATE, WINDOW = 8192, 16.0, 8, 1400
 """Of whole traces in samples of 16 ns: longer than those of any known digitizer; of summed and of windowed ones."""
@@ -145,6 +145,7 @@ def _traces(length: int, period: float, begin: float) -> WaveformTable:
 
 FORMS: Mapping[str, Mapping[str, WaveformTable]] = {
     "whole": {WHOLE: _traces(LENGTH, PERIOD, 0.0)},
+    "without lowest bits": {DROPPED: _traces(LENGTH, PERIOD, 0.0)},
     "windowed": dict(
         zip(PARTS, (_traces(WINDOW, PERIOD, FIRST * PERIOD), _traces(LENGTH // RATE, PERIOD * RATE, 0.0)), strict=True)
     ),

@@ -17,7 +17,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ SHORT = {"np": "numpy", "numpy": "numpy"}
 """What dspeed understands as modules in expressions."""
 OUTPUTS = "outputs"
 DECODERS = "daq2lh5"
+COMPUTING = frozenset({"math", "cmath"})
+"""Modules of Python itself whose functions processors may be: a configuration starts no programs and opens no files."""
 CLOSE, SHORTEST = 0.85, 4
 """How near a misspelt variable is to the right one (as :mod:`difflib` counts), and how long at least."""
 _SEPARATORS = re.compile(r"[,\s]+")
@@ -142,7 +144,7 @@ class Chains:
         if not isinstance(node, Mapping) or not isinstance(node.get("function"), str):
             raise place.error(f"the processor {name!r} has no function", PROCESSORS, name)
         try:
-            tree = ast.parse(node["function"], mode="eval").body
+            tree = _tree(node["function"])
         except SyntaxError as error:
             message = f"the processor {name!r}: {node['function']!r} is no expression ({error.msg})"
             raise place.error(message, PROCESSORS, name, "function") from None
@@ -151,13 +153,16 @@ class Chains:
             self._function(place, name, *called)
 
     def _function(self, place: _Place, name: str, module: str, function: str) -> None:
-        """Refuse a function that its module does not have."""
+        """Refuse a function that its module does not have, or of a module that does other things than computing."""
+        module = SHORT.get(module, module)
+        if module.partition(".")[0] in sys.stdlib_module_names - COMPUTING:
+            message = f"the processor {name!r}: functions of the module {module!r} may not be called"
+            raise place.error(message, PROCESSORS, name, hint="processors are functions of dspeed, numpy, scipy, …")
         if not self._roots:
             return
-        module = SHORT.get(module, module)
         source = self._source(module)
         if source is None:
-            if self._is_complete and module.partition(".")[0] not in sys.stdlib_module_names:
+            if self._is_complete and module not in COMPUTING:
                 message = f"the processor {name!r}: there is no module {module!r} in the software of this cycle"
                 raise place.error(message, PROCESSORS, name, "module", hint="see function and module of the processor")
             return
@@ -262,13 +267,23 @@ def _variables(node: Mapping[str, Any]) -> Iterator[str]:
     """The names of the variables that a processor takes, as far as its arguments can be read."""
     args = node.get("args") or [node["function"]]
     for arg in args if isinstance(args, list) else ():
-        try:
-            tree = ast.parse(arg, mode="eval") if isinstance(arg, str) else None
-        except SyntaxError:
-            continue
-        called = {id(part.func) for part in ast.walk(tree) if isinstance(part, ast.Call)} if tree else set()
-        inner = (part for part in ast.walk(tree) if isinstance(part, ast.Name)) if tree else ()
-        yield from (part.id for part in inner if id(part) not in called)
+        yield from _variables_of(arg) if isinstance(arg, str) else ()
+
+
+@cache
+def _variables_of(text: str) -> tuple[str, ...]:
+    """The variables of an argument; many detectors have the same ones."""
+    try:
+        tree = ast.parse(text, mode="eval")
+    except SyntaxError:
+        return ()
+    called = {id(part.func) for part in ast.walk(tree) if isinstance(part, ast.Call)}
+    return tuple(part.id for part in ast.walk(tree) if isinstance(part, ast.Name) and id(part) not in called)
+
+
+@cache
+def _tree(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
 
 
 def _table(text: str) -> frozenset[str]:

@@ -96,7 +96,10 @@ def _configurable(cycle: Cycle) -> list[str]:
 
 def _last_key(cycle: Cycle, step: Step) -> Key:
     """The last file that a step is for."""
-    keys = [key for key in cycle.keys if step.kind != "par" or key in cycle.catalog_of(step.tier)]
+    keys = list(cycle.keys)
+    if step.kind == "par":
+        catalog = cycle.catalog_of(step.tier)
+        keys = [key for key in keys if (key in catalog if step.merged else key.datatype in step.datatypes)]
     if "{daq}" in step.rule:
         keys = [key for key in keys if key in cycle.inventory.daq]
     if not keys:

@@ -73,6 +73,8 @@ class Units:
             return [self.cycle(step)] if self._cycle.keys else []
         if scope is Scope.PARTITION:
             return list(self.partitions(step).values())
+        if not step.merged:
+            return self._own(step, self._cycle.keys)
         if scope is Scope.FILE:
             return [self._file(key) for key in self._cycle.keys if not wanted or key.datatype in wanted]
         if step.kind == "tier":
@@ -174,6 +176,8 @@ class Units:
             return found if is_there else []
         if not self._cycle.paths.inside(f"par_{origin.tier}"):
             return []
+        if not origin.merged:
+            return [(origin.name, each) for each in self._own(origin, unit.keys)]
         keys = self._calibrations(step, origin, unit)
         if origin.scope is Scope.PARTITION:
             return [(origin.name, each) for each in self._overlapping(origin, keys, unit)]
@@ -184,6 +188,13 @@ class Units:
         if wanted.optional and not all(self._cycle.is_possible(*each) for each in self._holding[place]):
             return []
         return self._holding[place]
+
+    def _own(self, step: Step, keys: Iterable[Key]) -> list[Unit]:
+        """The files or runs that have parameters from their own data: by their datatypes, where there are channels."""
+        mine = [key for key in keys if key.datatype in step.datatypes and self._cycle.channels(step, key)]
+        if step.scope is Scope.FILE:
+            return [self._file(key) for key in mine]
+        return [self._run(key) for key in dict.fromkeys(self.series[key.series][0] for key in mine)]
 
     def _keys(self, wanted: Input, unit: Unit) -> Sequence[Key]:
         """The files that an input of a unit is made from: its own, or those of its runs with certain datatypes."""
@@ -256,7 +267,9 @@ class Units:
         wanted = self.datatypes(step)
         if self.scope(step) is Scope.FILE and wanted and key.datatype not in wanted:
             raise UserError(f"{step.name} is made of {' and '.join(wanted)} files, not for {key}")
-        if step.kind == "par" and key not in cycle.catalog_of(step.tier):
+        if not step.merged and not any(unit.key == key for unit in self._own(step, (key,))):
+            raise UserError(f"{step.name} is not made for {key}", hint="its datatype, or no channel of its kind")
+        if step.kind == "par" and step.merged and key not in cycle.catalog_of(step.tier):
             first = self.series[key.series][0]
             raise UserError(f"{step.name} is not made for {key}", hint=f"its run begins with {first}")
 

@@ -60,6 +60,8 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "jobs.errors",
         "jobs.pages",
         "steps.*.figure",
+        "steps.*.plotdata",
+        "jobs.plotdata",
         "steps.*.step",
     ),
 }

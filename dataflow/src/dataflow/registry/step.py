@@ -12,7 +12,8 @@ makes (*outputs*), and which module does it. Which files that are for one file, 
         configs={"optimiser_config": "par_dsp_nopt.settings:NoptSettings", "processing_chain": PROCESSING_CHAIN},
     )
 
-The parameter file of a tier (``par_dsp``) merges the results of all steps that are ``part_of`` it.
+The parameter file of a tier (``par_dsp``) merges the results of all steps that are ``part_of`` it. Parameters that
+a file or a run gets from its own data, not from a calibration (SiPMs), are not ``merged``: the jobs of these read them.
 """
 
 from __future__ import annotations
@@ -128,12 +129,19 @@ class Resources:
 
 ALL_CHANNELS = Select()
 GERMANIUM = Select(("geds",))
+SIPMS = Select(("spms",))
 PROCESSED = Select(("geds", "spms", "puls", "bsln"), ("auxs", "muon", "pmts"))
 
 TIER = {"tier": Output(".lh5", "tier")}
 PART = {"par": Output()}
-PART_AND_FIGURES = {"par": Output(), "plt": Output(".pdf", "plot")}
+DATA = "data"
+"""Role of what the figures of a step are drawn from; a merge joins those of its parts into one file."""
+PART_AND_FIGURES = {"par": Output(), "plt": Output(".pdf", "plot"), DATA: Output(".lh5")}
 PARS = {"par": Output(".yaml", "par")}
+PARS_AND_DATA = {**PARS, "plt": Output(".lh5", "plot")}
+OWN_PARS = {"par": Output(".yaml", "par"), "plt": Output(".pdf", "plot")}
+LIGHT = ("phy", "lar", "ssc", "fft")
+"""Datatypes in which the light sensors are read out in every event."""
 
 PROCESSING_CHAIN = "tier_dsp.settings:ProcessingChain"
 """What describes a processing chain, of whichever step."""
@@ -157,6 +165,8 @@ class Step:
         Of which datatypes the files of its unit are; empty for all (files), or those that give parameters.
     part_of
         The tier whose parameter file its result becomes a part of.
+    merged
+        Whether it does become one. If not, it stands beside the parameter files, for the jobs of the same files.
     module
         The module of the dataflow that does it, ``steps.tier_dsp.build``; from the name if not given.
     rule
@@ -184,6 +194,7 @@ class Step:
     outputs: Mapping[str, Output] = field(default_factory=lambda: TIER, hash=False)
     datatypes: tuple[str, ...] = ()
     part_of: str = ""
+    merged: bool = True
     module: str = ""
     rule: str = ""
     configs: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -276,14 +287,19 @@ class Registry:
 
     def parts_of(self, tier: str) -> tuple[Step, ...]:
         """The steps whose results are merged into the parameter file of a tier, in order."""
-        return tuple(step for step in self.steps if step.part_of == tier)
+        return tuple(step for step in self.steps if step.part_of == tier and step.merged)
 
     def inputs_of(self, step: Step) -> tuple[Input, ...]:
         """The inputs of a step; a merge reads the results of its parts, each under the step's name."""
         if step.name not in self._inputs:
-            parts = tuple(Input(part.name) for part in self.parts_of(step.tier))
-            self._inputs[step.name] = parts if step.is_merge else step.inputs
+            self._inputs[step.name] = self._results(step) if step.is_merge else step.inputs
         return self._inputs[step.name]
+
+    def _results(self, step: Step) -> tuple[Input, ...]:
+        """The results of a merge's parts, and what their figures are drawn from if it joins that."""
+        parts = self.parts_of(step.tier)
+        figures = (Input(f"{part.name}.{DATA}", f"{part.name}.{DATA}") for part in parts if DATA in part.outputs)
+        return (*(Input(part.name) for part in parts), *(figures if "plt" in step.outputs else ()))
 
     def calibrated_tiers(self) -> tuple[str, ...]:
         """The tiers that have parameter files."""

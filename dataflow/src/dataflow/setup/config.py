@@ -100,6 +100,10 @@ class Setup:
         return self.paths[PATH_ALIASES.get(name, name)]
 
 
+BRACES = "{}"
+"""Characters that Snakemake takes for the begin and the end of a wildcard."""
+
+
 @dataclass(frozen=True)
 class _Source:
     """A file being read: what errors need to point into it."""
@@ -283,7 +287,21 @@ def _paths(source: _Source, values: Mapping[str, Any], environ: Mapping[str, str
     if "orig" in renamed:
         renamed.setdefault("tier_daq", renamed["orig"])
     given = _expand(source, "paths", _texts(source, "paths", renamed, PATHS), environ)
-    return _filled_paths(given, source.file.parent)
+    filled = _filled_paths(given, source.file.parent)
+    _refuse_characters(source, filled)
+    return filled
+
+
+def _refuse_characters(source: _Source, paths: Mapping[str, Path]) -> None:
+    """Refuse paths that Snakemake takes for patterns, and a cycle that no list of folders can hold."""
+    if os.pathsep in str(source.file.parent):
+        what = f"the path of the cycle has the character {os.pathsep!r} in it, which separates folders in PATH"
+        raise source.error(what, hint="move the cycle to a folder without it")
+    for name, path in paths.items():
+        found = next((character for character in str(path) if character in BRACES), "")
+        if found:
+            what = f"paths.{name} ({path}) has the character {found!r} in it"
+            raise source.error(f"{what}, which has a meaning in patterns of file names", key=name, hint="rename it")
 
 
 def _filled_paths(given: Mapping[str, str], directory: Path) -> dict[str, Path]:

@@ -157,6 +157,8 @@ OPTIONS: Mapping[str, Option] = {
     "check_log_files": Option((bool,), True, "a failing job fails the run in any case", effective=False),
     "multiprocess": Option((bool,), True, "jobs always use the threads they are given", effective=False),
     "multiprocess_mode": Option((str,), "max_usage", "see multiprocess", ("max_usage", "single"), effective=False),
+    "mutliprocess_mode": Option((str,), "", "as releases up to v2.2.2 spell multiprocess_mode", effective=False),
+    "hades_metadata_version": Option((str,), "", "see legend_metadata_version", effective=False),
     "max_processes": Option((int,), 0, "see multiprocess", effective=False),
     "XDG_CACHE_HOME": Option((str,), "", "set it in the env of execenv where it is needed", effective=False),
 }

@@ -33,6 +33,9 @@ FINE_NS: Final = 4.0
 FINE: Final = 1600
 """Its number of steps: 6.4 us hold the slowest surface event."""
 
+CURRENT_STEPS: Final = 20
+"""Over so many steps, 80 ns, the true current is averaged, about as the current of dsp is."""
+
 DEAD_MM: Final = 0.3
 """No charge comes from this depth below the lithium contact."""
 FULL_MM: Final = 1.2
@@ -165,6 +168,15 @@ def _smooth(signal: Floats, constant: float, step: float) -> None:
 def collected(model: Crystal, place: Floats) -> float:
     """Share of the charge that leaves its place: less than 1 in the transition layer only."""
     return min(1.0, max(0.0, (depth(model, place) - DEAD_MM) / (FULL_MM - DEAD_MM)))
+
+
+@compiled
+def highest_current(signal: Floats) -> float:
+    """The largest rise of a charge signal within :data:`CURRENT_STEPS` steps, in keV per microsecond: the true A."""
+    highest = 0.0
+    for index in range(CURRENT_STEPS, signal.size):
+        highest = max(highest, signal[index] - signal[index - CURRENT_STEPS])
+    return highest / (CURRENT_STEPS * FINE_NS * 1e-3)
 
 
 @compiled

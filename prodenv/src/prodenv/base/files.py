@@ -16,8 +16,11 @@ from typing import Any
 from .errors import UserError, WorkFailed
 
 
-def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write `text` to `path` by way of a temporary name in the same folder."""
+def write_text(path: Path, text: str, *, mode: int | None = None) -> None:
+    """Write `text` to `path` by way of a temporary name in the same folder.
+
+    Without a mode it has that of a new file of this user: a group that shares a production sets ``umask 002``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -25,7 +28,8 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(mode)
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

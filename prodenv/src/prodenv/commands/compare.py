@@ -88,7 +88,7 @@ def _print_physics(physics: list[Change], states: list[Status], options: argpars
         print_table(("run", "detector", "tier", "A", "B"), rows, title="detectors with parameters in one only")
     shown = tables(physics, options.significance, everything=options.all)
     for table in shown:
-        _print_run(table)
+        _print_run(table, None if options.all else SHOWN)
     if shown:
         print(f"2.293(80) is 2.293 ± 0.080; * differs by {options.significance:g} σ or more\n")
     rest = others(physics, shown, options.significance, everything=options.all)
@@ -97,11 +97,19 @@ def _print_physics(physics: list[Change], states: list[Status], options: argpars
         print(f"no change of {options.significance:g} σ in {len(physics)} quantities")
 
 
-def _print_run(table: Table) -> None:
-    rows = [[coloured(text, "red") if text.endswith(STAR) else text for text in row] for row in table.rows]
+def _print_run(table: Table, most: int | None) -> None:
+    """The detectors of a run, those with a star first where not all are shown."""
+    told = sorted(table.rows, key=_is_plain)[:most] if most is not None and len(table.rows) > most else table.rows
+    rows = [[coloured(text, "red") if text.endswith(STAR) else text for text in row] for row in told]
     print_table(table.columns, rows, title=table.title, numbers=True)
+    if len(told) < len(table.rows):
+        print(f"{len(table.rows) - len(told)} more: --all\n")
     if table.same:
         print(f"{table.same} more detector{'s are' if table.same > 1 else ' is'} the same\n")
+
+
+def _is_plain(row: list[str]) -> bool:
+    return not any(text.endswith(STAR) for text in row)
 
 
 def _print_changes(title: str, found: list[Change], options: argparse.Namespace) -> None:

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     cycle = find_cycle(options.cycle)
     if options.thaw:
         return _thaw(cycle, options.dry_run)
-    contents = contents_of(cycle, options.setup)
+    contents = contents_of(cycle, options.setup, in_full=True)
     _refuse(cycle)
     entries = list(entries_of(cycle.root, software_of(contents.setup)))
     _refuse_others(cycle, entries)

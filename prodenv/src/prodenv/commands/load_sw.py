@@ -8,6 +8,7 @@ import sys
 
 from prodenv.base.errors import UserError
 from prodenv.cycles.setups import Setup, read_setup, wrap
+from prodenv.software.shells import opened
 
 
 def run(options: argparse.Namespace) -> int:
@@ -17,6 +18,9 @@ def run(options: argparse.Namespace) -> int:
     argv, environ = wrap(setup, options.command, os.environ, interactive=True, tty=_at_terminal())
     if not options.command and sys.stdin.isatty():
         sys.stderr.write(f"software of {setup.directory}; exit quits\n")
+        if not setup.execenv.cmd:
+            argv, environ, said = opened(argv[0], environ, setup.directory.name, setup.path("install") / "bin")
+            sys.stderr.write(f"{said}\n" if said else "")
     sys.stdout.flush()
     try:
         os.execvpe(argv[0], argv, environ)  # noqa: S606 - a list, no shell

@@ -15,6 +15,7 @@ from prodenv.cycles.find import CycleFolder, command, find_cycle
 from prodenv.cycles.flow import ask, source_of
 from prodenv.cycles.lock import refuse_living
 from prodenv.running.planning import cores, targets_of
+from prodenv.running.snakemake import require_notes
 
 from .plan import planned, show
 
@@ -31,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         raise UserError("--json goes with --dry-run", hint=f"after the run: {command('status', cycle)} --json")
     cycle.refuse_frozen("run")
+    require_notes(cycle.root)
     return make(cycle, options)
 
 

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
 def describe(cycle: CycleFolder, experiment: str | None = None) -> dict[str, Any]:
     """Everything about a cycle."""
-    contents = contents_of(cycle, experiment)
+    contents = contents_of(cycle, experiment, in_full=True)
     setup = contents.setup
     return {
         "name": cycle.name,
@@ -127,15 +127,17 @@ def _print(found: dict[str, Any]) -> None:
     rows = [(kind["kind"], kind["files"], kind["linked"], size_text(kind["size"])) for kind in found["files"]]
     if rows:
         print_table(("kind", "files", "linked", "size"), rows, right="files linked size")
-    for line in (*filter(None, [found["left_out_note"]]), *map(salvaged_line, found["salvaged"].items())):
+    for line in (*filter(None, [found["left_out_note"]]), *salvaged_lines(found)):
         print(line)
     for trouble in found["detectors"]:
         print(trouble["line"])
 
 
-def salvaged_line(salvaged: tuple[str, str]) -> str:
-    """What is to be known of a raw file that holds only a part of its DAQ file."""
-    return f"only a part of {salvaged[0]} could be read: its DAQ file is {salvaged[1]}"
+def salvaged_lines(found: dict[str, Any]) -> list[str]:
+    """Which raw files hold only a part of their DAQ file, as far as no line about detectors tells it."""
+    lines = [f"only a part of {key} could be read: its DAQ file is {why}" for key, why in found["salvaged"].items()]
+    told = "\n".join(trouble["line"] for trouble in found["detectors"])
+    return [line for line in lines if line not in told]
 
 
 def _data_lines(found: dict[str, Any]) -> list[tuple[str, Any]]:

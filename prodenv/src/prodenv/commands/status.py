@@ -11,7 +11,7 @@ from prodenv.cycles.flow import ask
 from prodenv.running.planning import cores
 
 from .plan import time_text
-from .show import salvaged_line
+from .show import salvaged_lines
 
 STATES = ("there", "foreign", "stale", "missing", "failed")
 GOOD = {"there", "foreign"}
@@ -62,9 +62,10 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
         print(trouble["line"])
     if (more := len(found["detectors"]) - DETECTORS) > 0:
         print(f"and {more} more of detectors (all: --json)")
-    for key, reason in list(found["salvaged"].items())[:FAILURES]:
-        print(salvaged_line((key, reason)))
-    if (more := len(found["salvaged"]) - FAILURES) > 0:
+    partial = salvaged_lines(found)
+    for line in partial[:FAILURES]:
+        print(line)
+    if (more := len(partial) - FAILURES) > 0:
         print(f"and {more} more such files (all: --json)")
     for warning in found["warnings"]:
         print(f"warning: {warning}")

@@ -95,6 +95,9 @@ def unknown(cycle: CycleFolder, what: str = "") -> Unknown:
 
 def ask_source(source: Path, verb: str, question: Mapping[str, Any]) -> Any:
     """What the flow with these sources answers."""
+    if os.pathsep in str(source):
+        what = f"the path {source} has the character {os.pathsep!r} in it, which separates folders in lists of them"
+        raise UserError(what, hint="move the cycle to a folder without it")
     words = [sys.executable, "-P", "-m", "dataflow.plan", verb, "--json", "--with", "-"]
     try:
         done = subprocess.run(

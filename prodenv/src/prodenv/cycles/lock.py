@@ -15,8 +15,9 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from prodenv.base.errors import WorkFailed
@@ -215,8 +216,21 @@ def _unrecorded(cycle: Path) -> Holder | None:
 
 
 def _is_snakemake_in(process: Path, folder: str) -> bool:
+    """Whether a process is a Snakemake in a folder; that of another user hides its folder, but not its words."""
     try:
-        words = (process / "cmdline").read_bytes().split(b"\0")
-        return any(b"snakemake" in word for word in words[:4]) and str((process / "cwd").readlink()) == folder
+        words = [os.fsdecode(word) for word in (process / "cmdline").read_bytes().split(b"\0")]
+        if not any("snakemake" in word for word in words[:4]):
+            return False
+        return str((process / "cwd").readlink()) == folder
+    except PermissionError:
+        return _may_work_in(words, folder)
     except OSError:
         return False
+
+
+def _may_work_in(words: Sequence[str], folder: str) -> bool:
+    """Whether the words of a Snakemake name no configuration of another folder."""
+    values = [
+        word.partition("=")[2] or after for word, after in pairwise([*words, ""]) if word.startswith("--configfile")
+    ]
+    return all(os.path.realpath(Path(value).parent) == folder for value in values if Path(value).is_absolute())

@@ -57,10 +57,13 @@ class Contents:
         The cycle.
     setup
         Its configuration.
+    in_full
+        Whether the records of raw files are read too, for :attr:`salvaged`.
     """
 
     cycle: CycleFolder
     setup: Setup
+    in_full: bool = False
 
     def ask(self, verb: str, **values: Any) -> Any:
         """What the cycle's flow answers."""
@@ -99,10 +102,10 @@ class Contents:
         found: str = self._found.get("left_out_note", "") if self.setup.ours else ""  # an older flow does not tell
         return found
 
-    @cached_property
+    @property
     def salvaged(self) -> Mapping[str, str]:
-        """The raw files that hold only a part of their DAQ file, by key: where it breaks off."""
-        found: Mapping[str, str] = self.ask("contents", salvaged=True).get("salvaged", {}) if self.setup.ours else {}
+        """The raw files that hold only a part of their DAQ file, by key: where it breaks off. Only with `in_full`."""
+        found: Mapping[str, str] = self._found.get("salvaged", {}) if self.setup.ours else {}
         return found
 
     @property
@@ -118,13 +121,13 @@ class Contents:
 
     @cached_property
     def _found(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.ask("contents")
+        found: Mapping[str, Any] = self.ask("contents", salvaged=self.in_full)
         return found
 
 
-def contents_of(cycle: CycleFolder, experiment: str | None = None) -> Contents:
+def contents_of(cycle: CycleFolder, experiment: str | None = None, *, in_full: bool = False) -> Contents:
     """Read the configuration of a cycle."""
-    return Contents(cycle, setup_of(cycle, experiment))
+    return Contents(cycle, setup_of(cycle, experiment), in_full)
 
 
 def _files_there(setup: Setup) -> Iterator[Output]:

@@ -53,9 +53,17 @@ def _lines(progress: Progress) -> Iterator[Callable[[], None]]:
 
 @contextlib.contextmanager
 def _bars(progress: Progress) -> Iterator[Callable[[], None]]:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class WithLine(Bars):
+        """Bars with a line on all jobs below, which as one of their columns would take the room of the others."""
+
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield from super().get_renderables()
+            yield Text(_line(progress), no_wrap=True, overflow="ellipsis")
 
     columns = (
         SpinnerColumn(finished_text="✓"),
@@ -66,9 +74,8 @@ def _bars(progress: Progress) -> Iterator[Callable[[], None]]:
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     tasks: dict[str, TaskID] = {}
-    with Bars(*columns, console=Console(stderr=True)) as bars:
+    with WithLine(*columns, console=Console(stderr=True)) as bars:
         planning = bars.add_task("planning", total=None, rate="")
-        whole = bars.add_task("all", total=None, rate="", visible=False)
 
         def draw() -> None:
             if progress.steps:
@@ -80,13 +87,16 @@ def _bars(progress: Progress) -> Iterator[Callable[[], None]]:
                 if count.began and not bars.tasks[task].started:
                     bars.start_task(task)
                 bars.update(task, completed=count.done, rate=rate(count))
-            if progress.total:
-                rest = overall(progress) if progress.done + progress.failed < progress.total else ""
-                bars.update(whole, visible=True, total=progress.total, completed=progress.done, rate=rest)
 
         yield draw
         draw()
         bars.update(planning, visible=False)
+
+
+def _line(progress: Progress) -> str:
+    """The line on all jobs, empty before there are any and when all have ended."""
+    goes_on = 0 < progress.total > progress.done + progress.failed
+    return f"  {overall(progress)}" if goes_on else ""
 
 
 def _active(progress: Progress) -> list[tuple[str, Count]]:

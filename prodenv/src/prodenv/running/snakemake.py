@@ -131,9 +131,19 @@ def refuse_unwritable(argv: Sequence[str], here: Path) -> None:
         It says what can be done instead.
     """
     cycle = _cycle(here, _value(argv, _CONFIGFILE), _value(argv, _SNAKEFILE))
-    notes = None if cycle is None else cycle / ".snakemake"
-    if cycle is None or notes is None or not cycle.is_dir():
-        return
+    if cycle is not None and cycle.is_dir():
+        require_notes(cycle)
+
+
+def require_notes(cycle: Path) -> None:
+    """Refuse a cycle in which Snakemake cannot keep its notes.
+
+    Raises
+    ------
+    UserError
+        It says what can be done instead.
+    """
+    notes = cycle / ".snakemake"
     place = notes if notes.is_dir() else cycle
     if not os.access(place, os.W_OK):
         raise UserError(

@@ -62,16 +62,24 @@ def _site(install: Path) -> Path:
 
 def _beside(setup: Setup, site: Path) -> Path:
     """The folder with Jupyter for the software of a cycle; made where it is not there yet."""
-    pins = _pins(setup)
-    name = hashlib.sha256("\n".join([str(site), *pins]).encode()).hexdigest()[:16]
+    pins, interpreter = _pins(setup), str((setup.path("install") / "bin" / "python").resolve())
+    name = hashlib.sha256("\n".join([str(site), interpreter, *pins]).encode()).hexdigest()[:16]
     target = cache() / "jupyter" / name
     if not (target / COMPLETE).is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make(target.parent)
         with locked(target.parent / f".{name}.lock", "dataprod notebook"), aside(target) as new:
             if not (target / COMPLETE).is_file():
                 _install(setup, site, pins, new)
                 swap_in(new, target)
     return target
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "set XDG_CACHE_HOME to a folder that you may write in"
+        raise UserError(f"{folder} cannot be made: {error.strerror}", hint=hint) from None
 
 
 def cache() -> Path:

@@ -40,7 +40,13 @@ _LAUNCHER = """\
 #!/bin/sh
 # Made by prodenv-tools: Snakemake with the cycle found from where you are.
 here=$(dirname -- "$(readlink -f -- "$0")")
-exec "$here/../env/bin/python" -I -m prodenv.running.snakemake "$@"
+python=$here/../env/bin/python
+if ! [ -x "$python" ]; then
+  echo "error: the tools are installed, but you may not use $(readlink -m -- "$python")" >&2
+  echo "hint: ask its owner to let others read it; dataprod list says which folder is closed" >&2
+  exit 2
+fi
+exec "$python" -I -m prodenv.running.snakemake "$@"
 """
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from dataflow.jobs import plotdata
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.parfiles import of_run, write_pars
 from dataflow.metadata.merge import merged_all
 from dataflow.metadata.references import moved
 from dataflow.plan.job import Job
+from dataflow.registry.step import DATA as ROLE
+
+DATA = f".{ROLE}"
 
 
 def build(job: Job, threads: int = 1) -> None:
@@ -17,17 +21,22 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Its inputs are the steps' results, its output is ``par``. A detector that failed in a step keeps what the other
+        Its inputs are the steps' results and what their figures are drawn from (``par_hit_ecal.data``), its outputs
+        ``par`` and ``plt``. A detector that failed in a step keeps what the other
         steps found, and the reason of the first failure; warnings of all steps are joined. Of what a step found for a
         partition, that for the run is taken. Arrays in LH5 files are named as seen from the new file.
     threads
         Not used.
     """
-    parts = [{name: of_run(entry or {}, job.key.run) for name, entry in job.pars(role).items()} for role in job.inputs]
+    roles = [role for role in job.inputs if not role.endswith(DATA)]
+    parts = [{name: of_run(entry or {}, job.key.run) for name, entry in job.pars(role).items()} for role in roles]
     names = sorted({name for part in parts for name in part})
     merged = {name: _of_detector([part.get(name, {}) for part in parts]) for name in names}
     with whole_files(job.outputs) as paths:
         write_pars(paths["par"], moved(merged, job.outputs["par"].parent))
+        if "plt" in paths:
+            drawn = [path for role, files in job.inputs.items() if role.endswith(DATA) for path in files]
+            plotdata.join(drawn, paths["plt"])
 
 
 def _of_detector(entries: list[dict[str, Any]]) -> dict[str, Any]:

@@ -82,6 +82,7 @@ def not_made(job: Job, channel: Channel, why: str) -> Made:
 
 def _made(job: Job, channel: Channel, pars: Mapping[str, Any] | None, settings: DplmsSettings) -> Made:
     from .figure import draw
+    from .plotdata import plot_data
 
     if why := failure_of(pars):
         raise WorkFailed(f"there is no decay constant: {why}")
@@ -95,7 +96,8 @@ def _made(job: Job, channel: Channel, pars: Mapping[str, Any] | None, settings: 
     return Made(
         result.entry(where),
         lambda: draw(channel.name, str(job.key), result),
-        {"coefficients": partial(write_filter, channel.name, result)},
+        lambda: plot_data(result),
+        save={"coefficients": partial(write_filter, channel.name, result)},
     )
 
 

@@ -44,6 +44,7 @@ def build(job: Job, threads: int = 1) -> None:
 
     def work(channel: Channel) -> Made:
         from .figure import draw
+        from .plotdata import plot_data
 
         name = channel.name
         settings = job.config.settings("optimiser_config", EoptSettings, channel)
@@ -69,7 +70,7 @@ def build(job: Job, threads: int = 1) -> None:
             result = calibrate(sample, lines_of(entry), reference, energies, settings)
         except WorkFailed as error:
             return _not_done(name, error.message)
-        return Made(result.entry(), lambda: draw(name, str(job.key), result))
+        return Made(result.entry(), lambda: draw(name, str(job.key), result), lambda: plot_data(result))
 
     calibrate_detectors(job, job.channels, work, threads)
 

@@ -60,7 +60,7 @@ class EoptSettings(StepSettings):
     rise: tuple[Positive, Positive] = (1.0, 12.0)
     step: Positive = 0.5
     kernel: float = Field(0.6, gt=0, lt=1)
-    least: int = Field(50, ge=10)
+    least: int = Field(30, ge=10)
 
     @model_validator(mode="after")
     def _rises(self) -> Self:

@@ -172,7 +172,8 @@ def _made(source: Traces, usable: Mask, settings: SelectionSettings, selection: 
     name, key = source.channel.name, str(source.job.key)
     events = {each: values[chosen.place] for each, values in data.items()}
     events |= {"peak": chosen.peak, f"{ENERGY}_cal": chosen.energies[chosen.place], "row": found.rows[chosen.place]}
-    return Made(result.entry(), lambda: draw(name, key, result), {"peaks": partial(write_events, name, events, about)})
+    save = {"peaks": partial(write_events, name, events, about)}
+    return Made(result.entry(), lambda: draw(name, key, result), save=save)
 
 
 def search(source: Traces, usable: Mask, settings: SelectionSettings, selection: Selection) -> tuple[str, Candidates]:

@@ -46,9 +46,10 @@ def build(job: Job, threads: int = 1) -> None:
 
 def _made(job: Job, channel: Channel, pars: Mapping[str, Any] | None, settings: NoptSettings) -> Made:
     from .figure import draw
+    from .plotdata import plot_data
 
     if why := failure_of(pars):
         raise WorkFailed(f"there is no decay constant: {why}")
     traces, period = noise_traces(job, channel, pars or {}, settings.n_events, OUTPUTS)
     result = calibrate(traces, period, nanoseconds(str((pars or {})["pz"]["tau1"])), settings)
-    return Made(result.entry(), lambda: draw(channel.name, str(job.key), result))
+    return Made(result.entry(), lambda: draw(channel.name, str(job.key), result), lambda: plot_data(result))

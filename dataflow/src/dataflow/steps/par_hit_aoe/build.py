@@ -55,6 +55,7 @@ def build(job: Job, threads: int = 1) -> None:
 
     def work(channel: Channel) -> Made:
         from .figure import draw
+        from .plotdata import plot_data
 
         name, own = channel.name, settings[channel.name]
         if not own.run_aoe:
@@ -70,7 +71,9 @@ def build(job: Job, threads: int = 1) -> None:
             # energies are there: the detector has not failed, and hit is whole but for the classifier
             reason = error.message
             return Made(failed_entry(reason), lambda: text_page(f"{name}: no A/E", f"{name} has no A/E: {reason}"))
-        return Made(entry(found, own, job.key.timestamp), lambda: draw(name, str(job.key), next(iter(found.values()))))
+        first = next(iter(found.values()))
+        made = entry(found, own, job.key.timestamp)
+        return Made(made, lambda: draw(name, str(job.key), first), lambda: plot_data(found))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
 

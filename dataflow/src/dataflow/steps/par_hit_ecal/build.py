@@ -68,14 +68,19 @@ def build(job: Job, threads: int = 1) -> None:
 
     def work(channel: Channel) -> Made:
         from .figure import draw
+        from .plotdata import PLOTTED, plot_data
 
         name, corrections = channel.name, trapping.get(channel.name, {})
         if rows.counts[name] == 0:
             raise WorkFailed(f"{name} has no events in this run")
         own, source = settings[name]
-        data = rows.read(name, wanted_columns(own))
-        result = calibrate(data, rows.accepted[name], own, source, corrections, not_made(of_dsp.get(name)))
-        return Made(entry(result, own, corrections), lambda: draw(name, str(job.key), result))
+        data, accepted = rows.read(name, wanted_columns(own) | PLOTTED), rows.accepted[name]
+        result = calibrate(data, accepted, own, source, corrections, not_made(of_dsp.get(name)))
+        return Made(
+            entry(result, own, corrections),
+            lambda: draw(name, str(job.key), result),
+            lambda: plot_data(result, data, accepted, own, corrections),
+        )
 
     calibrate_detectors(job, list(channels.values()), work, threads)
 

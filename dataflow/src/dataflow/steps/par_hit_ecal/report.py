@@ -19,7 +19,7 @@ from .settings import CopySettings, Settings, SpectrumSettings
 
 WINDOWS = {"fep": (2604.0, 2624.0), "sep": (2095.0, 2115.0), "dep": (1587.0, 1597.0)}
 """Ranges in keV in which upstream counts the 2614.5 keV line and its escape peaks."""
-ENERGIES = ("mu", "sigma", "tau")
+ENERGIES = ("mu", "sigma", "tau", "x_lo", "x_hi")
 """Parameters of a line that are energies: files hold them in the unit of the estimator."""
 MODULE = "pygama.pargen.energy_cal"
 """Where the published flow has the functions of the resolution curves, by name."""
@@ -31,7 +31,7 @@ def entry(found: DetectorCalibration, settings: Settings, trapping: Mapping[str,
     monitored = {name: {"mode": spread.mode, "stdev": spread.stdev} for name, spread in found.monitored.items()}
     content: dict[str, Any] = {
         "pars": {"operations": operations(found, settings, trapping)},
-        "results": {"ecal": results, "monitoring_parameters": monitored},
+        "results": {"ecal": results | {"monitoring_parameters": monitored}},
     }
     if found.failed:
         content["results"]["ecal_failed"] = dict(found.failed)
@@ -115,10 +115,11 @@ def _width_report(curve: Curve | None, energy: float, function: str) -> dict[str
 def _line_report(fit: LineFit, result: EnergyCalibration) -> dict[str, Any]:
     """A line: parameters and position in the estimator's unit, as the published flow writes them, and in keV."""
     position = float(curves.apply(result.curve, np.array([fit.position / result.scale]))[0])
+    low, high = fit.window
     return {
         "function": fit.function,
         "validity": True,
-        "parameters": _uncalibrated(fit.parameters, result.scale),
+        "parameters": _uncalibrated({"x_lo": low, "x_hi": high, **fit.parameters}, result.scale),
         "uncertainties": _uncalibrated(fit.errors, result.scale),
         "range": [edge / result.scale for edge in fit.window],
         "chi_square": [fit.chi2, fit.ndf],

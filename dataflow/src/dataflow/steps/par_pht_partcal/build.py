@@ -67,7 +67,8 @@ class _Run:
     def of(self, name: str, wanted: tuple[str, ...], sigmas: float) -> RunData:
         """The events of a detector; read here, by the worker that needs them."""
         made = self.operations[name]
-        there = [each.removesuffix(CALIBRATED) for each in self.pars[name]["results"]["ecal"]]
+        energies = (each for each in self.pars[name]["results"]["ecal"] if each.endswith(CALIBRATED))
+        there = [each.removesuffix(CALIBRATED) for each in energies]
         own = [each for each in there if not wanted or each in wanted]
         data = self.rows.read(name, {*map(plain_name, own), *QUALITY, DRIFT})
         accepted = self.rows.accepted[name]

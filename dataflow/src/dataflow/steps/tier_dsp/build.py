@@ -13,6 +13,7 @@ from dataflow.jobs.lh5files import open_input, rows
 from dataflow.jobs.policy import note_degraded
 from dataflow.jobs.shards import build_by_channel
 from dataflow.keys.channel import Channel
+from dataflow.metadata.merge import merged_all
 from dataflow.physics.chains import run_chain
 from dataflow.plan.job import Job
 
@@ -27,8 +28,9 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``raw``, ``par_dsp`` and the LH5 files that it names, output ``tier``; ``processing_chain`` is the chain
-        of each channel, the options' ``settings`` are ``buffer_len`` and ``block_width`` (rows).
+        Inputs ``raw``, ``par_dsp`` with the LH5 files that it names and, where there is one, ``spms``, output ``tier``;
+        ``processing_chain`` is the chain of each channel, the options' ``settings`` are ``buffer_len`` and
+        ``block_width`` (rows).
     threads
         Worker processes over channels.
 
@@ -39,7 +41,7 @@ def build(job: Job, threads: int = 1) -> None:
     """
     (source,) = job.inputs["raw"]
     channels = channels_with_data(job, source, "raw")
-    pars = job.pars("par_dsp") if job.inputs.get("par_dsp") else {}
+    pars = pars_of(job, "par_dsp")
     chains = {channel.name: chain_of(job, channel) for channel in channels}
 
     sizes = settings_of(job)
@@ -58,6 +60,12 @@ def build(job: Job, threads: int = 1) -> None:
 
     notes = {channel.name: f"par_dsp: {why}" for channel in channels if (why := _missing(channel, pars, job))}
     build_by_channel(job, channels, work, threads, notes)
+
+
+def pars_of(job: Job, role: str) -> dict[str, dict[str, Any]]:
+    """The parameters by detector: of calibrations, of SiPMs from the same data, over them what is set by hand."""
+    own = job.pars("spms") if job.inputs.get("spms") else {}
+    return dict(merged_all([own, job.pars(role)]))
 
 
 def chain_of(job: Job, channel: Channel) -> dict[str, Any]:
@@ -111,6 +119,7 @@ def _has_rows(file: Any, table: str) -> bool:
 
 def _missing(channel: Channel, pars: Mapping[str, Any], job: Job) -> str:
     """Why a channel that needs parameters has none, empty if it has or needs none."""
-    if channel.system != "geds" or "par_dsp" not in job.inputs:
+    role = {"geds": "par_dsp", "spms": "spms"}.get(channel.system, "")
+    if role not in job.inputs:
         return ""
     return note_degraded(channel.name, pars.get(channel.name), "par_dsp")

@@ -14,7 +14,7 @@ from dataflow.keys.channel import Channel
 from dataflow.metadata.expressions import parsed
 from dataflow.metadata.merge import merged_all
 from dataflow.plan.job import Job
-from dataflow.steps.tier_dsp.build import channels_with_data
+from dataflow.steps.tier_dsp.build import channels_with_data, pars_of
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +28,14 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``dsp`` and ``par_hit``, output ``tier``; ``hit_config`` has the operations and outputs of each channel,
-        the parameters' operations are merged over them.
+        Inputs ``dsp``, ``par_hit`` and, where there is one, ``spms``, output ``tier``; ``hit_config`` has the
+        operations and outputs of each channel, the parameters' operations are merged over them.
     threads
         Worker processes over channels.
     """
     (source,) = job.inputs["dsp"]
     channels = channels_with_data(job, source, "dsp")
-    pars = job.pars("par_hit") if job.inputs.get("par_hit") else {}
+    pars = pars_of(job, "par_hit")
     configs = {channel.name: config_of(job, channel, pars.get(channel.name, {})) for channel in channels}
 
     def work(channel: Channel, target: Path) -> None:
@@ -84,7 +84,8 @@ def _outputs(config: dict[str, Any], operations: Mapping[str, Any]) -> list[str]
 
 def _missing(channel: Channel, pars: Mapping[str, Any], job: Job) -> str:
     """Why a channel that needs parameters has none, empty if it has or needs none."""
-    if channel.system != "geds" or "par_hit" not in job.inputs:
+    role = {"geds": "par_hit", "spms": "spms"}.get(channel.system, "")
+    if role not in job.inputs:
         return ""
     return note_degraded(channel.name, pars.get(channel.name), "par_hit")
 

@@ -7,7 +7,7 @@ from dataflow.registry.step import PROCESSED, Input, Resources, Scope, Step
 STEP = Step(
     "tier_hit",
     Scope.FILE,
-    (Input("dsp"), Input("par_hit")),
+    (Input("dsp"), Input("par_hit"), Input("par_hit_spms", role="spms", optional=True)),
     rule="tier_hit",
     configs={"hit_config": "tier_hit.settings:HitConfig"},
     options="tier_hit.settings:HitOptions",

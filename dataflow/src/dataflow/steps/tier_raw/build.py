@@ -17,13 +17,14 @@ from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import ADC_BITS, annotate
 from dataflow.jobs.notes import note, warn
+from dataflow.keys.key import Key
 from dataflow.plan.job import Job
 from dataflow.plan.troubles import MISSING
 from dataflow.registry.step import PROCESSED
 
 from .aliases import link_names
 from .daqfile import DaqFile, opened, refuse_undecodable
-from .decode import decode, filters
+from .decode import HDF5, WAVEFORMS, decode, filters
 from .rawspec import listed, output_spec, unmapped
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def build(job: Job, threads: int = 1) -> None:
             check_rows(job, daq, parts["tier"])
             if settings.get("aliases"):
                 link_names(parts["tier"], {job.table("raw", channel): channel.name for channel in job.channels})
-            _annotate(daq, missing, parts["tier"])
+            _annotate(daq, missing, parts["tier"], job.key)
     note_absent(job, daq)
 
 
@@ -90,7 +91,7 @@ def _decode(job: Job, daq: DaqFile, target: Path, settings: Mapping[str, Any]) -
         refuse_undecodable(daq.path, "decoded", error)
 
 
-def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path) -> None:
+def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path, key: Key) -> None:
     """Say in the file what it lacks, and how deep the digitizers are."""
     if daq.stream == "FlashCam":
         annotate(target, **{ADC_BITS: str(flashcam_bits(daq.plain))})
@@ -101,6 +102,7 @@ def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path) -> None:
     if daq.lost:
         log.warning("%s is %s; what is whole was taken", daq.path, daq.lost)
         annotate(target, salvaged=daq.lost)
+        warn("", [f"only a part of {key} could be read: its DAQ file is {daq.lost}"])
 
 
 def flashcam_bits(path: Path) -> int:
@@ -139,10 +141,12 @@ def settings_of(job: Job) -> dict[str, Any]:
     UserError
         If there is no such compression.
     """
-    found: dict[str, Any] = {"hdf5_settings": {"compression": "zstd", "shuffle": True}}
+    found: dict[str, Any] = {}
     for source in (job.config.read("settings"), job.config.options.get("settings"), job.settings):
         found |= dict(source or {})
-    filters(found["hdf5_settings"] or {})
+    if HDF5 not in found:
+        found |= {HDF5: {"compression": "zstd", "shuffle": True}, WAVEFORMS: True}
+    filters(found[HDF5] or {})
     return {name: value for name, value in found.items() if name not in (OPTION, *UPSTREAMS)}
 
 

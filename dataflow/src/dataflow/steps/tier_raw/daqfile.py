@@ -95,9 +95,22 @@ def opened(path: Path, work: Path, settings: Mapping[str, Any], *, salvage: bool
         end, broken = check_whole(plain, form, path, salvage=salvage)
         if broken:
             plain, lost = _cut(plain, work, end), broken
-        yield replace(look(path, plain, form, settings), lost=lost)
+        with simply_named(plain) as simple:
+            yield replace(look(path, simple, form, settings), lost=lost)
     finally:
         work.unlink(missing_ok=True)
+
+
+@contextmanager
+def simply_named(path: Path) -> Iterator[Path]:
+    """The file under a path of ASCII characters: the library that reads FlashCam files takes no others."""
+    if str(path).isascii():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"daq{path.suffix}"
+        link.symlink_to(path.resolve())
+        yield link
 
 
 def open_daq(path: Path, settings: Mapping[str, Any] | None = None) -> DaqFile:

@@ -1,0 +1,355 @@
+"""Our calibrations beside the published ones, on the same dsp files: each parameter in units of its error.
+
+    python benchmarks/parity.py [CYCLE] [--environment DIR] [--beyond 2]
+
+Without a cycle, a small one is simulated below ``build/parity``. The published scripts are installed from the package
+index into an environment of their own, once. Of the first calibration run, they make decay constants (pygama's
+``PZCorrect``, which the script ``par-geds-dsp-pz`` calls), energy calibration (``par-geds-hit-ecal``) and A/E
+(``par-geds-hit-aoe``) with the pulser mask, the cuts and the correction for trapping that ours used. Differences are in
+units of our errors; both see the same events, so a difference of two errors is one of method. Where the simulation
+knows the truth, it is said who is nearer; docs/differences.md says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "dataflow/src"), str(ROOT / "demo/src")]
+
+from dataflow.jobs.runner import run  # noqa: E402
+from dataflow.physics.dsprows import dsp_rows  # noqa: E402
+from dataflow.plan import open_cycle  # noqa: E402
+from dataflow.plan.job import Job  # noqa: E402
+
+PACKAGE = "legend-dataflow-scripts==0.3.3"
+UV = ROOT / "tools/bin/uv"
+ENERGY, ESTIMATOR = "trapEmax_ctc_cal", "trapEmax_ctc"
+KEYS = ("l200-p03-r000-cal-20240301T080000Z", "l200-p03-r000-cal-20240301T090000Z")
+Values = Mapping[str, Any]
+PZ = """
+import json, sys, yaml, lh5
+from pygama.pargen.pz_correct import PZCorrect
+table, rows, path, chain = sys.argv[1:5]
+data = lh5.read(table, path, idx=json.loads(rows))
+tau = PZCorrect(yaml.safe_load(open(chain)), "waveform")
+tau.get_single_decay_constant(data, "tail_slope")
+print(json.dumps(tau.output_dict["pz"]))
+"""
+"""What the published script does once it has chosen its events; its own choice needs columns that our raw lacks."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One parameter by both; the truth is NaN where it is not known."""
+
+    detector: str
+    parameter: str
+    ours: float
+    error: float
+    theirs: float
+    their_error: float
+    true: float = float("nan")
+
+    @property
+    def difference(self) -> float:
+        """In units of our error."""
+        return (self.theirs - self.ours) / self.error if self.error > 0 else float("nan")
+
+    @property
+    def nearer(self) -> str:
+        """Who is nearer to the truth."""
+        if not np.isfinite(self.true):
+            return ""
+        return "ours" if abs(self.ours - self.true) <= abs(self.theirs - self.true) else "theirs"
+
+
+def environment(folder: Path) -> Path:
+    """The programs of the published scripts; they are installed where they are not."""
+    programs = folder / "bin"
+    if not (programs / "par-geds-hit-ecal").is_file():
+        subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+        subprocess.run([UV, "pip", "install", "--quiet", "--python", programs / "python", PACKAGE], check=True)
+    return programs
+
+
+def simulated(folder: Path, scale: float) -> Path:
+    """A small cycle with one calibrated run, made once."""
+    from gebox.experiment import build
+    from gebox.metadata.tree import write_tree
+    from gebox.simulate import remember_truth, simulate
+
+    if not (folder / "config.json").is_file():
+        experiment = build(seed=1, scale=scale)
+        write_tree(experiment, folder / "inputs")
+        simulate(experiment, folder / "generated/tier/daq", folder / "truth", only="p03-r000-cal")
+        remember_truth(folder / "inputs", folder / "truth")
+        setup = {"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}
+        (folder / "config.json").write_text(json.dumps(setup))
+    for step in ("tier_raw", "tier_tcm", "par_dsp", "tier_dsp", "par_hit"):
+        for key in KEYS if step.startswith("tier") else KEYS[:1]:
+            made(folder, step, key)
+    return folder
+
+
+def made(folder: Path, step: str, key: str) -> None:
+    """Run a job, and what it needs of its own run, unless its outputs are there."""
+    cycle = open_cycle(folder / "config.json")
+    job = cycle.job(step, key)
+    parts = [each.partition(".")[0] for each in job.inputs if each.startswith(step)]
+    parts += [each for each in ("par_tcm_pulser",) if each in cycle.registry.by_name and step == "par_dsp"]
+    for part in dict.fromkeys([*parts[-1:], *parts[:-1]] if "par_tcm_pulser" in parts else parts):
+        if not all(path.exists() for path in cycle.job(part, key).outputs.values()):
+            run(cycle.job(part, key))
+    if not all(path.exists() for path in job.outputs.values()):
+        run(job)
+
+
+def published(programs: Path, name: str, *arguments: object) -> None:
+    """Run one of the published scripts; what it says goes to a file beside."""
+    command, log = [str(programs / name), *map(str, arguments)], Path(str(arguments[-1]))
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=_quiet())
+    if done.returncode:
+        said = done.stderr.strip() or log.read_text().strip()
+        raise RuntimeError(f"{name} failed: {said.splitlines()[-1]}")
+
+
+def _quiet() -> dict[str, str]:
+    return os.environ | {"MPLBACKEND": "Agg", "PYGAMA_PARALLEL": "false"}
+
+
+def decay_constant(programs: Path, job: Job, detector: str, folder: Path) -> dict[str, Any]:
+    """By pygama's class on the events that ours takes: large ones that are no pulser's."""
+    (channel,) = (each for each in job.channels if each.name == detector)
+    chain = dict(job.config.read("processing_chain", channel) or {}) | {"outputs": ["tail_slope"]}
+    chain.pop("windowed", None)
+    (folder / "chain.yaml").write_text(yaml.safe_dump(chain))
+    import lh5
+
+    path, table = job.inputs["raw"][0], str(job.table("raw", channel))
+    heights = lh5.read(f"{table}/daqenergy", str(path)).nda
+    rows = np.flatnonzero(heights > 0.2 * np.quantile(heights, 0.99))[:5000]
+    program, chosen = str(programs / "python"), json.dumps(rows.tolist())
+    command = [program, "-c", PZ, table, chosen, str(path), str(folder / "chain.yaml")]
+    with_ours = os.environ | {"PYTHONPATH": str(ROOT / "dataflow/src")}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=with_ours)
+    if done.returncode:
+        raise RuntimeError(f"PZCorrect failed: {done.stderr.strip().splitlines()[-1:]}")
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def theirs(programs: Path, job: Job, detector: str, ours: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The published energy calibration and A/E of a detector."""
+    (channel,) = (each for each in job.channels if each.name == detector)
+    (folder / "files").write_text("\n".join(str(path) for path in job.inputs["dsp"]))
+    rows = dsp_rows(job)
+    mask = ~rows.accepted[detector]
+    (folder / "pulser.yaml").write_text(yaml.safe_dump({"mask": mask.tolist()}, default_flow_style=True, width=10**9))
+    operations = ours["pars"]["operations"]
+    good = dict(operations["is_valid_baseline"])
+    good["expression"] = f"({good['expression']}) & (n_sat_lo == 0) & (n_sat_hi == 0) & (tp_0_est > 0)"
+    _yaml(folder / "hit.yaml", {"operations": {"is_good": good}})
+    _yaml(folder / "ctc.yaml", {detector: {"ctc_params": {ESTIMATOR: operations[ESTIMATOR]}}})
+    _yaml(folder / "overrides.yaml", {detector: {}, "none": {}})
+    _yaml(
+        folder / "ecal.yaml",
+        {
+            "energy_params": [ESTIMATOR], "cal_energy_params": [ENERGY], "cut_param": "is_good", "threshold": 300,
+            "deg": 1, "plot_options": {}, "bl_plot_options": {}, "common_plots": [], "use_all_peaks": True,
+        },
+    )  # fmt: skip
+    _yaml(
+        folder / "aoe.yaml",
+        {
+            "run_aoe": True, "current_param": "A_max", "energy_param": "trapEmax", "cal_energy_param": ENERGY,
+            "cut_field": "is_good", "threshold": 800, "dt_corr": False, "dep_correct": False, "dt_cut": None,
+            "pdf": "aoe_peak", "mean_func": "Pol1", "sigma_func": "SigmaFit", "plot_options": {},
+            "dt_param": "dt_eff", "compt_bands_width": 20, "high_cut_val": 3,
+        },
+    )  # fmt: skip
+    table = job.table("dsp", channel)
+    common = ["--pulser-file", folder / "pulser.yaml", "--table-name", table, "--log", folder / "log"]
+    published(
+        programs, "par-geds-hit-ecal", "--files", folder / "files", "--ctc-dict", folder / "ctc.yaml",
+        "--in-hit-dict", folder / "hit.yaml", "--config-file", folder / "ecal.yaml", "--channel", detector,
+        "--save-path", folder / "par_ecal.yaml", "--results-path", folder / "ecal.pkl", *common,
+    )  # fmt: skip
+    found = _read(folder / "par_ecal.yaml")
+    try:
+        published(
+            programs, "par-geds-hit-aoe", folder / "files", "--ecal-file", folder / "par_ecal.yaml", "--eres-file",
+            folder / "ecal.pkl", "--config-file", folder / "aoe.yaml", "--detector", detector, "--override-files",
+            folder / "overrides.yaml", "--hit-pars", folder / "par_aoe.yaml", "--aoe-results", folder / "aoe.pkl",
+            *common,
+        )  # fmt: skip
+        return found | {"aoe": _read(folder / "par_aoe.yaml")["results"].get("aoe")}
+    except RuntimeError as error:
+        return found | {"aoe_failed": str(error)}
+
+
+def _yaml(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(dict(content)))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(yaml.load(path.read_text(), Loader=Plain))  # noqa: S506 - a safe loader
+
+
+class Plain(yaml.SafeLoader):
+    """Reads what dbetto writes of dictionaries of its own, with the tags of Python objects, as plain ones."""
+
+
+def _plain(loader: Plain, _: str, node: yaml.Node) -> Any:
+    assert isinstance(node, yaml.MappingNode)
+    content = loader.construct_mapping(node, deep=True)
+    return content.get("dictitems", content)
+
+
+Plain.add_multi_constructor("tag:yaml.org,2002:python/object/new:dbetto.", _plain)
+
+
+def compared(detector: str, ours: Values, other: Values, true: Values) -> list[Pair]:
+    """Energy calibration and A/E."""
+    return [*_energies(detector, ours, other, true), *_aoe(detector, ours, other, true)]
+
+
+def _energies(
+    detector: str, ours: Mapping[str, Any], other: Mapping[str, Any], true: Mapping[str, Any]
+) -> Iterator[Pair]:
+    from gebox.check import expected_at, expected_width
+
+    mine, their = ours["results"]["ecal"][ENERGY], other["results"]["ecal"][ENERGY]
+    curve = ours["pars"]["operations"][ENERGY], other["pars"][ENERGY]
+    for energy, fit in mine["pk_fits"].items():
+        found = next((each for name, each in their["pk_fits"].items() if abs(float(name) - energy) < 0.1), None)
+        if found is None or found.get("fwhm_in_kev") is None:
+            continue
+        truth = expected_width(dict(true), energy) if f"line_{int(energy)}" in true.get("calibration", {}) else np.nan
+        errors = fit["fwhm_err_in_kev"], found["fwhm_err_in_kev"]
+        yield Pair(
+            detector, f"FWHM {energy:g} [keV]", fit["fwhm_in_kev"], errors[0], found["fwhm_in_kev"], errors[1], truth
+        )
+        places = [_applied(operation, fit["position"]) for operation in curve]
+        slope = curve[1]["parameters"]["b"]
+        yield Pair(
+            detector, f"position {energy:g} [keV]", places[0], fit["position_err_in_kev"],
+            _applied(curve[1], found["position"]), found["position_uncertainty"] * slope, energy,
+        )  # fmt: skip
+        yield Pair(
+            detector, f"counts {energy:g}", fit["n_sig"], fit["n_sig_err"], found["parameters"]["n_sig"],
+            found["uncertainties"]["n_sig"], _counts(true, energy),
+        )  # fmt: skip
+    curves = mine["eres_linear"], their["eres_linear"]
+    end_point = [each[name] for each in curves for name in ("Qbb_fwhm_in_kev", "Qbb_fwhm_err_in_kev")]
+    yield Pair(detector, "FWHM 2039 [keV]", *end_point[:4], expected_at(dict(true), 2039.061) or np.nan)
+
+
+def _counts(true: Mapping[str, Any], energy: float) -> float:
+    return float(true.get("calibration", {}).get(f"line_{int(energy)}", {}).get("counts", np.nan))
+
+
+def _applied(operation: Mapping[str, Any], value: float) -> float:
+    """A polynomial calibration at a value of its estimator."""
+    return float(sum(number * value ** "abc".index(name) for name, number in operation["parameters"].items()))
+
+
+def _aoe(detector: str, ours: Values, other: Values, true: Values) -> Iterator[Pair]:
+    mine, their = ours["results"].get("aoe") or {}, other.get("aoe") or {}
+    if not mine or not their:
+        return
+    names = {"mean": "mean_err", "sigma": "sigma_err", "res": "res_err"}
+    first = [next(iter(each["1000-1300keV"].values())) for each in (mine, their)]
+    for name, error in names.items():
+        if name in first[1]:
+            yield Pair(detector, f"A/E {name}", first[0][name], first[0][error], first[1][name], first[1][error])
+    yield Pair(detector, "A/E low cut [σ]", mine["low_cut"], mine["low_cut_err"], _number(their["low_cut"]), np.nan)
+    known = (true.get("calibration") or {}).get("survival") or {}
+    for energy, one in mine["low_side_sfs"].items():
+        found = next((each for name, each in their["low_side_sfs"].items() if abs(float(name) - energy) < 0.1), None)
+        if found is None or one["sf"] is None:
+            continue
+        truth = next((each["sf"] for name, each in known.items() if abs(float(name) - energy) < 0.5), np.nan)
+        yield Pair(
+            detector, f"A/E survival {energy:g} [%]", one["sf"], one["sf_err"], found["sf"], found["sf_err"], truth
+        )
+
+
+def _number(value: Any) -> float:
+    return float(value["value"] if isinstance(value, Mapping) else value)
+
+
+def _nanoseconds(text: object) -> float:
+    found = re.match(r"[-+0-9.eE]+", str(text))
+    return float(found[0]) if found else float("nan")
+
+
+def parity(cycle: Path, programs: Path, out: Path) -> list[Pair]:
+    """All detectors of the first calibration run of a cycle."""
+    opened = open_cycle(cycle / "config.json")
+    key = next(str(each) for each in opened.keys if each.datatype == "cal")
+    ecal, pz = opened.job("par_hit_ecal", key), opened.job("par_dsp_pz", key)
+    pars = {tier: _read(opened.job(f"par_{tier}", key).outputs["par"]) for tier in ("dsp", "hit")}
+    period, number = key.split("-")[1:3]
+    truths = sorted(cycle.rglob(f"*-{period}-{number}-truth.yaml"))
+    known = _read(truths[0])["detectors"] if truths else {}
+    found: list[Pair] = []
+    for detector in sorted(pars["hit"]):
+        folder = out / detector
+        folder.mkdir(parents=True, exist_ok=True)
+        true = known.get(detector, {})
+        mine = pars["dsp"][detector]["pz"]
+        mine = mine.get("single", mine)
+        their = decay_constant(programs, pz, detector, folder)
+        times = [_nanoseconds(each[name]) for each in (mine, their) for name in ("tau1", "tau1_err")]
+        found.append(Pair(detector, "decay constant [ns]", *times[:4], float(true.get("tau", np.nan))))
+        other = theirs(programs, ecal, detector, pars["hit"][detector], folder)
+        if "aoe_failed" in other:
+            print(f"{detector}: {other['aoe_failed']}")
+        found += compared(detector, pars["hit"][detector], other, true)
+    return found
+
+
+def table(found: Sequence[Pair], beyond: float) -> None:
+    """One line a parameter, those that differ marked."""
+    form = "{:9} {:24} {:>12} {:>10} {:>12} {:>10} {:>12} {:>8}  {}"
+    print(form.format("detector", "parameter", "ours", "±", "theirs", "±", "truth", "Δ/σ", "nearer"))
+    for each in found:
+        mark = " !" if abs(each.difference) > beyond else ""
+        numbers = (each.ours, each.error, each.theirs, each.their_error, each.true)
+        cells = ["-" if not np.isfinite(number) else f"{number:.5g}" for number in numbers]
+        print(form.format(each.detector, each.parameter, *cells, f"{each.difference:+.1f}", each.nearer + mark))
+    bad = [each for each in found if abs(each.difference) > beyond]
+    print(f"{len(found)} parameters compared, {len(bad)} differ by more than {beyond:g} of our errors")
+
+
+def main() -> int:
+    """Compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cycle", type=Path, nargs="?", help="a cycle with a calibrated run (default: a simulated one)")
+    parser.add_argument("--environment", type=Path, default=ROOT / "build/parity/environment", help="of their scripts")
+    parser.add_argument("--out", type=Path, default=ROOT / "build/parity/out", help="for their results")
+    parser.add_argument("--scale", type=float, default=2.0, help="of the simulation (default: 2)")
+    parser.add_argument("--beyond", type=float, default=2.0, help="differences that are marked, in errors (default: 2)")
+    options = parser.parse_args()
+    programs = environment(options.environment.resolve())
+    cycle = options.cycle or simulated(ROOT / "build/parity/cycle", options.scale)
+    found = parity(cycle.resolve(), programs, options.out.resolve())
+    table(found, options.beyond)
+    (options.out / "parity.json").write_text(json.dumps([asdict(each) for each in found], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The noise of SiPMs of a file: right beside signals, taken by dsp, and defined where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lh5
+import numpy as np
+import pytest
+from tests.physics.conftest import SmallCycle, make_cycle
+from tests.physics.traces import processed, raw_file, waveform, whole
+from tests.steps.light import traces
+
+from dataflow.base.errors import UserError
+from dataflow.jobs.errors import WorkFailed
+from dataflow.plan import open_cycle
+from dataflow.steps.par_dsp_spms.calibrate import noise_of
+from dataflow.steps.par_dsp_spms.figure import draw
+from gebox.signals import light
+
+KEY = "l200-p03-r001-phy-20230318T015140Z"
+FILTERED = np.sqrt(2 / 8)
+"""Noise of a difference of means of eight samples over that of a sample."""
+
+
+def made(tmp_path: Path, values: np.ndarray, key: str = KEY) -> SmallCycle:
+    file = raw_file(tmp_path / "raw.lh5", {"waveform": waveform(values)})
+    cycle = make_cycle(tmp_path / "cycle", file, key, {"S001": {"rawid": 1, "system": "spms"}}, "raw")
+    cycle.set(
+        paths={"tier": "$_/generated/tier"},
+        table_format={tier: f"ch{{ch}}/{tier}" for tier in ("raw", "dsp", "hit")},
+        allow_none_par=True,
+    )
+    return cycle
+
+
+@pytest.mark.parametrize("sigma", [0.5, 3.0])
+@pytest.mark.parametrize("busy", [0.0, 0.6])
+def test_the_noise_is_that_of_the_parts_without_pulses(sigma: float, busy: float) -> None:
+    random = np.random.default_rng(1)
+    values = random.normal(0, sigma, (200, 6400))
+    values[:, : int(busy * 6400)] += 500 * np.sin(np.arange(int(busy * 6400)) / 20.0)
+    found = noise_of(values, 18, 5)
+    assert found.fwhm == pytest.approx(2.35482 * sigma, rel=0.01)
+    assert found.quiet == pytest.approx(1 - busy, abs=0.04)
+    assert found.error == pytest.approx(np.nanstd(found.by_trace) / np.sqrt(200))
+    assert 0 < found.error < 0.002 * found.fwhm
+
+
+def test_the_simulations_noise_is_found(tmp_path: Path) -> None:
+    cycle = made(tmp_path, traces(6, 100))
+    cycle.run("par_dsp_spms")
+    entry = cycle.pars("par_dsp_spms")["S001"]
+    assert entry["baseline_curr_fwhm"] == pytest.approx(2.35482 * light.NOISE * FILTERED, rel=0.03)
+    assert entry["n_events"] == 100
+    assert cycle.output("par_dsp_spms", "par").parent == cycle.folder / "generated/par/dsp/phy/p03/r001"
+    assert cycle.output("par_dsp_spms", "par").name == f"{KEY}-par_dsp_spms.yaml"
+
+
+def test_dsp_compares_pulses_with_it(tmp_path: Path) -> None:
+    """Above 2.5 widths of the file's noise; a trace with much more keeps its own."""
+    values = np.full((3, 4096), 8000.0) + np.random.default_rng(2).normal(0, 1.0, (3, 4096))
+    values[2] += np.random.default_rng(3).normal(0, 8.0, 4096)
+    after = np.clip(np.arange(4096) - 2000, 0, None)
+    values += 30 * np.exp(-after / 40) * (after > 0)
+    file = raw_file(tmp_path / "raw.lh5", whole(values.astype("u2")))
+    alone = processed(file, "spms")["n_pulses"]
+    assert alone.tolist()[:2] == [1, 1]
+    told = processed(file, "spms", {"baseline_curr_fwhm": 2.0})
+    assert told["n_pulses"].tolist() == alone.tolist()
+    loud = processed(file, "spms", {"baseline_curr_fwhm": 15.0})
+    assert loud["n_pulses"].tolist() == [0, 0, 0]
+
+
+def test_dsp_of_the_same_file_takes_it(tmp_path: Path) -> None:
+    cycle = made(tmp_path, traces(6, 60))
+    cycle.run("tier_dsp")
+    plain = lh5.read("ch1/dsp/n_pulses", str(cycle.output("tier_dsp"))).nda.sum()
+    path = cycle.output("par_dsp_spms", "par")
+    path.write_text("S001: {baseline_curr_fwhm: 40.0}\n")
+    job = open_cycle(cycle.config).job("tier_dsp", KEY)
+    assert job.inputs["spms"] == (path,)
+    from dataflow.jobs.runner import run
+
+    run(job, 1)
+    assert 0 < lh5.read("ch1/dsp/n_pulses", str(cycle.output("tier_dsp"))).nda.sum() < 0.6 * plain
+
+
+def test_a_calibration_has_none(tmp_path: Path) -> None:
+    key = KEY.replace("phy", "cal")
+    cycle = made(tmp_path, traces(6, 60), key)
+    assert "spms" not in open_cycle(cycle.config).job("tier_dsp", key).inputs
+    with pytest.raises(UserError, match="par_dsp_spms is made of phy and lar and ssc and fft files"):
+        open_cycle(cycle.config).job("par_dsp_spms", key)
+
+
+def test_too_few_traces_and_silent_ones_are_refused() -> None:
+    with pytest.raises(WorkFailed, match="4 traces are too few for the noise, 5 are needed"):
+        noise_of(np.zeros((4, 6400)), 18, 5)
+    with pytest.raises(WorkFailed, match="no noise: the channel is off, or saturated"):
+        noise_of(np.full((10, 6400), 65535.0), 18, 5)
+
+
+def test_a_failed_channel_is_processed_with_the_noise_of_each_trace(tmp_path: Path) -> None:
+    cycle = made(tmp_path, np.full((20, 4096), 65535, dtype="u2"))
+    cycle.run("tier_dsp")
+    assert "no noise" in cycle.pars("par_dsp_spms")["S001"]["status"]["reason"]
+    assert lh5.read("ch1/dsp/n_pulses", str(cycle.output("tier_dsp"))).nda.tolist() == [0] * 20
+
+
+def test_a_page_shows_all_channels() -> None:
+    entry = {"baseline_curr_fwhm": 4.7, "baseline_curr_fwhm_err": 0.1, "n_events": 10, "quiet_fraction": 0.9}
+    figure = draw("key", {"S001": entry, "S002": {"status": {"reason": "off"}}, "S003": {}})
+    upper = figure.axes[0]
+    assert [line.get_ydata()[0] for line in upper.lines if line.get_label() == "threshold of pulses"] == [11.75]
+    assert "1 failed: S002: off" in upper.get_title()
