@@ -18,6 +18,7 @@ from dataflow.base.errors import UserError
 from dataflow.checks.verify import How, check_all, groups_of, joined
 from dataflow.door.cleaning import Selection, chosen
 from dataflow.door.contents import contents_of
+from dataflow.jobs import plotdata
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.runner import main, run
 from dataflow.metadata.references import Reference, files_named, moved, reference_of, written
@@ -123,8 +124,11 @@ class Small:
         self.events()
 
     def part(self, step: str) -> None:
-        path = open_cycle(self.config).job(step, CAL).outputs["par"]
+        outputs = open_cycle(self.config).job(step, CAL).outputs
+        path = outputs["par"]
         path.parent.mkdir(parents=True, exist_ok=True)
+        outputs["data"].unlink(missing_ok=True)
+        plotdata.write(outputs["data"], {})
         found: dict[str, Any] = {"pz": {"tau1": f"{TAU}*ns"}} if step == "par_dsp_pz" else {}
         if step == "par_dsp_eopt":
             found = {"ctc_params": {"cuspEmax_ctc": {"expression": "x", "parameters": {"a": 1e-6}}}}
@@ -351,8 +355,8 @@ def test_missing_coefficients_are_named(copy: Small) -> None:
 def test_verify_reads_the_coefficients(copy: Small) -> None:
     root, groups = groups_of(copy.config)
     (group,) = (group for group in groups.values() if "dsp" in group)
-    assert set(group) == {"raw", "dsp", "par_dsp_dplms.coefficients"}
-    assert any(set(group) == {"par_dsp_evtsel.peaks"} for group in groups.values())
+    assert {"raw", "dsp", "par_dsp_dplms.coefficients", "par_dsp.plt"} <= set(group)
+    assert any("par_dsp_evtsel.peaks" in group for group in groups.values())
     mine = {CAL: {"par_dsp_dplms.coefficients": LH5}}
     assert joined(check_all(root, mine, jobs=1, how=How())).findings == ()
     with h5py.File(copy.root / LH5, "a") as file:
