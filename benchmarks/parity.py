@@ -1,7 +1,9 @@
 """Our calibrations beside the published ones, on the same dsp files: each parameter in units of its error.
 
     python benchmarks/parity.py [CYCLE] [--environment DIR] [--beyond 2]
+    python benchmarks/parity.py --dsp FILE --table ch1104000/dsp
 
+The second form takes one detector of a dsp file, for example of real data, without decay constants and without truth.
 Without a cycle, a small one is simulated below ``build/parity``. The published scripts are installed from the package
 index into an environment of their own, once. Of the first calibration run, they make decay constants (pygama's
 ``PZCorrect``, which the script ``par-geds-dsp-pz`` calls), energy calibration (``par-geds-hit-ecal``) and A/E
@@ -37,6 +39,10 @@ from dataflow.plan.job import Job  # noqa: E402
 PACKAGE = "legend-dataflow-scripts==0.3.3"
 UV = ROOT / "tools/bin/uv"
 ENERGY, ESTIMATOR = "trapEmax_ctc_cal", "trapEmax_ctc"
+"""The truth knows the noise of a trapezoid."""
+OF_AOE = "cuspEmax_ctc"
+"""What A/E divides by, which the published script cannot be asked to change."""
+SATURATED = ("n_sat_lo", "n_sat_hi")
 KEYS = ("l200-p03-r000-cal-20240301T080000Z", "l200-p03-r000-cal-20240301T090000Z")
 Values = Mapping[str, Any]
 PZ = """
@@ -131,7 +137,7 @@ def _quiet() -> dict[str, str]:
 
 
 def decay_constant(programs: Path, job: Job, detector: str, folder: Path) -> dict[str, Any]:
-    """By pygama's class on the events that ours takes: large ones that are no pulser's."""
+    """By pygama's class on the events that ours takes: large ones that are not pulser's."""
     (channel,) = (each for each in job.channels if each.name == detector)
     chain = dict(job.config.read("processing_chain", channel) or {}) | {"outputs": ["tail_slope"]}
     chain.pop("windowed", None)
@@ -150,43 +156,91 @@ def decay_constant(programs: Path, job: Job, detector: str, folder: Path) -> dic
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def theirs(programs: Path, job: Job, detector: str, ours: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The published energy calibration and A/E of a detector."""
+@dataclass(frozen=True)
+class Events:
+    """The dsp rows of a detector: files, table, columns, and which rows are no calibration events."""
+
+    detector: str
+    files: tuple[Path, ...]
+    table: str
+    columns: frozenset[str]
+    pulser: Any
+
+
+def events_of(job: Job, detector: str) -> Events:
+    """Those that a calibration step reads."""
     (channel,) = (each for each in job.channels if each.name == detector)
-    (folder / "files").write_text("\n".join(str(path) for path in job.inputs["dsp"]))
     rows = dsp_rows(job)
-    mask = ~rows.accepted[detector]
-    (folder / "pulser.yaml").write_text(yaml.safe_dump({"mask": mask.tolist()}, default_flow_style=True, width=10**9))
+    table = str(job.table("dsp", channel))
+    return Events(detector, job.inputs["dsp"], table, frozenset(rows.columns[detector]), ~rows.accepted[detector])
+
+
+def of_file(path: Path, table: str, programs: Path, out: Path) -> list[Pair]:
+    """Both calibrations of one detector of a dsp file."""
+    import h5py
+
+    from dataflow.metadata.stepconfig import shipped_folder
+    from dataflow.steps.par_hit_aoe.build import calibrate_sets, widths_of
+    from dataflow.steps.par_hit_aoe.report import entry as entry_of_aoe
+    from dataflow.steps.par_hit_aoe.settings import Settings as AoeSettings
+    from dataflow.steps.par_hit_ecal.build import calibrate
+    from dataflow.steps.par_hit_ecal.report import entry
+    from dataflow.steps.par_hit_ecal.settings import Settings, Sources
+    from dataflow.steps.par_hit_ecal.source import source_of
+
+    with h5py.File(path) as file:
+        data = {name: node[:] for name, node in file[table].items() if getattr(node, "ndim", 0) == 1}
+    accepted = np.ones(len(data["timestamp"]), dtype=bool)
+    shipped = yaml.safe_load((shipped_folder("pars_hit_ecal") / "sources.yaml").read_text())
+    settings, psd = Settings(energy_params=("trapEmax", "cuspEmax")), AoeSettings(current_param="A_max")
+    found = calibrate(data, accepted, settings, source_of(settings, Sources.read(shipped).nuclides), {})
+    ours = entry(found, settings, {})
+    sets = calibrate_sets(data, accepted, ours["pars"]["operations"], widths_of(ours, psd, table), psd)
+    ours["results"]["aoe"] = entry_of_aoe(sets, psd, "run")["results"]["aoe"]
+    out.mkdir(parents=True, exist_ok=True)
+    events = Events(table.partition("/")[0], (path,), table, frozenset(data), ~accepted)
+    return compared(events.detector, ours, theirs(programs, events, ours, out), {})
+
+
+def theirs(programs: Path, events: Events, ours: Values, folder: Path) -> dict[str, Any]:
+    """The published energy calibration and A/E of a detector."""
+    detector = events.detector
+    (folder / "files").write_text("\n".join(str(path) for path in events.files))
+    pulser = {"mask": events.pulser.tolist()}
+    (folder / "pulser.yaml").write_text(yaml.safe_dump(pulser, default_flow_style=True, width=10**9))
     operations = ours["pars"]["operations"]
     good = dict(operations["is_valid_baseline"])
-    good["expression"] = f"({good['expression']}) & (n_sat_lo == 0) & (n_sat_hi == 0) & (tp_0_est > 0)"
+    cuts = (f"({good['expression']})", *(f"({name} == 0)" for name in SATURATED if name in events.columns))
+    good["expression"] = " & ".join([*cuts, "(tp_0_est > 0)"])
     _yaml(folder / "hit.yaml", {"operations": {"is_good": good}})
-    _yaml(folder / "ctc.yaml", {detector: {"ctc_params": {ESTIMATOR: operations[ESTIMATOR]}}})
+    corrections = {name: operations[name] for name in (ESTIMATOR, OF_AOE)}
+    _yaml(folder / "ctc.yaml", {detector: {"ctc_params": corrections}})
     _yaml(folder / "overrides.yaml", {detector: {}, "none": {}})
     _yaml(
         folder / "ecal.yaml",
         {
-            "energy_params": [ESTIMATOR], "cal_energy_params": [ENERGY], "cut_param": "is_good", "threshold": 300,
+            "energy_params": [ESTIMATOR, OF_AOE], "cut_param": "is_good", "threshold": 300,
             "deg": 1, "plot_options": {}, "bl_plot_options": {}, "common_plots": [], "use_all_peaks": True,
         },
     )  # fmt: skip
     _yaml(
         folder / "aoe.yaml",
         {
-            "run_aoe": True, "current_param": "A_max", "energy_param": "trapEmax", "cal_energy_param": ENERGY,
+            "run_aoe": True, "current_param": "A_max", "energy_param": "cuspEmax", "cal_energy_param": f"{OF_AOE}_cal",
             "cut_field": "is_good", "threshold": 800, "dt_corr": False, "dep_correct": False, "dt_cut": None,
             "pdf": "aoe_peak", "mean_func": "Pol1", "sigma_func": "SigmaFit", "plot_options": {},
             "dt_param": "dt_eff", "compt_bands_width": 20, "high_cut_val": 3,
         },
     )  # fmt: skip
-    table = job.table("dsp", channel)
-    common = ["--pulser-file", folder / "pulser.yaml", "--table-name", table, "--log", folder / "log"]
+    common = ["--pulser-file", folder / "pulser.yaml", "--table-name", events.table, "--log", folder / "log"]
     published(
         programs, "par-geds-hit-ecal", "--files", folder / "files", "--ctc-dict", folder / "ctc.yaml",
         "--in-hit-dict", folder / "hit.yaml", "--config-file", folder / "ecal.yaml", "--channel", detector,
         "--save-path", folder / "par_ecal.yaml", "--results-path", folder / "ecal.pkl", *common,
     )  # fmt: skip
     found = _read(folder / "par_ecal.yaml")
+    if not ours["results"].get("aoe"):
+        return found | {"aoe_failed": ours["results"].get("aoe_failed", "ours has no A/E")}
     try:
         published(
             programs, "par-geds-hit-aoe", folder / "files", "--ecal-file", folder / "par_ecal.yaml", "--eres-file",
@@ -253,7 +307,7 @@ def _energies(
         )  # fmt: skip
     curves = mine["eres_linear"], their["eres_linear"]
     end_point = [each[name] for each in curves for name in ("Qbb_fwhm_in_kev", "Qbb_fwhm_err_in_kev")]
-    yield Pair(detector, "FWHM 2039 [keV]", *end_point[:4], expected_at(dict(true), 2039.061) or np.nan)
+    yield Pair(detector, "FWHM 2039 [keV]", *_four(end_point), expected_at(dict(true), 2039.061) or np.nan)
 
 
 def _counts(true: Mapping[str, Any], energy: float) -> float:
@@ -286,6 +340,12 @@ def _aoe(detector: str, ours: Values, other: Values, true: Values) -> Iterator[P
         )
 
 
+def _four(values: Sequence[float]) -> tuple[float, float, float, float]:
+    """Ours with its error, theirs with its error."""
+    first, second, third, fourth = map(float, values)
+    return first, second, third, fourth
+
+
 def _number(value: Any) -> float:
     return float(value["value"] if isinstance(value, Mapping) else value)
 
@@ -313,10 +373,10 @@ def parity(cycle: Path, programs: Path, out: Path) -> list[Pair]:
         mine = mine.get("single", mine)
         their = decay_constant(programs, pz, detector, folder)
         times = [_nanoseconds(each[name]) for each in (mine, their) for name in ("tau1", "tau1_err")]
-        found.append(Pair(detector, "decay constant [ns]", *times[:4], float(true.get("tau", np.nan))))
-        other = theirs(programs, ecal, detector, pars["hit"][detector], folder)
+        found.append(Pair(detector, "decay constant [ns]", *_four(times), float(true.get("tau", np.nan))))
+        other = theirs(programs, events_of(ecal, detector), pars["hit"][detector], folder)
         if "aoe_failed" in other:
-            print(f"{detector}: {other['aoe_failed']}")
+            print(f"{detector}, A/E is not compared: {other['aoe_failed']}", flush=True)
         found += compared(detector, pars["hit"][detector], other, true)
     return found
 
@@ -338,14 +398,19 @@ def main() -> int:
     """Compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cycle", type=Path, nargs="?", help="a cycle with a calibrated run (default: a simulated one)")
+    parser.add_argument("--dsp", type=Path, help="a dsp file instead")
+    parser.add_argument("--table", default="ch1104000/dsp", help="its table (default: ch1104000/dsp)")
     parser.add_argument("--environment", type=Path, default=ROOT / "build/parity/environment", help="of their scripts")
     parser.add_argument("--out", type=Path, default=ROOT / "build/parity/out", help="for their results")
     parser.add_argument("--scale", type=float, default=2.0, help="of the simulation (default: 2)")
     parser.add_argument("--beyond", type=float, default=2.0, help="differences that are marked, in errors (default: 2)")
     options = parser.parse_args()
     programs = environment(options.environment.resolve())
-    cycle = options.cycle or simulated(ROOT / "build/parity/cycle", options.scale)
-    found = parity(cycle.resolve(), programs, options.out.resolve())
+    if options.dsp:
+        found = of_file(options.dsp.resolve(), options.table, programs, options.out.resolve())
+    else:
+        cycle = options.cycle or simulated(ROOT / "build/parity/cycle", options.scale)
+        found = parity(cycle.resolve(), programs, options.out.resolve())
     table(found, options.beyond)
     (options.out / "parity.json").write_text(json.dumps([asdict(each) for each in found], indent=1))
     return 0

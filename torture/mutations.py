@@ -138,7 +138,7 @@ def tag(file: Path, draw: random.Random, canary: Path) -> str:
 
 
 def bytes_(file: Path, draw: random.Random, _canary: Path) -> str:
-    """Bytes that are no text."""
+    """Bytes that are not text."""
     data = bytearray(file.read_bytes() or b"\n")
     for _ in range(draw.randrange(1, 6)):
         data[draw.randrange(len(data))] = draw.choice((0x00, 0x07, 0x80, 0xFF, 0x22, 0x7B, 0x5B, 0x3A, 0x09, 0x0A))

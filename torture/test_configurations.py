@@ -152,7 +152,7 @@ def test_broken_and_hostile_configurations(experiment: Experiment, tmp_path: Pat
 
 
 def _own(path: Path) -> None:
-    """Let a metadata file be no hard link: it will be changed in its place."""
+    """Let a metadata file be not a hard link: it will be changed in its place."""
     if path.is_file() and mutations.is_text(path):
         content = path.read_bytes()
         path.unlink()

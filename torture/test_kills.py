@@ -23,6 +23,7 @@ import pytest
 import yaml
 from torture.compare import cycles_differ, differences, results
 from torture.conftest import SEED, Experiment, simulated, size
+from torture.order import in_order
 from torture.productions import REPOSITORY, TARGETS, Process, Production, dataprod, software
 
 if TYPE_CHECKING:
@@ -30,13 +31,8 @@ if TYPE_CHECKING:
 
 KILLS = size("KILLS", 200)
 SCALE = 0.01
-STEPS = (
-    "tier_raw", "tier_tcm", "validity_dsp", "validity_hit", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel",
-    "par_dsp_nopt", "par_dsp_eopt", "par_dsp_dplms", "par_dsp",
-    "tier_dsp", "par_hit_ecal",
-    "par_hit", "tier_hit", "tier_evt", "tier_skm",
-)  # fmt: skip
-WITH_WORKERS = ("par_dsp_pz", "tier_dsp", "par_hit_ecal", "tier_hit")
+STEPS = (*in_order("raw", "tcm", "dsp", "hit", "evt", "skm"), "validity_dsp", "validity_hit")
+WITH_WORKERS = ("par_dsp_pz", "tier_dsp", "par_hit_ecal", "par_hit_aoe", "tier_hit")
 VICTIMS = ("job", "worker", "snakemake", "snakemake and its jobs", "run", "all")
 FROM_NOTHING = 20
 """Every so many kills one strikes at any time of a production that begins with the DAQ files alone."""
@@ -195,7 +191,8 @@ def test_kills_at_random_times(undisturbed: Path, production: Production, figure
     """After each kill the next run completes without help, and everything is as undisturbed."""
     draw = random.Random(SEED)
     made = outputs_by_step(undisturbed)
-    assert sorted(made) == sorted(STEPS)
+    steps = [step for step in STEPS if step in made]
+    assert set(made) <= set(STEPS) and {"par_dsp", "par_hit", "tier_skm"} <= set(made)
     began = time.monotonic()
     assert production.run()[0] == 0
     whole = time.monotonic() - began
@@ -204,8 +201,8 @@ def test_kills_at_random_times(undisturbed: Path, production: Production, figure
     missed = 0
     while killed.total() < KILLS and len(wrong) < MOST_WRONG and missed <= KILLS:
         number = killed.total()
-        step = STEPS[number % len(STEPS)]
-        kind = VICTIMS[number // len(STEPS) % len(VICTIMS)]
+        step = steps[number % len(steps)]
+        kind = VICTIMS[number // len(steps) % len(VICTIMS)]
         kind = "job" if kind == "worker" and step not in WITH_WORKERS else kind
         targets = list(TARGETS)
         if number % FROM_NOTHING == FROM_NOTHING - 1:

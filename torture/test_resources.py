@@ -20,6 +20,7 @@ import pytest
 from torture.children import OUR_FAULT, Ending, in_child
 from torture.compare import differences
 from torture.conftest import Experiment, bare_cycle, simulated
+from torture.order import in_order
 
 from dataflow.jobs import __main__ as job_process
 from dataflow.jobs import runner
@@ -30,12 +31,7 @@ if TYPE_CHECKING:
 
 SCALE = 0.02
 SECONDS = 300
-STEPS = (
-    "tier_raw", "tier_tcm", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt",
-    "par_dsp_dplms",
-    "par_dsp", "tier_dsp", "par_hit_ecal", "par_hit",
-    "tier_hit", "tier_evt",
-)  # fmt: skip
+STEPS = in_order("raw", "tcm", "dsp", "hit", "evt")
 BY_CHANNEL = ("par_dsp_pz", "tier_dsp", "par_hit_ecal", "tier_hit")
 MEGABYTE = 1_000_000
 DELAYS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02)

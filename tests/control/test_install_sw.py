@@ -274,7 +274,7 @@ def test_locked_needs_a_lock(small: Small, tmp_path: Path) -> None:
     copy = tmp_path / "lock.json"
     shutil.copy(small.cycle / "software/python/software-lock.json", copy)
     assert small.run("--locked", "--lock", copy).returncode == 0
-    assert "--lock is for --locked" in small.run("--lock", copy).stderr
+    assert "--lock needs --locked" in small.run("--lock", copy).stderr
     copy.write_text(copy.read_text().replace("cpython", "pypy"))
     assert "the lock is for implementation 'pypy'" in small.run("--locked", "--lock", copy).stderr
 

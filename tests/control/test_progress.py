@@ -14,7 +14,7 @@ from prodenv.running.display import overall
 from prodenv.running.production import EVENTS, LOGGER, _follow
 from prodenv.running.progress import INTERRUPTED, Learned, Progress
 
-LATER = "interrupted; the next run goes on from here"
+LATER = "interrupted; the next run continues from here"
 Events = list[dict[str, Any]]
 
 

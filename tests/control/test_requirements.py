@@ -64,7 +64,7 @@ def test_every_form_of_a_wish(wish: str, meant: str) -> None:
 
 @pytest.mark.parametrize("wish", ["", "--index-url=x", "-r other.txt", "a\n--find-links=/x"])
 def test_what_is_no_requirement_is_refused(wish: str) -> None:
-    with pytest.raises(UserError, match="which is no requirement"):
+    with pytest.raises(UserError, match="which is not a requirement"):
         requirement("pygama", wish)
 
 

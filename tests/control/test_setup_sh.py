@@ -85,7 +85,7 @@ def test_another_environment_takes_the_place_on_path(knowing: str, bare: ProdEnv
 @pytest.mark.parametrize("unknowing", ["dash", "sh"])
 def test_a_shell_that_cannot_tell_says_what_to_set(unknowing: str, bare: ProdEnv) -> None:
     if not shutil.which(unknowing) or "dash" not in str(Path(shutil.which(unknowing) or "").resolve()):
-        pytest.skip(f"{unknowing} is no dash here")
+        pytest.skip(f"{unknowing} is not a dash here")
     done = say(unknowing, f'. "{bare.root}/setup.sh"; printf "%s" "$? ${{PRODENV:-none}}"', Path("/"))
     assert done.stdout == "2 none"
     assert "hint: set PRODENV" in done.stderr

@@ -64,7 +64,7 @@ def test_a_file_that_a_killed_job_has_left_is_ours_and_made_again(origin: Origin
 
 def test_figures_of_others_are_not_written_over(origin: Origin) -> None:
     figure = origin.write(f"generated/plt/hit/cal/p03/r001/{CAL}-plt_hit_ecal.pdf", "theirs")
-    with pytest.raises(UserError, match="no job of this cycle made it: it is not written over") as error:
+    with pytest.raises(UserError, match="no job of this cycle made it: it is not overwritten") as error:
         Workflow(origin.save()).wanted([HIT])
     assert str(figure) in error.value.message
 
@@ -127,7 +127,7 @@ def test_a_production_of_others_is_foreign_and_nothing_is_to_be_done(
         "tier_dsp": {"foreign": 2},
         "tier_hit": {"foreign": 2},
     }
-    assert "9 foreign: none of our jobs made them" in verb("status")[1]
+    assert "9 foreign: made by others" in verb("status")[1]
     code, out, _ = verb("plan", "all-l200-p03-r001-*-hit.gen", "--check", "--json")
     assert (code, json.loads(out)["jobs"]) == (0, 0)
     assert len(verb("find", "--tier", "hit")[1].splitlines()) == 4

@@ -109,10 +109,10 @@ def test_the_first_real_error_comes_last_with_its_log(
 def test_what_is_wrong_with_a_target_comes_out_before_anything_starts(verb: Verb) -> None:
     for words, message in (
         (("run", "all-l200-p09-hit.gen"), "there is no data of period 'p09'"),
-        (("plan", "nonsense"), "'nonsense' is no target and no output of a step"),
-        (("why", "generated/nonsense"), "'generated/nonsense' is no output of a step"),
+        (("plan", "nonsense"), "'nonsense' is neither a target nor an output of a step"),
+        (("why", "generated/nonsense"), "'generated/nonsense' is not an output of a step"),
         (("run", TARGET, "--profile", "nowhere"), "there is no profile 'nowhere'"),
-        (("run", TARGET, "--json"), "--json goes with --dry-run"),
+        (("run", TARGET, "--json"), "--json needs --dry-run"),
     ):
         code, out, err = verb(*words)
         assert (code, out) == (2, "") and message in err and "hint: " in err and "Traceback" not in err
@@ -183,7 +183,7 @@ def test_an_interrupted_run_ends_with_130_and_goes_on_later(production: Producti
     first.send_signal(signal.SIGINT)
     _, err = first.communicate(timeout=60)
     assert first.returncode == 130
-    said = rf"interrupted; the next run goes on from here\n\d+ of {JOBS} jobs done in [\d.]+ s\n"
+    said = rf"interrupted; the next run continues from here\n\d+ of {JOBS} jobs done in [\d.]+ s\n"
     assert re.fullmatch(said, err), err
     assert holder.recorded(production.root) is None
     assert verb("run", TARGET, "-j2")[0] == 0

@@ -100,7 +100,7 @@ def test_snakemake_refuses_other_software_and_only_warns_in_a_dry_run(production
     result = production.run(TARGET, "-n")
     assert result.returncode == 0 and "warning: the installed software is not" in result.stderr
     production.tree.write("software/python/software-lock.json", "{")
-    assert "is no lock of an installation" in production.run(TARGET).stderr
+    assert "is not a lock of an installation" in production.run(TARGET).stderr
 
 
 def test_unlocking_needs_no_software(origin: Origin) -> None:

@@ -101,7 +101,7 @@ def test_what_only_data_tell_is_no_mistake(germanium: dict[str, Any]) -> None:
     assert wrong(of_raw, frozenset({"own_column"})) is None
     assert wrong(of_raw) is not None
     words = frozenset({"round", "len", "db", "us", "ns", "more", "wf_presum", "waveform", "timestamp"})
-    assert wrong(of_raw, words) is not None  # words of the decoders' sources that are no columns here
+    assert wrong(of_raw, words) is not None  # words of the decoders' sources that are not columns here
     assert wrong(with_more(germanium, numpy("bl_mean", "db.of.a.calibration", "more"))) is None
     assert wrong(with_more(germanium, numpy("bl_mean", 2, "more"), "own_column"), frozenset({"own_column"})) is None
 

@@ -49,7 +49,7 @@ def _python(node: Any) -> Any:
 
 
 def calibrated(operation: dict[str, Any], values: Any) -> Any:
-    """A calibration as the dashboard applies it: the name in the expression that is no parameter is the variable."""
+    """A calibration as the dashboard applies it: the name in the expression that is not a parameter is the variable."""
     return numexpr.evaluate(operation["expression"], {"cuspEmax_ctc": values, **operation["parameters"]})
 
 

@@ -169,7 +169,7 @@ def test_notes_are_gone_when_the_trouble_is(gebox_cycle: Maker) -> None:
             "no module 'dspeed.procesors'",
             "module: dspeed.procesors",
         ),
-        ("function: presum", "function: 'presum('", "is no expression", "presum("),
+        ("function: presum", "function: 'presum('", "is not an expression", "presum("),
         (
             "args: [wf_presum, tp_min",
             "args: [wf_persum, tp_min",

@@ -204,7 +204,7 @@ def test_a_file_that_vanishes_from_its_folder_is_a_sentence(tmp_path: Path) -> N
     from dataflow.jobs.atomic import whole_files
 
     with (
-        pytest.raises(WorkFailed, match=r"part\.lh5 has gone before it was complete"),
+        pytest.raises(WorkFailed, match=r"part\.lh5 disappeared before it was complete"),
         whole_files({"tier": tmp_path / "a.lh5"}) as parts,
     ):
         parts["tier"].write_bytes(b"half")

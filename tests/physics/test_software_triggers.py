@@ -81,7 +81,7 @@ def test_what_it_saw_is_in_a_table_of_its_own(triggered: tuple[SmallCycle, str])
 
 @pytest.mark.parametrize("configured", [False, True])
 def test_waveforms_are_as_without_it(triggered: tuple[SmallCycle, str], configured: bool) -> None:
-    """Also where the settings ask for all keys of a decoder: the trigger's name is no number."""
+    """Also where the settings ask for all keys of a decoder: the trigger's name is not a number."""
     cycle, form = triggered
     if configured:
         decoder = {"orca": "ORFCIOEventDecoder", "fcio": "FCEventDecoder"}[form]

@@ -28,7 +28,7 @@ KEY = "l200-p03-r000-phy-20240301T140000Z"
 
 
 @pytest.mark.parametrize(
-    ("number", "hint"), [(signal.SIGSEGV, "compiled code crashed"), (signal.SIGKILL, "lack of memory")]
+    ("number", "hint"), [(signal.SIGSEGV, "compiled code crashed"), (signal.SIGKILL, "memory ran out")]
 )
 def test_a_death_by_signal_is_named(number: signal.Signals, hint: str) -> None:
     def die(item: str) -> None:

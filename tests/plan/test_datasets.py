@@ -79,7 +79,7 @@ def test_a_wrong_line_of_the_old_list_is_named(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("valid:\n  cal:\n    p03: r5..r000\n", "runlists.yaml:3: 'r5..r000' is no run"),
+        ("valid:\n  cal:\n    p03: r5..r000\n", "runlists.yaml:3: 'r5..r000' is neither a run"),
         ("valid:\n  cal: [p03]\n", "runlists.yaml:2: valid.cal must be a mapping, not a list"),
         ("valid: 3\n", "runlists.yaml:1: valid must be a mapping"),
     ],

@@ -76,7 +76,7 @@ def test_files_of_no_known_form_are_named(tmp_path: Path) -> None:
     found = scan(tmp_path, tmp_path / "raw", L200)
     assert len(found.left_out) == 5
     note = left_out_note(found, tmp_path)
-    assert note.startswith(f"5 files in {tmp_path} left out, of no known form of DAQ files: cal/{KEY}.dat0, cal/")
+    assert note.startswith(f"5 files in {tmp_path} left out, since their form is unknown: cal/{KEY}.dat0, cal/")
     assert note.endswith(", and 2 more")
     assert not left_out_note(scan(tmp_path / "cal/nothing", tmp_path / "raw", L200), tmp_path)
 

@@ -133,7 +133,7 @@ def test_the_examples_of_a_scheme_of_ones_own_fit_its_fields_and_names() -> None
         ({"scheme": "teststnad"}, "did you mean 'teststand'"),
         ({"calibrations": ["cal"]}, "did you mean 'calibration'"),
         ({"calibration": 3}, "list of texts"),
-        ({"fields": {"experiment": "(", "timestamp": ".*"}}, "no regular expression"),
+        ({"fields": {"experiment": "(", "timestamp": ".*"}}, "not a regular expression"),
         ({"fields": {"experiment": r"(\w)", "timestamp": ".*"}}, "groups"),
         ({"fields": {"timestamp": ".*", "experiment": r"\w+"}}, "last field"),
         ({"fields": ["experiment"]}, "mapping"),
@@ -142,7 +142,7 @@ def test_the_examples_of_a_scheme_of_ones_own_fit_its_fields_and_names() -> None
         ({"choice": "newest"}, "none of preferred, time"),
         ({"daq_names": ["{run:xd}"]}, "daq_names"),
         ({"name": 3}, "must be text"),
-        ({"examples": {"period": "r003"}}, r"keys.examples: 'r003' is no period; its form is p\d{2}"),
+        ({"examples": {"period": "r003"}}, r"keys.examples: 'r003' is not a valid period; its form is p\d{2}"),
         ({"examples": {"perod": "p03"}}, "did you mean 'period'"),
     ],
 )

@@ -185,7 +185,7 @@ def test_a_cycle_without_overrides_has_none(tree: Tree) -> None:
         ("hit", "V02160A:\n  pars:\n    operations: {a_cal: 1}\n", r"v\.yaml:3: .*operations\.a_cal must be a mapping"),
         ("hit", "V02160A: {pars: {operations: {a: {parameters: {b: x}}}}}\n", "parameters.b must be a number, not 'x'"),
         ("dsp", "V02160A: {status: failed}\n", r"V02160A\.status must be a mapping, not text"),
-        ("dsp", "12: {pz: {tau1: 1}}\n", "12 is no detector"),
+        ("dsp", "12: {pz: {tau1: 1}}\n", "12 is not a detector"),
     ],
 )
 def test_overrides_of_a_wrong_form_are_refused_while_planning(tree: Tree, tier: str, text: str, message: str) -> None:

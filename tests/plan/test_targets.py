@@ -68,11 +68,11 @@ def test_parameters_are_targets_too(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("all-l200-p3-r000-cal-hit.gen", "'p3' is no period: a period looks like p03"),
-        ("all-l200-p03-0-cal-hit.gen", "'0' is no run: a run looks like r001"),
-        ("all-l200-p03-r000-call-hit.gen", "'call' is no datatype: a datatype looks like cal"),
-        ("all-l200-p03-r000-cal-today-hit.gen", "'today' is no timestamp"),
-        ("all-l200-p03_p5-hit.gen", "'p5' is no period"),
+        ("all-l200-p3-r000-cal-hit.gen", "'p3' is not a valid period: a period looks like p03"),
+        ("all-l200-p03-0-cal-hit.gen", "'0' is not a valid run: a run looks like r001"),
+        ("all-l200-p03-r000-call-hit.gen", "'call' is not a valid datatype: a datatype looks like cal"),
+        ("all-l200-p03-r000-cal-today-hit.gen", "'today' is not a valid timestamp"),
+        ("all-l200-p03_p5-hit.gen", "'p5' is not a valid period"),
         ("all-p03-*-evt.gen", "no data of experiment 'p03'; there are l200"),
         ("all-l201-p03-hit.gen", "no data of experiment 'l201'; there are l200 (did you mean 'l200'?)"),
         ("all-l200-p09-hit.gen", "no data of period 'p09'; there are p03, p04"),
@@ -89,8 +89,8 @@ def test_parameters_are_targets_too(tree: Tree) -> None:
         ("all-l200-p03-daq.gen", "there is no tier 'daq'"),
         ("all-l200-p03-tier2.gen", "there is no tier 'tier2'"),
         ("sel-l200-p03-hit.gen", "there is no run list 'sel'"),
-        ("hit.gen", "'hit.gen' is no target (write all-experiment-period-run-datatype-timestamp-TIER.gen"),
-        ("all--p03-hit.gen", "is no target"),
+        ("hit.gen", "'hit.gen' is not a target (write all-experiment-period-run-datatype-timestamp-TIER.gen"),
+        ("all--p03-hit.gen", "is not a target"),
     ],
 )
 def test_a_wrong_target_is_refused_with_the_choices(tree: Tree, text: str, message: str) -> None:

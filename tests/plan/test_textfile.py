@@ -54,7 +54,7 @@ def test_object_tags_are_refused(tmp_path: Path, tag: str) -> None:
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no UTF-8"):
+    with pytest.raises(UserError, match="not a UTF-8"):
         read(write(tmp_path, b"a: \xff\xfe\n"))
 
 

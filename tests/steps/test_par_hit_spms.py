@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import lh5
 import numpy as np
 import pytest
@@ -201,3 +202,14 @@ def test_an_override_sets_the_scale(tmp_path: Path) -> None:
     cycle.run("tier_dsp", "tier_hit")
     dsp, hit = (lh5.read(f"ch1/{tier}", str(cycle.output(f"tier_{tier}"))) for tier in ("dsp", "hit"))
     np.testing.assert_allclose(hit["energy_in_pe"].nda, 0.5 * dsp["energies"].nda, rtol=1e-6)
+
+
+def test_what_the_figure_shows_is_there_as_data(tmp_path: Path) -> None:
+    cycle = cycle_with_light(tmp_path)
+    cycle.run("tier_dsp", "par_hit_spms")
+    path = cycle.output("par_hit_spms", "data")
+    assert path == cycle.folder / f"generated/plt/hit/phy/p03/r001/{KEY}-plt_hit_spms.lh5"
+    with h5py.File(path) as file:
+        found: list[str] = []
+        file.visititems(lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None)
+    assert found and all(name.startswith("S001/") for name in found)

@@ -117,7 +117,7 @@ def test_the_history_of_checkouts_comes_along_without_what_makes_git_run_program
         (("restore", "{}/v01.tar", "cycles/v01"), "exists already"),
         (("restore", "{}/v01.tar", "../out"), "is not inside the production environment"),
         (("restore", "{}/nothing.tar", "cycles/v02"), "there is no file"),
-        (("restore", "{}/setup.sh", "cycles/v02"), "is no archive"),
+        (("restore", "{}/setup.sh", "cycles/v02"), "is not an archive"),
     ],
 )
 def test_slips_are_answered_with_a_sentence(box: Box, words: tuple[str, ...], sentence: str) -> None:
@@ -294,7 +294,7 @@ def test_a_hostile_archive_leaves_nothing_in_the_environment(box: Box) -> None:
     ("header", "after", "sentence"),
     [
         ({"bytes": 10**18}, (), "there is not so much room"),
-        ({"form": 99}, (), "no archive of form 1"),
+        ({"form": 99}, (), "not an archive of form 1"),
         ({"links": {"config.json": "x"}}, (), "links are not those of the header"),
         ({"bytes": "many"}, (), "is not complete"),
         ({}, (("cycle/late", b"x", None),), "comes after the manifest"),

@@ -270,7 +270,7 @@ def test_figures_in_a_file_are_refused_before_anything_is_computed(box: Box) -> 
     for folder in (file, file / "below"):
         done = box.dataprod("compare", "cycles/a", "cycles/b", "--figures", folder)
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith(f"error: {file} is no folder, so no figures can be drawn in {folder}\nhint: ")
+        assert done.stderr.startswith(f"error: {file} is not a folder, so no figures can be drawn in {folder}\nhint: ")
     assert file.read_text() == "mine"
 
 
@@ -278,7 +278,7 @@ def test_figures_in_a_file_are_refused_before_anything_is_computed(box: Box) -> 
 def test_a_significance_that_is_none_is_refused(number: str, box: Box) -> None:
     done = box.dataprod("compare", "cycles/a", "cycles/b", f"--significance={number}")
     assert done.returncode == 2
-    assert f"argument --significance: {number!r} is no significance; give a number such as 3" in done.stderr
+    assert f"argument --significance: {number!r} is not a significance; give a number such as 3" in done.stderr
 
 
 def test_every_form_of_error_is_understood() -> None:

@@ -80,7 +80,7 @@ def test_a_pattern_that_is_none_is_refused(cycle: Production, pattern: Any) -> N
         with pytest.raises(UserError, match="pattern"):
             ask(pattern)
     if isinstance(pattern, str):
-        with pytest.raises(UserError, match="is no pattern of keys"):
+        with pytest.raises(UserError, match="is not a pattern of keys"):
             cycle.load("hit", keys=pattern)
 
 
@@ -232,10 +232,10 @@ def test_the_channel_map_of_the_time_of_each_file_names_the_detectors(tree: Tree
         ({"where": "run == 0"}, "run is a text and 0 a number"),
         ({"where": "e_cal in ('a', 'b')"}, "e_cal is a number and 'a' a text"),
         ({"where": "timestamp > '20230312T000000Z'"}, "they cannot be compared.*file is key_timestamp"),
-        ({"where": "not e_cal"}, "e_cal is no truth value"),
-        ({"where": "e_cal and run == 'r000'"}, "e_cal is no truth value"),
-        ({"where": "e_cal"}, "e_cal is no truth value"),
-        ({"where": "run"}, "run is no truth value"),
+        ({"where": "not e_cal"}, "e_cal is not a truth value"),
+        ({"where": "e_cal and run == 'r000'"}, "e_cal is not a truth value"),
+        ({"where": "e_cal"}, "e_cal is not a truth value"),
+        ({"where": "run"}, "run is not a truth value"),
         ({"where": 5}, "a condition is a text, not 5"),
         ({"columns": [5]}, "columns is a name, or a list of names: 5 is none"),
         ({"columns": 5}, "columns is a name, or a list of names, not 5"),

@@ -105,14 +105,14 @@ def no_parent(tree: Tree) -> None:
     [
         (interrupted, "a run was interrupted", "warning", "dataprod run cycles/v01 TARGET"),
         (left_behind, "left behind by a killed job", "warning", "dataprod clean cycles/v01 --failed"),
-        (broken_link, "a link that leads nowhere: generated/tier/dsp/gone.lh5", "bad", "bring back"),
+        (broken_link, "a broken link: generated/tier/dsp/gone.lh5", "bad", "bring back"),
         (wrong_config, "unknown key 'pahts'", "bad", "did you mean 'paths'"),
         (no_software, "nothing is installed in", "bad", "dataprod-install-sw"),
         (broken_software, "does not work: ImportError: no h5py", "bad", "dataprod-install-sw"),
         (no_map, "nothing is valid at", "bad", "valid from 20300101T000000Z"),
         (no_data, "there are no data in", "warning", "put DAQ files there"),
         (nameless_data, "run5.fcio names no key", "bad", "a DAQ file is named"),
-        (half_frozen, "not frozen to the end", "bad", "dataprod freeze cycles/v01"),
+        (half_frozen, "freezing the cycle was interrupted", "bad", "dataprod freeze cycles/v01"),
         (no_parent, "the cycle that it uses is gone: ../gone", "bad", "bring it back"),
     ],
 )

@@ -45,7 +45,7 @@ def test_files_that_are_no_daq_files_are_named(box: Box) -> None:
         line["name"]: [name.rpartition("/")[2] for name in line["left_out"]] for line in box.json("list")["cycles"]
     }
     assert found == {"cycles/a": ["notes.doc", "run7.dat"], "cycles/b": []}
-    said = f"2 files in {tree.root}/generated/tier/daq left out, of no known form of DAQ files: cal/notes.doc, run7.dat"
+    said = f"2 files in {tree.root}/generated/tier/daq left out, since their form is unknown: cal/notes.doc, run7.dat"
     lines = box.ok("list").splitlines()
     assert lines[-1] == f"cycles/a: {said}"
     assert said in box.ok("show", "cycles/a").splitlines()

@@ -79,7 +79,7 @@ def test_the_door_can_be_asked_by_hand(cycle: CycleFolder, repository: Path) -> 
         (["status", "--config", "{}"], "the question does not say 'cores'", '"cores"'),
         (["status", "--with", '{{"cores": 1}}'], "the question does not say 'config'", '"config"'),
         (["status", "--config", "{}", "--with", "{{cores: 1}}"], "the values of the question are not JSON", ""),
-        (["status", "--config", "{}", "--with", "[8]"], "the values of the question are no mapping: '[8]'", '"cores"'),
+        (["status", "--config", "{}", "--with", "[8]"], "the values of the question are not mapping: '[8]'", '"cores"'),
     ],
 )
 def test_a_question_that_is_not_complete_is_answered_by_a_sentence(
@@ -122,7 +122,7 @@ def test_a_cycle_without_a_flow_of_ours_is_unknown(cycle: CycleFolder) -> None:
     with pytest.raises(Unknown, match="has no dataflow"):
         ask(cycle, "status", cores=1)
     (cycle.root / "dataflow/workflow").mkdir(parents=True)
-    with pytest.raises(Unknown, match="is not one of ours: what it would make is not known here"):
+    with pytest.raises(Unknown, match="is not that of this production environment: what it would make is unknown"):
         ask(cycle, "status", cores=1)
     (cycle.root / "dataflow/src/dataflow/plan").mkdir(parents=True)
     with pytest.raises(Unknown, match="is older than this production environment"):

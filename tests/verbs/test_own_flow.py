@@ -161,16 +161,17 @@ def test_a_flow_of_others_is_looked_at_and_never_guessed(box: Box, theirs: Tree)
     ):
         done = box.dataprod(words[0], "cycles/theirs", *words[1:])
         assert (done.returncode, done.stdout) == (2, ""), words
-        assert "is not one of ours: what it would make is not known here" in done.stderr
+        assert "is not that of this production environment: what it would make is unknown" in done.stderr
         assert "which files are there" in done.stderr
     assert [line["problem"] for line in box.json("list")["cycles"]] == [""]
     found = box.json("show", "cycles/theirs")
     assert found["flow"] == "unknown" and found["runs"] == {}
     assert {kind["kind"]: kind["files"] for kind in found["files"]} == {"raw": 1, "par_hit": 1}
-    assert "not known here" in box.ok("show", "cycles/theirs")
-    assert "what is in the files is not checked" in box.ok("verify", "cycles/theirs")
+    assert "the dataflow is not that of this production environment" in box.ok("show", "cycles/theirs")
+    assert "contents of files are not checked" in box.ok("verify", "cycles/theirs")
     findings = json_of(box, "doctor", "cycles/theirs")["findings"]
-    assert any("is not one of ours" in each["what"] and each["state"] == "ok" for each in findings)
+    text = "is not that of this production environment"
+    assert any(text in each["what"] and each["state"] == "ok" for each in findings)
     assert sorted(theirs.root.rglob("*")) == before
 
 
@@ -189,7 +190,7 @@ def test_a_flow_of_others_is_run_frozen_and_archived(box: Box, theirs: Tree) -> 
     shutil.rmtree(theirs.root / ".snakemake")
     box.ok("freeze", "cycles/theirs")
     citation = (theirs.root / "frozen/CITATION.txt").read_text()
-    assert "Data: not known here, since the workflow is not one of this production environment." in citation
+    assert "Data: unknown, since the workflow is not that of this production environment." in citation
     box.ok("archive", "cycles/theirs", box.env.root / "t.tar")
     box.ok("restore", box.env.root / "t.tar", "cycles/copy")
     assert (box.env.root / "cycles/copy/made.txt").read_text() == "made\n"

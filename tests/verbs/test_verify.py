@@ -288,7 +288,7 @@ def test_a_frozen_cycle_is_compared_with_its_manifest(box: Box) -> None:
 def test_a_number_of_processes_that_is_none_is_refused(number: str, box: Box) -> None:
     done = box.dataprod("verify", "cycles/v01", "--jobs", number)
     assert done.returncode == 2
-    assert f"argument --jobs: {number!r} is no number of processes; give 1 or more" in done.stderr
+    assert f"argument --jobs: {number!r} is not a number of processes; give 1 or more" in done.stderr
 
 
 def test_without_software_the_reason_is_one_sentence(box: Box) -> None:

@@ -97,7 +97,7 @@ def test_partitions_are_calibrated_where_pht_is_asked_for(production: Production
 def test_what_is_wrong_with_a_target_is_one_sentence(production: Production) -> None:
     for word, message in {
         "all-l200-p09-hit.gen": "error: all-l200-p09-hit.gen: there is no data of period 'p09'; there are p03, p04",
-        "all-l200-p3-hit.gen": "error: all-l200-p3-hit.gen: 'p3' is no period: a period looks like p03",
+        "all-l200-p3-hit.gen": "error: all-l200-p3-hit.gen: 'p3' is not a valid period: a period looks like p03",
         "sel-l200-p03-hit.gen": "error: there is no run list 'sel'",
         "all-l200-p03-hits.gen": "error: all-l200-p03-hits.gen: there is no tier 'hits'",
     }.items():

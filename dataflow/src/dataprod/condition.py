@@ -184,7 +184,7 @@ def _truth(node: ast.expr, values: Mapping[str, Any]) -> Any:
     """The value of something that must be true or false."""
     value = _value(node, values)
     if _kind(value) != TRUTH:
-        raise _Unfit(f"{ast.unparse(node)} is no truth value", hint=f"compare it with something; {_FORM}")
+        raise _Unfit(f"{ast.unparse(node)} is not a truth value", hint=f"compare it with something; {_FORM}")
     return value
 
 

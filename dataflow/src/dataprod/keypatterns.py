@@ -49,8 +49,8 @@ def _words(pattern: object) -> list[str]:
     words = re.split(f"-{_OUTSIDE}", pattern)
     for word in words:
         if not _WORD.fullmatch(word):
-            wrong = f"{word!r} in it is none of a field" if word else "a value is empty"
-            raise UserError(f"{pattern!r} is no pattern of keys: {wrong}", hint=_FORM)
+            wrong = f"{word!r} in it is not a value of a field" if word else "a value is empty"
+            raise UserError(f"{pattern!r} is not a pattern of keys: {wrong}", hint=_FORM)
     return words
 
 

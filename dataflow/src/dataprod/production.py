@@ -547,7 +547,7 @@ def _items(given: Iterable[T], kind: type[T], what: str, form: str) -> list[T]:
     Raises
     ------
     UserError
-        If it is no list, or an item is of another kind.
+        If it is not a list, or an item is of another kind.
     """
     if not isinstance(given, Iterable):
         raise UserError(f"{what} is {form}, not {given!r}")

@@ -388,7 +388,9 @@ def _mask(piece: Table, where: Condition, known: Mapping[str, Any]) -> NDArray[n
         return np.full(len(piece), result)
     mask = np.asarray(result)
     if mask.dtype != np.bool_ or mask.shape != (len(piece),):
-        raise UserError(f"{where.text!r} is no truth value for each row", hint="compare columns with one value a row")
+        raise UserError(
+            f"{where.text!r} is not true or false for each row", hint="compare columns with one value a row"
+        )
     return mask
 
 

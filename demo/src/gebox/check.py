@@ -167,7 +167,7 @@ def usual_places(cycle: Path) -> list[Path]:
 
 def _parameters(cycle: Path, tier: str, period: str, run: str) -> dict[str, Any] | None:
     """The parameter file of a run, None where there is none."""
-    folder = _parameter_folder(cycle, tier) / "cal" / period / run
+    folder = parameter_folder(cycle, tier) / "cal" / period / run
     files = sorted(folder.glob(f"*-par_{tier}.yaml"))
     if not files:
         return None
@@ -175,7 +175,7 @@ def _parameters(cycle: Path, tier: str, period: str, run: str) -> dict[str, Any]
     return content if isinstance(content, dict) else {}
 
 
-def _parameter_folder(cycle: Path, tier: str) -> Path:
+def parameter_folder(cycle: Path, tier: str) -> Path:
     """As the configuration says, else ``generated/par/{tier}``."""
     return _configured(cycle, {f"par_{tier}": "", "par": tier}) or cycle / "generated" / "par" / tier
 

@@ -115,7 +115,7 @@ def run_simulate(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Compare with the truth."""
-    from gebox import checkevents
+    from gebox import checkevents, checklight
     from gebox.check import counts, residuals, results
     from gebox.report import report
 
@@ -127,7 +127,8 @@ def run_check(arguments: argparse.Namespace) -> int:
         draw_pulls(compared, arguments.draw)
     calibration = report(compared, counts(found), limit=arguments.limit)
     events = checkevents.report(checkevents.compare(arguments.cycle, truth=arguments.truth))
-    return max(calibration, events)
+    light = checklight.report(checklight.compare(arguments.cycle, truth=arguments.truth), limit=arguments.limit)
+    return max(calibration, events, light)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gebox.experiment import Experiment
 from gebox.experiment.model import DaqFile
 from gebox.physics.decays import COMPARED
+from gebox.signals import light
 from gebox.writing import appearing, write_yaml
 
 TABLE = "truth"
@@ -161,8 +162,22 @@ def write_run(
         "files": [file.key for file in files],
         "crosstalk": [asdict(pair) for pair in experiment.layout.crosstalk],
         "detectors": detectors,
+        "sipms": {a.name: _sipm(a.address.rawid) for a in experiment.layout.auxiliaries if a.system == "spms"},
     }
     write_yaml(run_path(folder, *run), content, comment="True constants; energies in keV, times in ns.")
+
+
+def _sipm(rawid: int) -> dict[str, float]:
+    """Constants of a SiPM; ``step`` is the largest difference of means of 8 samples, 2 apart, in a single pulse."""
+    return {
+        "rawid": rawid,
+        "single": light.SINGLE,
+        "step": round(light.step(8, 2), 4),
+        "spread": light.SPREAD,
+        "dark_rate": light.DARK_HZ,
+        "crosstalk": light.CROSSTALK,
+        "afterpulse": light.AFTERPULSE,
+    }
 
 
 def _resolution(noise: float, fano: float, lines: Sequence[float]) -> dict[str, Any]:

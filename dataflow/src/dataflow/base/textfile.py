@@ -107,7 +107,7 @@ def read(path: Path) -> TextFile:
     Raises
     ------
     UserError
-        If it cannot be read, is no UTF-8 text, no valid YAML (file and line are named), or asks for objects by tags.
+        If it cannot be read, is not UTF-8, is not valid YAML (file and line are named), or asks for objects by tags.
     """
     notes: list[str] = []
     try:
@@ -115,7 +115,7 @@ def read(path: Path) -> TextFile:
     except OSError as exc:
         raise UserError(f"{path} cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
-        raise UserError(f"{path} is no UTF-8 text (byte {exc.start})", hint="save it as UTF-8") from exc
+        raise UserError(f"{path} is not a UTF-8 text (byte {exc.start})", hint="save it as UTF-8") from exc
     except yaml.YAMLError as exc:
         raise UserError(_sentence(path, exc), hint="see the YAML at that place; plain values only, no tags") from exc
     except JSONDecodeError as exc:
@@ -174,7 +174,7 @@ def yaml_data(text: str, kind: Any = SafeLoader) -> object:
     Raises
     ------
     yaml.YAMLError
-        If the text is no YAML.
+        If the text is not YAML.
     ValueError
         If it is nested too deeply.
     """
@@ -192,11 +192,11 @@ def text_of(path: Path) -> str:
     Raises
     ------
     OSError
-        If it is no file, or cannot be read.
+        If it is not a file, or cannot be read.
     """
     if path.exists() and not path.is_file():
         number = errno.EISDIR if path.is_dir() else errno.EINVAL
-        raise OSError(number, "it is a folder" if path.is_dir() else "it is no regular file")
+        raise OSError(number, "it is a folder" if path.is_dir() else "it is not a regular file")
     return path.read_text(encoding="utf-8")
 
 

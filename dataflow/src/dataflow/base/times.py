@@ -28,7 +28,7 @@ def is_time(text: str) -> bool:
 
 
 def to_text(value: object) -> str | None:
-    """The text form of a time read from YAML (text, or what YAML takes for a date), None if it is no time."""
+    """The text form of a time read from YAML (text, or what YAML takes for a date), None if it is not a time."""
     if isinstance(value, datetime):
         aware = value if value.tzinfo else value.replace(tzinfo=UTC)
         return aware.astimezone(UTC).strftime(FORMAT)

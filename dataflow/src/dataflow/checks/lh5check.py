@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dataflow.jobs.stamp import ATTRIBUTE
 
 BLOCK = 1 << 24
-"""Bytes that are read in one go."""
+"""Bytes that are read at a time."""
 _MEMBERS = re.compile(r"(?:struct|table)\{(.*)\}")
 _VECTORS = re.compile(r"array<1>\{(array<1>|encoded_array|\{).*")
 _TIMES = "timestamp"
@@ -169,7 +169,7 @@ def _coincidences(file: h5py.File, check: FileCheck) -> None:
     for name in file:
         keys, rows = file.get(f"{name}/table_key/flattened_data"), file.get(f"{name}/row_in_table/flattened_data")
         if keys is None or rows is None:
-            check.problems.append(f"{name} is no time coincidence map")
+            check.problems.append(f"{name} is not a time coincidence map")
             continue
         if keys.shape != rows.shape:
             check.problems.append(f"{name} has {keys.shape[0]} keys and {rows.shape[0]} rows")

@@ -178,7 +178,7 @@ def _alone(root: Path, group: Group, how: How) -> Report:
         except BrokenProcessPool:
             name = next(iter(group.values()))
             return Report(
-                len(group), 0, (Finding(name, "this or another file of the key kills the process that reads it"),)
+                len(group), 0, (Finding(name, "the process that reads this or another file of the key is killed"),)
             )
 
 

@@ -142,7 +142,7 @@ def _stale(contents: Contents, outputs: list[Output], notes: list[str]) -> list[
         elif cycle.lineages.records.lineage(path) != lineage:
             stale.append(output)
     if unknown:
-        notes.append(f"{unknown} files stay: there is no recipe for them now, so nobody can say whether they are stale")
+        notes.append(f"{unknown} files stay: there is no recipe for them now, so whether they are stale is unknown")
     return stale
 
 

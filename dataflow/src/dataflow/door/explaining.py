@@ -1,4 +1,4 @@
-"""What made a file, next to what would make it now."""
+"""What made a file, compared with what would make it now."""
 
 from __future__ import annotations
 

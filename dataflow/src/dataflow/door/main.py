@@ -25,10 +25,10 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "recorded": ("contents:recorded", "how files were made: lineages, records, hashes"),
     "plan": ("planning:plan", "what a run for some targets would make, and how long it would take"),
     "check": ("planning:check", "whether a run for some targets can begin, and what jobs took before"),
-    "identify": ("planning:identify", "new DAQ files are read once for their identity"),
+    "identify": ("planning:identify", "new DAQ files are read once to identify them"),
     "status": ("status:status", "what is there, stale, missing, failed, foreign"),
     "detectors": ("detectors:detectors", "detectors that failed, are missing or degraded, and why"),
-    "why": ("explaining:why", "what made a file, next to what would make it now"),
+    "why": ("explaining:why", "what made a file, compared with what would make it now"),
     "in_force": ("explaining:in_force_at", "the configuration in force, with the origin of every value"),
     "find": ("finding:find", "keys and files"),
     "clean": ("cleaning:clean", "files by tier, run, staleness or failure"),
@@ -87,7 +87,7 @@ def _question(options: argparse.Namespace) -> Question:
     except ValueError as error:
         raise UserError(f"the values of the question are not JSON: {error}") from None
     if not isinstance(values, dict):
-        raise UserError(f"the values of the question are no mapping: {text[:60]!r}", hint="such as '{\"cores\": 8}'")
+        raise UserError(f"the values of the question are not mapping: {text[:60]!r}", hint="such as '{\"cores\": 8}'")
     given = {"config": options.config} if options.config else {}
     return _Given({"experiment": options.setup} | given | values)
 

@@ -136,4 +136,4 @@ def job_of(flow: Workflow, text: str, folder: str) -> tuple[str, Unit]:
             if found:
                 return found
     examples = sorted(str(Path(template).parent) for step in flow.steps for template in flow.outputs(step).values())
-    raise UserError(f"{text!r} is no output of a step", hint=f"outputs are in {', '.join(dict.fromkeys(examples))}")
+    raise UserError(f"{text!r} is not an output of a step", hint=f"outputs are in {', '.join(dict.fromkeys(examples))}")

@@ -51,6 +51,8 @@ def whole_files(outputs: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
             yield parts
             for part in parts.values():
                 stamp(part)
+        # all on the disk before the first is renamed: after a power cut no new name leads to an empty file, and of
+        # several outputs none is in place while another is still being written
         for part in parts.values():
             flush(part)
         for role, part in parts.items():
@@ -61,7 +63,7 @@ def whole_files(outputs: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     except Exception as error:
         if is_full_disk(error):
             places = ", ".join(sorted({str(path.parent) for path in outputs.values()}))
-            raise NoSpace(f"no space left on the disk of {places}", hint="make room, then run again") from error
+            raise NoSpace(f"no space left on the disk of {places}", hint="free some space, then run again") from error
         _explain(error, outputs, parts)
         raise
     finally:
@@ -76,12 +78,12 @@ def _explain(error: Exception, outputs: Mapping[str, Path], parts: Mapping[str, 
     hint = "somebody removed it while the job was running; run again"
     for folder in sorted({path.parent for path in outputs.values()}):
         if not folder.is_dir():
-            raise WorkFailed(f"the folder {folder} has gone", hint=hint) from error
+            raise WorkFailed(f"the folder {folder} has disappeared", hint=hint) from error
         if isinstance(error, OSError) and not os.access(folder, os.W_OK | os.X_OK):
             raise WorkFailed(f"the folder {folder} cannot be written to", hint="see its owner and rights") from error
     for part in parts.values():
         if isinstance(error, FileNotFoundError) and str(part) in str(error) and not part.exists():
-            raise WorkFailed(f"the file {part} has gone before it was complete", hint=hint) from error
+            raise WorkFailed(f"the file {part} disappeared before it was complete", hint=hint) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -28,7 +28,7 @@ def timeout_of(job: Job) -> float | None:
     Raises
     ------
     UserError
-        If it is no positive number.
+        If it is not a positive number.
     """
     value = job.settings.get(OPTION)
     if value is None:

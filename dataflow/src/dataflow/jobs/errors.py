@@ -40,7 +40,7 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 def of_the_machine(error: BaseException) -> WorkFailed | None:
-    """The sentence for an error that is no mistake of a program: no right to write, no memory. None for others."""
+    """The sentence for an error that is not a mistake of a program: no right to write, no memory. None for others."""
     for each in chain(error):
         if isinstance(each, MemoryError) or _is_no_memory(each):
             hint = "give the job more memory, or fewer threads, and run again"

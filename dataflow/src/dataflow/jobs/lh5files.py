@@ -43,7 +43,7 @@ def open_input(path: Path, *, locking: bool | None = None) -> Iterator[h5py.File
     except FileNotFoundError as error:
         raise BadInput(f"there is no file {path}", hint=_REMAKE) from error
     except OSError as error:
-        raise BadInput(f"the file {path} is no whole LH5 file: {error}", hint=_REMAKE) from error
+        raise BadInput(f"the file {path} is not a whole LH5 file: {error}", hint=_REMAKE) from error
     with file:
         yield file
 

@@ -74,7 +74,7 @@ def _content(output: Path) -> tuple[int, str]:
         return output.stat().st_size, hashed(output)
     except FileNotFoundError as error:
         hint = "somebody removed it; run again"
-        raise WorkFailed(f"the output {output} has gone as soon as it was made", hint=hint) from error
+        raise WorkFailed(f"the output {output} disappeared as soon as it was made", hint=hint) from error
 
 
 def forget(output: Path) -> None:

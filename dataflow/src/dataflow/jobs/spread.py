@@ -132,6 +132,8 @@ def _result(item: str, future: Future[Outcome[object]], workers: Sequence[BasePr
 
 def _deadly_signal(workers: Sequence[BaseProcess]) -> int:
     """The signal that ended the first worker, 0 if none did; those that the pool itself ended had SIGTERM."""
+    # the pool only says that it is broken, and ends the other workers by SIGTERM: the first signal that is another one
+    # is the cause
     for worker in workers:
         worker.join(1.0)
     codes = [-(worker.exitcode or 0) for worker in workers]
@@ -145,7 +147,7 @@ def _cause(number: int) -> str:
             "dataprod-install-sw again, which compiles anew, and report it if it happens again"
         )
     hung = "" if _TIMEOUT is None else f", or because it hung for {_TIMEOUT:g} s"
-    return f"it was killed, most likely for lack of memory{hung}: use fewer threads, or more memory, and run again"
+    return f"it was killed, most likely because memory ran out{hung}: use fewer threads, or more memory, and run again"
 
 
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)

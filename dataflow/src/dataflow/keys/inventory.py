@@ -102,7 +102,7 @@ def left_out_note(inventory: Inventory, folder: Path) -> str:
         return ""
     names = ", ".join(os.path.relpath(path, folder) for path in inventory.left_out[:SHOWN])
     more = f", and {number - SHOWN} more" if number > SHOWN else ""
-    return f"{number} file{'s' * (number > 1)} in {folder} left out, of no known form of DAQ files: {names}{more}"
+    return f"{number} file{'s' * (number > 1)} in {folder} left out, since their form is unknown: {names}{more}"
 
 
 SHOWN = 3

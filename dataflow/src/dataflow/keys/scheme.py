@@ -334,7 +334,7 @@ def scheme_of(keys: str | Mapping[str, Any], where: str = "keys") -> KeyScheme:
         if name not in scheme.fields or not scheme.fits(name, text):
             form = f"; its form is {scheme.fields[name]}" if name in scheme.fields else ""
             hint = "" if form else nearest(name, scheme.fields)
-            raise UserError(f"{where}.examples: {text!r} is no {name}{form}", hint=hint)
+            raise UserError(f"{where}.examples: {text!r} is not a valid {name}{form}", hint=hint)
     return scheme
 
 
@@ -392,7 +392,7 @@ def _check_fields(scheme: KeyScheme, where: str) -> None:
         try:
             groups = re.compile(pattern).groups
         except re.error as exc:
-            raise UserError(f"{where}.fields.{name}: {pattern!r} is no regular expression: {exc}") from exc
+            raise UserError(f"{where}.fields.{name}: {pattern!r} is not a regular expression: {exc}") from exc
         if groups or not name.isidentifier():
             raise UserError(
                 f"{where}.fields.{name}: {pattern!r}", hint="a plain name, an expression without ( ) groups"

@@ -57,6 +57,7 @@ class ParCatalog:
     def at(self, key: Key) -> tuple[Key, ...] | None:
         """The keys whose parameter files hold for a file, None if none does yet."""
         group = self.group(key)
+        # right, not left: intervals are half-open, so that a file that begins when a calibration does belongs to it
         position = bisect_right(self._starts.get(group, ()), key.timestamp)
         return self.groups[group][position - 1].keys if position else None
 
@@ -135,6 +136,8 @@ def _by_time(keys: Sequence[Key], datatypes: tuple[str, ...]) -> list[Valid]:
     held: dict[str, Key] = {}
     found: dict[str, Valid] = {}
     for _, series in groupby(keys, key=lambda key: key.series):
+        # parameters hold from the first file of a run, not from its end: the run itself is processed with them, and the
+        # answer must not depend on how many of its files are there already
         key = next(series)
         held[key.datatype] = key
         current = tuple(held[category] for category in datatypes if category in held)

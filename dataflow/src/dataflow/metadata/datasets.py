@@ -43,7 +43,7 @@ def _range(text: str) -> list[str]:
     first, dots, last = text.partition("..")
     begin, end = _NUMBERED.fullmatch(first), _NUMBERED.fullmatch(last if dots else first)
     if not begin or not end or begin[1] != end[1] or int(begin[2]) > int(end[2]):
-        raise ValueError(f"{text!r} is no run and no range like r000..r005")
+        raise ValueError(f"{text!r} is neither a run nor a range like r000..r005")
     width = len(begin[2])
     return [f"{begin[1]}{number:0{width}d}" for number in range(int(begin[2]), int(end[2]) + 1)]
 

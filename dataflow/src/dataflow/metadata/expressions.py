@@ -140,7 +140,7 @@ def parsed(text: object, what: str = "an expression") -> Expression:
     Raises
     ------
     UserError
-        If it is no text, no expression, or holds something that the grammar does not know; the text is named.
+        If it is not a text or not an expression, or holds something that the grammar does not know; the text is named.
     """
     written = str(text) if isinstance(text, bool | int | float) else text
     if not isinstance(written, str) or not written.strip():
@@ -254,7 +254,7 @@ def _check_index(node: ast.AST, text: str) -> None:
 
 
 def _refused(node: ast.AST, text: str) -> UserError:
-    return UserError(f"{text!r}: {ast.unparse(node)!r} may not stand in an expression", hint=_FORM)
+    return UserError(f"{text!r}: {ast.unparse(node)!r} is not allowed in an expression", hint=_FORM)
 
 
 def dotted(node: ast.AST) -> str:

@@ -125,6 +125,7 @@ def merged_layers(
     UserError
         If ``$default`` stands where no file before gives a list, or ``$replace`` is neither true nor false.
     """
+    # a file of the collaboration is complete and must give here what it gives there, without our defaults below it
     given = _all(own)
     found = given if _is_complete(given, layers.sections) else _over(_all(shipped), given)
     finished: dict[str, Any] = _finished(found, (), layers)

@@ -31,7 +31,7 @@ def check(text: TextFile, tier: str) -> None:
     for name, value in text.mapping().items():
         hint = f"write {name}: {EXAMPLES.get(tier, '{NAME: value}')}"
         if not isinstance(name, str):
-            raise text.error(f"{name!r} is no detector: its name is a text", str(name))
+            raise text.error(f"{name!r} is not a detector: its name is a text", str(name))
         if not isinstance(value, Mapping):
             raise text.error(f"the override of {name} must be a mapping, not {kind(value)}", name, hint=hint)
         _check_entry(text, tier, name, value, hint)

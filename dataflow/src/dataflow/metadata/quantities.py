@@ -74,7 +74,7 @@ def values_of(entry: Any, name: str = "") -> Iterator[tuple[str, Value]]:
 
 
 def numbers_of(entry: Any, name: str = "") -> Iterator[tuple[str, Value]]:
-    """All numbers of an entry that are no errors themselves, by dotted name and without their errors."""
+    """All numbers of an entry that are not errors themselves, by dotted name and without their errors."""
     for key, item in entry.items() if isinstance(entry, Mapping) else ():
         place = f"{name}.{key}" if name else str(key)
         if isinstance(item, Mapping):

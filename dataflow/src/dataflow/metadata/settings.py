@@ -64,7 +64,7 @@ class StepSettings(BaseModel):
 
     Entries are declared as annotated fields with defaults, and described in the section ``Attributes`` of the
     docstring: documentation, JSON Schema and hints take the description from there. Lists are declared as tuples, so
-    that settings cannot be changed. Nothing is converted: a text is no number, true is not 1.
+    that settings cannot be changed. Nothing is converted: a text is not a number, true is not 1.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
@@ -164,7 +164,7 @@ def _wrong(
 
 
 def _location(error: ErrorDetails, values: object) -> Location:
-    """Where in the configuration an error is: the alternatives of a union, which pydantic names too, are no entries."""
+    """Where in the configuration an error is: alternatives of a union, which pydantic names too, are not entries."""
     found: list[str | int] = []
     for part in error["loc"]:
         inner = _child(values, part)
@@ -198,7 +198,7 @@ def _sentence(
     expected = " or ".join(dict.fromkeys(_expected(error) for error in errors))
     hint = _meaning(model, outer, last)
     if isinstance(value, str) and _EXPONENT.fullmatch(value):
-        hint = f"YAML takes {value} for a text: write {_as_yaml(value)}"
+        hint = f"YAML reads {value} as a text: write {_as_yaml(value)}"
     return f"{_dotted(name, location)} must be {expected}, not {_shown(value)}", hint
 
 
@@ -247,7 +247,7 @@ def _meaning(model: type[StepSettings], outer: Sequence[str | int], name: object
 
 
 def _model_at(model: type[StepSettings], names: Sequence[str | int]) -> type[StepSettings] | None:
-    """The settings that describe the mapping under the given keys, None where it is no declared one."""
+    """The settings that describe the mapping under the given keys, None where it is not a declared one."""
     annotations: list[Any] = [model]
     for name in names:
         annotations = [inner for each in annotations for inner in _alternatives(_inner(each, name))]

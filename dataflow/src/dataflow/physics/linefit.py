@@ -36,7 +36,7 @@ TAIL_GAIN = 9.0
 LEAST_SIGNIFICANCE = 2.5
 """Signal over its error below which there is no line."""
 WIDEST = 12.0
-"""FWHM in keV above which it is no line of a germanium detector."""
+"""FWHM in keV above which it is not a line of a germanium detector."""
 BINNED = 2_000
 """Events in the window above which they are counted in bins."""
 BINS_A_SIGMA = 10
@@ -46,7 +46,7 @@ LEAST_EXPECTED = 5.0
 MISFIT = 1e-3
 """Probability of a chi square below which data and model contradict each other: then errors grow."""
 INVALID = 10.0
-"""Chi square per degree of freedom above which what was fitted is no peak of this model."""
+"""Chi square per degree of freedom above which what was fitted is not a peak of this model."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,7 @@ def fit_line(energies: Floats, line: Line, *, shift: float = 0.0, binned: int = 
     first = {"n_sig": signal, "mu": peak, "sigma": sigma, "n_bkg": max(background, 1.0), "hstep": 0.0}
     model = PeakModel(PLAIN, window, line.neighbours)
     best = _minimise(model, sample, first, step=background > STEP_COUNTS)
+    # a parameter that the counts cannot determine makes the others' errors meaningless: the model grows with the counts
     if line.full_energy and best.values["n_sig"] > TAIL_COUNTS:
         model, best = _with_tail(model, best, sample)
     return _result(line, model, best, inside)
@@ -192,6 +193,8 @@ def _start(near: Floats, centre: float) -> tuple[float, float, float, float] | N
     """Mode, sigma, signal and background to start from, by the densest place in the window."""
     if len(near) < 4:
         return None
+    # no moments of the window: a line of a dozen counts on a background has the window's mean and width. The densest
+    # interval of about a line's width is on the peak even then, and needs no bins, whose edges would decide
     half = 1.5 + 0.7e-3 * centre
     ordered = np.sort(near)
     counts = np.searchsorted(ordered, ordered + half) - np.arange(len(ordered))

@@ -93,6 +93,7 @@ def find_scale(amplitudes: Floats, lines: Sequence[Line], gains: tuple[float, fl
         raise WorkFailed(f"{len(ordered)} events are too few to find any line")
     factors = _factors(ordered, lines, gains)
     found = count(ordered, factors, lines)
+    # without the cap, one huge peak (a pulser, 40K) under any line would outweigh a pattern of several real ones
     capped = np.clip(found.significance, -1, CAP)
     scores = capped.sum(axis=0) - ABSENT * contradictions(ordered, factors, lines, found)
     # under many factors all lines count in full: the one in the middle has the largest sum without the cap

@@ -146,7 +146,7 @@ class Chains:
         try:
             tree = _tree(node["function"])
         except SyntaxError as error:
-            message = f"the processor {name!r}: {node['function']!r} is no expression ({error.msg})"
+            message = f"the processor {name!r}: {node['function']!r} is not an expression ({error.msg})"
             raise place.error(message, PROCESSORS, name, "function") from None
         called = _called(tree, node)
         if called:

@@ -429,7 +429,7 @@ class Cycle:
         """Refuse a job that would write over files of somebody else."""
         for path in job.outputs.values():
             if self.lineages.records.is_foreign(path):
-                message = f"{path} is there and no job of this cycle made it: it is not written over"
+                message = f"{path} is there and no job of this cycle made it: it is not overwritten"
                 raise UserError(message, hint="move it away, or ask for other files")
 
     def _require(self, step: str, path: Path) -> None:

@@ -96,6 +96,8 @@ class Groupings:
 
     def _place(self, detector: str, key: Key) -> _Place:
         own, usual = self._sections.get(detector, {}), self._sections.get(DEFAULT, {})
+        # a detector's partition replaces the default's of that name, also for runs that only the default's has: whoever
+        # writes it says all of its runs, and a run that is left out on purpose must not come back
         rest = {name: runs for name, runs in usual.items() if name not in own}
         name = self._found(detector, own, key) or self._found(DEFAULT, rest, key)
         return (name, False) if name else ("_".join(key[level] for level in self._levels), True)

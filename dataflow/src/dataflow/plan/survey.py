@@ -185,6 +185,8 @@ def remaining(items: Iterable[Item], costs: Mapping[str, Cost], cores: int) -> t
     unknown = sorted({step for step in ahead if step not in costs})
     if ahead and not known:
         return None, unknown
+    # seconds of a job with its threads times these threads: as if all work could be packed on the cores without gaps,
+    # which is nearly so for many jobs, and too short by at most one job at the end
     work = sum(cost.seconds * min(cost.threads, cores) + START for cost in known)
     return round(work / max(cores, 1), 1), unknown
 

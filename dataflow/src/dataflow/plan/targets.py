@@ -59,7 +59,7 @@ def resolve(text: str, cycle: Cycle) -> Target:
     """
     words = text.removesuffix(ENDING).split("-")
     if len(words) < 2 or not all(words):
-        raise UserError(f"{text!r} is no target", hint=f"write {form(cycle.scheme)}")
+        raise UserError(f"{text!r} is not a target", hint=f"write {form(cycle.scheme)}")
     selection, *fields, tier = words
     step = _step(text, tier, cycle)
     runlist = None if selection == ALL else cycle.metadata.datasets.runlist(selection)
@@ -141,6 +141,8 @@ class _Matching:
         short = tuple(name for name in names if name != optional)
         if position >= len(words):
             return names
+        # whether the optional word was left out cannot be seen by counting, since words at the end may be missing too:
+        # the data decide, which have few values of this field
         word = words[position]
         known = {key[optional] for key in self.cycle.keys}
         if word == ANY:
@@ -168,7 +170,8 @@ class _Matching:
         example = example if self.scheme.fits(field, example) else ""
         if wrong and not self.scheme.fits(field, word):
             looks = f"a {field} looks like {example}" if example else f"its form is {self.scheme.fields[field]}"
-            return UserError(f"{self.text}: {wrong[0]!r} is no {field}: {looks}", hint=f"there are: {listing(there)}")
+            said = f"{self.text}: {wrong[0]!r} is not a valid {field}: {looks}"
+            return UserError(said, hint=f"there are: {listing(there)}")
         missing = [item for item in word.split("_") if _chosen(item, set(there)) is None]
         shown = missing[0] if len(missing) == 1 and self.scheme.fits(field, missing[0]) else word
         message = f"{self.text}: there is no data of {field} {shown!r}{where}; there are {listing(there)}"

@@ -314,7 +314,7 @@ def _leaves(value: object, without: set[str]) -> Iterator[str]:
 
 
 def _packed(value: object) -> str:
-    """Plain values as text: JSON where it gives back the same, else YAML (keys that are no texts, times)."""
+    """Plain values as text: JSON where it gives back the same, else YAML (keys that are not texts, times)."""
     text = ""
     try:
         text = json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -165,7 +165,7 @@ class Units:
         return self._partitions[step.name]
 
     def origins(self, step: Step, wanted: Input, unit: Unit) -> list[Place]:
-        """The jobs whose outputs an input consists of; none for what is no output of a step of this cycle."""
+        """The jobs whose outputs an input consists of; none for what is not an output of a step of this cycle."""
         if wanted.source == DAQ:
             return []
         origin = self._cycle.registry.by_name[wanted.source]

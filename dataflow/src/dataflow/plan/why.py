@@ -19,7 +19,7 @@ from .troubles import Trouble, run_of, troubles
 from .units import Place
 
 NO_RECORD = "there is no record of how it was made"
-NOT_OURS = "no job of this environment made it: it is read as it is, and neither made again nor written over"
+NOT_OURS = "it was not made by a job of this environment: it is read as it is, never made again and never overwritten"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Reason:
     detectors: tuple[Trouble, ...] = ()
 
     def first(self) -> tuple[Reason, Difference] | None:
-        """The first difference, and the file whose recipe it is in; that of an input goes before the file's own."""
+        """The first difference, and the file whose recipe it is in; that of an input precedes the file's own."""
         for each in self.inputs:
             found = each.first()
             if found:

@@ -76,7 +76,7 @@ class Workflow:
         """The targets among the words of a command line.
 
         Everything that they, and the paths among the words, need is planned here, so that what is wrong comes out as
-        one sentence before Snakemake begins. Software that is not installed yet is no error of a dry run.
+        one sentence before Snakemake begins. Software that is not installed yet is not an error of a dry run.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class Workflow:
         """
         for word in words:
             if not is_target(word) and self.job_of(word) is None:
-                raise UserError(f"{word!r} is no target and no output of a step", hint=f"write {self.example}")
+                raise UserError(f"{word!r} is neither a target nor an output of a step", hint=f"write {self.example}")
         found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
         lists = [self.job_of(path) for target in found for path in self._validity(target)]
         return list(dict.fromkeys([*self._checked(found, words), *filter(None, lists)]))

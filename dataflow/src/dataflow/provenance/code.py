@@ -175,7 +175,7 @@ def _analysed(file: Path, module: str, _mtime_ns: int, _size: int) -> tuple[str,
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except SyntaxError as error:
         raise UserError(
-            f"{file}:{error.lineno}: {error.msg}", hint="this file of the dataflow is no valid Python"
+            f"{file}:{error.lineno}: {error.msg}", hint="this file of the dataflow is not valid Python"
         ) from None
     digest = hashlib.sha256(meaning(tree).encode("utf-8", "surrogateescape")).hexdigest()
     return digest[:32], frozenset(_imported(tree, module))

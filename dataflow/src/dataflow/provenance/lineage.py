@@ -186,6 +186,8 @@ class Lineages:
         """The recipe of a step but for the DAQ file; the same as :meth:`recipe` gives, without planning every job."""
         if step.scope in (Scope.CYCLE, Scope.PARTITION):
             return dict(self._plain(self._cycle.job(step.name, unit)).own)
+        # files between two changes of the metadata have one recipe, and there are thousands of them: computed once
+        # for each moment, else planning grows with files times detectors
         changes = tuple((str(key), id(self._cycle.metadata.channels(key))) for key in self._cycle.turns(step, unit)[1:])
         place = (step.name, self._moment(unit.key), self._format(step, unit.key), changes)
         if place not in self._owns:

@@ -114,7 +114,7 @@ class Records:
         return dict(record) | {"recipe": parts}
 
     def raw(self, output: Path) -> Mapping[str, Any] | None:
-        """The record of an output as it is written, None if there is none or it is no record."""
+        """The record of an output as it is written, None if there is none or it is not a record."""
         lineage = self.lineage(output)
         content = _read(record_file(output, lineage)) if lineage else None
         return content if content is not None and _is_record(content) else None

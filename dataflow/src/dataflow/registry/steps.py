@@ -38,7 +38,7 @@ STEPS: tuple[Step, ...] = (
     of("par_hit_spms"),
     of("merge", "hit"),
     of("par_pht_partcal"),
-    twin(of("par_hit_spms"), {"hit": "pht"}),
+    twin(of("par_hit_spms"), {"hit": "pht"}, rule="pars_pht_spms"),
     of("merge", "pht"),
     of("validity", "dsp"),
     of("validity", "hit"),

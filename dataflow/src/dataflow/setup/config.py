@@ -163,7 +163,8 @@ def _parse(source: _Source) -> object:
     except yaml.YAMLError as error:
         raise UserError(f"{source.file}: not valid YAML: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{source.file}: cannot be read: {error}", hint="look for values without end") from None
+        hint = "look for values that contain themselves"
+        raise UserError(f"{source.file}: cannot be read: {error}", hint=hint) from None
 
 
 def _open(path: str | os.PathLike[str]) -> _Source:

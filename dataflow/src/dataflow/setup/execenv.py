@@ -120,7 +120,7 @@ def _source_and_target(bind: str) -> tuple[str, str, str]:
     """``a`` → (a, a, ""), ``a:b`` → (a, b, ""), ``a:b:ro`` → (a, b, ro)."""
     parts = bind.split(":")
     if len(parts) > 3 or not parts[0]:
-        raise UserError(f"execenv bind {bind!r} is none of path, path:target, path:target:options")
+        raise UserError(f"execenv bind {bind!r} is not path, path:target or path:target:options")
     return parts[0], parts[1] if len(parts) > 1 else parts[0], parts[2] if len(parts) > 2 else ""
 
 

@@ -84,7 +84,7 @@ class Software:
                 continue
             except (OSError, ValueError) as error:
                 raise UserError(
-                    f"{file} is no lock of an installation: {error}", hint="install the software again"
+                    f"{file} is not a lock of an installation: {error}", hint="install the software again"
                 ) from None
         return {}
 
@@ -107,7 +107,7 @@ class Software:
 
 
 LEFT_OUT = frozenset({"__pycache__", "build", "dist", "doc", "docs", "test", "tests"})
-"""Folders of a checkout that are no part of what is imported."""
+"""Folders of a checkout that are not part of what is imported."""
 
 
 def checkout_state(folder: Path) -> str:

@@ -108,7 +108,7 @@ class Option:
 LIMIT = Option((int, float), None, "seconds after which a channel, or the job in one piece, has failed", least=0)
 SETTINGS: Mapping[str, Mapping[str, Option]] = {
     "tier_raw": {
-        "buffer_size": Option((int,), None, "rows that are decoded in one go", least=1),
+        "buffer_size": Option((int,), None, "rows that are decoded at a time", least=1),
         "n_max": Option((int, float), None, "rows after which decoding ends", least=1),
         "hdf5_settings": Option((dict,), None, "compression and filters of the datasets"),
         "compass_config_file": Option((str,), None, "settings file of a CoMPASS data acquisition"),
@@ -118,7 +118,7 @@ SETTINGS: Mapping[str, Mapping[str, Option]] = {
     },
     "tier_dsp": {
         "buffer_len": Option((int,), None, "rows in memory", least=1),
-        "block_width": Option((int,), None, "rows that are processed in one go", least=1),
+        "block_width": Option((int,), None, "rows that are processed at a time", least=1),
     },
     "tier_evt": {"buffer_len": Option((int,), None, "events in memory", least=1)},
 }
@@ -141,7 +141,7 @@ OPTIONS: Mapping[str, Option] = {
     "failing_channels": Option((str,), "record", "what a failing channel does to its job", ("record", "fail")),
     "settings": Option((dict,), {}, "tuning by step, such as tier_dsp: {buffer_len: 1000}"),
     "evt_buffer_len": Option(
-        (int,), 1000000, "events in one go in evt; settings.tier_evt.buffer_len takes precedence over it"
+        (int,), 1000000, "events at a time in evt; settings.tier_evt.buffer_len takes precedence over it"
     ),
     "read_only_fs_sub_pattern": Option(
         (list,), [], "[pattern, replacement] that turns input paths into read-only ones", effective=False

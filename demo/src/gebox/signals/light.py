@@ -78,6 +78,15 @@ def _avalanche(state: rng.State, time: float, heights: Floats) -> None:
             heights[later] += SINGLE * (1.0 + SPREAD * rng.normal(state))
 
 
+def step(length: int, gap: int) -> float:
+    """The largest difference of means of `length` samples, `gap` apart, of one photo-electron, in counts."""
+    heights, trace = np.zeros(200), np.zeros(200)
+    heights[100] = SINGLE
+    pulses(heights, trace)
+    means = np.convolve(trace, np.full(length, 1.0 / length), "valid")
+    return float(np.max(means[length + gap :] - means[: -length - gap]))
+
+
 @compiled
 def pulses(heights: Floats, trace: Floats) -> None:
     """Add to `trace` a pulse of unit height for every increment."""

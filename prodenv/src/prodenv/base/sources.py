@@ -20,7 +20,7 @@ LEFT_BEHIND = shutil.ignore_patterns(
     "__pycache__", "*.pyc", ".snakemake", ".pytest_cache", ".mypy_cache", ".ruff_cache", "*.egg-info"
 )
 SOURCES_ONLY = (".", ":(exclude,glob)**/__pycache__/**", ":(exclude,glob)**/*.egg-info/**")
-"""What building and running leave in a working tree is no change of it."""
+"""What building and running leave in a working tree is not a change of it."""
 _URL = re.compile(r"[a-zA-Z][\w+.-]*://")
 _SCP = re.compile(r"[\w.-]+@[\w.-]+:")
 _IDENTITY = ("-c", "user.name=LEGEND production environment", "-c", "user.email=prodenv@localhost")
@@ -120,7 +120,7 @@ def clone(source: Source, target: Path, *, submodules: bool = False) -> None:
     what = f"cloning {source}"
     git("clone", "--quiet", "--", source.address, target, what=what, hint=_HINT_CLONE)
     if source.revision:
-        git("checkout", "--quiet", source.revision, "--", cwd=target, what=what, hint="is there such a revision?")
+        git("checkout", "--quiet", source.revision, "--", cwd=target, what=what, hint="does this revision exist?")
     if submodules and (target / ".gitmodules").exists():
         git("submodule", "update", "--quiet", "--init", "--recursive", cwd=target, what=what, hint=_HINT_CLONE)
 

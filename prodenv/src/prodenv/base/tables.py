@@ -145,7 +145,7 @@ def size_text(size: float) -> str:
 def ask(question: str) -> bool:
     """Whether the user says yes. Where nobody can answer, the answer is no."""
     if not sys.stdin.isatty():
-        sys.stderr.write(f"{question} nobody is there to answer: no (--yes answers yes)\n")
+        sys.stderr.write(f"{question} nobody can answer here, so the answer is no (--yes answers yes)\n")
         return False
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()

@@ -102,5 +102,5 @@ def overview() -> str:
     lines = [f"  {command.verb:<{width}}  {command.summary}" for command in COMMANDS.values()]
     names = max(map(len, VARIABLES))
     variables = [f"  {name:<{names}}  {meaning}" for name, meaning in VARIABLES.items()]
-    head, tail = ["usage: dataprod [-h] COMMAND …", "", "commands:"], ["", "dataprod COMMAND --help says more"]
+    head, tail = ["usage: dataprod [-h] COMMAND …", "", "commands:"], ["", "dataprod COMMAND --help tells more"]
     return "\n".join([*head, *lines, "", "environment variables:", *variables, *tail])

@@ -58,7 +58,7 @@ def _is_cut_off(output: int) -> bool:
 
 
 def _silence(outputs: list[int]) -> None:
-    """Let outputs lead nowhere, so that what is still held back for them is no error when the interpreter ends."""
+    """Let outputs lead nowhere, so that what is still held back for them is not an error when the interpreter ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in outputs:
         os.dup2(nowhere, output)

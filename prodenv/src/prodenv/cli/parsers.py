@@ -67,7 +67,7 @@ def _first_positional(parser: argparse.ArgumentParser, argv: List[str]) -> int: 
 
 def _tools(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--upgrade", action="store_true", help="newest versions that are allowed, instead of the pinned")
+    group.add_argument("--upgrade", action="store_true", help="the newest allowed versions instead of the pinned ones")
     group.add_argument("--pinned", action="store_true", help="the pinned versions again, after an upgrade")
     parser.add_argument("--dev", action="store_true", help="also tools/dev, the environment of the tests")
     parser.add_argument("--python", metavar="PATH", default="", help="the interpreter to build on (default: this one)")
@@ -141,11 +141,9 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
         ),
         Command("run", "prodenv.commands.run", "Make targets of a cycle", run_options.run),
         Command("plan", "prodenv.commands.plan", "What a run would make, and how long it would take", run_options.plan),
-        Command("status", "prodenv.commands.status", "What is there, stale, missing and failed", run_options.status),
-        Command("why", "prodenv.commands.why", "What made a file, next to what would make it now", run_options.why),
-        Command(
-            "config", "prodenv.commands.config", "The configuration in force, and where it is from", run_options.config
-        ),
+        Command("status", "prodenv.commands.status", "Files there, stale, missing, failed", run_options.status),
+        Command("why", "prodenv.commands.why", "What made a file, and what would make it now", run_options.why),
+        Command("config", "prodenv.commands.config", "The configuration in force, and its origin", run_options.config),
         Command("list", "prodenv.commands.list", "The cycles of the environment", verb_options.list_),
         Command("show", "prodenv.commands.show", "One cycle in full", verb_options.show),
         Command(

@@ -25,7 +25,7 @@ def _cores(parser: argparse.ArgumentParser, what: str) -> None:
 
 def _number(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of cores")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cores")
     return int(text)
 
 
@@ -56,7 +56,7 @@ def status(parser: argparse.ArgumentParser) -> None:
     _cycle(parser)
     _cores(parser, "cores that the time is estimated for")
     _json(parser)
-    parser.add_argument("--all", action="store_true", help="also the runs of which everything is there")
+    parser.add_argument("--all", action="store_true", help="also the complete runs")
 
 
 def config(parser: argparse.ArgumentParser) -> None:

@@ -27,7 +27,7 @@ def _changing(parser: argparse.ArgumentParser) -> None:
 def _processes(text: str) -> int:
     """A number of processes or threads."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes; give 1 or more")
     return int(text)
 
 
@@ -38,7 +38,7 @@ def _sigma(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no significance; give a number such as 3, not below 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a significance; give a number such as 3, not below 0")
     return value
 
 
@@ -68,7 +68,7 @@ def verify(parser: argparse.ArgumentParser) -> None:
 def clean(parser: argparse.ArgumentParser) -> None:
     _cycle(parser)
     _setup(parser)
-    what = parser.add_argument_group("what goes; files must fit all that is given")
+    what = parser.add_argument_group("which files; several options narrow the choice")
     what.add_argument(
         "--tier",
         metavar="TIER",
@@ -87,7 +87,7 @@ def clean(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--failed", action="store_true", help="files in which detectors failed, and what killed jobs left"
     )
-    what.add_argument("--attic", action="store_true", help="empty the attic: what was put there is gone for ever")
+    what.add_argument("--attic", action="store_true", help="empty the attic: delete for good what was moved there")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--json", action="store_true", help="for scripts: what goes as one JSON document")
     _changing(parser)
@@ -106,7 +106,7 @@ def freeze(parser: argparse.ArgumentParser) -> None:
 def archive(parser: argparse.ArgumentParser) -> None:
     _cycle(parser)
     parser.add_argument("file", metavar="FILE", help="the archive, for example v01.tar; must not exist")
-    parser.add_argument("--follow", action="store_true", help="store what links out of the cycle lead to")
+    parser.add_argument("--follow", action="store_true", help="store the targets of links out of the cycle")
     _setup(parser)
     _changing(parser)
 

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if shutil.disk_usage(target.parent).free < size:
         raise UserError(
-            f"there is no room for {size_text(size)} in {target.parent}", hint="give a file on another disk"
+            f"there is not enough space for {size_text(size)} in {target.parent}", hint="give a file on another disk"
         )
     about = {
         "name": cycle.name,
@@ -49,8 +49,8 @@ def run(options: argparse.Namespace) -> int:
     with step(f"{what} to {target}"):
         archives.write(target, content, about)
     if content.followed:
-        print(f"note: {len(content.followed)} links lead out of the cycle; the archive holds what they lead to")
-    print(f"archived: {target}; elsewhere: dataprod restore {target.name} {cycle.root.name}")
+        print(f"note: {len(content.followed)} links lead out of the cycle; the archive contains their targets")
+    print(f"archived: {target}; to restore it: dataprod restore {target.name} {cycle.root.name}")
     return 0
 
 

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = Selection(tuple(options.tier), tuple(options.run), options.stale, options.failed)
     if options.attic:
         if wanted.any:
-            raise UserError("--attic goes alone", hint="put files aside first, then empty the attic")
+            raise UserError("--attic goes alone", hint="move files to the attic first, then empty it")
         return _empty(cycle, options)
     if not wanted.any:
         hint = f"for example: {command('clean', cycle)} --tier dsp --run r001"
@@ -147,7 +147,7 @@ def _empty(cycle: CycleFolder, options: argparse.Namespace) -> int:
         print("the attic is empty")
     if not entries or options.dry_run:
         return 0
-    if not options.yes and not ask(f"delete {size_text(total)} for ever?"):
+    if not options.yes and not ask(f"delete {size_text(total)} permanently?"):
         return 1
     with cycle.held():
         for entry in entries:

@@ -154,7 +154,7 @@ def _folder(text: str) -> Path:
     existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not existing.is_dir():
         raise UserError(
-            f"{existing} is no folder, so no figures can be drawn in {folder}", hint="give another --figures"
+            f"{existing} is not a folder, so no figures can be drawn in {folder}", hint="give another --figures"
         )
     return folder
 

@@ -145,10 +145,10 @@ def _refuse_other(cycle: Path) -> None:
 def _places(cycle: Path, seconds: float) -> None:
     print(f"\nThe demo is done ({seconds:.0f} s). Look at")
     for place, what in (
-        ("generated/tier/evt", "events of all runs; tiers raw, tcm, dsp, hit and skm beside"),
+        ("generated/tier/evt", "events of all runs; the other tiers are beside them"),
         ("generated/plt/hit", "figures of the energy calibration, a page a detector"),
         ("generated/par/hit", "calibration parameters, and validity.yaml: which hold when"),
-        (TRUTH, "what every event and every gain really was"),
+        (TRUTH, "the truth: every event and every gain as simulated"),
         ("dataflow", "the workflow: yours to change"),
     ):
         print(f"  {cycle / place}\n      {what}")

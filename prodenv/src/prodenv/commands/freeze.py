@@ -31,7 +31,7 @@ from prodenv.software.install import lock_of
 
 STATE = "frozen.json"
 CITATION = "CITATION.txt"
-_UNTOLD = "Data: not known here, since the workflow is not one of this production environment."
+_UNTOLD = "Data: unknown, since the workflow is not that of this production environment."
 MOST = 20
 """As many damaged files are named."""
 _WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -65,7 +65,7 @@ def _refuse(cycle: CycleFolder) -> None:
     if cycle.frozen and (cycle.root / FROZEN / manifest.NAME).is_file():
         raise UserError(f"{cycle.name} is frozen already", hint=f"to check it: {command('verify', cycle)}")
     if cycle.interrupted:
-        raise UserError(f"{cycle.name} was interrupted while it was running", hint="run it to its end before")
+        raise UserError(f"{cycle.name} was interrupted while it was running", hint="let a run complete it first")
 
 
 def _refuse_others(cycle: CycleFolder, entries: list[Entry]) -> None:
@@ -83,7 +83,7 @@ def _refuse_others(cycle: CycleFolder, entries: list[Entry]) -> None:
         owner = path.lstat().st_uid
         if owner != me:
             raise UserError(
-                f"{path} belongs to the user {owner}, and only the owner can take away the right to write",
+                f"{path} belongs to the user {owner}, and only the owner can make it read-only",
                 hint=f"let the owner of all files freeze {cycle.name}",
             )
 
@@ -188,7 +188,7 @@ def _thaw(cycle: CycleFolder, dry_run: bool) -> int:
         raise UserError(f"{cycle.name} is not frozen")
     users = [user.name for user in users_of(cycle)]
     if users:
-        raise UserError(f"{cycle.name} is used by {', '.join(users)}", hint="it stays frozen as long as they are there")
+        raise UserError(f"{cycle.name} is used by {', '.join(users)}", hint="it must stay frozen while they exist")
     if dry_run:
         print(f"would make {len(_state(cycle)['modes'])} files and folders of {cycle.name} as they were, and remove:")
         print(f"  {cycle.root / FROZEN}")

@@ -17,7 +17,7 @@ def run(options: argparse.Namespace) -> int:
     _refuse_missing(setup)
     argv, environ = wrap(setup, options.command, os.environ, interactive=True, tty=_at_terminal())
     if not options.command and sys.stdin.isatty():
-        sys.stderr.write(f"software of {setup.directory}; exit quits\n")
+        sys.stderr.write(f"software of {setup.directory}; leave it with exit\n")
         if not setup.execenv.cmd:
             argv, environ, said = opened(argv[0], environ, setup.directory.name, setup.path("install") / "bin")
             sys.stderr.write(f"{said}\n" if said else "")

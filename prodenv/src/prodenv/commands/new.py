@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         with step(f"{work.target} from {parent.name}"):
             made = fill(work, folder)
         if os.path.lexists(work.target):
-            raise UserError(f"{work.target} has been made by someone else meanwhile")
+            raise UserError(f"{work.target} was created by someone else in the meantime")
         folder.rename(work.target)
     print(f"made {work.target}: {made['linked']} files linked, {made['not linked']} not (of another lineage)")
     print(f"next: dataprod-install-sw {shlex.quote(str(work.target / parent.config.name))} --locked")
@@ -52,12 +52,12 @@ def _relink(options: argparse.Namespace) -> int:
     """Let the links of a derived cycle lead to its parent again."""
     cycle, parent = find_cycle(options.rpath), find_cycle(options.parent) if options.parent else None
     if not record_of(cycle):
-        raise UserError(f"{cycle.name} is not derived from another cycle", hint="there is nothing to link again")
+        raise UserError(f"{cycle.name} is not derived from another cycle", hint="no link has to be repaired")
     cycle.refuse_frozen("new --relink")
     refuse_living(cycle.root)
     broken = broken_links(cycle)
     if options.dry_run:
-        print("\n".join(["would link again:", *broken]) if broken else "every link leads somewhere")
+        print("\n".join(["would link again:", *broken]) if broken else "no link is broken")
         return 0
     print(f"{relink(cycle, parent)} links of {cycle.name} lead to {record_of(cycle)['parent']} again")
     return 0

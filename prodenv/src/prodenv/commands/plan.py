@@ -42,7 +42,7 @@ def show(found: dict[str, Any]) -> None:
     for warning in found["warnings"]:
         print(f"warning: {warning}")
     if not found["jobs"]:
-        print("nothing to be done: everything is there and as the configuration asks for")
+        print("nothing to be done: everything is there and up to date")
         return
     rows = [_row(step) for step in found["steps"]]
     print_table(

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         if found is None:
             raise UserError(f"{file} holds no cycle: there is no config.json with dataflow/ or generated/ in it")
         if os.path.lexists(target):
-            raise UserError(f"{target} has been made by someone else meanwhile")
+            raise UserError(f"{target} was created by someone else in the meantime")
         folder.chmod(0o755)
         folder.rename(target)
     print(f"restored: {target}; all {header['files']} files are as they were archived")

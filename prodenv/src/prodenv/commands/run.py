@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(found) if options.json else show(found)
         return 0
     if options.json:
-        raise UserError("--json goes with --dry-run", hint=f"after the run: {command('status', cycle)} --json")
+        raise UserError("--json needs --dry-run", hint=f"after the run: {command('status', cycle)} --json")
     cycle.refuse_frozen("run")
     require_notes(cycle.root)
     return make(cycle, options)
@@ -76,7 +76,7 @@ def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace
         raise UserError(found["software"]["message"], hint=found["software"]["hint"])
     new = found["unread"]
     if new["bytes"]:
-        with step(f"reading {new['files']} new DAQ files ({size_text(new['bytes'])}) for their identity"):
+        with step(f"reading {new['files']} new DAQ files ({size_text(new['bytes'])}) to identify them"):
             ask(cycle, "identify", options.setup, targets=targets, threads=cores(options.jobs))
     took: Mapping[str, Any] = found.get("took", {})  # an older flow does not tell
     return took

@@ -142,14 +142,14 @@ def salvaged_lines(found: dict[str, Any]) -> list[str]:
 
 def _data_lines(found: dict[str, Any]) -> list[tuple[str, Any]]:
     if found["flow"] != "ours":
-        return [("data", "not known here: the dataflow is not one of ours; the files that are there stand below")]
+        return [("data", "unknown: the dataflow is not that of this production environment; its files are below")]
     runs = ", ".join(f"{run} ({count})" for run, count in found["runs"].items()) or "-"
     return [("DAQ files", _daq_text(found)), ("runs", runs)]
 
 
 def _daq_text(found: dict[str, Any]) -> str:
     others = len(found["left_out"])
-    return f"{found['daq_files']}" + (f", {others} of no known form left out" if others else "")
+    return f"{found['daq_files']}" + (f", {others} of unknown form left out" if others else "")
 
 
 def _source_text(source: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
     """Print the state of a cycle as a table: a line a run, a column a step."""
     if found["running"]:
         who = found["running"]
-        print(f"process {who['process']} on {who['host']} works on it since {who['since'] or 'some time'}")
+        print(f"process {who['process']} on {who['host']} has been working on it since {who['since'] or 'some time'}")
     steps = list(dict.fromkeys(step for run in found["runs"] for step in run["steps"]))
     whole = [run for run in found["runs"] if all(set(counts) <= GOOD for counts in run["steps"].values())]
     rows = found["runs"] if everything or len(whole) < 2 else [run for run in found["runs"] if run not in whole]
@@ -55,13 +55,13 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
         lines = [[run["run"], *(_cell(run["steps"].get(step)) for step in steps)] for run in rows]
         print_table(["run", *(step.removeprefix("tier_") for step in steps)], lines)
     if len(rows) < len(found["runs"]):
-        print(f"{len(whole)} runs of which everything is there are not shown (--all shows them)")
+        print(f"{len(whole)} complete runs are not shown (--all shows them)")
     for failure in found["failures"][:FAILURES]:
         print(f"{failure['step']} of {failure['key']} failed: {_sentence(failure['error'])}\n  log: {failure['log']}")
     for trouble in found["detectors"][:DETECTORS]:
         print(trouble["line"])
     if (more := len(found["detectors"]) - DETECTORS) > 0:
-        print(f"and {more} more of detectors (all: --json)")
+        print(f"and {more} more about detectors (all: --json)")
     partial = salvaged_lines(found)
     for line in partial[:FAILURES]:
         print(line)
@@ -94,8 +94,8 @@ def _summary(found: dict[str, Any], detectors: str) -> str:
         return "there is no data yet"
     counts = ", ".join(f"{jobs[state]} {state}" for state in STATES if jobs.get(state))
     if set(jobs) == {"foreign"}:
-        return f"{counts}: none of our jobs made them, so they are read as they are and never made again"
+        return f"{counts}: made by others, so they are read as they are and never made again"
     if set(jobs) <= GOOD:
         but = f", but {detectors}" if detectors else ""
-        return f"{counts}: all is made and as the configuration asks for{but}"
+        return f"{counts}: everything is made and up to date{but}"
     return f"{counts}; the rest takes {time_text(found['seconds'], found['no_time_known'], found['cores'])}"

@@ -24,7 +24,7 @@ from prodenv.cycles.setups import Setup, wrap
 from .freeze import links_of, software_of
 
 _AGAIN = "remove it and run again: it is made again from its inputs"
-_FOREIGN = "no job of this cycle made it, and none makes it again: ask those who made it for a whole copy"
+_FOREIGN = "no job of this cycle made it, and none makes it again: ask those who made it for an intact copy"
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _print(cycle: CycleFolder, done: list[Checked], problems: list[Problem], con
     if done:
         print_table(("checked", "files", "size", "speed"), _lines(done), right="files size speed")
     if not contents.setup.ours:
-        print("what is in the files is not checked: the dataflow of this cycle is not one of ours")
+        print("contents of files are not checked: the dataflow is not that of this production environment")
     detectors = contents.detectors
     for line in detectors["lines"]:
         print(line)

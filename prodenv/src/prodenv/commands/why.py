@@ -1,4 +1,4 @@
-"""``dataprod why CYCLE FILE``: what made a file, next to what would make it now."""
+"""``dataprod why CYCLE FILE``: what made a file, compared with what would make it now."""
 
 from __future__ import annotations
 

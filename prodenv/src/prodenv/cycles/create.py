@@ -106,10 +106,10 @@ def target_of(rpath: str, root: Path) -> Path:
     return real
 
 
-REFUSED = {":": "HDF5 and lists of folders take it for a separator"}
+REFUSED = {":": "HDF5 and lists of folders use it as a separator"}
 REFUSED |= dict.fromkeys("{}*?[]", "it has a meaning in patterns of file names")
 REFUSED |= dict.fromkeys("$~`\\\"'|&;<>!#%", "it has a meaning in shells and configuration files")
-REFUSED |= dict.fromkeys(map(chr, range(32)), "it is no printable character")
+REFUSED |= dict.fromkeys(map(chr, range(32)), "it is not a printable character")
 """Characters that a program on the way from a configuration to a file takes for something else."""
 
 
@@ -173,7 +173,7 @@ def build(new: NewCycle) -> None:
             with step(f"{name} from {source}"):
                 place(source, folder / "software" / "python" / "src" / name, _nothing_built_in)
         if os.path.lexists(new.target):
-            raise UserError(f"{new.target} has been made by someone else meanwhile")
+            raise UserError(f"{new.target} was created by someone else in the meantime")
         folder.rename(new.target)
 
 

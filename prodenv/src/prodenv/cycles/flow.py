@@ -89,7 +89,7 @@ def unknown(cycle: CycleFolder, what: str = "") -> Unknown:
     if (folder / "src" / "dataflow" / "plan").is_dir():
         message = f"the dataflow of {cycle.name} is older than this production environment: it does not answer"
         return Unknown(f"{message} {what!r}", hint="use snakemake in the cycle, or a cycle with a newer dataflow")
-    message = f"the dataflow of {cycle.name} is not one of ours: what it would make is not known here"
+    message = f"the dataflow of {cycle.name} is not that of this production environment: what it would make is unknown"
     return Unknown(message, hint=f"see {folder}; `dataprod show` tells which files are there")
 
 
@@ -115,7 +115,7 @@ def _answer(done: subprocess.CompletedProcess[str], source: Path, verb: str) -> 
         document = json.loads(done.stdout)
     except ValueError:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        hint = "what it printed stands above; was it changed?"
+        hint = "its output is above; was it changed?"
         raise WorkFailed(f"the dataflow in {source} does not answer {verb!r} ({how})", hint=hint) from None
     if "error" in document:
         kind = UserError if document["error"]["code"] == 2 else WorkFailed

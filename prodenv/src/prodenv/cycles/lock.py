@@ -1,4 +1,4 @@
-"""Who works on a cycle: written down with host and process, so that a dead one's lock is no riddle.
+"""Who works on a cycle: written down with host and process, so that a dead one's lock is not a riddle.
 
 Snakemake locks the files of a run below ``.snakemake/locks`` and says nothing about who did it. The record beside them
 does; :func:`holder_of` also finds a Snakemake that was started by hand in the cycle on this host.

@@ -49,7 +49,7 @@ class Entry:
 
 
 def entries_of(root: Path, left_out: Iterable[Path] = (), *, whole: bool = False) -> Iterator[Entry]:
-    """Everything in a cycle but what can be made again or is no part of it, sorted.
+    """Everything in a cycle but what can be made again or is not a part of it, sorted.
 
     Left out are the installed software (its lock is there), Snakemake's book-keeping, the history of checkouts (their
     revision is in the citation), compiled code, the attic, and the manifest itself. Links are not followed.
@@ -59,7 +59,7 @@ def entries_of(root: Path, left_out: Iterable[Path] = (), *, whole: bool = False
     root
         The cycle.
     left_out
-        More folders that are no part of it.
+        More folders that are not part of it.
     whole
         With Snakemake's book-keeping, the history of checkouts, and the manifest.
     """
@@ -122,14 +122,14 @@ def parsed(text: str) -> dict[str, str]:
     Raises
     ------
     ValueError
-        If a line is none of a manifest.
+        If a line is not a line of a manifest.
     """
     found: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if line:
             digest, gap, name = line.removeprefix("\\").partition("  ")
             if not gap or len(digest) != 64 or not name:
-                raise ValueError(f"line {number} is none of a manifest")
+                raise ValueError(f"line {number} is not a line of a manifest")
             found[_unescaped(name) if line.startswith("\\") else name] = digest
     return found
 

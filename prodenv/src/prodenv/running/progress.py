@@ -222,10 +222,10 @@ class Progress:
         """What to tell at the end: nothing if all is well, else the first real error and where to read on."""
         if code == INTERRUPTED:
             yield from self._about([failure for failure in self.failures if not failure.stopped], cycle)
-            yield "interrupted; the next run goes on from here"
+            yield "interrupted; the next run continues from here"
         elif code == 0:
             if self.nothing:
-                yield "nothing to be done: everything is there and as the configuration asks for"
+                yield "nothing to be done: everything is there and up to date"
         elif self.failures:
             yield from self._about(self.failures, cycle)
         else:

@@ -47,7 +47,7 @@ _TAKE_A_PATH = frozenset(
         "--stats",
     }
 )
-"""Options whose value is a path that is no target."""
+"""Options whose value is a path that is not a target."""
 
 
 _LOOKING = frozenset(

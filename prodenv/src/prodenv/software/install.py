@@ -34,7 +34,7 @@ LOCK_NAME = "software-lock.json"
 LOCKED = Path("locks") / "software.txt"
 """The pinned software of a flow of ours."""
 MARKER = ".made-by-dataprod-install-sw"
-_HINT_NETWORK = "is there a way to the package index? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
+_HINT_NETWORK = "can the package index be reached? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     setup = read_setup(options.config_file, options.setup)
     lock_file = Path(options.lock) if options.lock else lock_of(setup)
     if options.lock and not options.locked:
-        raise UserError("--lock is for --locked", hint="add --locked")
+        raise UserError("--lock needs --locked", hint="add --locked")
     target = setup.path("install")
     cycle = CycleFolder(setup.directory, setup.file)
     if os.path.lexists(target) or not options.locked or options.lock:  # else the lock of the cycle says all
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         if options.remove:
             remove(target)
         _install(setup, wanted)
-    print(f"installed in {target}; what it consists of: {lock_of(setup)}")
+    print(f"installed in {target}; list of packages: {lock_of(setup)}")
     return 0
 
 

@@ -19,7 +19,7 @@ from .tools import Place, environment
 
 PACKAGES = ("jupyterlab", "ipykernel")
 COMPLETE = ".complete"
-_HINT = "is there a way to the package index? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
+_HINT = "can the package index be reached? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
 
 
 def jupyter_of(setup: Setup, wanted: str) -> Path:

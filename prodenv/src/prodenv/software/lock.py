@@ -122,4 +122,4 @@ def read_lock(file: Path) -> SoftwareLock:
     except OSError:
         raise UserError(f"there is no lock {file}", hint="install once without --locked, or give --lock FILE") from None
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is no lock of an installation: {error!r}") from None
+        raise UserError(f"{file} is not a lock of an installation: {error!r}") from None

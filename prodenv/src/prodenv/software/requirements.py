@@ -72,7 +72,7 @@ def requirement(name: str, wish: str) -> str:
     Raises
     ------
     UserError
-        If the wish is no requirement.
+        If the wish is not a requirement.
     """
     text = wish.strip()
     if text[:1].isdigit():
@@ -84,7 +84,7 @@ def requirement(name: str, wish: str) -> str:
     if _NAME.match(text) and "\n" not in text:
         return text
     hint = f"write a version (2.6.2), a range (>=2.6), an address (git+https://…) or a requirement ({name}==2.6.2)"
-    raise UserError(f"pkg_versions.{name} is {wish!r}, which is no requirement", hint=hint)
+    raise UserError(f"pkg_versions.{name} is {wish!r}, which is not a requirement", hint=hint)
 
 
 def name_of(line: str) -> str:

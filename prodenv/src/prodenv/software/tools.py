@@ -28,7 +28,7 @@ from . import numba_cache, uv_settings
 STAMP = ".prodenv-stamp.json"
 SOURCES = {"tools": ("prodenv/src",), "dev": ("prodenv/src", "dataflow/src", "demo/src")}
 """Our own packages, which the tools and the tests import from where they lie; the tools do without any flow."""
-_HINT_NETWORK = "is there a way to the package index? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
+_HINT_NETWORK = "can the package index be reached? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
 
 PYTHON_FACTS = (
     "import json, platform, sys; print(json.dumps({'version': platform.python_version(), 'implementation': "

@@ -31,7 +31,7 @@ TRACES = ("bl_mean", "wf_presum")
 
 Columns = dict[str, NDArray[Any]]
 Rows = Mapping[str, tuple[Sequence[int], NDArray[np.bool_]]]
-"""By detector: its number of rows in each file, and which of all are no pulser events."""
+"""By detector: its number of rows in each file, and which of all are not pulser events."""
 
 
 def build(job: Job, threads: int = 1) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataflow.registry.step import LIGHT, OWN_PARS, SIPMS, Input, Resources, Scope, Step
+from dataflow.registry.step import DATA, LIGHT, OWN_PARS, SIPMS, Input, Output, Resources, Scope, Step
 
 STEP = Step(
     "par_hit_spms",
     Scope.RUN,
     (Input("dsp"),),
-    OWN_PARS,
+    {**OWN_PARS, DATA: Output(".lh5", "plot")},
     datatypes=LIGHT,
     part_of="hit",
     merged=False,

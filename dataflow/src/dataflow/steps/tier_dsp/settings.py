@@ -85,7 +85,7 @@ class DspSettings(StepSettings):
     buffer_len
         Rows in memory.
     block_width
-        Rows that are processed in one go.
+        Rows that are processed at a time.
     """
 
     buffer_len: int = Field(1000, ge=1)

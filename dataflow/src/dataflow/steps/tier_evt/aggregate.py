@@ -30,7 +30,7 @@ def total(events: int, event: Integers, value: NDArray[Any], mask: Truths, initi
 
 
 def any_of(events: int, event: Integers, value: NDArray[Any], mask: Truths, initial: Any) -> Truths:
-    """Whether the value is true in any row that counts, or initially (NaN is no truth)."""
+    """Whether the value is true in any row that counts, or initially (NaN is not true)."""
     out = np.full(events, initial == initial and bool(initial))  # noqa: PLR0124 - NaN
     out[event[value.astype(bool) & mask]] = True
     return out

@@ -365,7 +365,7 @@ def _indices(config: EventConfig) -> frozenset[str]:
 def _inherited(operation: Operation, tiers: Mapping[str, Tier]) -> dict[str, Any]:
     """Attributes of the column that an operation takes over as it is, such as units and names of bits.
 
-    What is computed has none: a number of detectors above 25 keV is no energy.
+    What is computed has none: a number of detectors above 25 keV is not an energy.
     """
     tier, _, name = operation.column.partition(".")
     if not operation.mode or operation.call or tier not in tiers:

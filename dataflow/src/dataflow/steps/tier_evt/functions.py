@@ -162,7 +162,7 @@ def _function(call: Call) -> Any:
         raise UserError(f"{module} has no function {name!r}", hint=nearest(name, own))
     known = inspect.signature(own[name]).parameters
     if tuple(known)[: len(SUPPLIED)] != SUPPLIED:
-        raise UserError(f"{call.function} is no processing function of events", hint="see pygama.evt.modules")
+        raise UserError(f"{call.function} is not a processing function of events", hint="see pygama.evt.modules")
     for argument in call.arguments:
         if argument not in known or argument in SUPPLIED:
             raise UserError(f"{call.function} has no argument {argument!r}", hint=nearest(argument, known))

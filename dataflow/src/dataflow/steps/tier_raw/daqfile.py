@@ -140,7 +140,7 @@ def form_of(path: Path) -> Form:
     """
     found = form_and_stem(path.name, tuple(entry.name for entry in metadata.entry_points(group=GROUP)))
     if found is None:
-        raise BadInput(f"{path} is no DAQ file: its name has no ending of a known form")
+        raise BadInput(f"{path} is not a DAQ file: its name has no ending of a known form")
     name = found[0].name
     if name in OWN:
         return OWN[name]

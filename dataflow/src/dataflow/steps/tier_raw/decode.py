@@ -109,7 +109,7 @@ def _prepare(streamer: Any) -> None:
 
 
 def _arrays(node: Any) -> Iterable[Any]:
-    """All numpy arrays of a table; waveform periods and units are no buffer to be filled."""
+    """All numpy arrays of a table; waveform periods and units are not buffer to be filled."""
     from lgdo import Array, Struct, WaveformTable
 
     if isinstance(node, WaveformTable):

@@ -67,7 +67,7 @@ def output_spec(job: Job, daq: DaqFile) -> Spec:
 def _without_triggers(spec: Spec, daq: DaqFile) -> Spec:
     """In groups with ``*`` and waveforms, all channels that no other group names: not the software triggers.
 
-    Decoders of FCIO records offer both. A trigger's columns are others, its name is no number, and it has no waveform.
+    Decoders of FCIO records offer both. A trigger has other columns, its name is not a number, and it has no waveform.
     """
     for decoder, offered in daq.keys.items():
         groups = spec.get(decoder, {})
@@ -169,7 +169,7 @@ def _for_channels(config: str, spec: Mapping[str, Any], channels: list[Channel],
 
 
 def _groups(config: str, spec: Mapping[str, Any]) -> Iterator[Group]:
-    """The groups of a configuration, written into the file of the job: a group of the stream goes before the name."""
+    """The groups of a configuration, written into the file of the job: a group of the stream precedes the name."""
     for decoder, groups in spec.items():
         if not isinstance(groups, Mapping) or not all(isinstance(group, Mapping) for group in groups.values()):
             raise UserError(

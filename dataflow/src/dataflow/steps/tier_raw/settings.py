@@ -16,7 +16,7 @@ class RawSettings(StepSettings):
     Attributes
     ----------
     buffer_size
-        Rows that are decoded in one go; without it, as many as the memory allows.
+        Rows that are decoded at a time; without it, as many as the memory allows.
     n_max
         Rows after which decoding ends.
     hdf5_settings

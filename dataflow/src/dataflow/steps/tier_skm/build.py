@@ -108,7 +108,7 @@ def select(columns: Mapping[str, Any], config: Mapping[str, Any]) -> Table:
     Raises
     ------
     UserError
-        If a field does not exist, or the filter is no expression that is true or false for each event.
+        If a field does not exist, or the filter is not an expression that is true or false for each event.
     """
     kept = _fields(columns, config.get("keep_fields"))
     count = len(next(iter(columns.values())))

@@ -53,7 +53,7 @@ class Extraction:
     def refuse(self, name: str, reason: str) -> UserError:
         """The error about a member that no archive of ours would have."""
         return UserError(
-            f"{self.file}: {name!r} {reason}", hint="this is no archive of dataprod archive: do not use it"
+            f"{self.file}: {name!r} {reason}", hint="this is not an archive of dataprod archive: do not use it"
         )
 
     def damaged(self, what: object) -> WorkFailed:
@@ -74,9 +74,9 @@ def read_header(file: Path) -> dict[str, Any]:
         try:
             member = tar.next()
         except (tarfile.TarError, OSError, ValueError) as error:
-            raise UserError(f"{file} is no archive: {error}") from None
+            raise UserError(f"{file} is not an archive: {error}") from None
         if member is None or member.name != HEADER:
-            raise UserError(f"{file} is no archive made by dataprod archive")
+            raise UserError(f"{file} is not an archive made by dataprod archive")
         _read_header(work, tar, member)
     return work.header
 
@@ -113,7 +113,7 @@ def _opened(work: Extraction) -> tarfile.TarFile:
     except FileNotFoundError:
         raise UserError(f"there is no file {work.file}") from None
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise UserError(f"{work.file} is no archive: {error}") from None
+        raise UserError(f"{work.file} is not an archive: {error}") from None
 
 
 def _take(work: Extraction, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
@@ -139,13 +139,14 @@ def _read_header(work: Extraction, tar: tarfile.TarFile, member: tarfile.TarInfo
     except ValueError as error:
         raise work.damaged(f"{HEADER}: {error}") from None
     if not isinstance(header, dict) or header.get("form") != FORM:
-        raise UserError(f"{work.file} is no archive of form {FORM}", hint="is it of a newer production environment?")
+        hint = "was it made by a newer production environment?"
+        raise UserError(f"{work.file} is not an archive of form {FORM}", hint=hint)
     size = header.get("bytes")
     if not isinstance(size, int) or not isinstance(header.get("links"), dict):
         raise work.damaged(f"{HEADER} is not complete")
     if work.root != Path() and shutil.disk_usage(work.root).free < size:
         raise UserError(
-            f"{work.file} holds {size_text(size)}: there is not so much room on the disk of {work.root.parent}"
+            f"{work.file} holds {size_text(size)}: which is more than is free on the disk of {work.root.parent}"
         )
     work.header = header
     work.hashes[HEADER] = hashlib.sha256(text).hexdigest()
@@ -154,7 +155,7 @@ def _read_header(work: Extraction, tar: tarfile.TarFile, member: tarfile.TarInfo
 def _text(work: Extraction, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     stream = tar.extractfile(member) if _is_plain(member) and member.size <= _MOST_TEXT else None
     if stream is None:
-        raise work.refuse(member.name, "is no plain file of a sensible size")
+        raise work.refuse(member.name, "is not a regular file of a plausible size")
     text = stream.read()
     if len(text) != member.size:
         raise work.damaged(f"{member.name} is cut off")
@@ -264,7 +265,7 @@ def _check_links(work: Extraction) -> None:
     root = os.path.realpath(work.root)
     for name in work.links:
         if not Path(os.path.realpath(work.root / name)).is_relative_to(root):
-            raise work.refuse(name, "leads out of the cycle by way of other links")
+            raise work.refuse(name, "leads out of the cycle through other links")
 
 
 def _check_bare(work: Extraction) -> None:

@@ -69,7 +69,7 @@ class Content:
     members
         Sorted by name, folders before what is in them.
     followed
-        Links out of the cycle of which the archive holds what they lead to.
+        Links out of the cycle of which the archive contains their targets.
     """
 
     members: list[Member] = field(default_factory=list)
@@ -100,13 +100,13 @@ def content_of(cycle: CycleFolder, left_out: tuple[Path, ...], *, follow: bool) 
     for entry in entries_of(cycle.root, (*left_out, *others), whole=True):
         if not _is_unsafe_git(entry):
             _add(content, cycle, entry, follow)
-    if content.followed:  # it is no derived cycle any more, and not byte for byte what was frozen
+    if content.followed:  # it is not a derived cycle any more, and not byte for byte what was frozen
         content.members = [member for member in content.members if member.name.split("/")[0] not in (DERIVED, FROZEN)]
     return content
 
 
 def _is_unsafe_git(entry: Entry) -> bool:
-    """Whether it is an entry of a ``.git`` folder that is left out, or a ``.git`` that is no folder."""
+    """Whether it is an entry of a ``.git`` folder that is left out, or a ``.git`` that is not a folder."""
     parts = entry.name.split("/")
     if ".git" not in parts:
         return False
@@ -126,10 +126,10 @@ def _add(content: Content, cycle: CycleFolder, entry: Entry, follow: bool) -> No
     parent = parent_of(cycle)
     into_parent = parent is not None and Path(real).is_relative_to(os.path.realpath(parent.root))
     if not (follow or into_parent):
-        hint = "--follow stores what it leads to"
+        hint = "--follow stores its target"
         raise UserError(f"{entry.name} is a link out of the cycle, to {entry.link}", hint=hint)
     if not os.path.exists(real):  # noqa: PTH110 - many of them
-        raise UserError(f"{entry.name} is a link that leads nowhere: {entry.link}", hint="remove it, or bring it back")
+        raise UserError(f"{entry.name} is a broken link: {entry.link}", hint="remove it, or bring it back")
     content.followed.append(entry.name)
     content.members += _real(entry.name, Path(real))
 
@@ -174,7 +174,7 @@ def write(target: Path, content: Content, about: Mapping[str, Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         if os.path.lexists(target):
-            raise UserError(f"{target} has been made by someone else meanwhile")
+            raise UserError(f"{target} was created by someone else in the meantime")
         temporary.rename(target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -65,7 +65,8 @@ def _detectors(setup: Setup, cycle: CycleFolder) -> Iterator[Finding]:
     except UserError as error:
         yield Finding("detectors", BAD, error.message, error.hint)
         return
-    fix = f"fix the cause; what would come out otherwise then is stale, else {command('clean', cycle)} --failed"
+    others = f"{command('clean', cycle)} --failed"
+    fix = f"fix the cause; files that would change are stale then, the others are found by {others}"
     for trouble in found["detectors"][:MOST]:
         yield Finding("detectors", WARNING, trouble["sentence"], fix)
     if (more := len(found["detectors"]) - MOST) > 0:
@@ -95,7 +96,7 @@ def _software(setup: Setup) -> Iterator[Finding]:
     if said:
         yield Finding("software", BAD, f"the installed software does not work: {said}", fix)
     if not lock_of(setup).is_file():
-        yield Finding("software", WARNING, f"there is no {lock_of(setup)}: nobody knows what is installed", fix)
+        yield Finding("software", WARNING, f"there is no {lock_of(setup)}: what is installed is unknown", fix)
         return
     try:
         current = is_installed(setup)
@@ -123,17 +124,17 @@ def _try(setup: Setup, python: Path) -> str:
 
 def _state(cycle: CycleFolder) -> Iterator[Finding]:
     if cycle.interrupted:
-        fix = f"{command('run', cycle)} TARGET goes on where it stopped"
+        fix = f"{command('run', cycle)} TARGET continues where it stopped"
         yield Finding("state", WARNING, "a run was interrupted: the lock of a dead Snakemake is there", fix)
     if cycle.frozen and not (cycle.root / "frozen" / NAME).is_file():
-        yield Finding("state", BAD, "the cycle was not frozen to the end: it has no manifest", command("freeze", cycle))
+        yield Finding("state", BAD, "freezing the cycle was interrupted: it has no manifest", command("freeze", cycle))
     if record_of(cycle) and parent_of(cycle) is None:
         yield Finding(
             "state", BAD, f"the cycle that it uses is gone: {record_of(cycle).get('parent')}", "bring it back"
         )
     if is_astray(cycle):
         fix = f"dataprod new {shlex.quote(cycle.name)} --relink"
-        what = "leads nowhere since the cycle or its parent was moved:"
+        what = "is broken since the cycle or its parent was moved:"
         yield from _listed("state", BAD, what, broken_links(cycle), fix)
         return
     fix = "remove the link; the next run makes the file here"
@@ -155,7 +156,7 @@ def _files(cycle: CycleFolder, setup: Setup) -> Iterator[Finding]:
     yield from _listed(
         "permissions", BAD, "you may not write in", unwritable, f"chmod -R u+rwX {quoted} (as their owner)"
     )
-    yield from _listed("files", BAD, "a link that leads nowhere:", broken, "bring back what it leads to, or remove it")
+    yield from _listed("files", BAD, "a broken link:", broken, "bring back what it leads to, or remove it")
     yield from _listed("files", WARNING, "left behind by a killed job:", parts, f"{command('clean', cycle)} --failed")
     if not (unwritable or broken or parts):
         yield Finding("files", OK, "permissions and links are right, and nothing was left behind")

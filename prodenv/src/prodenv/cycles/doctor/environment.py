@@ -114,6 +114,6 @@ def disk(folder: Path) -> Finding:
     """How much space is left where a folder is."""
     usage = shutil.disk_usage(folder)
     what = f"{size_text(usage.free)} of {size_text(usage.total)} free for {folder}"
-    fix = "make room: `dataprod list` shows sizes, `dataprod clean CYCLE --attic` deletes what was put aside"
+    fix = "free some space: `dataprod list` shows sizes, `dataprod clean CYCLE --attic` deletes what was moved there"
     state = BAD if usage.free < NO_SPACE else WARNING if usage.free < LITTLE_SPACE else OK
     return Finding("disk", state, what, "" if state == OK else fix)

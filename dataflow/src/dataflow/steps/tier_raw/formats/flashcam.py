@@ -127,7 +127,7 @@ def _begin(data: mmap.mmap) -> int:
 def content(path: Path, _settings: Mapping[str, Any]) -> Content:
     """The channels of a file, from its configuration.
 
-    FlashCam's own configuration record is no context: legend-daq2lh5 writes it from memory that was never filled.
+    FlashCam's own configuration record is not a context: legend-daq2lh5 writes it from memory that was never filled.
     """
     from daq2lh5.fc.fc_eventheader_decoder import get_key
     from fcio import fcio_open

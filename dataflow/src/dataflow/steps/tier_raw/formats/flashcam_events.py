@@ -72,7 +72,7 @@ class FCEventDecoder(Library):  # type: ignore[misc]
         self._rows: dict[int, _Rows] = {}
         self._events: list[tuple[float, ...]] = []
         self._words: list[NDArray[np.int32]] = []
-        self._numbers: list[NDArray[np.int64]] = []
+        self._numbers: list[NDArray[np.uint16]] = []
         self._traces: dict[str, list[NDArray[Any]]] = {name: [] for name in OF_TRACES}
         self._kept = 0
 
@@ -113,9 +113,9 @@ class FCEventDecoder(Library):  # type: ignore[misc]
             words[2 * WORDS + 5 : 2 * WORDS + 7] = 0, self._adcs
         self._words.append(words)
         self._events.append((packet_id, event.type, event.num_traces, event.unix_time_utc_sec))
-        self._numbers.append(found.astype(np.int64))
+        self._numbers.append(found.copy())
         for name, called in OF_TRACES.items():
-            self._traces[name].append(getattr(event, called).copy())
+            self._traces[name].append(getattr(event, called))  # a new array each time
         self._kept += len(found)
 
     def fill(self) -> None:

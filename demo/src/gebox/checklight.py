@@ -1,0 +1,94 @@
+"""SiPMs of a finished cycle beside the truth: photo-electron scale, dark rate, cross-talk.
+
+Reads parameter files and truth as YAML only, as :mod:`gebox.check`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gebox.check import parameter_folder, truth_folder
+
+QUANTITIES = {
+    "gain": ("step", "ADC", 0.01),
+    "dark_rate": ("dark_rate", "Hz", 0.0),
+    "cross_talk": ("crosstalk", "", 0.02),
+}
+"""By name in the parameter file: that in the truth, the unit, and the relative tolerance: pile-up shifts a peak a
+little, and after-pulses within 0.2 us are not told from cross-talk."""
+
+
+@dataclass(frozen=True)
+class Sipm:
+    """What a cycle found of a SiPM in a run: value, error, truth and tolerance by quantity, or why there is nothing."""
+
+    run: str
+    name: str
+    values: dict[str, tuple[float, float, float, float]]
+    reason: str = ""
+
+    def pulls(self) -> dict[str, float]:
+        """Deviations over their errors, tolerances included, by quantity."""
+        return {
+            name: (found - true) / allowed
+            for name, (found, error, true, tolerance) in self.values.items()
+            if (allowed := math.hypot(error, tolerance * true)) > 0
+        }
+
+
+def compare(cycle: Path, *, truth: Path | None = None) -> list[Sipm]:
+    """All SiPMs of a cycle in all runs of which there is a parameter file.
+
+    Parameters
+    ----------
+    cycle
+        Folder of the production cycle.
+    truth
+        As for :func:`gebox.check.check`.
+    """
+    folder, found = truth_folder(cycle, truth), []
+    for path in sorted(folder.glob("*-truth.yaml")):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        place = f"*/{content['period']}/{content['run']}/*-par_hit_spms.yaml"
+        for file in sorted(parameter_folder(cycle, "hit").glob(place)):
+            found += list(_of_run(file, content.get("sipms") or {}))
+    return found
+
+
+def _of_run(file: Path, true: dict[str, Any]) -> Iterator[Sipm]:
+    run = "-".join(file.name.split("-")[1:4])
+    content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    for name, known in sorted(true.items()):
+        entry = content.get(name) or {}
+        results = (entry.get("results") or {}).get("spms") or {}
+        values = {
+            each: (float(results[each]), float(results[f"{each}_err"]), float(known[of]), tolerance)
+            for each, (of, _, tolerance) in QUANTITIES.items()
+            if each in results
+        }
+        reason = str((entry.get("status") or {}).get("reason", "")) or "no traces in this run"
+        yield Sipm(run, name, values, "" if values else reason)
+
+
+def report(found: list[Sipm], *, limit: float) -> int:
+    """Print one line a SiPM and run; exit code 1 where a quantity deviates by more than `limit` standard deviations."""
+    if not found:
+        return 0
+    print("\nSiPMs beside the truth")
+    bad = 0
+    for each in found:
+        pulls = each.pulls()
+        cells = [
+            f"{name} {value:.4g} +- {error:.2g} {QUANTITIES[name][1]}".rstrip() + f" ({true:.4g})"
+            for name, (value, error, true, _) in each.values.items()
+        ]
+        beyond = [f"{name} {pull:+.1f} sigma !" for name, pull in pulls.items() if abs(pull) > limit]
+        bad += bool(beyond)
+        print("  ".join([each.run, each.name, *(cells or [f"not measured: {each.reason}"]), *beyond]))
+    return 1 if bad else 0
