@@ -293,3 +293,20 @@ def test_an_override_that_no_chain_reads(tree: Tree, entry: str, close: str) -> 
     found = said(tree)
     assert len(found) == bool(close)
     assert all("overrides/dsp/o.yaml:1: no processing chain reads" in line and close in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("skim", "asked", "close"),
+    [
+        ("evt_filter: geds_multiplicityy == 1", "geds_multiplicityy", "geds_multiplicity"),
+        ("keep_fields: [trigger, geds.energyy]", "geds.energyy", "geds_energy"),
+        ("keep_fields: [trigger, ged]", "ged", "geds"),
+        ("evt_filter: geds.multiplicity == 1\nkeep_fields: [trigger, evt.geds.energy, geds.name]", "", ""),
+    ],
+)
+def test_a_field_that_skm_asks_for_and_evt_almost_makes(tree: Tree, skim: str, asked: str, close: str) -> None:
+    configure(tree, {"tier_skm": {"inputs": {"skm_config": "$_/skm.yaml"}}})
+    tree.write("inputs/dataprod/config/skm.yaml", f"{skim}\n")
+    where = "inputs/dataprod/config/skm.yaml:1: "
+    sentence = f"{where}skm asks for {asked!r}, which evt does not make (did you mean {close!r}?)"
+    assert said(tree) == ([sentence] if asked else [])

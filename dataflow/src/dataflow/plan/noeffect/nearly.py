@@ -12,6 +12,7 @@ from typing import Any
 
 from dataflow.base.messages import nearest
 from dataflow.base.textfile import TextFile
+from dataflow.metadata.expressions import parsed
 from dataflow.metadata.validity import ALL
 
 from .finding import Finding, at
@@ -83,6 +84,30 @@ def overrides(held: Held) -> Iterator[Finding]:
                 if close:
                     said = f"no processing chain reads {name!r}, which {detector} has"
                     yield at(text, (detector, *place), said, f"did you mean {close[0]!r}?")
+
+
+def skims(held: Held) -> Iterator[Finding]:
+    """Fields that skm asks for and that are almost ones of evt; the job would say so at the end of a production."""
+    for key in held.moments if "skm" in held.cycle.scheme.tiers else ():
+        layers = held.metadata.config("tier_skm", key).layers("skm_config")
+        made = held.metadata.config("tier_evt", key).shared("evt_config") or {}
+        fields = {str(name).replace("___", "_") for name in made.get("outputs") or ()}
+        fields |= {str(name).partition("___")[0] for name in made.get("outputs") or ()}
+        for place, name in _asked_for(layers.data) if layers.own else ():
+            field = name.removeprefix("evt.").replace(".", "_")
+            close = [] if field in fields else get_close_matches(field, sorted(fields), n=1, cutoff=CLOSE)
+            origin = layers.origin(*place) if close else None
+            if origin:
+                said = f"skm asks for {name!r}, which evt does not make"
+                yield at(origin.text, origin.place, said, f"did you mean {close[0]!r}?")
+
+
+def _asked_for(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The fields of evt that a skim names, with their places."""
+    if config.get("evt_filter"):
+        yield from ((("evt_filter",), name) for name in sorted(parsed(config["evt_filter"], "evt_filter").names))
+    for number, name in enumerate(config.get("keep_fields") or ()):
+        yield ("keep_fields", number), str(name)
 
 
 def _read_by_chains(held: Held) -> set[str]:
