@@ -80,9 +80,13 @@ def _dataprod(experiment: Experiment) -> dict[str, Any]:
     found: dict[str, Any] = {"dataprod/config/validity.yaml": [{**entry, "apply": [name]}]}
     found[f"dataprod/config/{name}"] = {}
     if experiment.source != TH228:
-        inputs = {"ecal_config": {"__default__": "ecal/l200-ecal-config.yaml"}}
-        found[f"dataprod/config/{name}"] = {"snakemake_rules": {"pars_hit_ecal": {"inputs": inputs}}}
+        rules = {
+            "pars_hit_ecal": {"inputs": {"ecal_config": {"__default__": "ecal/l200-ecal-config.yaml"}}},
+            "pars_dsp_peak_selection": {"inputs": {"peak_config": {"__default__": "ecal/l200-peak-config.yaml"}}},
+        }
+        found[f"dataprod/config/{name}"] = {"snakemake_rules": rules}
         found["dataprod/config/ecal/l200-ecal-config.yaml"] = calibration(experiment.source)
+        found["dataprod/config/ecal/l200-peak-config.yaml"] = {"source": experiment.source}
     for tier in OVERRIDDEN_TIERS:
         found[f"dataprod/overrides/{tier}/validity.yaml"] = [{**entry, "apply": []}]
     if experiment.preset == "full":
