@@ -50,7 +50,7 @@ def prepared(cycle: Path) -> tuple[Path, str]:
     key = next(daq.rglob("*.fcio")).stem
     for step in (
         *("tier_raw", "tier_tcm", "par_tcm_pulser", "par_dsp_pz"),
-        *("par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "par_dsp"),
+        *("par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "par_dsp_dplms", "par_dsp"),
     ):
         run(job(cycle, step, key))
     return cycle, key

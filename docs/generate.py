@@ -460,6 +460,7 @@ MEANINGS: Mapping[str, str] = {
     "trapEftp": "energy trapezoid at a fixed time after the start of the pulse",
     "cuspEmax": "highest value of the cusp filter",
     "cuspEftp": "cusp filter at a fixed time after the start of the pulse",
+    "dplmsEmax": "highest value of the DPLMS filter; NaN for a detector without coefficients",
     "zacEmax": "highest value of the zero-area cusp filter",
     "zacEftp": "zero-area cusp filter at a fixed time after the start of the pulse",
     "tp_0_est": "start of the pulse",

@@ -131,7 +131,7 @@ def test_an_error_names_file_and_line(write: Write) -> None:
         ({"experiment": "l-200"}, "'l-200' must be letters"),
         ({"setups": {}}, "`setups` must hold"),
         ({"setups": {"l200": {}}, "paths": {}}, "unknown key 'paths' beside `setups`"),
-        ({"paths": {"inputs": "a", "metadata": "b"}}, "paths.metadata says otherwise"),
+        ({"paths": {"inputs": "a", "metadata": "b"}}, "paths.metadata differs from"),
         ({"execenv": {"cmd": ["a", 3]}}, "execenv.cmd must hold texts"),
         ([1], "the file must hold a mapping"),
     ],

@@ -185,7 +185,7 @@ def test_no_command_is_a_shell_of_the_image(engine: str, run: Run) -> None:
     [
         ({"arg": "image"}, "no `cmd`"),
         ({"cmd": "nice", "bind": ["/x"]}, "bind is not known for 'nice'"),
-        ({"cmd": "docker run", "bind": ["a:b:c:d"]}, "is none of path"),
+        ({"cmd": "docker run", "bind": ["a:b:c:d"]}, "is not path, path:target"),
     ],
 )
 def test_what_an_engine_cannot_do_is_refused(cycle: Path, execenv: dict[str, Any], sentence: str) -> None:

@@ -100,7 +100,7 @@ def test_the_shell_is_interactive_on_a_terminal(prodenv: ProdEnv, config: Path) 
         assert process.wait(timeout=30) == 4
     seen = os.read(main, 100_000).decode()
     os.close(main)
-    assert "exit quits" in seen
+    assert "leave it with exit" in seen
     assert '["one"]' in seen
 
 

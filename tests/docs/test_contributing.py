@@ -13,7 +13,7 @@ import lh5
 import numpy as np
 import pytest
 import yaml
-from lgdo import Array, Table
+from lgdo import Array, Struct, Table
 
 from ..contributing import CONTRIBUTING, REPOSITORY, STEP, follow
 from ..plan.conftest import Tree
@@ -105,12 +105,14 @@ def cycle(root: Path) -> Tree:
     )
     tree.validity("dataprod/config", {"valid_from": "20200101T000000Z", "apply": ["all.yaml"]})
     opened = tree.open()
-    for tier in ("dsp", "tcm"):
-        path = opened.output(f"tier_{tier}", opened.scheme.key(KEY))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        columns = {"trapEmax": np.array([10.0, 60.0, 70.0, 51.0]), "timestamp": np.array([0.0, 1.0, 2.0, 6.0])}
-        table = Table(col_dict={name: Array(values) for name, values in columns.items()})
-        lh5.write(table, "dsp", str(path), group="ch1104000", wo_mode="of")
+    path = opened.output("tier_dsp", opened.scheme.key(KEY))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = {"trapEmax": np.array([10.0, 60.0, 70.0, 51.0]), "timestamp": np.array([0.0, 1.0, 2.0, 6.0])}
+    table = Table(col_dict={name: Array(values) for name, values in columns.items()})
+    lh5.write(table, "dsp", str(path), group="ch1104000", wo_mode="of")
+    masks = opened.output("par_tcm_pulser", opened.scheme.key(KEY), "masks")
+    masks.parent.mkdir(parents=True, exist_ok=True)
+    lh5.write(Struct({"files": Array(np.array([KEY], dtype="S"))}), "masks", str(masks), wo_mode="of")
     return tree
 
 

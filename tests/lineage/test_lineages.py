@@ -19,7 +19,7 @@ CAL0A, CAL0B, PHY0A, PHY0B, CAL1, PHY1, CAL4, PHY4 = KEYS
 ABOVE_HIT = ("tier_hit",)
 DSP_AND_ABOVE = (
     *("tier_dsp", "tier_hit", "par_hit", "par_hit_aoe", "par_hit_ecal"),
-    *("par_dsp", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "tier_evt"),
+    *("par_dsp", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "par_dsp_dplms", "tier_evt"),
 )
 
 CLASSIFIER = "operations: {x: {expression: a, lgdo_attrs: {classifier: $_/weights.bin}}}\n"
@@ -79,6 +79,7 @@ def test_code_that_several_steps_import_reaches_them_all(origin: Origin) -> None
     assert steps(changed(before, origin.lineages())) == {
         "par_dsp_evtsel",
         "par_dsp_eopt",
+        "par_dsp_dplms",
         "par_dsp",
         "tier_dsp",
         "par_hit_ecal",

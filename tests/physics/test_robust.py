@@ -193,7 +193,7 @@ def test_a_folder_that_vanishes_is_a_sentence(tmp_path: Path) -> None:
     from dataflow.jobs.atomic import whole_files
 
     with (
-        pytest.raises(WorkFailed, match="has gone"),
+        pytest.raises(WorkFailed, match="disappeared"),
         whole_files({"tier": tmp_path / "folder/out.lh5"}) as parts,
     ):
         shutil.rmtree(tmp_path / "folder")
@@ -220,7 +220,7 @@ def test_an_output_that_vanishes_when_it_is_made_is_a_sentence(
     cycle = cycle_of(shared_data / "fcio/th228.fcio", KEY, {"V00001A": {"rawid": 0}})
     monkeypatch.setattr(runner, "run", lambda *_: None)
     assert runner.main(["tier_raw", "--config", str(cycle.config), "--key", KEY]) == 1
-    assert "has gone" in capsys.readouterr().err
+    assert "disappeared" in capsys.readouterr().err
 
 
 def test_a_log_on_a_full_disk_stops_nothing(capfd: pytest.CaptureFixture[str]) -> None:

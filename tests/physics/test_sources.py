@@ -22,6 +22,7 @@ STEPS = (
     "par_dsp_evtsel",
     "par_dsp_nopt",
     "par_dsp_eopt",
+    "par_dsp_dplms",
     "par_dsp",
     "tier_dsp",
     "par_hit_ecal",

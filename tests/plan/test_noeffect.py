@@ -243,3 +243,70 @@ def test_files_are_processed_by_the_configuration_of_their_own_time(tree: Tree) 
     cycle = tree.open()
     configs = [cycle.job("tier_dsp", key).config for key in KEYS[:2]]
     assert [(config.read("processing_chain") or {}).get("outputs") for config in configs] == [None, ["mine"]]
+
+
+def test_a_category_that_no_file_can_have(tree: Tree) -> None:
+    change_at(tree, "20230312T043356Z", ECAL)
+    entries = [{"valid_from": "20200101T000000Z", "apply": ["all.yaml"]}]
+    entries += [{"valid_from": "20230312T043356Z", "category": "call", "apply": ["later.yaml"]}]
+    tree.validity("dataprod/config", *entries)
+    assert said(tree) == [
+        "inputs/dataprod/config/validity.yaml: no file can have the category 'call': its entries hold for nothing "
+        "(did you mean 'cal'?)"
+    ]
+
+
+def test_an_entry_of_daq_that_is_almost_one_that_is_read(tree: Tree) -> None:
+    tree.metadata(channels=MAP.replace("fcid: 1}", "fcid: 1, adc_bit: 14, crate: 3}"))
+    assert said(tree) == [
+        "inputs/hardware/configuration/channelmaps/always.yaml:1: the entry 'daq.adc_bit' of V02160A is not known: "
+        "nothing reads it (did you mean 'adc_bits'?)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("psd", "message"),
+    [
+        (
+            "status: {low_aoe: vallid}",
+            "the psd status 'vallid' of low_aoe of V02160A is none of valid, present, missing",
+        ),
+        ("statuss: {low_aoe: valid}", "the entry 'psd.statuss' in the status of V02160A is not known"),
+        ("{status: {low_aoe: present, lq: missing}, is_bb_like: low_aoe}", ""),
+    ],
+)
+def test_statuses_of_pulse_shapes(tree: Tree, psd: str, message: str) -> None:
+    value = psd if psd.startswith("{") else f"{{{psd}}}"
+    tree.metadata(statuses=STATUSES.replace("usability: on}", f"usability: on, psd: {value}}}"))
+    found = said(tree)
+    assert len(found) == bool(message)
+    assert all(f"datasets/statuses/always.yaml:1: {message}" in line and "did you mean" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("entry", "close"),
+    [("pzz: {tau1: 400*us}", "pz.tau1"), ("pz: {tauu1: 400*us}", "pz.tau1"), ("pz: {tau1: 400*us}", ""), ("a: 1", "")],
+)
+def test_an_override_that_no_chain_reads(tree: Tree, entry: str, close: str) -> None:
+    tree.write("inputs/dataprod/overrides/dsp/o.yaml", f"V02160A: {{{entry}}}\n")
+    tree.validity("dataprod/overrides/dsp", {"valid_from": "20200101T000000Z", "apply": ["o.yaml"]})
+    found = said(tree)
+    assert len(found) == bool(close)
+    assert all("overrides/dsp/o.yaml:1: no processing chain reads" in line and close in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("skim", "asked", "close"),
+    [
+        ("evt_filter: geds_multiplicityy == 1", "geds_multiplicityy", "geds_multiplicity"),
+        ("keep_fields: [trigger, geds.energyy]", "geds.energyy", "geds_energy"),
+        ("keep_fields: [trigger, ged]", "ged", "geds"),
+        ("evt_filter: geds.multiplicity == 1\nkeep_fields: [trigger, evt.geds.energy, geds.name]", "", ""),
+    ],
+)
+def test_a_field_that_skm_asks_for_and_evt_almost_makes(tree: Tree, skim: str, asked: str, close: str) -> None:
+    configure(tree, {"tier_skm": {"inputs": {"skm_config": "$_/skm.yaml"}}})
+    tree.write("inputs/dataprod/config/skm.yaml", f"{skim}\n")
+    where = "inputs/dataprod/config/skm.yaml:1: "
+    sentence = f"{where}skm asks for {asked!r}, which evt does not make (did you mean {close!r}?)"
+    assert said(tree) == ([sentence] if asked else [])

@@ -16,9 +16,10 @@ from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.runner import run
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.chains import run_chain
+from dataflow.physics.noisetraces import nanoseconds, quiet_traces
 from dataflow.plan import open_cycle
-from dataflow.steps.par_dsp_nopt.build import nanoseconds
-from dataflow.steps.par_dsp_nopt.calibrate import calibrate, impulse_response, quiet_traces
+from dataflow.registry.steps import parts_of
+from dataflow.steps.par_dsp_nopt.calibrate import calibrate, impulse_response
 from dataflow.steps.par_dsp_nopt.result import Result
 from dataflow.steps.par_dsp_nopt.settings import NoptSettings
 
@@ -266,9 +267,11 @@ def daq_file(cycle: Path, key: str) -> None:
 def entries(cycle: Path) -> dict[str, Any]:
     """Run the step, and the merge after it; returns the merged parameters."""
     opened = open_cycle(cycle / "config.json")
-    pz = opened.job("par_dsp_pz", CAL).outputs["par"]
-    pz.parent.mkdir(parents=True, exist_ok=True)
-    pz.write_text(yaml.safe_dump({name: {"pz": {"tau1": "400000.0*ns"}} for name, _ in CHANNELS}))
+    for part in parts_of("dsp"):
+        path = opened.job(part.name, CAL).outputs["par"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = {"pz": {"tau1": "400000.0*ns"}} if part.name == "par_dsp_pz" else {}
+        path.write_text(yaml.safe_dump({name: found for name, _ in CHANNELS}))
     for step in ("par_dsp_nopt", "par_dsp"):
         run(opened.job(step, CAL), 1)
     assert opened.job("par_dsp_nopt", CAL).outputs["plt"].read_bytes().startswith(b"%PDF")

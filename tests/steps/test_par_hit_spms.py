@@ -88,6 +88,14 @@ def test_a_comb_of_any_height_is_found(gain: float, talk: float) -> None:
     assert shares(heights, comb).sum() == pytest.approx(1.0)
 
 
+def test_a_flash_among_dark_pulses_is_more_than_one_photo_electron() -> None:
+    random = np.random.default_rng(6)
+    heights = np.concatenate([random.normal(50, 5, 900), random.normal(100, 7, 80), np.full(20, 2e6)])
+    comb = fit_peaks(heights, 2.0, first_guess(heights, 2.0), 4)
+    assert cross_talk(heights, comb)[0] == pytest.approx(0.1, abs=0.005)
+    assert len(shares(heights, comb)) == 12
+
+
 def test_noise_below_the_first_photo_electron_is_no_photo_electron() -> None:
     random = np.random.default_rng(3)
     heights = np.concatenate([random.normal(50 * random.geometric(0.8, 600), 6), 12 + random.exponential(3, 500)])

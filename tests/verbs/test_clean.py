@@ -139,7 +139,7 @@ def test_the_attic_is_emptied_when_asked_and_nothing_else_is(box: Box, tmp_path:
     gone(box, tree, "--tier", "dsp")
     (tree.root / "generated/attic/link").symlink_to(outside)
     before = files(tree)
-    assert "for ever" in box.dataprod("clean", "cycles/v01", "--attic").stderr
+    assert "permanently" in box.dataprod("clean", "cycles/v01", "--attic").stderr
     assert attic(tree)
     box.ok("clean", "cycles/v01", "--attic", "--yes")
     assert list((tree.root / "generated/attic").iterdir()) == []

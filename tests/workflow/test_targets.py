@@ -18,6 +18,7 @@ def test_a_target_makes_what_it_needs_and_a_second_time_nothing(production: Prod
     target = "all-l200-p03-r001-cal-hit.gen"
     assert production.made(target) == [
         f"par_dsp {CAL}",
+        f"par_dsp_dplms {CAL}",
         f"par_dsp_eopt {CAL}",
         f"par_dsp_evtsel {CAL}",
         f"par_dsp_nopt {CAL}",
@@ -158,6 +159,7 @@ def test_a_test_stand_is_produced(stand_production: Production) -> None:
     th, co = TESTSTAND_KEYS[1], TESTSTAND_KEYS[3]
     assert made == [
         f"par_dsp {th}",
+        f"par_dsp_dplms {th}",
         f"par_dsp_eopt {th}",
         f"par_dsp_evtsel {th}",
         f"par_dsp_nopt {th}",

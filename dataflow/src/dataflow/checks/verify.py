@@ -18,12 +18,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from dataflow.base.errors import UserError
+from dataflow.jobs.atomic import HDF5
 from dataflow.keys.inventory import files_below
 from dataflow.plan import open_cycle
-from dataflow.plan.paths import template_pattern
+from dataflow.plan.cycle import Cycle
+from dataflow.plan.paths import area_of, template_pattern
 from dataflow.provenance.identity import hashed
 from dataflow.provenance.records import Records
-from dataflow.registry.steps import STEPS
 
 from .lh5check import FileCheck, check_file, fit_together
 from .recordcheck import record_problems
@@ -92,19 +93,27 @@ Group = Mapping[str, str]
 
 
 def groups_of(config: Path, experiment: str | None = None) -> tuple[Path, dict[str, Group]]:
-    """The folder of a cycle, and its LH5 files by key (or run) and tier."""
+    """The folder of a cycle, and its LH5 files by key (or run, or partition) and tier (or output of another step)."""
     cycle = open_cycle(config, experiment)
     found: dict[str, dict[str, str]] = {}
-    for step in STEPS:
-        if step.kind != "tier" or step.tier not in cycle.scheme.all_tiers or not cycle.makes(step):
-            continue
-        pattern = template_pattern(cycle.paths.tier(step.tier), cycle.scheme.fields)
-        for path in files_below(cycle.setup.path(step.name)):
+    for what, folder, template in _lh5_files(cycle):
+        pattern = template_pattern(template, cycle.scheme.patterns)
+        for path in files_below(folder):
             name = cycle.paths.relative(Path(path))
             match = pattern.fullmatch(name)
             if match:
-                found.setdefault("-".join(match.groupdict().values()), {})[step.tier] = name
+                found.setdefault("-".join(match.groupdict().values()), {})[what] = name
     return cycle.setup.directory, dict(sorted(found.items()))
+
+
+def _lh5_files(cycle: Cycle) -> Iterator[tuple[str, Path, str]]:
+    """The LH5 files that the steps of a cycle make: what they are, the folder that they lie below, their template."""
+    for step in cycle.steps:
+        templates = cycle.paths.outputs(step)
+        for role, made in step.outputs.items():
+            if made.suffix == HDF5:
+                what = step.tier if step.kind == "tier" else f"{step.name}.{role}"
+                yield what, cycle.setup.path(area_of(step, made)), templates[role]
 
 
 def brought(config: Path, experiment: str | None = None) -> frozenset[str]:

@@ -14,7 +14,7 @@ from dataflow.keys.daqforms import foreign_names
 from dataflow.keys.inventory import Inventory, left_out_note, scan
 from dataflow.keys.key import PARTITION, Key
 from dataflow.keys.scheme import KeyScheme, scheme_of
-from dataflow.plan.paths import Paths, template_pattern
+from dataflow.plan.paths import Paths, area_of, template_pattern
 from dataflow.provenance.identity import LIST
 from dataflow.provenance.records import FOLDER, RECIPE, Records, notes_file, record_file
 from dataflow.registry.step import Step
@@ -119,11 +119,7 @@ def _output(entry: os.DirEntry[str], name: str, step: Step, kind: str, fields: d
 
 def folder_of(step: Step, role: str) -> str:
     """The path of the configuration below which an output of a step lies."""
-    if step.outputs[role].area == "plot":
-        return "plt"
-    if step.part_of and step.outputs[role].area == "step":
-        return "tmp_par"
-    return f"{'tier' if step.kind == 'tier' else 'par'}_{step.tier}"
+    return area_of(step, step.outputs[role])
 
 
 def kind_of(step: Step, role: str) -> str:

@@ -28,7 +28,8 @@ def detectors(question: Mapping[str, Any]) -> dict[str, Any]:
     found = contents_of(question)
     root = found.setup.directory
     outputs = (each for each in found.outputs() if not each.kind.startswith("plt"))
-    return told(troubles(Records(), ((each.step, each.run, f"{root}/{each.path}") for each in outputs)))
+    jobs = {(each.step, each.key): each for each in outputs}  # all outputs of a job have the same notes
+    return told(troubles(Records(), ((each.step, each.run, f"{root}/{each.path}") for each in jobs.values())))
 
 
 def told(found: Iterable[Trouble]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ ANY_DAQ = "tier_raw"
 """Stands for the rules of all forms of DAQ files, which have the same settings."""
 SECTIONS: Mapping[str, frozenset[str]] = {
     "processing_chain": frozenset({"outputs", "processors"}),
+    "proc_chain": frozenset({"outputs", "processors"}),
     "hit_config": frozenset({"outputs", "operations"}),
     "evt_config": frozenset({"channels", "outputs", "operations"}),
 }

@@ -46,7 +46,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "tier_psp": ("processing_chain",),
     "tier_ann": ("processing_chain",),
     "tier_pan": ("processing_chain",),
-    "pars_dsp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp": ("psp_config",),
     "pars_hit_qc": ("qc_config",),

@@ -9,12 +9,15 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from lgdo import Array, Table, WaveformTable
 from numpy.typing import NDArray
 
 import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and part of what they compute
 from dataflow.jobs.errors import BadInput
+from dataflow.jobs.lh5files import open_input
+from dataflow.metadata.references import Reference, replaced
 
 from . import dspeed_outputs, dspeed_ufuncs
 from .rawtables import RawRows, column_names, digitizer, refuse_mixed
@@ -79,7 +82,7 @@ def run_chain(
     columns = column_names(source, table)
     fitting = fitted(chain, columns)
     check_columns(fitting, columns, f"{table} of {source}")
-    known = {**digitizer(source, table, adc_bits), **pars}
+    known = {**digitizer(source, table, adc_bits), **with_arrays(pars)}
     chosen, kept = _reading(rows, None if target else len(rows or ()))
     made = build_dsp(
         RawRows(str(source), table, buffer_len=buffer_len, **chosen),
@@ -118,6 +121,25 @@ def rows_of(node: Any, kept: NDArray[np.int64]) -> Any:
             return WaveformTable(t0=columns["t0"], dt=columns["dt"], values=columns["values"], attrs=dict(node.attrs))
         return Table(col_dict=columns, attrs=dict(node.attrs))
     return type(node)(nda=node.nda[kept], attrs=dict(node.attrs))
+
+
+def with_arrays(pars: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with the arrays that they name in LH5 files; dspeed would read them for each expression anew.
+
+    Raises
+    ------
+    BadInput
+        If a file or an array is not there.
+    """
+
+    def array(found: Reference, _: str) -> Any:
+        with open_input(found.path, locking=False) as file:
+            node = file.get(found.name)
+            if not isinstance(node, h5py.Dataset):
+                raise BadInput(f"{found.path} has no array {found.name}", hint="make the parameters again")
+            return np.asarray(node[()])
+
+    return dict(replaced(pars, array))
 
 
 def continue_chain(

@@ -20,6 +20,9 @@ FINE = 64
 NOISE_SHARE = 1e-3
 """What the noise of the blocks counts beside the scatter of heights, for a pulse of height 1."""
 
+SAME_PERIOD = 1e-3
+"""Relative difference of sampling periods that are the same."""
+
 
 def above_tail(
     traces: Numbers,
@@ -56,6 +59,22 @@ def above_tail(
         later = np.arange(traces.shape[1]) + (float(np.max(first)) - float(np.max(centre)))
         shape = np.exp(-later / float(np.max(tau)))
         out[tails] -= heights[tails, None] * shape
+
+
+def fitting_kernel(kernel: Numbers, ratio: ArrayLike, out: Numbers) -> None:
+    """A filter for traces of some sampling; NaN for traces of another one, whose energies would be wrong.
+
+    Parameters
+    ----------
+    kernel
+        Coefficients, shape (length,).
+    ratio
+        Sampling period that they are for, as a part of that of the traces.
+    out
+        The same, or NaN, shape (length,).
+    """
+    fits = np.all(np.abs(np.asarray(ratio) - 1) < SAME_PERIOD)
+    out[...] = kernel if fits else np.nan
 
 
 def samples_beyond(traces: Numbers, lowest: ArrayLike, highest: ArrayLike, low: Numbers, high: Numbers) -> None:

@@ -12,6 +12,7 @@ that the metadata changes are then built by dspeed (:mod:`.chainbuilds`).
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -23,13 +24,14 @@ from typing import Any
 from dataflow.base.errors import UserError
 from dataflow.base.messages import nearest
 from dataflow.base.textfile import Reader, TextFile, kind
-from dataflow.keys.channel import Channel
+from dataflow.metadata.layers import Layers
 from dataflow.setup.config import Setup
 
 from .chainbuilds import Build, ChainBuilds
 from .job import Job
 
-CHAIN = "processing_chain"
+CHAINS = ("processing_chain", "proc_chain")
+"""What chains are called in the configuration of rules."""
 PROCESSORS = "processors"
 LIBRARY = "dspeed.processors"
 SHORT = {"np": "numpy", "numpy": "numpy"}
@@ -89,15 +91,14 @@ class Chains:
         if place in self._seen:
             return
         self._seen[place] = job  # which keeps the objects: their ids must not come to mean others
-        for channel in job.channels:
-            files = job.config.files(CHAIN, channel)
+        for channel, name in itertools.product(job.channels, CHAINS):
+            files = job.config.files(name, channel)
             if files and files not in self._done:
-                self._check(job, channel, files)
+                self._check(job.config.shared(name, channel) or {}, files)
                 self._done.add(files)
-                self._take_up(job, channel, files)
+                self._take_up(job, job.config.layers(name, channel), files)
 
-    def _check(self, job: Job, channel: Channel, files: tuple[Path, ...]) -> None:
-        chain = job.config.shared(CHAIN, channel) or {}
+    def _check(self, chain: Mapping[str, Any], files: tuple[Path, ...]) -> None:
         processors = chain.get(PROCESSORS) or {}
         place = _Place(tuple(self._reader(path) for path in files))
         if not isinstance(processors, Mapping):
@@ -111,9 +112,8 @@ class Chains:
         for used in chain.get(OUTPUTS) or ():
             self._variable(place, "the outputs name", str(used), made, OUTPUTS)
 
-    def _take_up(self, job: Job, channel: Channel, files: tuple[Path, ...]) -> None:
+    def _take_up(self, job: Job, layers: Layers, files: tuple[Path, ...]) -> None:
         """Have a chain built that the metadata changes; what is shipped is right."""
-        layers = job.config.layers(CHAIN, channel)
         if layers.own and self._roots:
             place = _Place(tuple(self._reader(path) for path in files))
             processors = layers.data.get(PROCESSORS) or {}

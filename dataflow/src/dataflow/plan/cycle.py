@@ -19,6 +19,7 @@ from dataflow.keys.key import Key
 from dataflow.keys.scheme import KeyScheme, scheme_of
 from dataflow.metadata import calibrations as parcatalog
 from dataflow.metadata.calibrations import ParCatalog
+from dataflow.metadata.references import files_named
 from dataflow.metadata.stepconfig import StepConfig
 from dataflow.metadata.tree import Metadata
 from dataflow.metadata.validity import Folder, NoSuchFile
@@ -66,6 +67,7 @@ class Cycle:
         self._catalogs: dict[tuple[str, ...], ParCatalog] = {}
         self._catalog_of: dict[str, ParCatalog] = {}
         self._par_folders: dict[str, Folder] = {}
+        self._named: dict[Path, tuple[Path, ...]] = {}
         self.lineages = Lineages(self)
         self.chains = Chains(setup, self.metadata.reader, self._made_of, self._form)
         self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
@@ -343,6 +345,8 @@ class Cycle:
             if self.catalog_of(origin.tier).at(unit.key) is None:
                 return self._no_pars(origin.tier, unit.key, self.catalog_of(origin.tier).first(unit.key))
         origins = self.units.origins(step, wanted, unit)
+        if not origins and wanted.output and wanted.optional:
+            return self._arrays_named(origin.tier, unit) or None
         if origins or not (wanted.datatypes or wanted.optional):
             return tuple(self.output(name, each, wanted.output) for name, each in origins)
         if wanted.optional or is_part:
@@ -460,6 +464,19 @@ class Cycle:
         except NoSuchFile as error:
             raise Unavailable(error.message, hint=f"make it there, or change paths.par_{tier}") from None
         return files or self._no_pars(tier, key, folder.validity.first(key.datatype))
+
+    def _arrays_named(self, tier: str, unit: Unit) -> tuple[Path, ...]:
+        """The LH5 files that parameter files name which are not made here."""
+        if self.paths.inside(f"par_{tier}"):
+            keys = self.catalog_of(tier).at(unit.key) or ()
+            files = tuple(self.output(f"par_{tier}", key) for key in keys)
+        else:
+            files = self._foreign_pars(tier, unit.key)
+        for path in files:
+            if path not in self._named:
+                text = path.read_text(encoding="utf-8") if path.is_file() else ""
+                self._named[path] = tuple(files_named(text, path.parent))
+        return tuple(dict.fromkeys(named for path in files for named in self._named[path]))
 
     def _no_pars(self, tier: str, key: Key, first: str | None) -> tuple[Path, ...]:
         if self.setup.options.get("allow_none_par"):

@@ -119,8 +119,7 @@ class Paths:
         name = made.name or _file_name(step, role, made)
         ending = f"{self._name(step)}-{name}{made.suffix}"
         inner = "" if step.scope is Scope.PARTITION else f"/{self._scheme.directory}"
-        folders = {"par": f"par_{step.tier}", "plot": "plt", "step": "tmp_par"}
-        folder = self.folder(folders[made.area])
+        folder = self.folder(area_of(step, made))
         if made.area == "step":
             return f"{folder}/{ending}"
         return f"{folder}/{step.tier}{inner}/{ending}" if made.area == "plot" else f"{folder}{inner}/{ending}"
@@ -131,6 +130,11 @@ class Paths:
 
     def _keyed(self, folder: str, ending: str) -> str:
         return f"{self.folder(folder)}/{self._scheme.directory}/{self._scheme.key_template}{ending}"
+
+
+def area_of(step: Step, made: Output) -> str:
+    """The path of the configuration below which an output of a step lies."""
+    return {"tier": f"tier_{step.tier}", "par": f"par_{step.tier}", "plot": "plt", "step": "tmp_par"}[made.area]
 
 
 def _file_name(step: Step, role: str, made: Output) -> str:

@@ -185,6 +185,8 @@ class Units:
         if place not in self._holding:  # many files share their calibrations
             datatypes = self.datatypes(origin)
             self._holding[place] = [(origin.name, self.at(origin, key)) for key in keys if key.datatype in datatypes]
+        if wanted.optional and not all(self._cycle.is_possible(*each) for each in self._holding[place]):
+            return []
         return self._holding[place]
 
     def _own(self, step: Step, keys: Iterable[Key]) -> list[Unit]:

@@ -209,9 +209,15 @@ class Lineages:
         """The lineages of an input, None if it may be missing and is."""
         origins = self._cycle.units.origins(step, wanted, unit)
         if origins:
-            return [self.wanted(name, each) for name, each in origins]
+            return [self._wanted_output(name, each, wanted.output) for name, each in origins]
         paths = self._cycle.job(step.name, unit).inputs.get(wanted.name)
         return None if paths is None else [self.found(path) for path in paths]
+
+    def _wanted_output(self, step: str, unit: Unit, output: str) -> str:
+        """The lineage that an output would be made by now: that of its job; of what is not made here, its own."""
+        if output and not self._cycle.is_made(step, unit):
+            return self.found(self._cycle.output(step, unit, output))
+        return self.wanted(step, unit)
 
     def _names(self, job: Job, wanted: Input) -> dict[str, str]:
         names = [self._cycle.paths.relative(path) for path in job.inputs[wanted.name]]

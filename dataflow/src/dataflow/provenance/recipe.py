@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataflow.keys.channel import Channel
+from dataflow.metadata.references import reference_of
 from dataflow.metadata.stepconfig import NESTED
 from dataflow.registry.step import Scope, Step
 from dataflow.setup.packages import Software
@@ -191,7 +192,8 @@ class Recipes:
             return [self._with_files(item) for item in value]
         if isinstance(value, str) and value.startswith("/") and "\n" not in value:
             return self._file(value)
-        return value
+        named = reference_of(value)
+        return [self._file(str(named.path)), named.name] if named else value
 
     def _file(self, text: str) -> object:
         if text not in self._files:

@@ -283,7 +283,7 @@ def _paths(source: _Source, values: Mapping[str, Any], environ: Mapping[str, str
             hint = nearest(name, [*PATHS, *PATH_ALIASES])
             raise source.error(f"unknown key {f'paths.{key}'!r}", key=str(key), hint=hint)
         if renamed.get(name, value) != value:
-            raise source.error(f"paths.{key} says otherwise than {name!r}, the same path", key=str(key))
+            raise source.error(f"paths.{key} differs from {name!r}, which is the same path", key=str(key))
         renamed[name] = value
     if "orig" in renamed:
         renamed.setdefault("tier_daq", renamed["orig"])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dataflow.base.errors import UserError
 
-from . import detectors, energies, entries, inside, selectors
+from . import detectors, energies, entries, inside, nearly, selectors
 from .finding import Finding
 from .held import Held
 
@@ -32,6 +32,11 @@ CHECKS: tuple[Callable[[Held], Iterable[Finding]], ...] = (
     selectors.impossible,
     energies.missing,
     inside.changed,
+    nearly.categories,
+    nearly.daq,
+    nearly.psd,
+    nearly.overrides,
+    nearly.skims,
     entries.files_that_are_not_there,
     entries.twice,
 )

@@ -8,6 +8,7 @@ from dataflow.jobs import plotdata
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.parfiles import of_run, write_pars
 from dataflow.metadata.merge import merged_all
+from dataflow.metadata.references import moved
 from dataflow.plan.job import Job
 from dataflow.registry.step import DATA as ROLE
 
@@ -23,7 +24,7 @@ def build(job: Job, threads: int = 1) -> None:
         Its inputs are the steps' results and what their figures are drawn from (``par_hit_ecal.data``), its outputs
         ``par`` and ``plt``. A detector that failed in a step keeps what the other
         steps found, and the reason of the first failure; warnings of all steps are joined. Of what a step found for a
-        partition, that for the run is taken.
+        partition, that for the run is taken. Arrays in LH5 files are named as seen from the new file.
     threads
         Not used.
     """
@@ -32,7 +33,7 @@ def build(job: Job, threads: int = 1) -> None:
     names = sorted({name for part in parts for name in part})
     merged = {name: _of_detector([part.get(name, {}) for part in parts]) for name in names}
     with whole_files(job.outputs) as paths:
-        write_pars(paths["par"], merged)
+        write_pars(paths["par"], moved(merged, job.outputs["par"].parent))
         if "plt" in paths:
             drawn = [path for role, files in job.inputs.items() if role.endswith(DATA) for path in files]
             plotdata.join(drawn, paths["plt"])

@@ -16,9 +16,9 @@ from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.metadata.merge import merged_all
 from dataflow.physics.chains import continue_chain, made_by
+from dataflow.physics.noisetraces import nanoseconds
 from dataflow.plan.job import Job
 from dataflow.steps.par_dsp_evtsel.result import ENTRY, lines_of, reason_of
-from dataflow.steps.par_dsp_nopt.build import nanoseconds
 
 from .calibrate import Columns, Sample, calibrate
 from .result import DRIFT, failed_entry

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.physics.selection import robust_limits
+from dataflow.physics.noisetraces import US, Floats, quiet_traces, spectrum
 
-from .result import Floats, Result, Scan
+from .result import Result, Scan
 from .settings import Filter, NoptSettings
 
 Traces = NDArray[np.floating]
@@ -19,12 +19,7 @@ PLACES = np.linspace(0.36, 0.60, 9)
 """Where pulses could begin, as parts of the trace: behind the baseline (0.34), and with room for the filters."""
 PICKOFF = 0.8
 """Where in the flat top the chain takes the energy."""
-QUIET = 6.0
-"""Robust standard deviations within which scatter and range of a trace without a pulse lie."""
-SMOOTHING = 2.0
-"""Length of the averages that are compared with each other to see small pulses, in microseconds."""
 SEED = 20230312
-US = 1000.0
 
 
 def calibrate(traces: Mapping[str, Traces], period: float, tau: float, settings: NoptSettings) -> Result:
@@ -60,18 +55,6 @@ def calibrate(traces: Mapping[str, Traces], period: float, tau: float, settings:
     scans = tuple(scan(used[each.filter_par], each, period, tau, settings) for each in settings.optimization.values())
     frequency, density = spectrum(used["sigma"], period)
     return Result(scans, settings.flat, int(quiet.sum()), int((~quiet).sum()), frequency, density)
-
-
-def quiet_traces(traces: Floats, period: float) -> NDArray[np.bool_]:
-    """Which traces have no pulse: neither their scatter nor the range of their averages is unusual; shape (traces,)."""
-    width = max(round(SMOOTHING * US / period), 1)
-    count = traces.shape[1] // width
-    averages = traces[:, : count * width].reshape(len(traces), count, width).mean(axis=2)
-    quiet: NDArray[np.bool_] = np.asarray(np.isfinite(traces).all(axis=1))
-    for values in (traces.std(axis=1), np.ptp(averages, axis=1), averages.mean(axis=1)):
-        limits = robust_limits(values[quiet], QUIET)
-        quiet = quiet & (values > limits.low) & (values < limits.high)
-    return quiet
 
 
 def scan(traces: Floats, each: Filter, period: float, tau: float, settings: NoptSettings) -> Scan:
@@ -129,14 +112,6 @@ def minimum(times: Floats, values: Floats) -> float:
     curve, slope, _ = np.polyfit(offsets, values[around], 2)
     shift = -slope / (2 * curve) if curve > 0 else 0.0
     return float(times[lowest] + np.clip(shift, offsets[0], offsets[2]))
-
-
-def spectrum(traces: Floats, period: float) -> tuple[Floats, Floats]:
-    """Mean one-sided power spectrum: frequencies in MHz, and ADC² / MHz."""
-    from scipy.signal import periodogram
-
-    frequency, density = periodogram(traces, fs=US / period, axis=1)
-    return frequency[1:], density.mean(axis=0)[1:]
 
 
 def _squares(traces: Floats, weights: Sequence[Floats]) -> Floats:

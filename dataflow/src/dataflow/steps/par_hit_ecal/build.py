@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.physics import curves
 from dataflow.physics.dsprows import dsp_rows
@@ -34,6 +36,8 @@ Found = TypeVar("Found")
 BASELINES = ("pz_bl_std", "bl_std")
 """Scatter of the baseline, after the pole-zero correction where there is one: large where a tail bends or it swings."""
 DRIFT = "dt_eff"
+DPLMS = "dplmsEmax"
+"""The estimator that needs a filter of its own."""
 SATURATED = ("n_sat_lo", "n_sat_hi")
 START = "tp_0_est"
 QUALITY = (*BASELINES, *SATURATED, START)
@@ -59,7 +63,8 @@ def build(job: Job, threads: int = 1) -> None:
     channels = {channel.name: channel for channel in job.channels}
     settings = {name: calibration_of(job.config, channel) for name, channel in channels.items()}
     rows = dsp_rows(job)
-    trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in job.pars("par_dsp").items()}
+    of_dsp = job.pars("par_dsp")
+    trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in of_dsp.items()}
 
     def work(channel: Channel) -> Made:
         from .figure import draw
@@ -70,7 +75,7 @@ def build(job: Job, threads: int = 1) -> None:
             raise WorkFailed(f"{name} has no events in this run")
         own, source = settings[name]
         data, accepted = rows.read(name, wanted_columns(own) | PLOTTED), rows.accepted[name]
-        result = calibrate(data, accepted, own, source, corrections)
+        result = calibrate(data, accepted, own, source, corrections, not_made(of_dsp.get(name)))
         return Made(
             entry(result, own, corrections),
             lambda: draw(name, str(job.key), result),
@@ -80,13 +85,25 @@ def build(job: Job, threads: int = 1) -> None:
     calibrate_detectors(job, list(channels.values()), work, threads)
 
 
+def not_made(pars: Mapping[str, Any] | None) -> dict[str, str]:
+    """The estimators of which dsp has no values because a filter has not been made, and why."""
+    found = (pars or {}).get("dplms") or {}
+    reason = found.get("not_made") or failure_of(pars)
+    return {DPLMS: str(reason)} if reason and "coefficients" not in found else {}
+
+
 def wanted_columns(settings: Settings) -> set[str]:
     """The columns of dsp that a detector's calibration looks for."""
     return {*map(plain_name, settings.energy_params), *QUALITY, DRIFT, *settings.monitoring_parameters}
 
 
 def calibrate(
-    data: Columns, accepted: Mask, settings: Settings, source: Source, trapping: Mapping[str, Any]
+    data: Columns,
+    accepted: Mask,
+    settings: Settings,
+    source: Source,
+    trapping: Mapping[str, Any],
+    without: Mapping[str, str] = MappingProxyType({}),
 ) -> DetectorCalibration:
     """Calibrate the estimators of one detector.
 
@@ -102,6 +119,8 @@ def calibrate(
         With which lines.
     trapping
         Charge-trapping corrections of the estimators (``ctc_params`` of the dsp parameters).
+    without
+        Estimators that dsp cannot have, and why: they are left out without a warning.
 
     Raises
     ------
@@ -114,10 +133,21 @@ def calibrate(
         amplitudes = corrected(data, plain_name(name), trapping)
         return calibrate_one(amplitudes[accepted], name, settings, source, good[accepted])
 
-    results, failed = each_estimator(map(estimator_name, settings.energy_params), one)
+    names = list(map(estimator_name, settings.energy_params))
+    left_out = {name: why for name in names if (why := _why_left_out(plain_name(name), data, without))}
+    if len(left_out) == len(names):
+        raise WorkFailed("; ".join(f"{name}: {why}" for name, why in left_out.items()))
+    results, failed = each_estimator([name for name in names if name not in left_out], one)
     monitored = {name: spread_of(data[name][accepted]) for name in settings.monitoring_parameters if name in data}
     absent = tuple(name for name in settings.monitoring_parameters if name not in data)
-    return DetectorCalibration(results, failed, cut, monitored, absent)
+    return DetectorCalibration(results, failed, cut, monitored, absent, left_out)
+
+
+def _why_left_out(parameter: str, data: Columns, without: Mapping[str, str]) -> str:
+    """Why an estimator is left out though nothing is wrong; empty if it is not."""
+    if parameter == DPLMS and DPLMS not in data:
+        return f"dsp has no column {DPLMS}"
+    return without.get(parameter, "")
 
 
 def each_estimator(names: Iterable[str], one: Callable[[str], Found]) -> tuple[tuple[Found, ...], dict[str, str]]:

@@ -35,6 +35,8 @@ def entry(found: DetectorCalibration, settings: Settings, trapping: Mapping[str,
     }
     if found.failed:
         content["results"]["ecal_failed"] = dict(found.failed)
+    if found.left_out:
+        content["results"]["ecal_left_out"] = dict(found.left_out)
     return content | ({"warnings": found.warnings} if found.warnings else {})
 
 

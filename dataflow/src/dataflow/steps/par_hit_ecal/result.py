@@ -115,6 +115,8 @@ class DetectorCalibration:
         Mode and standard deviation of the monitored columns.
     absent
         Columns that were asked for, and are not there.
+    left_out
+        Estimators that dsp cannot have, and why.
     """
 
     results: tuple[EnergyCalibration, ...]
@@ -122,6 +124,7 @@ class DetectorCalibration:
     cut: tuple[str, float] | None = None
     monitored: Mapping[str, Spread] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:

@@ -25,6 +25,8 @@ COMB = 0.3
 """Mean of cos(2π h/g) below which heights do not follow multiples of g: widths of a quarter of g give 0.29."""
 BAD = 0.01
 """Probability of a worse fit below which errors grow with the misfit."""
+MOST = 12
+"""Peaks that dark pulses are told by, at most: a flash may be as large as it likes."""
 EXPECTED = 5.0
 """Pulses that are expected in a bin of the test of the fit, at least."""
 
@@ -165,10 +167,10 @@ def shares(heights: Floats, comb: Comb) -> Floats:
     Returns
     -------
     shares
-        Shape (peaks,), sum 1: areas of the peaks by expectation maximisation.
+        Shape (peaks,), sum 1: areas of the peaks by expectation maximisation; the last one holds what is above it.
     """
-    count = max(len(comb.areas), int(np.ceil(float(np.max(heights)) / comb.gain)))
-    numbers = np.arange(1, count + 1)
+    count = min(max(len(comb.areas), int(np.ceil(float(np.max(heights)) / comb.gain))), MOST)
+    numbers, heights = np.arange(1, count + 1), np.minimum(heights, count * comb.gain)
     sigmas = np.array([comb.sigma(int(number)) for number in numbers])
     densities = norm.pdf(heights[:, None], numbers * comb.gain, sigmas) + 1e-300
     weights = np.full(count, 1.0 / count)

@@ -28,8 +28,9 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``raw``, ``par_dsp`` and, where there is one, ``spms``, output ``tier``; ``processing_chain`` is the
-        chain of each channel, the options' ``settings`` are ``buffer_len`` and ``block_width`` (rows).
+        Inputs ``raw``, ``par_dsp`` with the LH5 files that it names and, where there is one, ``spms``, output ``tier``;
+        ``processing_chain`` is the chain of each channel, the options' ``settings`` are ``buffer_len`` and
+        ``block_width`` (rows).
     threads
         Worker processes over channels.
 

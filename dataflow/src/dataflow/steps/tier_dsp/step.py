@@ -7,7 +7,12 @@ from dataflow.registry.step import PROCESSED, PROCESSING_CHAIN, Input, Resources
 STEP = Step(
     "tier_dsp",
     Scope.FILE,
-    (Input("raw"), Input("par_dsp"), Input("par_dsp_spms", role="spms", optional=True)),
+    (
+        Input("raw"),
+        Input("par_dsp"),
+        Input("par_dsp_dplms.coefficients", role="coefficients", optional=True),
+        Input("par_dsp_spms", role="spms", optional=True),
+    ),
     rule="tier_dsp",
     configs={"processing_chain": PROCESSING_CHAIN},
     options="tier_dsp.settings:DspOptions",

@@ -1,0 +1,1 @@
+"""DPLMS filter coefficients, from forced triggers and the pulses of a line."""
