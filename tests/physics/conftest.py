@@ -64,7 +64,8 @@ class SmallCycle:
         own = next((each.source for each in BY_NAME[step].inputs if each.name == "spms"), "")
         parts += [own] if own and "spms" in cycle.job(step, key).inputs else []
         missing = [part for part in parts if not cycle.job(part, key).outputs["par"].exists()]
-        masks = cycle.job(step, key).inputs.get("masks", ()) if BY_NAME[step].kind == "par" else ()
+        calibrations = [each for each in (*missing, step) if BY_NAME[each].kind == "par"]
+        masks = [path for each in calibrations for path in cycle.job(each, key).inputs.get("masks", ())]
         return ["par_tcm_pulser"] * (not all(path.exists() for path in masks)) + missing
 
     def output(self, step: str, role: str = "tier") -> Path:

@@ -130,3 +130,18 @@ def test_where_the_energy_of_ae_is_not_calibrated_but_others_are_ae_fails_alone(
     assert "status" not in content
     assert list(content["results"]["ecal"]) == ["trapEmax_ctc_cal", "monitoring_parameters"]
     assert content["results"]["aoe_failed"] == "V00001A has no calibrated energy cuspEmax_ctc_cal"
+
+
+def test_filters_and_trapping_correction_follow_from_a_dozen_of_counts(th228_cycle: SmallCycle) -> None:
+    entry = th228_cycle.pars("par_dsp")["V00001A"]
+    assert entry["evtsel"]["energy_param"] == "trapTmax", "this file's daqenergy is none"
+    assert entry["eopt"]["n_events"] == {238.632: 166, 583.187: 74, 2614.511: 36}
+    found = entry["eopt"]["ctc"]["trapEmax"]
+    assert 2.5 < found["a"] / found["a_err"] < 10
+    assert entry["ctc_params"]["trapEmax_ctc"]["parameters"]["a"] == found["a"]
+    after, error = found["lines"][2614.511]["fwhm_in_kev"]
+    before, _ = found["lines"][2614.511]["fwhm_uncorrected_in_kev"]
+    assert before - after > 0.2
+    assert 0.2 < error < 0.5
+    operations = th228_cycle.pars("par_hit")["V00001A"]["pars"]["operations"]
+    assert operations["trapEmax_ctc"]["parameters"]["a"] == found["a"], "hit has the corrected energy"

@@ -22,7 +22,7 @@ from dataflow.plan import open_cycle
 from dataflow.steps.par_dsp_eopt.build import ENERGIES, sample_of
 from dataflow.steps.par_dsp_eopt.calibrate import Sample, calibrate, flat_top
 from dataflow.steps.par_dsp_eopt.result import Result
-from dataflow.steps.par_dsp_eopt.scan import Convolver, Trapezoid, line_events, width_at
+from dataflow.steps.par_dsp_eopt.scan import Convolver, Scan, Trapezoid, line_events, width_at
 from dataflow.steps.par_dsp_eopt.settings import EoptSettings
 from dataflow.steps.par_dsp_nopt.build import nanoseconds
 
@@ -89,7 +89,8 @@ def test_the_optimum_is_within_one_step_of_a_full_scan_with_the_chain(
     best = full[int(np.argmin(widths))]
     assert full[1] < best < full[-2], "the noise has an optimum within the scan"
     assert scan.best == pytest.approx(best, abs=SETTINGS.step + 0.05)
-    assert scan.edge == ""
+    assert scan.edge == "" and scan.is_known
+    assert result.filters()[name][time] == f"{scan.best:.3f}*us"
     at = np.interp(scan.times, full, np.array(widths) * FWHM * 583.187)
     np.testing.assert_allclose(scan.widths[2:], at[2:], rtol=0.03)
     assert len(scan.times) < 0.75 * len(full)
@@ -198,11 +199,14 @@ def test_the_correction_is_that_of_the_pulses_and_the_width_what_is_left(calibra
 def test_the_entry_is_what_chain_and_published_readers_look_for(calibrated: dict[str, Any]) -> None:
     entry = calibrated["V01A"]
     for name, time in (("cusp", "sigma"), ("zac", "sigma"), ("etrap", "rise")):
-        assert nanoseconds(entry[name][time]) > 500
         assert entry[name]["flat"] == entry["cusp"]["flat"]
-        assert nanoseconds(entry["eopt"][name][f"{time}_err"]) >= 0
+        of_scan = entry["eopt"][name]
+        assert nanoseconds(of_scan[time]) >= 500 and nanoseconds(of_scan[f"{time}_err"]) >= 0
+        assert of_scan["used"] == (nanoseconds(of_scan[f"{time}_err"]) < 0.25e3 * (12 - 1 if name == "etrap" else 15.5))
+        assert entry[name].get(time) == (of_scan[time] if of_scan["used"] else None)
         assert entry["eopt"][name]["Qbb_fwhm_in_kev"] == pytest.approx(2.1, abs=0.4)
-    assert nanoseconds(entry["etrap"]["rise"]) % 96 == pytest.approx(0, abs=1e-6)
+    rise = nanoseconds(entry["eopt"]["etrap"]["rise"]) / 96
+    assert rise == pytest.approx(round(rise), abs=1e-6)
     operation = entry["ctc_params"]["cuspEmax_ctc"]
     assert operation["expression"] == "cuspEmax*(1+dt_eff*a)"
     assert operation["parameters"] == {"a": entry["eopt"]["ctc"]["cuspEmax"]["a"]}
@@ -250,3 +254,19 @@ def test_the_published_configuration_is_taken() -> None:
     }  # fmt: skip
     settings = EoptSettings.read(published, "optimiser_config")
     assert settings.peaks == (238.632, 583.191, 2614.553)
+
+
+def test_a_time_that_the_events_do_not_tell_is_not_used() -> None:
+    """Then that of least noise, or of the chain, holds, and its end of the scan is nothing to be warned of."""
+    times = np.array([0.5, 8.0, 16.0])
+    known, unknown = (
+        Scan("cusp", "sigma", 0.5, error, times, np.array([2.0, 2.1, 2.2]), np.full(3, 0.1), {}, "begin")
+        for error in (1.0, 9.0)
+    )
+    assert Result((known,), 2.0, 1.5, (), {}).filters() == {"cusp": {"sigma": "0.500*us", "flat": "2.000*us"}}
+    assert Result((unknown,), 2.0, 1.5, (), {}).filters() == {"cusp": {"flat": "2.000*us"}}
+    assert Result((unknown,), 2.0, 1.5, (), {}).warnings == []
+    assert Result((known,), 2.0, 1.5, (), {}).warnings == [
+        "lines are narrowest at the begin of the scan of cusp, 0.5 us"
+    ]
+    assert Result((unknown,), 2.0, 1.5, (), {}).entry()["eopt"]["cusp"]["used"] is False

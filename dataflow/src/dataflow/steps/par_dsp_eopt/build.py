@@ -14,6 +14,7 @@ from dataflow.jobs.errors import BadInput, WorkFailed
 from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
+from dataflow.metadata.merge import merged_all
 from dataflow.physics.chains import continue_chain, made_by
 from dataflow.physics.noisetraces import nanoseconds
 from dataflow.plan.job import Job
@@ -34,13 +35,13 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``peaks``, ``evtsel`` and ``pz``, outputs ``par`` and ``plt``; ``optimiser_config`` and
+        Inputs ``peaks``, ``evtsel``, ``pz`` and ``nopt``, outputs ``par`` and ``plt``; ``optimiser_config`` and
         ``processing_chain`` of the rule. A detector without events of lines keeps the parameters that it has, and the
         reason is in its entry.
     threads
         Worker processes over detectors.
     """
-    pz, evtsel = job.pars("pz"), job.pars("evtsel")
+    pz, evtsel, nopt = job.pars("pz"), job.pars("evtsel"), job.pars("nopt")
 
     def work(channel: Channel) -> Made:
         from .figure import draw
@@ -64,7 +65,8 @@ def build(job: Job, threads: int = 1) -> None:
 
             def energies(filters: Mapping[str, Mapping[str, str]]) -> Columns:
                 wanted = [each for each in ENERGIES if each in made_by(chain)]
-                found = continue_chain(table, chain, {**pz[name], **filters}, wanted)
+                pars = merged_all([nopt.get(name) or {}, pz[name], filters])
+                found = continue_chain(table, chain, pars, wanted)
                 return {each: np.asarray(found[each].nda) for each in wanted}
 
             result = calibrate(sample, lines_of(entry), reference, energies, settings)

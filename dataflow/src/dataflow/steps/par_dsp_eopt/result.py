@@ -110,13 +110,16 @@ class Result:
         ends = [
             f"lines are narrowest at the {scan.edge} of the scan of {scan.filter}, {scan.best:g} us"
             for scan in self.scans
-            if scan.edge
+            if scan.edge and scan.is_known
         ]
         return [*ends, *self.notes]
 
     def filters(self) -> dict[str, dict[str, str]]:
-        """The times of the filters, as a processing chain takes them."""
-        return {scan.filter: {scan.time: _us(scan.best), "flat": _us(self.flat)} for scan in self.scans}
+        """The times of the filters that the events tell, and the flat top, as a processing chain takes them."""
+        return {
+            scan.filter: ({scan.time: _us(scan.best)} if scan.is_known else {}) | {"flat": _us(self.flat)}
+            for scan in self.scans
+        }
 
     def entry(self) -> dict[str, Any]:
         """The detector's entry in the parameter file: for the chain and hit, and what is known of it."""
@@ -136,6 +139,7 @@ class Result:
             scan.time: _us(scan.best),
             f"{scan.time}_err": _us(scan.error),
             "flat": _us(self.flat),
+            "used": scan.is_known,
             f"{self._name}_fwhm_in_kev": round(float(scan.widths[lowest]), 4),
             f"{self._name}_fwhm_err_in_kev": round(float(scan.errors[lowest]), 4),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,9 @@ class Scan:
         Which end of the scan the minimum lies at, empty if within.
     """
 
+    UNKNOWN: ClassVar[float] = 0.25
+    """Part of the scanned range from which on an error says that the events do not tell the time."""
+
     filter: str
     time: str
     best: float
@@ -89,6 +92,11 @@ class Scan:
     errors: Floats = field(repr=False)
     lines: Mapping[float, Floats] = field(repr=False)
     edge: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the events tell the time: else that which holds without them is as good."""
+        return self.error < self.UNKNOWN * float(self.times[-1] - self.times[0])
 
 
 class Convolver:

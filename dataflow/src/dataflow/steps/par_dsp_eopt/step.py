@@ -11,6 +11,7 @@ STEP = Step(
         Input("par_dsp_evtsel.peaks", role="peaks"),
         Input("par_dsp_evtsel", role="evtsel"),
         Input("par_dsp_pz", role="pz"),
+        Input("par_dsp_nopt", role="nopt"),
     ),
     PART_AND_FIGURES,
     part_of="dsp",
