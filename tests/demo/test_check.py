@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from gebox.check import Residual, Result, check, expected_at, expected_width, nanoseconds, residuals
+from gebox.check import Residual, Result, check, expected_at, expected_width, nanoseconds, noise_at, residuals
 from gebox.cli import main
 from gebox.report import header_of, rows
 from gebox.summary import survival, without_trapping
@@ -253,3 +253,18 @@ def test_what_trapping_adds_is_taken_out_of_the_charge() -> None:
     charge = 2614.5 * (1 - 1e-6 * (drift - 700)) + rng.normal(0, 0.9, 4000)
     assert np.std(charge) > 1.1
     assert without_trapping(charge, drift) == pytest.approx(0.9 * 2.3548, rel=0.03)
+
+
+def test_noise_is_that_of_the_trapezoid_that_the_cycle_uses() -> None:
+    true = TRUE | {"gain": 0.2, "resolution": TRUE["resolution"] | {"noise_by_rise": {8.0: 1.2, 10.0: 1.0, 12.0: 0.9}}}
+    dsp = {
+        "pz": {}, "etrap": {"rise": "11.000*us"},
+        "nopt_pars": {"etrap": {"rise": "10.000*us", "noise": 2.2, "noise_err": 0.02}},
+    }  # fmt: skip
+    hit = {"results": {"ecal": {"trapEmax_cal": {"eres_linear": {"Qbb_fwhm_in_kev": 2.4, "Qbb_fwhm_err_in_kev": 0.1}}}}}
+    found = {each.quantity: each for each in residuals(Result("p03", "r000", "A", true, dsp, hit))}
+    assert noise_at(true, 9_000.0) == pytest.approx((1.2 * 1.0) ** 0.5)
+    assert noise_at(true, 5_000.0) is None
+    assert (found["noise"].found, found["noise"].true) == (pytest.approx(2.2 * 0.2 * 2.35482), 1.0)
+    at_eleven = true | {"resolution": true["resolution"] | {"a": 0.9 * 1.0}}
+    assert found["FWHM 2039"].true == pytest.approx(expected_at(at_eleven, 2039.061))

@@ -5,11 +5,12 @@ Reads parameter files and truth as YAML only, so that it runs wherever PyYAML is
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ ONE_OF_TWO_TOLERANCE = 0.1
 """Relative: what one decay constant means where there are two."""
 QBB_TOLERANCE = 0.05
 """Relative, of the width at the end point."""
+NOISE_TOLERANCE = 0.05
+"""Relative: the flat top differs, and the baseline of each trace is subtracted."""
 SURVIVAL_TOLERANCE = 2.0
 """Percent: noise moves events across the cut, and side bands are no flat background."""
 TRAPPING_TOLERANCE = 0.25
@@ -237,11 +240,45 @@ def _value(content: dict[str, Any], *names: str) -> float:
 def residuals(result: Result) -> list[Residual]:
     """All quantities of one detector and run."""
     name, ecal = energy_results(result.hit)
+    result = with_filter(result)
     corrected = bool(trapping_factor(result.hit, name))
     found = _decay(result)
     for line in result.lines:
         found += _line(result, line, line_result(ecal, line), corrected=corrected)
-    return [*found, *_end_point(result, ecal, corrected=corrected), *_trapping(result, name), *_survival(result)]
+    found += _end_point(result, ecal, corrected=corrected)
+    return [*found, *_noise(result), *_trapping(result, name), *_survival(result)]
+
+
+def with_filter(result: Result) -> Result:
+    """With the true noise behind the trapezoid that the cycle uses, where its rise time is in the parameters."""
+    rise = nanoseconds((result.dsp.get("etrap") or {}).get("rise"))
+    noise = noise_at(result.true, rise)
+    if noise is None:
+        return result
+    return replace(result, true=result.true | {"resolution": result.true["resolution"] | {"a": noise**2}})
+
+
+def noise_at(true: dict[str, Any], rise: float) -> float | None:
+    """FWHM in keV of the true noise behind a trapezoid with a rise time in ns; None where the truth does not tell."""
+    known = sorted(
+        (1e3 * float(time), float(width)) for time, width in true["resolution"].get("noise_by_rise", {}).items()
+    )
+    for (low, first), (high, second) in itertools.pairwise(known):
+        if low <= rise <= high:
+            part = (rise - low) / (high - low)
+            return float(first * (second / first) ** part)
+    return None
+
+
+def _noise(result: Result) -> list[Residual]:
+    """The noise that the optimisation found for the trapezoid at its best time, as FWHM in keV."""
+    scan = (result.dsp.get("nopt_pars") or {}).get("etrap") or {}
+    true = noise_at(result.true, nanoseconds(scan.get("rise")))
+    if true is None or "noise_err" not in scan:
+        return []
+    factor = 2 * math.sqrt(2 * math.log(2)) * float(result.true["gain"])
+    found = factor * _value(scan, "noise"), factor * _value(scan, "noise_err")
+    return [_residual(result, "noise", found, (true, NOISE_TOLERANCE * true), "keV")]
 
 
 def _decay(result: Result) -> list[Residual]:

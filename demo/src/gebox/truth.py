@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gebox.experiment import Experiment
 from gebox.experiment.model import DaqFile
 from gebox.physics.decays import COMPARED
+from gebox.resolution import noise_by_rise
 from gebox.signals import light
 from gebox.writing import appearing, write_yaml
 
@@ -151,7 +152,8 @@ def write_run(
             "processable": detector.processable,
             **asdict(true),
             "calibration": counts.get(detector.name, {}),
-            "resolution": _resolution(noise[detector.name], true.fano, COMPARED[experiment.source]),
+            "resolution": _resolution(noise[detector.name], true.fano, COMPARED[experiment.source])
+            | {"noise_by_rise": noise_by_rise(true)},
         }
     content = {
         "seed": experiment.seed,
