@@ -145,9 +145,7 @@ def _read_header(work: Extraction, tar: tarfile.TarFile, member: tarfile.TarInfo
     if not isinstance(size, int) or not isinstance(header.get("links"), dict):
         raise work.damaged(f"{HEADER} is not complete")
     if work.root != Path() and shutil.disk_usage(work.root).free < size:
-        raise UserError(
-            f"{work.file} holds {size_text(size)}, more than is free on the disk of {work.root.parent}"
-        )
+        raise UserError(f"{work.file} holds {size_text(size)}, more than is free on the disk of {work.root.parent}")
     work.header = header
     work.hashes[HEADER] = hashlib.sha256(text).hexdigest()
 
