@@ -106,9 +106,10 @@ def distorted(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
             assert file_path(folder / "truth", file).is_file()
     rawids = {detector.name: detector.address.rawid for detector in experiment.layout.detectors if detector.processable}
     made = Simulated(folder, files["cal"].key, rawids)
-    made.run(*BEFORE_DSP, "tier_dsp")
-    for step in ("tier_raw", "tier_dsp"):
+    for step in ("tier_raw", "tier_tcm"):
         run(open_cycle(folder / "config.json").job(step, files["fft"].key), 1)
+    made.run(*BEFORE_DSP, "tier_dsp")
+    run(open_cycle(folder / "config.json").job("tier_dsp", files["fft"].key), 1)
     return made
 
 

@@ -388,3 +388,18 @@ def test_a_drift_within_the_run_is_told() -> None:
     assert moving.warnings[0].startswith("A/E changes by 0.")
     assert entry({"": moving}, Settings(), "t")["results"]["aoe"]["stability"]["p_val"] < 1e-4
     assert Simulated(6000).calibrated().slices == ()
+
+
+def test_what_the_dashboard_draws_is_written_also_for_the_only_classifier(found: Result, tmp_path: Path) -> None:
+    from dataflow.jobs import plotdata
+    from dataflow.steps.par_hit_aoe.plotdata import plot_data
+
+    plotdata.write(tmp_path / "one.lh5", plot_data({"": found}))
+    plotdata.write(tmp_path / "two.lh5", plot_data({"first": found, "second": found}))
+    with h5py.File(tmp_path / "one.lh5") as one, h5py.File(tmp_path / "two.lh5") as two:
+        before = one["aoe/spectrum_data/before"][:]
+        inside = (found.energies >= 700) & (found.energies < 3000)
+        assert before.sum() == np.count_nonzero(inside)
+        kept = one["aoe/spectrum_data/low_cut"][:].sum()
+        assert kept == np.count_nonzero(found.classifier > found.cut)
+        np.testing.assert_array_equal(two["aoe/second/spectrum_data/before"][:], before)

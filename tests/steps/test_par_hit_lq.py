@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,9 +30,6 @@ from dataflow.steps.par_hit_lq.figure import draw
 from dataflow.steps.par_hit_lq.report import entry, failed_entry
 from dataflow.steps.par_hit_lq.result import Result
 from dataflow.steps.par_hit_lq.settings import Settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PLACE = "lh5/prod-ref-l200/generated/tier/dsp/cal/p03/r000/l200-p03-r000-cal-20230311T235840Z-tier_dsp.lh5"
 WIDTHS = Curve("(a+b*x)**(0.5)", {"a": 0.6, "b": 0.0022}, {"a": 0.1, "b": 1e-4}, np.zeros((2, 2)), 1.0, 3)
@@ -188,8 +186,6 @@ def real(columns: dict[str, Any], calibrated: tuple[dict[str, Any], Curve]) -> R
 @pytest.fixture(scope="module")
 def expectation() -> dict[str, Any]:
     """The committed expectations of the real file."""
-    from pathlib import Path
-
     return dict(yaml.safe_load((Path(__file__).parent / "expected_p03_r000.yaml").read_text())["lq"])
 
 
@@ -331,3 +327,18 @@ def test_the_page_shows_cut_and_survival(found: Result) -> None:
     texts = " ".join(text.get_text() for text in figure.texts)
     assert "kept: below 3 σ" in texts
     assert f"1592.5 keV {100 * found.survival[1592.5].fraction:.1f}" in texts
+
+
+def test_what_the_dashboard_draws_is_written_also_for_the_only_classifier(found: Result, tmp_path: Path) -> None:
+    from dataflow.jobs import plotdata
+    from dataflow.steps.par_hit_lq.plotdata import plot_data
+
+    plotdata.write(tmp_path / "one.lh5", plot_data({"": found}))
+    plotdata.write(tmp_path / "two.lh5", plot_data({"first": found, "second": found}))
+    with h5py.File(tmp_path / "one.lh5") as one, h5py.File(tmp_path / "two.lh5") as two:
+        before = one["lq/spectrum_data/before"][:]
+        inside = (found.energies >= 700) & (found.energies < 3000)
+        assert before.sum() == np.count_nonzero(inside)
+        kept = one["lq/spectrum_data/low_cut"][:].sum()
+        assert kept == np.count_nonzero(found.classifier < found.cut)
+        np.testing.assert_array_equal(two["lq/second/spectrum_data/before"][:], before)

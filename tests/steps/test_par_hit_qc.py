@@ -203,6 +203,19 @@ def _plain(expression: str) -> str:
     return expression.replace(" ", "")
 
 
+def test_what_the_dashboard_draws_is_written(tmp_path: Path) -> None:
+    from dataflow.jobs import plotdata
+    from dataflow.steps.par_hit_qc.plotdata import plot_data
+
+    found = derived(normal(), {"ok": {"cut_parameter": "value", "cut_level": {"high_side": 4.0}}})
+    plotdata.write(tmp_path / "qc.lh5", plot_data(found))
+    with h5py.File(tmp_path / "qc.lh5") as file:
+        data = file["qc/ok_data"]
+        assert data["counts"][:].sum() == 5000 and len(data["edges"]) == len(data["counts"]) + 1
+        assert np.isnan(data["cuts"][0]) and data["cuts"][1] == 4.0
+        assert data["xlabel"][()].decode().startswith("(value - 3")
+
+
 def test_survival_is_the_probability_of_the_levels() -> None:
     found = derived(normal(50_000), {"ok": {"cut_parameter": "value", "cut_level": {"low_side": -2.0}}})
     one = found.cal["ok"]
