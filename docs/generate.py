@@ -237,13 +237,23 @@ def settings() -> str:
             rows = [
                 [
                     code(entry),
-                    code(_shown(shipped.get(entry, _built_in(field)))),
+                    _default(shipped.get(entry, _built_in(field)), name),
                     kind.meanings()[entry].replace("``", "`"),
                 ]
                 for entry, field in zip(kind.entries(), kind.model_fields.values(), strict=True)
             ]
             made.append(f"`{name}` of `{rule}`\n\n" + table(["entry", "default", "meaning"], rows))
     return "\n".join(made)
+
+
+LONGEST_DEFAULT = 160
+"""Characters of a default that a cell of a table may have."""
+
+
+def _default(value: object, name: str) -> str:
+    """A default in a table; of a long one, the file that it is in."""
+    text = code(_shown(value))
+    return text if len(text) <= LONGEST_DEFAULT or not isinstance(value, Mapping) else f"as in {code(f'{name}.yaml')}"
 
 
 def _flat(rule: str) -> Iterator[tuple[str, type[StepSettings]]]:
@@ -255,7 +265,8 @@ def _flat(rule: str) -> Iterator[tuple[str, type[StepSettings]]]:
 
 
 def _built_in(field: Any) -> object:
-    return "" if field.is_required() else field.get_default(call_default_factory=True)
+    value = "" if field.is_required() else field.get_default(call_default_factory=True)
+    return value.model_dump(exclude_defaults=True) if isinstance(value, StepSettings) else value
 
 
 def unused_settings() -> str:

@@ -18,7 +18,7 @@ from .conftest import Origin, changed, everything, of
 CAL0A, CAL0B, PHY0A, PHY0B, CAL1, PHY1, CAL4, PHY4 = KEYS
 ABOVE_HIT = ("tier_hit",)
 DSP_AND_ABOVE = (
-    *("tier_dsp", "tier_hit", "par_hit", "par_hit_aoe", "par_hit_ecal"),
+    *("tier_dsp", "tier_hit", "par_hit", "par_hit_lq", "par_hit_aoe", "par_hit_ecal", "par_hit_qc"),
     *("par_dsp", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "par_dsp_dplms", "tier_evt"),
 )
 
@@ -37,7 +37,7 @@ def test_an_override_reaches_the_pars_of_its_run_and_the_tiers_under_it_only(ori
     before = origin.lineages()
     origin.override("dsp", "V02160A: {pz: {tau1: 1}}\n", "20230317T000000Z", "20230501T000000Z")
     reached = (
-        of(("par_hit", "par_hit_aoe", "par_hit_ecal"), CAL1)
+        of(("par_hit", "par_hit_lq", "par_hit_aoe", "par_hit_ecal", "par_hit_qc"), CAL1)
         + of(("tier_dsp", "tier_hit"), CAL1, PHY1)
         + of(("tier_evt",), PHY1)
     )
@@ -84,6 +84,7 @@ def test_code_that_several_steps_import_reaches_them_all(origin: Origin) -> None
         "tier_dsp",
         "par_hit_ecal",
         "par_hit_aoe",
+        "par_hit_lq",
         "par_hit",
         "tier_hit",
         "tier_evt",
@@ -102,6 +103,7 @@ def test_drawing_reaches_nothing(origin: Origin) -> None:
     assert steps(changed(before, origin.lineages())) == {
         "par_hit_ecal",
         "par_hit_aoe",
+        "par_hit_lq",
         "par_hit",
         "tier_hit",
         "tier_evt",
@@ -225,6 +227,18 @@ def test_the_usability_of_a_detector_reaches_events_only(origin: Origin) -> None
     assert steps(changed(before, origin.lineages())) == {"tier_evt"}
 
 
+def test_a_classifier_that_a_status_calls_missing_reaches_its_calibration_and_above(origin: Origin) -> None:
+    """Whether it is valid or present reaches events, as all other statuses do."""
+    before = origin.lineages()
+    origin.metadata(statuses=STATUSES.replace("low_aoe: missing", "low_aoe: present"))
+    present = origin.lineages()
+    above = {"par_hit_aoe", "par_hit_lq", "par_hit", "tier_hit", "tier_evt"}
+    assert above <= steps(changed(before, present))
+    assert not {"par_hit_ecal", "par_hit_qc", "tier_dsp"} & steps(changed(before, present))
+    origin.metadata(statuses=STATUSES.replace("low_aoe: missing", "low_aoe: valid"))
+    assert steps(changed(present, origin.lineages())) == {"tier_evt"}
+
+
 def test_a_detector_that_is_not_processed_any_more_reaches_dsp_and_above(origin: Origin) -> None:
     before = origin.lineages()
     origin.metadata(statuses=STATUSES.replace("V02160B: {processable: true", "V02160B: {processable: false"))
@@ -259,6 +273,7 @@ def test_an_option_over_what_is_shipped_reaches_what_takes_it(origin: Origin) ->
     assert steps(changed(before, origin.lineages())) == {
         "par_hit_ecal",
         "par_hit_aoe",
+        "par_hit_lq",
         "par_hit",
         "tier_hit",
         "tier_evt",
@@ -269,7 +284,7 @@ def test_an_option_over_what_is_shipped_reaches_what_takes_it(origin: Origin) ->
     ("text", "concerned"),
     [
         ("outputs: [x]\nprocessors: {x: baseline + 1}\n", set()),
-        ("outputs: [$default]\n", {"tier_dsp", "par_hit_ecal", "par_hit_aoe", "par_hit", "tier_hit", "tier_evt"}),
+        ("outputs: [$default]\n", {*DSP_AND_ABOVE} - {"par_dsp", "par_dsp_pz", "par_dsp_nopt"}),
     ],
 )
 def test_a_complete_chain_does_not_depend_on_the_one_that_is_shipped(

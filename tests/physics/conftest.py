@@ -24,7 +24,7 @@ Channels = Mapping[str, Mapping[str, Any]]
 """By detector: rawid, and system (geds if it is left out)."""
 TO_EVENTS = (
     *("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp_nopt", "par_dsp", "tier_dsp"),
-    *("par_hit_ecal", "par_hit_aoe", "par_hit", "tier_hit", "tier_evt"),
+    *("par_hit_qc", "par_hit_ecal", "par_hit_aoe", "par_hit_lq", "par_hit", "tier_hit", "tier_evt"),
 )
 """The steps from a calibration's DAQ file to its events."""
 

@@ -89,7 +89,7 @@ def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows
         "tier_hit",
         "tier_evt",
         *TO_EVENTS[2:5],
-        *TO_EVENTS[6:9],
+        *TO_EVENTS[6:11],
     )
     assert trouble.sentence().startswith(
         "V09999Z is missing: the DAQ file has no channel 1999999 (then par_dsp_pz: V09999Z has no events in this run) "
@@ -133,8 +133,10 @@ def test_a_decay_constant_that_fails_is_the_cause_of_what_comes_of_it(gebox_cycl
         "par_dsp_nopt": "failed",
         "par_dsp": "failed",
         "tier_dsp": "degraded",
+        "par_hit_qc": "degraded",  # quality cuts follow from what there is
         "par_hit_ecal": "failed",  # of so few events no source is identified; the cause told is the first one
         "par_hit_aoe": "failed",
+        "par_hit_lq": "failed",
         "par_hit": "failed",
         "tier_hit": "degraded",
         "tier_evt": "degraded",

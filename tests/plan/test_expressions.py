@@ -135,3 +135,17 @@ def test_checking_needs_no_numpy(repository: Path) -> None:
     code = f"import sys; import {modules}; assert 'numpy' not in sys.modules"
     environ = {"PYTHONPATH": str(repository / "dataflow/src")}
     subprocess.run([sys.executable, "-c", code], env=environ, check=True)
+
+
+def test_the_tiny_numbers_of_published_parameters_are_numbers() -> None:
+    """``10**-99`` stands in the published width of A/E, and in overrides made from it."""
+    import numpy as np
+
+    from dataflow.jobs.evaluate import evaluate
+
+    published = parsed("(AoE_Corrected-1)/(a+(b/(energy+10**-99))**c)**(0.5)")
+    values = {"AoE_Corrected": np.array([1.02]), "energy": np.array([2000.0]), "a": 4e-5, "b": 6.0, "c": 2.0}
+    assert evaluate(published, values)[0] == pytest.approx(0.02 / np.sqrt(4e-5 + 9e-6))
+    for text in ("10**99", "10**(9**9)", "2**-9**9", "1 << 99"):
+        with pytest.raises(UserError):
+            parsed(text)

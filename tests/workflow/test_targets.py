@@ -26,6 +26,8 @@ def test_a_target_makes_what_it_needs_and_a_second_time_nothing(production: Prod
         f"par_hit {CAL}",
         f"par_hit_aoe {CAL}",
         f"par_hit_ecal {CAL}",
+        f"par_hit_lq {CAL}",
+        f"par_hit_qc {CAL}",
         f"par_tcm_pulser {CAL}",
         f"tier_dsp {CAL}",
         f"tier_hit {CAL}",

@@ -119,13 +119,18 @@ def first_cause(mine: Note, before: Note | None) -> Note:
 
 
 def inherited(job: Job) -> dict[str, Note]:
-    """What the notes of a job's inputs say of detectors; of several inputs, the first that says anything."""
+    """What the notes of a job's inputs say of detectors; of several inputs, the first that says anything.
+
+    Of the parts of a parameter file, the first in which a detector failed comes before those that only lack something.
+    """
     records, found = Records(), dict[str, Note]()
     for role, paths in job.inputs.items():
         if role != DAQ and paths:
             for name, cause in _of_role(records, paths).items():
                 lost = role.startswith("par_") and job.module != MERGE
-                found.setdefault(name, replace(cause, state=DEGRADED) if lost else cause)
+                known = found.setdefault(name, replace(cause, state=DEGRADED) if lost else cause)
+                if job.module == MERGE and known.state == DEGRADED:
+                    found[name] = cause
     return found
 
 

@@ -46,3 +46,8 @@ class Channel:
     def adc_bits(self) -> int | None:
         """The depth of its digitizer, None if the map does not tell: then the DAQ file does."""
         return self.daq.get("adc_bits")
+
+    def lacks(self, classifier: str) -> bool:
+        """Whether its status says that it has no such pulse-shape classifier: ``psd.status.low_aoe: missing``."""
+        status = self.psd.get("status")
+        return isinstance(status, Mapping) and status.get(classifier) == "missing"

@@ -213,7 +213,8 @@ def _check_operands(node: ast.BinOp, text: str) -> None:
             raise _refused(node, text)
     if isinstance(node.op, ast.Pow | ast.LShift) and not (_variables(node.left) or _variables(node.right)):
         right = _literal(node.right)
-        if not isinstance(right, int | float) or abs(right) > LARGEST_EXPONENT or _literal(node.left) is None:
+        # a negative exponent makes a small number, whatever it is: published parameters have 10**-99
+        if not isinstance(right, int | float) or right > LARGEST_EXPONENT or _literal(node.left) is None:
             raise UserError(f"{text!r}: {ast.unparse(node)!r} is too large a number", hint="write it as 1e9")
 
 

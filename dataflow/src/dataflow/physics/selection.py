@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 MAD_TO_SIGMA = 1.4826
 """Ratio of standard deviation to median absolute deviation of a normal distribution."""
@@ -62,3 +63,32 @@ def robust_limits(values: NDArray[Any], sigmas: float) -> Limits:
     centre = float(np.median(finite))
     spread = sigmas * MAD_TO_SIGMA * float(np.median(np.abs(finite - centre)))
     return Limits(centre - spread, centre + spread) if spread > 0 else Limits(-np.inf, np.inf)
+
+
+def core_of(values: NDArray[Any]) -> tuple[float, float] | None:
+    """Where the bulk of values lies and how wide it is, whatever the other half does.
+
+    The shortest interval with half of them gives the mode (their median) and, for a normal distribution, the standard
+    deviation. Where values repeat so often that its length is 0, the interval grows until it is not.
+
+    Parameters
+    ----------
+    values
+        Shape (events,); what is not finite does not count.
+
+    Returns
+    -------
+    tuple or None
+        Mode and width; None if no two values differ.
+    """
+    ordered = np.sort(values[np.isfinite(values)].astype(np.float64))
+    if len(ordered) < 2 or ordered[0] == ordered[-1]:
+        return None
+    for part in (0.5, 0.6827, 0.9545):
+        size = max(int(np.ceil(part * len(ordered))), 2)
+        lengths = ordered[size - 1 :] - ordered[: len(ordered) - size + 1]
+        first = int(np.argmin(lengths))
+        if lengths[first] > 0:
+            width = float(lengths[first]) / (2 * float(special.ndtri((1 + part) / 2)))
+            return float(np.median(ordered[first : first + size])), width
+    return float(np.median(ordered)), float(ordered.std())

@@ -167,6 +167,8 @@ class Recipes:
             found["adc_bits"] = channel.adc_bits
         if step.channels.with_status:
             found |= {"usability": channel.usability, "psd": channel.psd, "daq": channel.daq}
+        if missing := [name for name in step.channels.classifiers if channel.lacks(name)]:
+            found["missing"] = missing
         if step.channels.systems:
             name, own = self._config_of(step, job, channel)
             if own:

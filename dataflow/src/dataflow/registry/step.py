@@ -112,11 +112,15 @@ class Select:
     with_status
         Whether what the metadata says of a channel beyond its numbers (usability, pulse-shape status, electronics)
         enters the results.
+    classifiers
+        Pulse-shape classifiers that the step makes, by their names in the status: of them it enters whether one is
+        missing.
     """
 
     systems: tuple[str, ...] = ()
     if_configured: tuple[str, ...] = ()
     with_status: bool = False
+    classifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

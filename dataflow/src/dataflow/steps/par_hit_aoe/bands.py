@@ -1,4 +1,6 @@
-"""The distribution of A/E in a band of energies: a Gaussian of single-site events, and a tail of others below it."""
+"""The distribution of A/E in a band of energies: a Gaussian of single-site events, a tail of others below it, and what
+lies everywhere, such as events near the p+ contact above it.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,24 @@ LEAST_EVENTS = 60
 BELOW, ABOVE = 10.0, 5.0
 """The fitted range in standard deviations: further below there is no exponential any more."""
 BINS_A_SIGMA = 4
+FAR = 3.5
+"""Standard deviations above the peak from which on there is no single-site event."""
 SHORTEST, LONGEST = 1.5, 60.0
 """Limits of the tail's length in standard deviations; a shorter one cannot be told from the Gaussian."""
 LEAST_EXPECTED = 5.0
 UPPER_QUARTILE = 0.6745
 
 
-def cumulative(x: Floats, n_sig: float, mu: float, sigma: float, n_bkg: float, tau: float) -> Floats:
-    """Expected events below x: a Gaussian, and a Gaussian folded with an exponential to lower values.
+def cumulative(x: Floats, n_sig: float, mu: float, sigma: float, n_bkg: float, tau: float, flat: float = 0.0) -> Floats:
+    """Expected events below x: a Gaussian, one folded with an exponential to lower values, and a constant density.
 
-    The form is that of ``aoe_peak`` of pygama (pygama.pargen.AoE_cal), as an integral, for bins.
+    The form is that of ``aoe_peak`` of pygama (pygama.pargen.AoE_cal), as an integral, for bins; the constant is ours:
+    without it, what lies above the peak makes the Gaussian wider.
     """
     z = (x - mu) / sigma
     ratio = sigma / tau
     folded = special.ndtr(z) + np.exp(z * ratio + ratio**2 / 2 + special.log_ndtr(-z - ratio))
-    result: Floats = n_sig * special.ndtr(z) + n_bkg * folded
+    result: Floats = n_sig * special.ndtr(z) + n_bkg * folded + flat * x
     return result
 
 
@@ -77,13 +82,21 @@ def fit_band(values: Floats, energies: Floats, low: float, high: float) -> BandF
 
 def _minimise(counts: Floats, edges: Floats, mode: float, width: float) -> Minuit:
     above = 2 * counts[edges[:-1] >= mode].sum()
+    density = float(counts[edges[:-1] >= mode + FAR * width].sum()) / (float(edges[-1]) - mode - FAR * width)
     signal = float(np.clip(above, 5, 0.95 * counts.sum()))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=RuntimeWarning)
         likelihood = cost.ExtendedBinnedNLL(counts, edges, cumulative)
         fit = Minuit(
-            likelihood, n_sig=signal, mu=mode, sigma=width, n_bkg=max(counts.sum() - signal, 5.0), tau=5 * width
+            likelihood,
+            n_sig=signal,
+            mu=mode,
+            sigma=width,
+            n_bkg=max(counts.sum() - signal, 5.0),
+            tau=5 * width,
+            flat=density,
         )
+        fit.limits["flat"] = (0, counts.sum() / float(edges[-1] - edges[0]))
         fit.limits["n_sig"] = fit.limits["n_bkg"] = (0, 2 * counts.sum())
         fit.limits["mu"] = (mode - 3 * width, mode + 3 * width)
         fit.limits["sigma"] = (0.3 * width, 3 * width)
@@ -108,4 +121,5 @@ def _result(fit: Minuit, counts: Floats, edges: Floats, place: tuple[float, floa
     return BandFit(
         low, high, energy, values["mu"], errors["mu"], values["sigma"], errors["sigma"],
         values["n_sig"], values["n_bkg"], values["tau"], counts, edges, chi2, int(used.sum()) - fit.nfit,
+        values["flat"],
     )  # fmt: skip

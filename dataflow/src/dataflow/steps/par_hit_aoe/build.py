@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflow.base.errors import UserError
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.evaluate import evaluate
 from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
-from dataflow.metadata.expressions import parsed
 from dataflow.physics.curves import Curve
 from dataflow.physics.dsprows import dsp_rows
+from dataflow.physics.operations import columns_below, value_of
+from dataflow.physics.quality import flag_of, passing, quality_columns, quality_of
 from dataflow.plan.job import Job
-from dataflow.steps.par_hit_ecal.build import QUALITY, clean
+from dataflow.steps.par_hit_ecal.build import QUALITY, select
 
 from .calibrate import calibrate
-from .report import entry, failed_entry
+from .report import entry, failed_entry, left_out_entry
 from .result import Result
 from .settings import ParameterSet, Settings
+from .step import LOW_AOE
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,15 @@ Columns = Mapping[str, NDArray[Any]]
 Operations = Mapping[str, Mapping[str, Any]]
 
 QUALITY_SIGMAS = 20.0
+TIME = "timestamp"
+
+
+class Calibrated(Protocol):
+    """Settings that name a calibrated energy."""
+
+    @property
+    def cal_energy_param(self) -> str:
+        """Its name in hit."""
 
 
 def build(job: Job, threads: int = 1) -> None:
@@ -43,15 +52,15 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``dsp``, ``masks`` and ``ecal`` (what ``par_hit_ecal`` found), outputs ``par`` and ``plt``;
-        ``aoecal_config`` is read for each detector.
+        Inputs ``dsp``, ``masks``, ``qc`` and ``ecal`` (what ``par_hit_qc`` and ``par_hit_ecal`` found), outputs ``par``
+        and ``plt``; ``aoecal_config`` is read for each detector.
     threads
         Worker processes over detectors.
     """
     channels = {channel.name: channel for channel in job.channels}
     settings = {name: job.config.settings("aoecal_config", Settings, channel) for name, channel in channels.items()}
     rows = dsp_rows(job)
-    ecal = job.pars("ecal")
+    quality, ecal = job.pars("qc"), job.pars("ecal")
 
     def work(channel: Channel) -> Made:
         from .figure import draw
@@ -60,25 +69,28 @@ def build(job: Job, threads: int = 1) -> None:
         name, own = channel.name, settings[channel.name]
         if not own.run_aoe:
             return Made({"results": {"aoe": {}}}, lambda: text_page(f"{name}: no A/E", "run_aoe is false"))
+        if channel.lacks(LOW_AOE):
+            reason = f"its status says psd.status.{LOW_AOE}: missing"
+            return Made(left_out_entry(reason), lambda: text_page(f"{name}: no A/E", f"{name} has no A/E: {reason}"))
         if why := failure_of(ecal.get(name)):
             raise WorkFailed(f"{name} has no calibrated energy: {why}")
         calibrated = ecal[name]
         try:
-            operations = operations_of(calibrated, own, name)
+            flag_of(own.cut_field, quality.get(name), asked="cut_field" in own.model_fields_set)
+            operations = {**operations_of(calibrated, own, name), **quality_of(quality.get(name))}
             data = rows.read(name, wanted_columns(operations, own))
             found = calibrate_sets(data, rows.accepted[name], operations, widths_of(calibrated, own, name), own)
         except WorkFailed as error:
             # energies are there: the detector has not failed, and hit is whole but for the classifier
             reason = error.message
             return Made(failed_entry(reason), lambda: text_page(f"{name}: no A/E", f"{name} has no A/E: {reason}"))
-        first = next(iter(found.values()))
         made = entry(found, own, job.key.timestamp)
-        return Made(made, lambda: draw(name, str(job.key), first), lambda: plot_data(found))
+        return Made(made, lambda: draw(name, str(job.key), found), lambda: plot_data(found))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
 
 
-def operations_of(calibrated: Mapping[str, Any], settings: Settings, name: str) -> Operations:
+def operations_of(calibrated: Mapping[str, Any], settings: Calibrated, name: str) -> Operations:
     """The operations of the energy calibration.
 
     Raises
@@ -95,7 +107,7 @@ def operations_of(calibrated: Mapping[str, Any], settings: Settings, name: str) 
     return operations
 
 
-def widths_of(calibrated: Mapping[str, Any], settings: Settings, name: str) -> Curve:
+def widths_of(calibrated: Mapping[str, Any], settings: Calibrated, name: str) -> Curve:
     """The resolution curve of the calibrated energy.
 
     Raises
@@ -113,39 +125,11 @@ def widths_of(calibrated: Mapping[str, Any], settings: Settings, name: str) -> C
 
 def wanted_columns(operations: Operations, settings: Settings) -> set[str]:
     """The columns of dsp that are needed."""
-    names = {*QUALITY, *_names_below(settings.cal_energy_param, operations)}
+    names = {*QUALITY, *columns_below(settings.cal_energy_param, operations)}
+    names |= quality_columns(settings.cut_field, operations)
     for one in settings.sets.values():
-        names |= {one.current_param, one.energy_param} | ({one.dt_param} if one.dt_corr else set())
+        names |= {one.current_param, one.energy_param, one.dt_param, TIME}
     return names
-
-
-def _names_below(name: str, operations: Operations) -> Iterator[str]:
-    if name not in operations:
-        yield name
-        return
-    own = dict(operations[name].get("parameters") or {})
-    for each in parsed(operations[name]["expression"]).names - own.keys() - {name}:
-        yield from _names_below(each, operations)
-
-
-def calibrated_energy(name: str, operations: Operations, data: Columns) -> Floats:
-    """An energy by the operations of the calibration, in keV, shape (events,).
-
-    Raises
-    ------
-    WorkFailed
-        If dsp lacks a column, or an operation cannot be evaluated.
-    """
-    if name not in operations:
-        return _column(data, name)
-    operation = operations[name]
-    parameters = {key: float(value) for key, value in (operation.get("parameters") or {}).items()}
-    expression = parsed(operation["expression"])
-    values = {each: calibrated_energy(each, operations, data) for each in expression.names - parameters.keys() - {name}}
-    try:
-        return np.asarray(evaluate(expression, {**values, **parameters}), dtype=np.float64)
-    except UserError as error:
-        raise WorkFailed(f"{name}: {error.message}") from error
 
 
 def _column(data: Columns, name: str) -> Floats:
@@ -166,7 +150,7 @@ def calibrate_sets(
     accepted
         Which events may be used (no pulser), shape (events,).
     operations
-        Of the energy calibration.
+        Of the energy calibration and the quality cuts.
     widths
         FWHM of lines over the energy.
     settings
@@ -177,13 +161,14 @@ def calibrate_sets(
     WorkFailed
         If one cannot be calibrated.
     """
-    energies = calibrated_energy(settings.cal_energy_param, operations, data)
-    good, _ = clean(data, accepted, QUALITY_SIGMAS)
+    energies = np.asarray(value_of(settings.cal_energy_param, operations, data), dtype=np.float64)
+    good, _ = select(data, accepted, QUALITY_SIGMAS, passing(settings.cut_field, operations, data))
     good &= energies > settings.threshold
     return {label: _one(data, energies, good, widths, one) for label, one in settings.sets.items()}
 
 
 def _one(data: Columns, energies: Floats, good: Mask, widths: Curve, one: ParameterSet) -> Result:
-    drift = _column(data, one.dt_param)[good] if one.dt_corr else None
+    drift = _column(data, one.dt_param)[good] if one.dt_corr or one.dt_param in data else None
+    stamps = _column(data, TIME)[good] if TIME in data else None
     current, amplitudes = _column(data, one.current_param)[good], _column(data, one.energy_param)[good]
-    return calibrate(energies[good], current, amplitudes, drift, widths, one)
+    return calibrate(energies[good], current, amplitudes, drift, widths, one, stamps)

@@ -12,7 +12,7 @@ from dataflow.jobs.errors import WorkFailed
 from dataflow.physics.curves import Curve, fitted, least_squares, squares_of_widths
 
 from .bands import fit_band
-from .result import BandFit, NoBand, Result
+from .result import BandFit, NoBand, Result, Slice
 from .settings import ParameterSet
 from .survival import cut_at, survival_fractions
 
@@ -32,12 +32,20 @@ EVENTS_A_BAND = 1200
 WIDEST_BAND = 160.0
 LEAST_BANDS = 4
 ROUNDS = 8
+EVENTS_A_SLICE, MOST_SLICES = 800, 12
+"""Events from 1000 to 1300 keV in a part of the run that is fitted alone, and how many such parts there are."""
 WITHIN = 2.5
 """Events of the drift-time correction are at most this many standard deviations from the line."""
 
 
 def calibrate(
-    energies: Floats, current: Floats, amplitudes: Floats, drift: Floats | None, widths: Curve, settings: ParameterSet
+    energies: Floats,
+    current: Floats,
+    amplitudes: Floats,
+    drift: Floats | None,
+    widths: Curve,
+    settings: ParameterSet,
+    stamps: Floats | None = None,
 ) -> Result:
     """Calibrate A/E of one detector.
 
@@ -55,6 +63,8 @@ def calibrate(
         FWHM of lines over the energy, in keV: ``sqrt(a + b x)``.
     settings
         How.
+    stamps
+        When, in s; None where A/E is not followed along the run.
 
     Raises
     ------
@@ -64,8 +74,8 @@ def calibrate(
     ratio = np.divide(current, amplitudes, out=np.full(len(energies), np.nan), where=amplitudes > 0)
     usable = np.isfinite(ratio) & np.isfinite(energies)
     corrects = settings.dt_corr and drift is not None
-    times = np.asarray(drift if corrects else np.zeros(len(energies)), dtype=np.float64)
-    usable &= np.isfinite(times)
+    times = np.asarray(np.full(len(energies), np.nan) if drift is None else drift, dtype=np.float64)
+    usable &= np.isfinite(times) | (not corrects)
     energies, ratio, times = energies[usable], ratio[usable], times[usable]
     time = _reference(ratio, energies)
     scaled = ratio / time.mean
@@ -77,12 +87,14 @@ def calibrate(
     mean, sigma = mean_curve(bands), sigma_curve(bands)
     classifier = (scaled / _mean_at(mean, energies) - 1) / sigma_at(sigma, energies)
     cut, cut_error = cut_at(energies, classifier, widths)
+    slices = () if stamps is None else along_the_run(scaled, energies, np.asarray(stamps)[usable])
     passes = classifier > cut
     kept = passes & (classifier < settings.high_cut_val)
     return Result(
         time, alpha, alpha_error, tuple(bands), tuple(left_out), mean, sigma, cut, cut_error,
         settings.high_cut_val, survival_fractions(energies, passes, widths),
-        survival_fractions(energies, kept, widths), energies, ratio, classifier,
+        survival_fractions(energies, kept, widths), energies, ratio, classifier, slices,
+        np.empty(0) if drift is None else times,
     )  # fmt: skip
 
 
@@ -92,6 +104,28 @@ def _reference(ratio: Floats, energies: Floats) -> BandFit:
     if isinstance(fit, NoBand):
         raise WorkFailed(f"A/E cannot be fitted between {REFERENCE[0]:g} and {REFERENCE[1]:g} keV: {fit.reason}")
     return fit
+
+
+def along_the_run(scaled: Floats, energies: Floats, stamps: Floats) -> tuple[Slice, ...]:
+    """A/E from 1000 to 1300 keV in parts of the run with equally many events; none where there would be less than two.
+
+    Parameters
+    ----------
+    scaled
+        A/E over its mean in the whole run, shape (events,).
+    energies, stamps
+        In keV and s, shape (events,).
+    """
+    inside = away_from_lines(energies) & (energies > REFERENCE[0]) & (energies < REFERENCE[1])
+    values, places, when = scaled[inside], energies[inside], stamps[inside]
+    number = min(len(values) // EVENTS_A_SLICE, MOST_SLICES)
+    if number < 2:
+        return ()
+    parts = np.array_split(np.argsort(when, kind="stable"), number)
+    fits = [(part, fit_band(values[part], places[part], *REFERENCE)) for part in parts]
+    return tuple(
+        Slice(float(when[part].mean()), fit.mean, fit.mean_error) for part, fit in fits if isinstance(fit, BandFit)
+    )
 
 
 def away_from_lines(energies: Floats) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,25 +11,31 @@ from matplotlib.figure import Figure
 from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .result import Result
 
+DRIFT_BINS = 12
 SHOWN = (-12.0, 6.0)
 """Range of the classifier."""
 
 
-def draw(detector: str, key: str, result: Result) -> Figure:
-    """The page of one classifier."""
-    figure = fixed_page(f"{detector}  A/E  {key}")
-    figure.text(0.05, 0.945, _summary(result), fontsize=7, va="top", linespacing=1.4)
+def draw(detector: str, key: str, found: Mapping[str, Result]) -> Figure:
+    """The page of the first classifier, with the cuts of others."""
+    label, result = next(iter(found.items()))
+    figure = fixed_page(f"{detector}  A/E {label}  {key}".replace("  ", " ").replace(" ", "  ", 1))
+    others = "".join(f"\n{_summary(other, name)}" for name, other in found.items() if name != label)
+    figure.text(0.05, 0.945, _summary(result) + others, fontsize=7, va="top", linespacing=1.4)
     warn_below(figure, result.warnings, most=2)
-    grid = figure.add_gridspec(2, 3, left=0.06, right=0.985, bottom=0.09, top=0.84, wspace=0.24, hspace=0.36)
-    makers = (_reference, _means, _sigmas, _classifier, _spectrum, _dep)
+    top = 0.84 - 0.03 * (len(found) - 1)
+    grid = figure.add_gridspec(2, 4, left=0.05, right=0.99, bottom=0.09, top=top, wspace=0.3, hspace=0.36)
+    makers = (_reference, _stability, _drift, _means, _sigmas, _classifier, _spectrum, _dep)
     for index, make in enumerate(makers):
-        make(figure.add_subplot(grid[index // 3, index % 3]), result)
+        make(figure.add_subplot(grid[index // 4, index % 4]), result)
     return figure
 
 
-def _summary(result: Result) -> str:
+def _summary(result: Result, label: str = "") -> str:
     drift = "" if result.alpha is None else f";  drift time {result.alpha:.2e} ± {result.alpha_error:.1e} per ns"
     cut = f"kept: {result.cut:.2f} ± {result.cut_error:.2f} to {result.high:g} σ{drift}"
     parts = [
@@ -37,18 +44,55 @@ def _summary(result: Result) -> str:
         for energy, low in result.low_side.items()
         if np.isfinite(low.fraction)
     ]
-    return f"{cut}\nsurvival (with the high side):  {',   '.join(parts)}"
+    listed = f"survival (with the high side):  {',   '.join(parts)}"
+    return f"{label}: {cut};  {listed}" if label else f"{cut}\n{listed}"
+
+
+def _stability(axes: Any, result: Result) -> None:
+    """A/E along the run."""
+    chi2, ndf = result.stability
+    if not result.slices:
+        axes.text(0.5, 0.5, "too few events", ha="center", va="center", transform=axes.transAxes, color=GREY)
+    start = min((each.time for each in result.slices), default=0.0)
+    minutes = [(each.time - start) / 60 for each in result.slices]
+    values, errors = ([100 * (each.mean - 1) for each in result.slices], [100 * e.mean_error for e in result.slices])
+    axes.errorbar(minutes, values, errors, fmt="o", ms=2.5, lw=0.8, color=BLUE)
+    axes.axhline(0, color=RED, lw=0.8)
+    title = f"along the run: χ²/ndf = {chi2:.1f}/{ndf}" if ndf else "along the run"
+    axes.set(xlabel="time after the first part [min]", ylabel="A/E, change [%]", title=title)
+
+
+def _drift(axes: Any, result: Result) -> None:
+    """Single-site A/E over the drift time, before and after its correction."""
+    times = result.drift
+    single = np.isfinite(times) & (np.abs(result.classifier) < 3) if len(times) else np.zeros(0, dtype=bool)
+    if np.count_nonzero(single) < 10 * DRIFT_BINS:
+        axes.text(0.5, 0.5, "no drift times", ha="center", va="center", transform=axes.transAxes, color=GREY)
+        axes.set(title="over the drift time")
+        return
+    edges = np.quantile(times[single], np.linspace(0.01, 0.99, DRIFT_BINS + 1))
+    centres = (edges[1:] + edges[:-1]) / 2
+    before = result.uncorrected / result.time.mean - 1
+    kinds = [("as in dsp", before, GREY)]
+    if result.alpha is not None:
+        kinds.append(("corrected", (before + 1) * (1 + result.alpha * times) - 1, BLUE))
+    for label, values, colour in kinds:
+        parts = [values[single & (times >= low) & (times < high)] for low, high in pairwise(edges)]
+        middles = np.array([float(np.median(part)) if len(part) else np.nan for part in parts])
+        axes.plot(centres, 100 * (middles - np.nanmean(middles)), "o-", ms=2.5, lw=0.8, color=colour, label=label)
+    axes.set(xlabel="drift time [ns]", ylabel="A/E, change [%]", title="over the drift time")
+    axes.legend(loc="best")
 
 
 def _reference(axes: Any, result: Result) -> None:
     from .bands import cumulative
 
     fit = result.time
-    values = (fit.signal, fit.mean, fit.sigma, fit.tail, fit.tau)
+    values = (fit.signal, fit.mean, fit.sigma, fit.tail, fit.tau, fit.flat)
     axes.stairs(fit.counts, fit.edges, color=BLUE, lw=0.8)
     axes.stairs(np.diff(cumulative(fit.edges, *values)), fit.edges, color=RED, lw=1, label="model")
     tail = np.diff(cumulative(fit.edges, 0.0, *values[1:]))
-    axes.stairs(tail, fit.edges, color=GREY, lw=0.8, ls="--", label="tail")
+    axes.stairs(tail, fit.edges, color=GREY, lw=0.8, ls="--", label="others")
     title = f"{fit.low:g} to {fit.high:g} keV: χ²/ndf = {fit.chi2:.0f}/{fit.ndf}"
     axes.set(xlabel="A/E as in dsp", ylabel="events / bin", title=title)
     axes.legend(loc="upper left")

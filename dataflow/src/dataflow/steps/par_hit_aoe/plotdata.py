@@ -16,8 +16,9 @@ WIDE = 20.0
 
 
 def plot_data(found: Mapping[str, Result]) -> dict[str, Any]:
-    """By set; energies in keV, A/E relative to its mean, classifier in standard deviations."""
-    return {"aoe": {name: _of_set(result) for name, result in found.items()}}
+    """By set, the only one without a name; energies in keV, A/E relative to its mean, classifier in sigma."""
+    made = {name: _of_set(result) for name, result in found.items()}
+    return {"aoe": made.get("", made)}
 
 
 def _of_set(result: Result) -> dict[str, Any]:

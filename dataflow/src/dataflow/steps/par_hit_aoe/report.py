@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dataflow.physics.curves import Curve
+from dataflow.physics.goodness import p_value
 
 from .result import BandFit, Result, Survival
 from .settings import ParameterSet, Settings
@@ -41,6 +42,11 @@ def entry(found: Mapping[str, Result], settings: Settings, timestamp: str) -> di
 def failed_entry(reason: str) -> dict[str, Any]:
     """What the parameter file says of a detector with energies whose A/E cannot be calibrated."""
     return {"results": {"aoe": {}, "aoe_failed": reason}, "warnings": [f"A/E is not calibrated: {reason}"]}
+
+
+def left_out_entry(reason: str) -> dict[str, Any]:
+    """What the parameter file says of a detector that shall have no A/E: nothing is wrong with it."""
+    return {"results": {"aoe": {}, "aoe_left_out": reason}}
 
 
 def operations_of(result: Result, one: ParameterSet, energy: str) -> dict[str, Any]:
@@ -79,6 +85,7 @@ def report(result: Result, one: ParameterSet, energy: str, timestamp: str) -> di
         "rt_correction": result.alpha is not None,
         "dt_correction": {"alpha": result.alpha, "alpha_err": result.alpha_error},
         "1000-1300keV": {timestamp: _reference(result.time)},
+        "stability": _stability(result),
         "correction_fit_results": {
             "n_of_valid_fits": len(result.bands),
             "mean_fits": _curve("Pol1", result.mean),
@@ -101,6 +108,13 @@ def _reference(fit: BandFit) -> dict[str, Any]:
         "mean": fit.mean, "mean_err": fit.mean_error, "sigma": fit.sigma, "sigma_err": fit.sigma_error,
         "res": relative, "res_err": error,
     }  # fmt: skip
+
+
+def _stability(result: Result) -> dict[str, Any]:
+    """A/E along the run, relative to that of the whole run."""
+    chi2, ndf = result.stability
+    slices = [{"time": each.time, "mean": each.mean, "mean_err": each.mean_error} for each in result.slices]
+    return {"slices": slices, "csqr": [chi2, ndf], "p_val": p_value(chi2, ndf)}
 
 
 def _curve(function: str, curve: Curve) -> dict[str, Any]:

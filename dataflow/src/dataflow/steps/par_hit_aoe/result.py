@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.physics.curves import Curve, misfits
+from dataflow.physics.goodness import p_value
 
 Floats = NDArray[np.floating[Any]]
+
+UNSTABLE = 1e-4
+"""Probability of the slices' chi square below which A/E is not constant in the run."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class BandFit:
         The fitted bins, shapes (bins,) and (bins + 1,).
     chi2, ndf
         Pearson's, in bins with at least five expected events.
+    flat
+        Density of what lies everywhere, in events per unit of A/E.
     """
 
     low: float
@@ -50,6 +56,7 @@ class BandFit:
     edges: Floats = field(repr=False)
     chi2: float = 0.0
     ndf: int = 0
+    flat: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,23 @@ class NoBand:
     low: float
     high: float
     reason: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The fit of 1000 to 1300 keV in a part of the run.
+
+    Attributes
+    ----------
+    time
+        Mean of its events, in s.
+    mean, mean_error
+        Relative to the whole run.
+    """
+
+    time: float
+    mean: float
+    mean_error: float
 
 
 @dataclass(frozen=True)
@@ -104,6 +128,10 @@ class Result:
         Survival fractions by energy.
     energies, uncorrected, classifier
         Of the selected events, shape (events,): keV, A/E as in dsp, and in standard deviations.
+    slices
+        A/E along the run, in parts with equally many events; none where they are too few.
+    drift
+        Drift times of the selected events in ns, shape (events,); empty where dsp has none.
     """
 
     time: BandFit
@@ -121,6 +149,17 @@ class Result:
     energies: Floats = field(repr=False)
     uncorrected: Floats = field(repr=False)
     classifier: Floats = field(repr=False)
+    slices: tuple[Slice, ...] = ()
+    drift: Floats = field(repr=False, default_factory=lambda: np.empty(0))
+
+    @property
+    def stability(self) -> tuple[float, int]:
+        """Chi square of the slices about their mean, and its degrees of freedom."""
+        if len(self.slices) < 2:
+            return 0.0, 0
+        means, errors = np.array([[each.mean, each.mean_error] for each in self.slices]).T
+        average = np.average(means, weights=errors**-2)
+        return float((((means - average) / errors) ** 2).sum()), len(means) - 1
 
     @property
     def warnings(self) -> list[str]:
@@ -128,4 +167,9 @@ class Result:
         named = {"curve of mean of A/E": self.mean, "curve of sigma of A/E": self.sigma}
         found = misfits(named, "bands")
         missing = [f"{energy:g} keV" for energy, one in self.low_side.items() if not np.isfinite(one.fraction)]
+        chi2, ndf = self.stability
+        chance = p_value(chi2, ndf)
+        if chance is not None and chance < UNSTABLE:
+            reach = 100 * float(np.ptp([each.mean for each in self.slices]))
+            found.append(f"A/E changes by {reach:.2g} % within the run (chi2/ndf = {chi2 / ndf:.1f})")
         return found + ([f"no A/E survival fraction at {', '.join(missing)}: no counts there"] if missing else [])

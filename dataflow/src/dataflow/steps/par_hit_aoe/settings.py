@@ -13,14 +13,13 @@ Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1)]
 
 UNUSED: Mapping[str, str] = {
-    "cut_field": "events are selected by baseline, saturation, start and pulser",
     "debug_mode": "the log has a level of its own",
     "dep_correct": "the published flow does not use it either",
     "dt_cut": "no cut on the drift time: the flags in hit would not know of it",
-    "final_cut_field": "events are selected by baseline, saturation, start and pulser",
+    "final_cut_field": "events are selected by cut_field",
     "mean_func": "the mean is a straight line in the energy",
     "override_dict": "parameters set by hand stand in the overrides of the metadata",
-    "pdf": "a band is a Gaussian with an exponential tail to lower A/E",
+    "pdf": "a band is a Gaussian with an exponential tail to lower A/E, and a constant",
     "plot_options": "figures have one fixed form",
     "sigma_func": "the width is sqrt(a + (b/E)**c) with c = 2",
     "use_log_pdf": "the fit decides",
@@ -72,6 +71,9 @@ class Settings(ParameterSet):
         Whether there is a calibration of A/E at all.
     cal_energy_param
         The calibrated energy of ``par_hit_ecal`` by which bands and peaks are selected.
+    cut_field
+        The flag of ``par_hit_qc`` that selects events; without quality cuts of a detector, those with a quiet baseline,
+        a start, and no saturation are taken.
     threshold
         Energies in keV up to here are left out.
     params
@@ -80,6 +82,7 @@ class Settings(ParameterSet):
 
     run_aoe: bool = True
     cal_energy_param: Name = "cuspEmax_ctc_cal"
+    cut_field: Name = "is_valid_cal"
     threshold: Annotated[float, Field(ge=0)] = 800.0
     params: Mapping[str, ParameterSet] = Field(default_factory=dict)
 

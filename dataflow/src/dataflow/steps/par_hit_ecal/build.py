@@ -18,6 +18,7 @@ from dataflow.physics import curves
 from dataflow.physics.dsprows import dsp_rows
 from dataflow.physics.linefit import LineFit, NoLine, fit_line
 from dataflow.physics.lines import Line, Source
+from dataflow.physics.quality import flag_of, passing, quality_columns, quality_of
 from dataflow.physics.scale import find_scale
 from dataflow.physics.selection import robust_limits, spread_of
 from dataflow.plan.job import Job
@@ -53,8 +54,8 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``dsp``, ``masks`` and ``par_dsp``, outputs ``par`` and ``plt``; ``ecal_config`` and ``sources`` are read
-        for each detector.
+        Inputs ``dsp``, ``masks``, ``par_dsp`` and ``qc`` (what ``par_hit_qc`` found), outputs ``par`` and ``plt``;
+        ``ecal_config`` and ``sources`` are read for each detector.
     threads
         Worker processes over detectors.
     """
@@ -66,6 +67,8 @@ def build(job: Job, threads: int = 1) -> None:
     of_dsp = job.pars("par_dsp")
     trapping = {name: (pars or {}).get("ctc_params") or {} for name, pars in of_dsp.items()}
 
+    quality = job.pars("qc")
+
     def work(channel: Channel) -> Made:
         from .figure import draw
         from .plotdata import PLOTTED, plot_data
@@ -74,8 +77,11 @@ def build(job: Job, threads: int = 1) -> None:
         if rows.counts[name] == 0:
             raise WorkFailed(f"{name} has no events in this run")
         own, source = settings[name]
-        data, accepted = rows.read(name, wanted_columns(own) | PLOTTED), rows.accepted[name]
-        result = calibrate(data, accepted, own, source, corrections, not_made(of_dsp.get(name)))
+        cuts = quality_of(quality.get(name))
+        flag = flag_of(own.cut_param, quality.get(name), asked="cut_param" in own.model_fields_set)
+        data = rows.read(name, wanted_columns(own) | PLOTTED | quality_columns(flag, cuts))
+        accepted, passes = rows.accepted[name], passing(flag, cuts, data)
+        result = calibrate(data, accepted, own, source, corrections, not_made(of_dsp.get(name)), passes)
         return Made(
             entry(result, own, corrections),
             lambda: draw(name, str(job.key), result),
@@ -104,6 +110,7 @@ def calibrate(
     source: Source,
     trapping: Mapping[str, Any],
     without: Mapping[str, str] = MappingProxyType({}),
+    passes: Mask | None = None,
 ) -> DetectorCalibration:
     """Calibrate the estimators of one detector.
 
@@ -121,13 +128,15 @@ def calibrate(
         Charge-trapping corrections of the estimators (``ctc_params`` of the dsp parameters).
     without
         Estimators that dsp cannot have, and why: they are left out without a warning.
+    passes
+        Which events the quality cuts leave, shape (events,); None without such cuts.
 
     Raises
     ------
     WorkFailed
         If no estimator can be calibrated.
     """
-    good, cut = clean(data, accepted, settings.quality_sigmas)
+    good, cut = select(data, accepted, settings.quality_sigmas, passes)
 
     def one(name: str) -> EnergyCalibration:
         amplitudes = corrected(data, plain_name(name), trapping)
@@ -292,6 +301,11 @@ def _placed(energies: Floats, line: Line, stretch: float, anchor: LineFit | None
     if isinstance(fit, LineFit) and abs(off := fit.position - line.energy * (1 + stretch)) >= PATIENCE:
         return NoLine(line, f"the peak stands {off:+.1f} keV from its place")
     return fit
+
+
+def select(data: Columns, accepted: Mask, sigmas: float, passes: Mask | None) -> tuple[Mask, tuple[str, float] | None]:
+    """Events that the quality cuts leave, or without such cuts those of :func:`clean`."""
+    return clean(data, accepted, sigmas) if passes is None else (accepted & passes, None)
 
 
 def clean(data: Columns, accepted: Mask, sigmas: float) -> tuple[Mask, tuple[str, float] | None]:

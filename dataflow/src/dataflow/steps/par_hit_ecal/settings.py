@@ -177,16 +177,19 @@ class Settings(SpectrumSettings):
         enough; without it one line identifies nothing.
     monitoring_parameters
         Columns of dsp of which mode and standard deviation are noted.
+    cut_param
+        The flag of ``par_hit_qc`` that selects events; without quality cuts of a detector, those with a quiet baseline,
+        a start, and no saturation are taken.
     """
 
     energy_params: Annotated[tuple[Name, ...], Field(min_length=1)]
     expected_gain: tuple[Positive, Positive] | None = None
     monitoring_parameters: tuple[Name, ...] = ()
+    cut_param: Name = "is_valid_cal"
 
     NOT_USED_HERE: ClassVar[Mapping[str, str]] = UNUSED | {
         "bl_plot_options": "figures have one fixed form",
         "common_plots": "figures have one fixed form",
-        "cut_param": "events are selected by baseline, saturation and start",
         "guess_offset": "the search needs no first guess",
     }
 

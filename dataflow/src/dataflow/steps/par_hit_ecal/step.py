@@ -7,7 +7,7 @@ from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources
 STEP = Step(
     "par_hit_ecal",
     Scope.RUN,
-    (Input("dsp"), Input("par_tcm_pulser", role="masks"), Input("par_dsp")),
+    (Input("dsp"), Input("par_tcm_pulser", role="masks"), Input("par_dsp"), Input("par_hit_qc", role="qc")),
     PART_AND_FIGURES,
     part_of="hit",
     rule="pars_hit_ecal",

@@ -43,7 +43,7 @@ class HitConfig(StepSettings):
     operations
         Columns by name; those of the calibration are laid over them.
     aggregations
-        Columns of bits by name: ``bit0: column``.
+        Columns of bits by name: ``bit0: column``, ``bit1: column`` …; the attribute ``bit_names`` has their names.
     """
 
     outputs: tuple[str, ...]
@@ -53,8 +53,15 @@ class HitConfig(StepSettings):
 
     @classmethod
     def read(cls, config: Mapping[str, Any], name: str = "", place: Place | None = None) -> Self:
-        """Settings whose expressions have been checked."""
+        """Settings whose expressions have been checked, and whose bits are numbered as they are written.
+
+        Raises
+        ------
+        UserError
+            If an expression is none, bits are not in order, or as the base class says.
+        """
         found = super().read(config, name, place)
+        found._check_bits(name, place or Nowhere())
         for column, operation in found.operations.items():
             try:
                 parsed(operation.expression)
@@ -62,6 +69,14 @@ class HitConfig(StepSettings):
                 where = ("operations", column, "expression")
                 raise (place or Nowhere()).error(f"{column}: {error.message}", *where, hint=error.hint) from None
         return found
+
+    def _check_bits(self, name: str, place: Place) -> None:
+        """Pygama numbers bits by their order, whatever they are called."""
+        for column, bits in (self.aggregations or {}).items():
+            expected = [f"bit{number}" for number in range(len(bits))]
+            if list(bits) != expected:
+                message = f"{name}.aggregations.{column}: the bits are called {', '.join(bits)}"
+                raise place.error(message, "aggregations", column, hint=f"write them in order: {', '.join(expected)}")
 
 
 class HitOptions(StepOptions):

@@ -1,0 +1,106 @@
+"""The figure of a late-charge calibration: before and after the correction, classifier, spectra on one page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dataflow.steps.par_hit_aoe.result import Survival
+
+    from .result import PeakFit, Result
+
+SHOWN = (-8.0, 20.0)
+"""Range of the classifier."""
+
+
+def draw(detector: str, key: str, result: Result) -> Figure:
+    """The page of one classifier."""
+    figure = fixed_page(f"{detector}  late charge  {key}")
+    figure.text(0.05, 0.945, _summary(result), fontsize=7, va="top", linespacing=1.4)
+    warn_below(figure, result.warnings, most=2)
+    grid = figure.add_gridspec(2, 3, left=0.06, right=0.985, bottom=0.09, top=0.84, wspace=0.24, hspace=0.36)
+    for index, make in enumerate((_before, _line, _after, _classifier, _spectrum, _dep)):
+        make(figure.add_subplot(grid[index // 3, index % 3]), result)
+    return figure
+
+
+def _summary(result: Result) -> str:
+    line = result.line
+    drift = f"drift time: slope {line.slope:.2e} ± {line.slope_error:.1e} per ns"
+    text = f"kept: below {result.cut:g} σ;  {drift}\nsurvival:  {_listed(result.survival)}"
+    return text + (f"\nwith both cuts on A/E:  {_listed(result.with_aoe)}" if result.with_aoe else "")
+
+
+def _listed(survival: Mapping[float, Survival]) -> str:
+    parts = [
+        f"{energy:g} keV {100 * one.fraction:.1f} ± {100 * one.error:.1f} %"
+        for energy, one in survival.items()
+        if np.isfinite(one.fraction)
+    ]
+    return ",   ".join(parts)
+
+
+def _before(axes: Any, result: Result) -> None:
+    _peak(axes, result.before, "late charge / energy, as in dsp", "before the drift-time correction")
+
+
+def _after(axes: Any, result: Result) -> None:
+    _peak(axes, result.after, "corrected, relative", "after it")
+
+
+def _peak(axes: Any, fit: PeakFit, quantity: str, what: str) -> None:
+    """The double-escape peak less its side band, with errors, and the fit."""
+    from .calibrate import expected
+
+    centres = (fit.edges[1:] + fit.edges[:-1]) / 2
+    errors = np.sqrt(np.maximum(fit.on + fit.ratio**2 * fit.off, 1.0))
+    axes.errorbar(centres, fit.on - fit.ratio * fit.off, errors, fmt="o", ms=2.5, lw=0.8, color=BLUE)
+    axes.stairs(fit.ratio * fit.off, fit.edges, color=GREY, lw=0.8, ls="--", label="side band")
+    axes.stairs(expected(fit.edges, fit.events, fit.mean, fit.sigma), fit.edges, color=RED, lw=1, label="model")
+    title = f"double-escape peak {what}\nσ = {fit.sigma:.3g}, χ²/ndf = {fit.chi2:.0f}/{fit.ndf}"
+    axes.set(xlabel=quantity, ylabel="events less side band / bin")
+    axes.set_title(title, fontsize=8)
+    axes.legend(loc="upper right")
+
+
+def _line(axes: Any, result: Result) -> None:
+    line = result.line
+    axes.plot(line.times, line.values, ".", ms=2, color=BLUE, rasterized=True)
+    ends = np.array([line.times.min(), line.times.max()])
+    axes.plot(ends, line.slope * ends + line.offset, color=RED, lw=1)
+    axes.set(xlabel="effective drift time [ns]", ylabel="late charge, relative", title="double-escape peak")
+
+
+def _classifier(axes: Any, result: Result) -> None:
+    edges = (np.linspace(800, 2700, 191), np.linspace(*SHOWN, 113))
+    counts, *_ = np.histogram2d(result.energies, result.classifier, edges)
+    axes.pcolormesh(*edges, np.ma.log10(np.ma.masked_equal(counts.T, 0)), cmap="cividis", rasterized=True)
+    axes.axhline(result.cut, color=RED, lw=0.8)
+    axes.set(xlabel="energy [keV]", ylabel="classifier [σ]", title="events (logarithmic), kept below the line")
+
+
+def _spectrum(axes: Any, result: Result) -> None:
+    _spectra(axes, result, np.arange(800, 2702, 5.0))
+    axes.set(yscale="log", title="before and after the cut", xlim=(800, 2700))
+    axes.set_ylim(bottom=0.5)
+
+
+def _dep(axes: Any, result: Result) -> None:
+    _spectra(axes, result, np.arange(1560, 1641, 1.0))
+    axes.set(title="double-escape peak and 1620.5 keV", xlim=(1560, 1640))
+    axes.set_ylim(bottom=0)
+
+
+def _spectra(axes: Any, result: Result, edges: Any) -> None:
+    kept = result.classifier < result.cut
+    for chosen, colour, label in ((kept | True, GREY, "all"), (kept, BLUE, "kept"), (~kept, GREEN, "late charge")):
+        axes.stairs(np.histogram(result.energies[chosen], edges)[0], edges, color=colour, lw=0.8, label=label)
+    axes.set(xlabel="energy [keV]", ylabel=f"events / {edges[1] - edges[0]:g} keV")
+    axes.legend(loc="upper right")
