@@ -19,15 +19,21 @@ from dataflow.checks.verify import How, check_all, groups_of, joined
 from dataflow.door.cleaning import Selection, chosen
 from dataflow.door.contents import contents_of
 from dataflow.jobs import plotdata
-from dataflow.jobs.errors import BadInput
+from dataflow.jobs.errors import BadInput, WorkFailed
 from dataflow.jobs.runner import main, run
 from dataflow.metadata.references import Reference, files_named, moved, reference_of, written
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.chains import run_chain, with_arrays
+from dataflow.physics.lines import Source
 from dataflow.plan import open_cycle
 from dataflow.registry.steps import parts_of
 from dataflow.steps.par_dsp_evtsel.build import write_events
+from dataflow.steps.par_hit_ecal.build import calibrate as calibrate_energy
 from dataflow.steps.par_hit_ecal.build import not_made
+from dataflow.steps.par_hit_ecal.report import entry as energy_entry
+from dataflow.steps.par_hit_ecal.settings import Settings as EcalSettings
+from dataflow.steps.par_hit_ecal.settings import Sources
+from dataflow.steps.par_hit_ecal.source import source_of
 
 CAL = "l200-p03-r000-cal-20240301T080000Z"
 FFT = "l200-p03-r000-fft-20240301T120000Z"
@@ -347,6 +353,31 @@ def test_missing_coefficients_are_named(copy: Small) -> None:
     entry = {"dplms": {"coefficients": f"loadlh5('{copy.root}/nowhere.lh5', 'x')"}}
     with pytest.raises(BadInput, match=r"there is no file .*nowhere\.lh5"):
         with_arrays(entry)
+
+
+def test_an_energy_that_dsp_cannot_have_is_left_out_of_the_calibration_with_the_reason(th228: Source) -> None:
+    """Without a filter the estimator is no failure and no warning; alone, it is one."""
+    rng = np.random.default_rng(5)
+    energies = np.concatenate([rng.normal(line.energy, 1.0, 400) for line in th228.lines])
+    data = {"cuspEmax": energies / 0.2, "dplmsEmax": np.full(len(energies), np.nan)}
+    accepted = np.full(len(energies), True)
+    both = EcalSettings(energy_params=("cuspEmax", "dplmsEmax"))
+    found = calibrate_energy(data, accepted, both, th228, {}, {"dplmsEmax": "no fft data"})
+    assert [result.parameter for result in found.results] == ["cuspEmax_ctc"]
+    assert found.left_out == {"dplmsEmax_ctc": "no fft data"}
+    assert not any("dplms" in text for text in found.warnings)
+    assert energy_entry(found, both, {})["results"]["ecal_left_out"] == {"dplmsEmax_ctc": "no fft data"}
+    del data["dplmsEmax"]
+    without = calibrate_energy(data, accepted, both, th228, {})
+    assert without.left_out == {"dplmsEmax_ctc": "dsp has no column dplmsEmax"}
+    with pytest.raises(WorkFailed, match="dplmsEmax_ctc: dsp has no column dplmsEmax"):
+        calibrate_energy(data, accepted, EcalSettings(energy_params=("dplmsEmax",)), th228, {})
+
+
+@pytest.fixture(scope="module")
+def th228() -> Source:
+    table = yaml.safe_load((shipped_folder("pars_hit_ecal") / "sources.yaml").read_text())
+    return source_of(EcalSettings(energy_params=("cuspEmax",)), Sources.read(table).nuclides)
 
 
 # all that walks outputs -----------------------------------------------------------------------------------------
