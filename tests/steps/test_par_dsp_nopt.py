@@ -12,6 +12,7 @@ import yaml
 from lgdo import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
 
 from dataflow.base.errors import UserError
+from dataflow.jobs import plotdata
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.runner import run
 from dataflow.metadata.stepconfig import shipped_folder
@@ -268,8 +269,10 @@ def entries(cycle: Path) -> dict[str, Any]:
     """Run the step, and the merge after it; returns the merged parameters."""
     opened = open_cycle(cycle / "config.json")
     for part in parts_of("dsp"):
-        path = opened.job(part.name, CAL).outputs["par"]
+        outputs = opened.job(part.name, CAL).outputs
+        path = outputs["par"]
         path.parent.mkdir(parents=True, exist_ok=True)
+        plotdata.write(outputs["data"], {})
         found = {"pz": {"tau1": "400000.0*ns"}} if part.name == "par_dsp_pz" else {}
         path.write_text(yaml.safe_dump({name: found for name, _ in CHANNELS}))
     for step in ("par_dsp_nopt", "par_dsp"):
