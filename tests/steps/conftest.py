@@ -109,7 +109,8 @@ def distorted(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     for step in ("tier_raw", "tier_tcm"):
         run(open_cycle(folder / "config.json").job(step, files["fft"].key), 1)
     made.run(*BEFORE_DSP, "tier_dsp")
-    run(open_cycle(folder / "config.json").job("tier_dsp", files["fft"].key), 1)
+    for step in ("par_dsp_spms", "tier_dsp"):
+        run(open_cycle(folder / "config.json").job(step, files["fft"].key), 1)
     return made
 
 

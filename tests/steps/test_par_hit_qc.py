@@ -113,7 +113,7 @@ def test_survival_is_stated_for_pulses_and_for_traces_without(qualified: dict[st
 
 
 def test_hit_has_flags_classifiers_and_their_names(distorted: Simulated, qualified: dict[str, Any]) -> None:
-    distorted.run("par_hit_ecal", "par_hit_aoe", "par_hit", "tier_hit")
+    distorted.run("par_hit_ecal", "par_hit_aoe", "par_hit_lq", "par_hit", "tier_hit")
     (path,) = (distorted.folder / "generated/tier/hit/cal").rglob("*.lh5")
     for name, rawid in distorted.rawids.items():
         data, operations = distorted.columns(name), qualified[name]["pars"]["operations"]
@@ -213,7 +213,7 @@ def test_what_the_dashboard_draws_is_written(tmp_path: Path) -> None:
         data = file["qc/ok_data"]
         assert data["counts"][:].sum() == 5000 and len(data["edges"]) == len(data["counts"]) + 1
         assert np.isnan(data["cuts"][0]) and data["cuts"][1] == 4.0
-        assert data["xlabel"][()].decode().startswith("(value - 3")
+        assert data["xlabel"][()].decode().startswith("(value - 2.9")
 
 
 def test_survival_is_the_probability_of_the_levels() -> None:
