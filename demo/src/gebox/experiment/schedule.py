@@ -61,7 +61,7 @@ def _full() -> tuple[Block, ...]:
     for week, (period, run) in enumerate(weeks):
         day = calendar.timegm((2024, 3, 1, 0, 0, 0)) + week * 7 * 24 * HOUR
         found.append(Block("cal", period, run, timestamp(day + 8 * HOUR), 8000, 1.6, "sparse", 150.0))
-        found.append(Block("fft", period, run, timestamp(day + 12 * HOUR), 0, 1.0, "full", 0.0, per_detector=False))
+        found.append(Block("fft", period, run, timestamp(day + 12 * HOUR), 400, 1.0, "full", 0.0, per_detector=False))
         found.append(Block("pzc", period, run, timestamp(day + 13 * HOUR), 600, 1.6, "sparse", 1000.0))
         found.append(Block("phy", period, run, timestamp(day + 14 * HOUR), 800, 0.08, "full", 25.0, per_detector=False))
         found.append(Block("lar", period, run, timestamp(day + 23 * HOUR), 200, 0.5, "full", 0.0, per_detector=False))
