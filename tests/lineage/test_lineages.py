@@ -20,6 +20,7 @@ ABOVE_HIT = ("tier_hit",)
 DSP_AND_ABOVE = (
     *("tier_dsp", "tier_hit", "par_hit", "par_hit_lq", "par_hit_aoe", "par_hit_ecal", "par_hit_qc"),
     *("par_dsp", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "par_dsp_dplms", "tier_evt"),
+    "par_hit_spms",
 )
 
 CLASSIFIER = "operations: {x: {expression: a, lgdo_attrs: {classifier: $_/weights.bin}}}\n"
@@ -39,7 +40,7 @@ def test_an_override_reaches_the_pars_of_its_run_and_the_tiers_under_it_only(ori
     reached = (
         of(("par_hit", "par_hit_lq", "par_hit_aoe", "par_hit_ecal", "par_hit_qc"), CAL1)
         + of(("tier_dsp", "tier_hit"), CAL1, PHY1)
-        + of(("tier_evt",), PHY1)
+        + of(("par_hit_spms", "tier_evt"), PHY1)
     )
     assert changed(before, origin.lineages()) == sorted(reached)
 
@@ -82,9 +83,11 @@ def test_code_that_several_steps_import_reaches_them_all(origin: Origin) -> None
         "par_dsp_dplms",
         "par_dsp",
         "tier_dsp",
+        "par_hit_qc",
         "par_hit_ecal",
         "par_hit_aoe",
         "par_hit_lq",
+        "par_hit_spms",
         "par_hit",
         "tier_hit",
         "tier_evt",
@@ -149,7 +152,7 @@ def test_a_version_of_dspeed_reaches_dsp_and_above_and_not_raw(origin: Origin) -
     before = origin.lineages()
     origin.software(dspeed="2.5.0")
     after = changed(before, origin.lineages())
-    assert steps(after) == set(DSP_AND_ABOVE)
+    assert steps(after) == {*DSP_AND_ABOVE, "par_dsp_spms"}
     assert len([name for name in after if name.startswith("tier_dsp")]) == len(KEYS)
 
 
@@ -168,7 +171,8 @@ def test_touched_files_reach_nothing_and_changed_bytes_do(origin: Origin) -> Non
     content = bytearray(daq.read_bytes())
     content[2_500_000] ^= 1
     daq.write_bytes(content)
-    reached = of(("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt"), PHY1)
+    lights = ("par_dsp_spms", "par_hit_spms")
+    reached = of(("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt", *lights), PHY1)
     present = {name for name in reached if name in before}
     assert changed(before, origin.lineages()) == sorted(present)
 
@@ -204,9 +208,9 @@ def test_a_checkout_counts_by_its_revision_and_what_is_changed_in_it(origin: Ori
     before = origin.lineages()
     origin.write("software/python/src/dspeed/module.py", "x = 2\n")
     second = origin.lineages()
-    assert steps(changed(before, second)) == set(DSP_AND_ABOVE)
+    assert steps(changed(before, second)) == {*DSP_AND_ABOVE, "par_dsp_spms"}
     origin.write("software/python/src/dspeed/new.py", "x = 3\n")
-    assert steps(changed(second, origin.lineages())) == set(DSP_AND_ABOVE)
+    assert steps(changed(second, origin.lineages())) == {*DSP_AND_ABOVE, "par_dsp_spms"}
 
 
 CHECKOUT = (
@@ -284,7 +288,7 @@ def test_an_option_over_what_is_shipped_reaches_what_takes_it(origin: Origin) ->
     ("text", "concerned"),
     [
         ("outputs: [x]\nprocessors: {x: baseline + 1}\n", set()),
-        ("outputs: [$default]\n", {*DSP_AND_ABOVE} - {"par_dsp", "par_dsp_pz", "par_dsp_nopt"}),
+        ("outputs: [$default]\n", {step for step in DSP_AND_ABOVE if not step.startswith("par_dsp")}),
     ],
 )
 def test_a_complete_chain_does_not_depend_on_the_one_that_is_shipped(
@@ -297,3 +301,17 @@ def test_a_complete_chain_does_not_depend_on_the_one_that_is_shipped(
     chain = origin.code("steps/tier_dsp/defaults/processing_chain-geds.yaml")
     chain.write_text(chain.read_text().replace("processors:\n", "processors:\n  new: baseline + 1\n", 1))
     assert steps(changed(before, origin.lineages())) == concerned
+
+
+def test_a_processor_of_the_shipped_chain_reaches_the_steps_that_use_it(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stepconfig, "STEPS_FOLDER", origin.code("steps"))
+    before = origin.lineages()
+    text = origin.code("steps/tier_dsp/defaults/processing_chain-geds.yaml").read_text()
+    for chain in origin.code("steps").rglob("defaults/proc*chain-geds.yaml"):  # links to one file, but not in a copy
+        assert chain.read_text() == text
+        chain.write_text(text.replace("0.8*db.etrap.flat", "0.7*db.etrap.flat"))
+    concerned = steps(changed(before, origin.lineages()))
+    assert {"par_dsp_eopt", "par_dsp", "tier_dsp", "par_hit_ecal"} <= concerned
+    assert {"tier_raw", "tier_tcm", "par_tcm_pulser"}.isdisjoint(concerned)

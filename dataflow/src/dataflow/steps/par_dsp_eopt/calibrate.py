@@ -29,6 +29,9 @@ LONGEST = 0.99
 ROOM = 1.25
 """...with this factor: energies are picked off at 80 % of it. The published flow has 1.1, and a deficit there."""
 STEP_OF_FLAT = 0.1
+SIGNAL = 30.0
+"""Counts in a line below which it has no part in the correction, if another line has more: with a dozen counts the fit
+finds the slope that puts a few of them on top of each other, and an error that is many times too small."""
 LOWEST = 500.0
 """Lines from this energy in keV on give the correction, if there are any: below, the noise of the energy, which is also
 in the effective drift time, pretends that energies rise with it."""
@@ -195,7 +198,8 @@ def correction(
     known = np.where(usable, energies, np.nan)
     scaled = known * float(np.nanmedian(sample.energy / known))
     own = [line for line in events if line.energy > LOWEST] or events[-1:]
-    found = joined([each for line in own if (each := _of_line(scaled, line, usable)) is not None])
+    of_lines = [each for line in own if (each := _of_line(scaled, line, usable)) is not None]
+    found = joined([each for each in of_lines if each[3] >= SIGNAL] or of_lines)
     if found is None:
         raise WorkFailed(f"no line gives a correction of {name}")
     factors = 1 + found.factor * sample.drift
