@@ -166,7 +166,7 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def parameters(folder: Path) -> dict[str, Any]:
     cycle = open_cycle(folder / "config.json")
-    for step in ("par_tcm_pulser", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "par_dsp"):
+    for step in ("par_tcm_pulser", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "par_dsp_dplms", "par_dsp"):
         run(cycle.job(step, CAL))
     assert cycle.job("par_dsp_eopt", CAL).outputs["plt"].read_bytes().startswith(b"%PDF")
     return dict(yaml.safe_load(cycle.job("par_dsp", CAL).outputs["par"].read_text()))

@@ -142,6 +142,7 @@ def with_pzc(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     (folder / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}))
     for key, step in itertools.product((CAL, PZC), ("tier_raw", "tier_tcm")):
         run(open_cycle(folder / "config.json").job(step, key))
+    run(open_cycle(folder / "config.json").job("par_tcm_pulser", CAL))
     return folder, yaml.safe_load((folder / "truth/l200-p03-r000-truth.yaml").read_text())["detectors"]
 
 
@@ -167,8 +168,8 @@ def test_a_detector_without_enough_pzc_tails_takes_those_of_the_calibration(
     folder, _ = with_pzc
     job = open_cycle(folder / "config.json").job("par_dsp_pz", CAL)
     (channel,) = (each for each in job.channels if each.name == "V01001A")
-    raw = _rows(job, "raw", "tcm")
-    none = {name: (counts, np.zeros_like(mask)) for name, (counts, mask) in _rows(job, "pzc", "pzc_tcm").items()}
+    raw = _rows(job, "raw")
+    none = {name: (counts, np.zeros_like(mask)) for name, (counts, mask) in _rows(job, "pzc").items()}
     found = decay_constants(job, channel, {"pzc": none, "raw": raw}, PzSettings(least=2))
     assert found.source == "cal"
     assert found.warnings[0] == "the pzc data of this run give no decay constant: V01001A has no events in this run"

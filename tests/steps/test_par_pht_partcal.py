@@ -222,21 +222,21 @@ def test_a_target_of_pht_needs_the_calibrations_of_all_runs_of_the_partition(roo
         seen.update(new)
         ahead += new
     assert sorted(str(unit) for step, unit in seen if step == "par_hit_ecal") == sorted(KEYS.values())
-    assert {step for step, _ in seen} == cycle.upstream(["tier_pht"])
+    assert {step for step, _ in seen} == cycle.upstream(["tier_pht"]) - {"par_dsp_spms", "par_pht_spms"}  # no SiPM here
     assert "par_hit" not in {step for step, _ in seen}
 
 
 def test_pht_is_made_only_where_it_is_asked_for(root: Path) -> None:
     cycle = opened(root)
     of_pht = {step.name for step in REGISTRY.steps if step.tier == "pht"}
-    assert of_pht == {"tier_pht", "par_pht_partcal", "par_pht", "validity_pht"}
+    assert of_pht == {"tier_pht", "par_pht_partcal", "par_pht_spms", "par_pht", "validity_pht"}
     assert of_pht <= {step.name for step in cycle.steps}
     for target in ("all-l200-p03-*-phy-hit.gen", "all-l200-p03-*-phy-evt.gen", "all-l200-p03-*-phy-skm.gen"):
         jobs = resolve(target, cycle).jobs
         assert jobs and of_pht.isdisjoint(cycle.upstream({step for step, _ in jobs}))
     assert of_pht.isdisjoint(step for step, _ in all_jobs(cycle))
     (root / "generated/par/pht").mkdir(parents=True)
-    assert of_pht <= {step for step, _ in all_jobs(opened(root))}
+    assert of_pht - {"par_pht_spms"} <= {step for step, _ in all_jobs(opened(root))}  # no SiPM here
 
 
 def test_a_wrong_setting_is_refused_while_planning(root: Path) -> None:
@@ -252,7 +252,11 @@ def test_a_wrong_setting_is_refused_while_planning(root: Path) -> None:
 def test_the_pht_tier_is_the_hit_tier_with_other_parameters() -> None:
     pht, hit = BY_NAME["tier_pht"], BY_NAME["tier_hit"]
     assert (pht.module, pht.rule, pht.configs) == (hit.module, "tier_pht", hit.configs)
-    assert [(each.of, each.name) for each in pht.inputs] == [("dsp", "dsp"), ("par_pht", "par_hit")]
+    assert [(each.of, each.name) for each in pht.inputs] == [
+        ("dsp", "dsp"),
+        ("par_pht", "par_hit"),
+        ("par_pht_spms", "spms"),
+    ]
     assert shipped_folder("tier_pht") == shipped_folder("tier_hit")
 
 
@@ -260,9 +264,9 @@ def test_the_pht_tier_is_the_hit_tier_with_other_parameters() -> None:
 
 
 def make_inputs(cycle: Cycle, th228: Source, failed: str = "", who: str = "V0000A") -> None:
-    """The dsp, tcm and calibration files of the runs, as earlier steps would have left them."""
+    """The dsp and calibration files of the runs, and masks without marks, as earlier steps would have left them."""
     import lh5
-    from lgdo import Array, Table, VectorOfVectors
+    from lgdo import Array, Struct, Table
 
     for seed, (run, key_name) in enumerate(zip(GAINS, KEYS.values(), strict=True)):
         key = cycle.scheme.key(key_name)
@@ -286,20 +290,10 @@ def make_inputs(cycle: Cycle, th228: Source, failed: str = "", who: str = "V0000
         if failed == run:
             pars[who] = {"status": {"state": "failed", "step": "par_hit_ecal", "reason": "no peak"}}
         write(cycle.output("par_hit_ecal", key), yaml.safe_dump(pars))
-        rows = [len(values) for values in energies.values()]
-        keys = np.concatenate([np.full(n, 1104000 + number) for number, n in enumerate(rows)])
-        tcm = Table(
-            col_dict={
-                "table_key": VectorOfVectors(flattened_data=keys, cumulative_length=np.arange(1, len(keys) + 1)),
-                "row_in_table": VectorOfVectors(
-                    flattened_data=np.concatenate([np.arange(n) for n in rows]),
-                    cumulative_length=np.arange(1, len(keys) + 1),
-                ),
-            }
-        )
-        path = cycle.output("tier_tcm", key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lh5.write(tcm, "hardware_tcm_1", str(path), wo_mode="of")
+        masks = cycle.output("par_tcm_pulser", key, "masks")
+        masks.parent.mkdir(parents=True, exist_ok=True)
+        nothing = Struct({"files": Array(np.array([key_name], dtype="S"))})
+        lh5.write(nothing, "masks", str(masks), wo_mode="of")
 
 
 def run_jobs(root: Path) -> dict[str, dict[str, Any]]:
