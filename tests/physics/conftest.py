@@ -23,7 +23,8 @@ START = "20180101T000000Z"
 Channels = Mapping[str, Mapping[str, Any]]
 """By detector: rawid, and system (geds if it is left out)."""
 TO_EVENTS = (
-    *("tier_raw", "tier_tcm", "par_dsp_pz", "par_dsp_nopt", "par_dsp", "tier_dsp"),
+    *("tier_raw", "tier_tcm", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt"),
+    *("par_dsp_dplms", "par_dsp", "tier_dsp"),
     *("par_hit_qc", "par_hit_ecal", "par_hit_aoe", "par_hit_lq", "par_hit", "tier_hit", "tier_evt"),
 )
 """The steps from a calibration's DAQ file to its events."""

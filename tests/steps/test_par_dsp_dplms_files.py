@@ -406,8 +406,7 @@ def test_show_clean_and_archive_know_the_coefficients(copy: Small) -> None:
     assert outputs[LH5].key == CAL
     going, _ = chosen(found, Selection(("par_dsp_dplms",), (), False, False, ""))
     gone = {each.path: each.records for each in going}
-    parts = {f"generated/tmp/par/{CAL}-par_dsp_dplms{rest}" for rest in (".yaml", "_data.lh5")}
-    assert set(gone) == {LH5, *parts}
+    assert set(gone) == {LH5, f"generated/tmp/par/{CAL}-par_dsp_dplms.yaml"}  # data of figures are those of plt_dsp
     assert any(name.endswith(".json") for name in gone[LH5])
     assert outputs[PARS].kind == "par_dsp"
 

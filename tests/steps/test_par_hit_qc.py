@@ -105,7 +105,7 @@ def test_what_each_class_is_called(distorted: Simulated, qualified: dict[str, An
 def test_survival_is_stated_for_pulses_and_for_traces_without(qualified: dict[str, Any]) -> None:
     for name, found in qualified.items():
         results = found["results"]
-        assert results["qc_events"]["fft"] == NOISE_EVENTS + 15, name  # and not the pulser's 15
+        assert results["qc_events"]["fft"] == NOISE_EVENTS + 20, name  # and not the 20 of the pulser
         assert results["qc_events"]["removed"]["masked"] > 20
         assert results["qc"]["is_valid_baseline"]["sf_fft"] > 99, name
         assert 75 < results["qc"]["is_valid_0vbb"]["sf_cal"] < 90, name

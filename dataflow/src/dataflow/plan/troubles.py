@@ -171,11 +171,16 @@ def _trouble(detector: str, cause: str, reason: str, places: Sequence[tuple[str,
         min(states, key=STATES.index),
         cause,
         reason,
-        min(filter(None, thens), default=""),
-        tuple(sorted(steps, key=lambda step: (_ORDER.get(step, len(_ORDER)), step))),
+        min(filter(None, thens), key=lambda then: (_place(then.partition(":")[0]), then), default=""),
+        tuple(sorted(steps, key=_place)),
         tuple(sorted(runs)),
         len(places),
     )
+
+
+def _place(step: str) -> tuple[int, str]:
+    """Where a step stands in the registry; others come last."""
+    return _ORDER.get(step, len(_ORDER)), step
 
 
 def _few(names: Sequence[str], most: int = RUNS_SHOWN) -> str:

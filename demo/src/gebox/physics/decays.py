@@ -36,7 +36,7 @@ TH228: Final[tuple[Path, ...]] = (
     (_TL * 12.5, (860.564, 2614.511)), (_TL * 2.26, (2614.511,)),
 )  # fmt: skip
 
-K40: Final[tuple[Path, ...]] = ((10.66, (1460.822,)),)
+K40: Final[tuple[Path, ...]] = ((10.34, (1460.822,)),)
 
 BI214: Final[tuple[Path, ...]] = (
     # 214Pb
