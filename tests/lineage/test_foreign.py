@@ -50,7 +50,7 @@ def test_a_file_without_any_record_is_foreign_and_what_is_made_of_it_is_ours(ori
     assert state(origin, "tier_hit", PHY) == "stale", "it is made of a file of another content now"
     assert states(origin)["tier_raw"] == {"there"}
     flow = Workflow(origin.save())
-    assert [item.step for item in Survey(flow.cycle).to_make(flow.wanted([HIT]))] == ["tier_hit"]
+    assert [item.step for item in Survey(flow.cycle).to_make(flow.wanted([HIT]))] == ["tier_hit", "par_hit_spms"]
 
 
 def test_a_file_that_a_killed_job_has_left_is_ours_and_made_again(origin: Origin) -> None:

@@ -35,7 +35,7 @@ def test_an_override_makes_again_what_it_reaches_and_nothing_else(production: Pr
     production.tree.validity("dataprod/overrides/dsp", {"valid_from": "20230317T000000Z", "apply": "a.yaml"})
     calibrations = ("par_hit", "par_hit_lq", "par_hit_aoe", "par_hit_ecal", "par_hit_qc")
     wanted = [f"{step} {CAL}" for step in (*calibrations, "tier_dsp", "tier_hit")]
-    assert production.made(everything) == sorted([*wanted, f"tier_dsp {PHY}", f"tier_hit {PHY}"])
+    assert production.made(everything) == sorted([*wanted, f"par_hit_spms {PHY}", f"tier_dsp {PHY}", f"tier_hit {PHY}"])
     assert production.made(everything) == []
 
 
@@ -49,7 +49,8 @@ def test_touching_and_copying_make_nothing_again_and_changed_bytes_do(production
     production.root = copy
     assert production.made(TARGET) == [], "the records beside the outputs tell, without any of Snakemake's own"
     (copy / f"generated/tier/daq/phy/p03/r001/{PHY}.fcio").write_text("other bytes")
-    assert production.made(TARGET) == [f"tier_{tier} {PHY}" for tier in ("dsp", "hit", "raw")]
+    lights = [f"{step} {PHY}" for step in ("par_dsp_spms", "par_hit_spms")]
+    assert production.made(TARGET) == lights + [f"tier_{tier} {PHY}" for tier in ("dsp", "hit", "raw")]
 
 
 def test_an_output_without_any_record_is_that_of_others_and_stays(production: Production) -> None:
@@ -68,7 +69,7 @@ def test_the_record_tells_how_a_file_was_made(production: Production) -> None:
     assert record["lineage"] == cycle.lineage("tier_dsp", cycle.scheme.key(PHY))
     assert record["recipe"]["shared"]["configs"], "the configuration itself, not only its hash"
     assert set(record["recipe"]["shared"]["code"]) >= {"steps.tier_dsp.build", "jobs.shards"}
-    assert list(record["inputs"]) == ["raw", "par_dsp"]
+    assert list(record["inputs"]) == ["raw", "par_dsp", "coefficients", "spms"]
     assert {"command", "host", "began", "seconds", "cpu_seconds", "peak_memory_mb", "software"} <= set(record)
     assert str(production.root) not in json.dumps([record["recipe"], record["inputs"]])
 

@@ -35,7 +35,15 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], di
     config = folder / "config.json"
     config.write_text(json.dumps({"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}))
     keys = [file.key for file in experiment.files if "p03-r000-cal" in file.key]
-    for step in ("tier_raw", "tier_tcm", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_eopt"):
+    for step in (
+        "tier_raw",
+        "tier_tcm",
+        "par_tcm_pulser",
+        "par_dsp_pz",
+        "par_dsp_evtsel",
+        "par_dsp_nopt",
+        "par_dsp_eopt",
+    ):
         for key in keys if step.startswith("tier") else keys[:1]:
             run(open_cycle(config).job(step, key))
     pars = open_cycle(config).job("par_dsp_eopt", keys[0]).outputs["par"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from dataflow.base.errors import Unavailable
 from dataflow.keys.key import Key
+from dataflow.registry.step import Step
 
 from .cycle import Cycle
 from .job import Unit
@@ -161,7 +162,15 @@ class Survey:
 def all_jobs(cycle: Cycle) -> Iterator[Place]:
     """Every job that the data of a cycle allow: step and unit; of tiers on request, once anything of them is there."""
     for step in filter(cycle.is_shown, cycle.steps):
-        yield from ((step.name, unit) for unit in cycle.units.of(step) if cycle.is_possible(step.name, unit))
+        for unit in cycle.units.of(step):
+            if cycle.is_possible(step.name, unit) and (step.merged or _is_read(cycle, step, unit)):
+                yield step.name, unit
+
+
+def _is_read(cycle: Cycle, step: Step, unit: Unit) -> bool:
+    """Whether a tier that is made here reads what a step makes for its own data alone."""
+    readers = [reader.name for reader in cycle.steps if any(each.of == step.name for each in cycle.inputs(reader))]
+    return any(cycle.is_made(reader, key) for reader in readers for key in unit.keys)
 
 
 def foreign_tiers(cycle: Cycle) -> Iterator[Place]:
