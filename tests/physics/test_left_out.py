@@ -124,12 +124,15 @@ def test_a_decay_constant_that_fails_is_the_cause_of_what_comes_of_it(gebox_cycl
     change(cycle, "dataprod/config/l200-all-config.yaml", snakemake_rules=rules)
     (cycle.folder / "inputs/dataprod/config/tau.yaml").write_text("least: 1000000\n")
     cycle.recorded(*((step, CAL) for step in TO_EVENTS))
-    states = {step: channels_noted(cycle, step)["V01001A"] for step in TO_EVENTS[2:]}
+    states = {step: channels_noted(cycle, step)["V01001A"] for step in TO_EVENTS[3:]}
     assert {step: found["step"] for step, found in states.items()} == dict.fromkeys(TO_EVENTS[3:], "par_dsp_pz")
     assert all("are too few for a decay constant" in found["reason"] for found in states.values())
     assert {step: found["state"] for step, found in states.items()} == {
         "par_dsp_pz": "failed",
+        "par_dsp_evtsel": "failed",
         "par_dsp_nopt": "failed",
+        "par_dsp_eopt": "failed",
+        "par_dsp_dplms": "failed",
         "par_dsp": "failed",
         "tier_dsp": "degraded",
         "par_hit_qc": "degraded",  # quality cuts follow from what there is

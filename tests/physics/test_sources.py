@@ -25,6 +25,7 @@ STEPS = (
     "par_dsp_dplms",
     "par_dsp",
     "tier_dsp",
+    "par_hit_qc",
     "par_hit_ecal",
 )
 DETECTORS = {"V01001A", "V01002B", "B02001A", "P03001A"}
