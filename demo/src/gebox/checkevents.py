@@ -28,8 +28,9 @@ TIME_TOLERANCE = 1e-6
 """Seconds: a clock of 250 MHz, in floating-point numbers of 0.24 us."""
 ENERGY_TOLERANCE = (10.0, 0.005)
 """keV, and relative: resolution, trapping and cross-talk (0.2 % of another detector's energy)."""
-SURFACE_TOLERANCE = 0.02
-"""Relative, of a surface event: a part of its charge comes so late that the flat top of a filter misses it."""
+LATE = 0.1
+"""The part of the charge of a surface event that may be missing: it comes so late that the flat top of a filter, which
+follows from the drift times of the bulk, misses it."""
 CERTAIN = (Kind.SINGLE, Kind.MULTI, Kind.SURFACE, Kind.PULSER, Kind.ALPHA, Kind.MUON, Kind.LIGHT, Kind.FORCED)
 """Hits without a defect."""
 CAUSES = ("time", "detectors", "energies", "multiplicity", "pulser")
@@ -139,8 +140,8 @@ def _differences(table: h5py.Group, true: h5py.Group, detectors: list[Detector])
     bad = ((seen & ~may) | (must & ~seen)).any(axis=1) | _foreign(table, columns)
     yield "detectors", bad, lambda n: (_named(names, seen[n]), _named(names, must[n], may[n]))
     low, relative = ENERGY_TOLERANCE
-    allowed = low + np.where(hits.slow, SURFACE_TOLERANCE, relative) * hits.charge
-    off = seen & hits.certain & (np.abs(energy - hits.charge) > allowed)
+    above, below = low + relative * hits.charge, low + np.where(hits.slow, LATE, relative) * hits.charge
+    off = seen & hits.certain & ((energy > hits.charge + above) | (energy < hits.charge - below))
     yield (
         "energies",
         off.any(axis=1),
