@@ -113,6 +113,33 @@ def test_what_differs_is_counted_and_the_first_event_named(
     assert f" of {key}: " in shown
 
 
+@pytest.mark.parametrize(
+    ("kind", "factor", "wrong"),
+    [(Kind.SURFACE, 0.92, 0), (Kind.SURFACE, 0.8, 1), (Kind.SURFACE, 1.1, 1), (Kind.SINGLE, 0.92, 1)],
+)
+def test_only_a_surface_event_may_lack_late_charge(
+    cycle: Path, simulated: Path, kind: Kind, factor: float, wrong: int
+) -> None:
+    truth = sorted((simulated / "truth").rglob("*-cal-*-truth.lh5"))[0]
+    with h5py.File(truth, "a") as file:
+        hits = file["truth"]
+        charge, kinds = hits["hit_charge/flattened_data"][:], hits["hit_kind/flattened_data"][:]
+        high = charge > checkevents.THRESHOLD
+        usable = high & np.isin(kinds, (Kind.SINGLE, Kind.SURFACE)) & (hits["hit_saturated/flattened_data"][:] == 0)
+        place = int(np.argmax(np.where(usable, charge, 0)))
+        before = kinds[place]
+        hits["hit_kind/flattened_data"][place] = kind
+
+    def lower(evt: h5py.Group) -> None:
+        evt["geds/energy/flattened_data"][int(high[:place].sum())] *= factor
+
+    edit(cycle, lower)
+    found = checkevents.compare(cycle, truth=simulated / "truth")
+    with h5py.File(truth, "a") as file:
+        file["truth/hit_kind/flattened_data"][place] = before
+    assert found.causes["energies"] == wrong
+
+
 def test_a_file_with_another_number_of_events_is_named(
     cycle: Path, simulated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
