@@ -141,7 +141,7 @@ def _differences(table: h5py.Group, true: h5py.Group, detectors: list[Detector])
     yield "detectors", bad, lambda n: (_named(names, seen[n]), _named(names, must[n], may[n]))
     low, relative = ENERGY_TOLERANCE
     above, below = low + relative * hits.charge, low + np.where(hits.slow, LATE, relative) * hits.charge
-    off = seen & hits.certain & ((energy > hits.charge + above) | (energy < hits.charge - below))
+    off: Matrix = seen & hits.certain & ((energy > hits.charge + above) | (energy < hits.charge - below))
     yield (
         "energies",
         off.any(axis=1),
