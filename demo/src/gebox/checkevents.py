@@ -141,10 +141,10 @@ def _differences(table: h5py.Group, true: h5py.Group, detectors: list[Detector])
     yield "detectors", bad, lambda n: (_named(names, seen[n]), _named(names, must[n], may[n]))
     low, relative = ENERGY_TOLERANCE
     above, below = low + relative * hits.charge, low + np.where(hits.slow, LATE, relative) * hits.charge
-    off: Matrix = seen & hits.certain & ((energy > hits.charge + above) | (energy < hits.charge - below))
+    off = seen & hits.certain & ((energy > hits.charge + above) | (energy < hits.charge - below))
     yield (
         "energies",
-        off.any(axis=1),
+        np.asarray(off.any(axis=1)),
         lambda n: (_energy(names, energy[n], off[n]), _energy(names, hits.charge[n], off[n])),
     )
     number, least, most = table["geds/multiplicity"][:], hits.must.sum(axis=1), hits.may.sum(axis=1)
