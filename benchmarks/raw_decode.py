@@ -1,6 +1,8 @@
 """Decoding the events of FlashCam files: by columns as raw does it, and by legend-daq2lh5; CPU seconds, equal columns.
 
-    python benchmarks/raw_decode.py FILE.fcio … [--rows N]
+    python benchmarks/raw_decode.py [FILE.fcio …] [--rows N]
+
+Without files, those of a small simulated calibration are read.
 
 Both read the same files into the same buffers; what is decoded is compared, value by value. Reading the file is in the
 times, writing is not.
@@ -10,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +35,28 @@ Columns = Mapping[str, NDArray[Any]]
 
 def main() -> None:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("files", nargs="+", type=Path)
+    made.add_argument("files", nargs="*", type=Path)
     made.add_argument("--rows", type=int, default=1000, help="rows of a buffer")
     options = made.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        compare(options.files or simulated(Path(folder)), options.rows)
+
+
+def simulated(folder: Path) -> list[Path]:
+    """The DAQ files of a small simulated calibration."""
+    from gebox.experiment import build
+    from gebox.simulate import simulate
+
+    simulate(build(seed=1, scale=0.2), folder / "daq", folder / "truth", only="p03-r000-cal")
+    return sorted(folder.rglob("*.fcio"))
+
+
+def compare(files: Sequence[Path], rows: int) -> None:
+    """Decode each file both ways."""
     print(f"{'file':50s} {'traces':>8s} {'library':>8s} {'ours':>8s} {'ratio':>6s}")
-    for path in options.files:
-        theirs, before = decoded(FCStreamer, path, options.rows)
-        ours, after = decoded(Streamer, path, options.rows)
+    for path in files:
+        theirs, before = decoded(FCStreamer, path, rows)
+        ours, after = decoded(Streamer, path, rows)
         for name, values in theirs.items():
             np.testing.assert_array_equal(ours[name], values, err_msg=name)
         traces = max(map(len, ours.values()))

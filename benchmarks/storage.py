@@ -1,7 +1,8 @@
 """How traces are stored: size, and megabytes a CPU second of writing and reading, for filters that h5py can read.
 
-    python benchmarks/storage.py FILE.fcio … [--traces N] [--folder DIR]
+    python benchmarks/storage.py [FILE.fcio …] [--traces N] [--folder DIR]
 
+Without files, those of a small simulated calibration are taken.
 The traces are those of the fullest channel. Each way of storing writes them, reads them back, and what is read is
 compared. The folder should be in memory: disks are not measured.
 """
@@ -12,7 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import h5py  # noqa: E402
 import hdf5plugin  # noqa: E402
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
-from raw_decode import decoded  # noqa: E402
+from raw_decode import decoded, simulated  # noqa: E402
 
 from dataflow.steps.tier_raw.formats.flashcam_events import Streamer  # noqa: E402
 
@@ -42,15 +43,21 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
 
 def main() -> None:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("files", nargs="+", type=Path)
+    made.add_argument("files", nargs="*", type=Path)
     made.add_argument("--traces", type=int, default=6000)
     made.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="where to write")  # noqa: S108
     options = made.parse_args()
-    for path in options.files:
-        traces = traces_of(path, options.traces)
+    with tempfile.TemporaryDirectory() as made_here:
+        compare(options.files or simulated(Path(made_here)), options.traces, options.folder)
+
+
+def compare(files: Sequence[Path], most: int, folder: Path) -> None:
+    """Store the traces of each file in all ways."""
+    for path in files:
+        traces = traces_of(path, most)
         print(f"{path.name}: {len(traces)} traces of {traces.shape[1]} samples")
         for name, settings in WAYS.items():
-            size, write, read = measured(traces, settings, options.folder)
+            size, write, read = measured(traces, settings, folder)
             print(f"  {name:40s} size {size:.3f}   write {write:6.0f} MB/s   read {read:6.0f} MB/s")
 
 
