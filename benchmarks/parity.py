@@ -31,6 +31,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "dataflow/src"), str(ROOT / "demo/src")]
 
+from dataflow.base.textfile import yaml_data  # noqa: E402
 from dataflow.jobs.runner import run  # noqa: E402
 from dataflow.physics.dsprows import dsp_rows  # noqa: E402
 from dataflow.plan import open_cycle  # noqa: E402
@@ -253,7 +254,9 @@ def _yaml(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return dict(yaml.load(path.read_text(), Loader=Plain))  # noqa: S506 - a safe loader
+    content = yaml_data(path.read_text(encoding="utf-8"), Plain)
+    assert isinstance(content, dict), path
+    return content
 
 
 class Plain(yaml.SafeLoader):
