@@ -229,7 +229,7 @@ def test_hit_makes_the_classifier_that_was_calibrated(
 
 
 def _selected(columns: dict[str, Any], operations: dict[str, Any]) -> Any:
-    from dataflow.steps.par_hit_ecal.build import clean
+    from dataflow.physics.quality import clean
 
     good, _ = clean(columns, np.ones(len(columns["cuspEmax"]), dtype=bool), 20.0)
     return good & (lq.value_of("cuspEmax_ctc_cal", operations, columns) > 800)

@@ -1,4 +1,4 @@
-"""Which events are good by the quality cuts of a detector, where there are any."""
+"""Which events are good: by the quality cuts of a detector; without such cuts by baseline, start and saturation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 from dataflow.jobs.errors import WorkFailed
 
 from .operations import Columns, Operations, columns_below, value_of
+from .selection import robust_limits
 
 Mask = NDArray[np.bool_]
+
+BASELINES = ("pz_bl_std", "bl_std")
+"""Scatter of the baseline, after the pole-zero correction where there is one: large where a tail bends or it swings."""
+SATURATED = ("n_sat_lo", "n_sat_hi")
+START = "tp_0_est"
+QUALITY = (*BASELINES, *SATURATED, START)
 
 
 def quality_of(found: Mapping[str, Any] | None) -> Operations:
@@ -59,3 +66,27 @@ def passing(flag: str, operations: Operations, data: Columns) -> Mask | None:
         If dsp lacks a column.
     """
     return value_of(flag, operations, data).astype(bool) if flag in operations else None
+
+
+def select(data: Columns, accepted: Mask, sigmas: float, passes: Mask | None) -> tuple[Mask, tuple[str, float] | None]:
+    """Events that the quality cuts leave, or without such cuts those of :func:`clean`."""
+    return clean(data, accepted, sigmas) if passes is None else (accepted & passes, None)
+
+
+def clean(data: Columns, accepted: Mask, sigmas: float) -> tuple[Mask, tuple[str, float] | None]:
+    """Events with a quiet baseline, a start, and no saturation, as far as dsp has these columns.
+
+    Returns
+    -------
+    good, cut
+        Shape (events,); column and upper limit of the cut on the baseline, which follows from the data.
+    """
+    good = accepted.copy()
+    for name in SATURATED:
+        good &= data[name] == 0 if name in data else True
+    good &= np.isfinite(data[START]) if START in data else True
+    column = next((name for name in BASELINES if name in data), None)
+    if column is None:
+        return good, None
+    limit = robust_limits(data[column][accepted], sigmas).high
+    return good & (data[column] < limit), (column, limit)

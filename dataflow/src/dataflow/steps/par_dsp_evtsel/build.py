@@ -22,11 +22,12 @@ from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.physics.chains import made_by, run_chain
 from dataflow.physics.pulser import Mask, event_masks
+from dataflow.physics.quality import clean
 from dataflow.plan.job import Job
 
 from .lines import Selection, selection_of
 from .result import Result, failed_entry
-from .select import Candidates, candidates, clean, evenly, select
+from .select import Candidates, candidates, evenly, select
 from .settings import SelectionSettings
 
 log = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ def _made(source: Traces, usable: Mask, settings: SelectionSettings, selection: 
 
     column_used, found = search(source, usable, settings, selection)
     data, about = source.processed(found.rows, source.outputs)
-    good = clean(data, settings.quality_sigmas)
+    good, _ = clean(data, np.ones(len(found.rows), dtype=bool), settings.quality_sigmas)
     chosen = select(data[ENERGY].astype(np.float64), found.energies, good, selection.lines)
     if len(chosen.place) == 0:
         raise WorkFailed("no event of a line is left after the cuts of quality")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,6 @@ from dataflow.jobs.errors import WorkFailed
 from dataflow.physics.linefit import LineFit, fit_line
 from dataflow.physics.lines import Line, Source
 from dataflow.physics.scale import find_scale
-from dataflow.physics.selection import robust_limits
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -22,7 +20,6 @@ Rows = NDArray[np.int64]
 WIDER = 1.1
 """Candidates are taken from a window that is wider by this factor, and by :data:`ROUGH` of the energy."""
 ROUGH = 2e-3
-BASELINES, SATURATED, START = ("pz_bl_std", "bl_std"), ("n_sat_lo", "n_sat_hi"), "tp_0_est"
 MOST_OFF = 0.02
 """Relative deviation of a position from its place up to which a line refines the scale."""
 
@@ -93,19 +90,6 @@ def evenly(rows: Rows, most: int) -> Rows:
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
-
-
-def clean(data: Mapping[str, NDArray[Any]], sigmas: float) -> Mask:
-    """Events with a quiet baseline, a start, and no saturation, as far as the chain has these columns; shape (events,).
-
-    The limit on the scatter of the baseline, after the pole-zero correction where there is one, follows from the data.
-    """
-    good = np.ones(len(next(iter(data.values()))), dtype=bool)
-    for name in SATURATED:
-        good &= data[name] == 0 if name in data else True
-    good &= np.isfinite(data[START]) if START in data else True
-    scatter = next((data[name] for name in BASELINES if name in data), None)
-    return good if scatter is None else good & (scatter < robust_limits(scatter, sigmas).high)
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from dataflow.physics import curves
 from dataflow.physics.dsprows import dsp_rows
 from dataflow.physics.linefit import LineFit, NoLine, fit_line
 from dataflow.physics.lines import Line, Source
-from dataflow.physics.quality import flag_of, passing, quality_columns, quality_of
+from dataflow.physics.quality import QUALITY, flag_of, passing, quality_columns, quality_of, select
 from dataflow.physics.scale import find_scale
-from dataflow.physics.selection import robust_limits, spread_of
+from dataflow.physics.selection import spread_of
 from dataflow.plan.job import Job
 
 from .result import DetectorCalibration, EnergyCalibration
@@ -34,14 +34,9 @@ Mask = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
 Found = TypeVar("Found")
 
-BASELINES = ("pz_bl_std", "bl_std")
-"""Scatter of the baseline, after the pole-zero correction where there is one: large where a tail bends or it swings."""
 DRIFT = "dt_eff"
 DPLMS = "dplmsEmax"
 """The estimator that needs a filter of its own."""
-SATURATED = ("n_sat_lo", "n_sat_hi")
-START = "tp_0_est"
-QUALITY = (*BASELINES, *SATURATED, START)
 PATIENCE = 4.0
 """How far from its place, in keV, the first guess may put a line."""
 ANCHOR = 5.0
@@ -301,30 +296,6 @@ def _placed(energies: Floats, line: Line, stretch: float, anchor: LineFit | None
     if isinstance(fit, LineFit) and abs(off := fit.position - line.energy * (1 + stretch)) >= PATIENCE:
         return NoLine(line, f"the peak stands {off:+.1f} keV from its place")
     return fit
-
-
-def select(data: Columns, accepted: Mask, sigmas: float, passes: Mask | None) -> tuple[Mask, tuple[str, float] | None]:
-    """Events that the quality cuts leave, or without such cuts those of :func:`clean`."""
-    return clean(data, accepted, sigmas) if passes is None else (accepted & passes, None)
-
-
-def clean(data: Columns, accepted: Mask, sigmas: float) -> tuple[Mask, tuple[str, float] | None]:
-    """Events with a quiet baseline, a start, and no saturation, as far as dsp has these columns.
-
-    Returns
-    -------
-    good, cut
-        Shape (events,); column and upper limit of the cut on the baseline, which follows from the data.
-    """
-    good = accepted.copy()
-    for name in SATURATED:
-        good &= data[name] == 0 if name in data else True
-    good &= np.isfinite(data[START]) if START in data else True
-    column = next((name for name in BASELINES if name in data), None)
-    if column is None:
-        return good, None
-    limit = robust_limits(data[column][accepted], sigmas).high
-    return good & (data[column] < limit), (column, limit)
 
 
 def corrected(data: Columns, parameter: str, trapping: Mapping[str, Any]) -> Floats:

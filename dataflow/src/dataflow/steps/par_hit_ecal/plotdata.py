@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from dataflow.jobs.plotdata import COMMON
 from dataflow.physics import curves
 from dataflow.physics.lines import TL208
+from dataflow.physics.quality import clean
 from dataflow.physics.selection import MAD_TO_SIGMA, robust_limits
 
-from .build import DRIFT, Columns, Floats, Mask, clean, corrected
+from .build import DRIFT, Columns, Floats, Mask, corrected
 from .result import DetectorCalibration, EnergyCalibration
 from .settings import Settings, plain_name
 

@@ -17,10 +17,9 @@ from dataflow.keys.channel import Channel
 from dataflow.physics.curves import Curve
 from dataflow.physics.dsprows import dsp_rows
 from dataflow.physics.operations import Columns, Operations, columns_below, value_of
-from dataflow.physics.quality import flag_of, passing, quality_columns, quality_of
+from dataflow.physics.quality import QUALITY, flag_of, passing, quality_columns, quality_of, select
 from dataflow.plan.job import Job
 from dataflow.steps.par_hit_aoe.build import QUALITY_SIGMAS, operations_of, widths_of
-from dataflow.steps.par_hit_ecal.build import QUALITY, select
 
 from .calibrate import calibrate
 from .report import entry, failed_entry, left_out_entry

@@ -10,8 +10,9 @@ from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.physics.dsprows import DspRows, dsp_rows
+from dataflow.physics.quality import QUALITY, clean
 from dataflow.plan.job import Job
-from dataflow.steps.par_hit_ecal.build import DRIFT, QUALITY, clean, corrected
+from dataflow.steps.par_hit_ecal.build import DRIFT, corrected
 from dataflow.steps.par_hit_ecal.settings import plain_name
 
 from .calibrate import RunData, calibrate
