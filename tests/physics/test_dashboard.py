@@ -134,6 +134,16 @@ def test_spectra_hold_every_event_once(th228_cycle: SmallCycle, hit: dict[str, A
     assert 90 < np.nanmean(survival["sf"]) <= 100
 
 
+def test_the_events_that_are_drawn_as_kept_are_those_that_were_calibrated(hit: dict[str, Any], plots: Path) -> None:
+    spectrum, found = below(plots, NAME, "ecal", ENERGY, "spectrum"), hit["results"]["ecal"][ENERGY]
+    fractions = hit["results"]["qc"]["is_valid_cal"]
+    assert fractions["sf_cal"] < 100, "the quality cuts remove something"
+    for line, (low, high) in {"fep": (2604, 2624), "sep": (2095, 2115), "dep": (1587, 1597)}.items():
+        near = (spectrum["bins"] > low) & (spectrum["bins"] < high)
+        assert spectrum["counts"][near].sum() == found[f"pass_{line}"], line
+        assert (spectrum["counts"] + spectrum["cut_counts"])[near].sum() == found[f"total_{line}"], line
+
+
 def test_lines_and_baseline_in_time_are_there_for_the_detector_and_for_all(plots: Path) -> None:
     own, shared = below(plots, NAME, "ecal"), below(plots, "common", NAME)
     assert own[ENERGY]["2614_stability"]["energy"] == pytest.approx(2614.5, abs=4)

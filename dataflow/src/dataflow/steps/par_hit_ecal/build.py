@@ -80,7 +80,7 @@ def build(job: Job, threads: int = 1) -> None:
         return Made(
             entry(result, own, corrections),
             lambda: draw(name, str(job.key), result),
-            lambda: plot_data(result, data, accepted, own, corrections),
+            lambda: plot_data(result, data, accepted, own, corrections, passes),
         )
 
     calibrate_detectors(job, list(channels.values()), work, threads)

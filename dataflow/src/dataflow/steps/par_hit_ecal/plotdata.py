@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dataflow.jobs.plotdata import COMMON
 from dataflow.physics import curves
 from dataflow.physics.lines import TL208
-from dataflow.physics.quality import clean
+from dataflow.physics.quality import select
 from dataflow.physics.selection import MAD_TO_SIGMA, robust_limits
 
 from .build import DRIFT, Columns, Floats, Mask, corrected
@@ -57,10 +57,15 @@ class Events:
 
 
 def plot_data(
-    found: DetectorCalibration, data: Columns, accepted: Mask, settings: Settings, trapping: Mapping[str, Any]
+    found: DetectorCalibration,
+    data: Columns,
+    accepted: Mask,
+    settings: Settings,
+    trapping: Mapping[str, Any],
+    passes: Mask | None = None,
 ) -> dict[str, Any]:
     """Of all estimators of a detector; arguments as for :func:`dataflow.steps.par_hit_ecal.build.calibrate`."""
-    good, _ = clean(data, accepted, settings.quality_sigmas)
+    good, _ = select(data, accepted, settings.quality_sigmas, passes)
     times = np.asarray(data[TIME], dtype=np.float64) if TIME in data else None
     events = Events(times, good, accepted & ~good, ~accepted)
     ecal: dict[str, Any] = {}
