@@ -176,7 +176,8 @@ def of_file(path: Path, table: str, programs: Path, out: Path) -> list[Pair]:
     import h5py
 
     from dataflow.metadata.stepconfig import shipped_folder
-    from dataflow.steps.par_hit_aoe.build import calibrate_sets, widths_of
+    from dataflow.physics.pulseshape.energies import widths_of
+    from dataflow.steps.par_hit_aoe.build import calibrate_sets
     from dataflow.steps.par_hit_aoe.report import entry as entry_of_aoe
     from dataflow.steps.par_hit_aoe.settings import Settings as AoeSettings
     from dataflow.steps.par_hit_ecal.build import calibrate

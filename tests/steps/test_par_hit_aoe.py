@@ -16,14 +16,15 @@ from dataflow.jobs.parfiles import plain
 from dataflow.metadata.expressions import parsed
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.curves import Curve
+from dataflow.physics.pulseshape.energies import operations_of, widths_of
+from dataflow.physics.pulseshape.survival import ENERGIES
 from dataflow.steps.par_hit_aoe import build as aoe
 from dataflow.steps.par_hit_aoe.bands import cumulative
 from dataflow.steps.par_hit_aoe.calibrate import calibrate, fit_bands, sigma_at
 from dataflow.steps.par_hit_aoe.figure import draw
-from dataflow.steps.par_hit_aoe.report import entry, failed_entry
+from dataflow.steps.par_hit_aoe.report import AOE, entry
 from dataflow.steps.par_hit_aoe.result import Result
 from dataflow.steps.par_hit_aoe.settings import Settings
-from dataflow.steps.par_hit_aoe.survival import ENERGIES
 from dataflow.steps.par_hit_ecal.build import calibrate as calibrate_energy
 from dataflow.steps.par_hit_ecal.report import entry as energy_entry
 from dataflow.steps.par_hit_ecal.settings import Settings as EnergySettings
@@ -217,9 +218,9 @@ def energies(columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def _real(columns: dict[str, Any], energies: dict[str, Any], settings: Settings) -> dict[str, Result]:
-    operations = aoe.operations_of(energies, settings, "V02160A")
+    operations = operations_of(energies, settings, "V02160A")
     accepted = np.ones(len(columns["cuspEmax"]), dtype=bool)
-    return aoe.calibrate_sets(columns, accepted, operations, aoe.widths_of(energies, settings, "V02160A"), settings)
+    return aoe.calibrate_sets(columns, accepted, operations, widths_of(energies, settings, "V02160A"), settings)
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +254,7 @@ def test_a_real_detector_agrees_with_pygama(real: Result) -> None:
 
 def test_pulser_events_and_low_energies_do_not_enter(columns: dict[str, Any], energies: dict[str, Any]) -> None:
     settings = Settings(threshold=1000)
-    operations, widths = aoe.operations_of(energies, settings, "V02160A"), aoe.widths_of(energies, settings, "V02160A")
+    operations, widths = operations_of(energies, settings, "V02160A"), widths_of(energies, settings, "V02160A")
     accepted = np.arange(len(columns["cuspEmax"])) % 4 > 0
     result = aoe.calibrate_sets(columns, accepted, operations, widths, settings)[""]
     assert result.energies.min() > 1000
@@ -350,11 +351,11 @@ def test_an_energy_that_is_not_calibrated_is_named_with_the_reason(failed: dict[
     operations = {"trapEmax_ctc_cal": {"expression": "a + b * trapEmax", "parameters": {"a": 0.0, "b": 0.1}}}
     calibrated = {"pars": {"operations": operations}, "results": {"ecal_failed": failed}}
     with pytest.raises(WorkFailed, match=f"V02160A has no calibrated energy {reason}"):
-        aoe.operations_of(calibrated, Settings(), "V02160A")
+        operations_of(calibrated, Settings(), "V02160A")
 
 
 def test_where_energies_are_there_a_failure_is_that_of_ae_alone() -> None:
-    content = failed_entry("0 events")
+    content = AOE.failed("0 events")
     assert content["results"] == {"aoe": {}, "aoe_failed": "0 events"}
     assert content["warnings"] == ["A/E is not calibrated: 0 events"]
     assert "status" not in content and "pars" not in content

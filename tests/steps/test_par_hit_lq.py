@@ -16,6 +16,8 @@ from dataflow.jobs.parfiles import plain
 from dataflow.metadata.expressions import parsed
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.curves import Curve
+from dataflow.physics.operations import value_of
+from dataflow.physics.pulseshape.energies import operations_of, widths_of
 from dataflow.steps.par_hit_aoe import build as aoe
 from dataflow.steps.par_hit_aoe.report import entry as aoe_entry
 from dataflow.steps.par_hit_aoe.settings import Settings as AoeSettings
@@ -27,7 +29,7 @@ from dataflow.steps.par_hit_ecal.source import source_of
 from dataflow.steps.par_hit_lq import build as lq
 from dataflow.steps.par_hit_lq.calibrate import background, calibrate, expected, fit_peak
 from dataflow.steps.par_hit_lq.figure import draw
-from dataflow.steps.par_hit_lq.report import entry, failed_entry
+from dataflow.steps.par_hit_lq.report import LATE_CHARGE, entry
 from dataflow.steps.par_hit_lq.result import Result
 from dataflow.steps.par_hit_lq.settings import Settings
 
@@ -171,8 +173,8 @@ def calibrated(columns: dict[str, Any]) -> tuple[dict[str, Any], Curve]:
     settings, accepted = EnergySettings(energy_params=("cuspEmax",)), np.ones(len(columns["cuspEmax"]), dtype=bool)
     source = source_of(settings, Sources.read(table).nuclides)
     energies = plain(energy_entry(calibrate_energy(columns, accepted, settings, source, {}), settings, {}))
-    operations = dict(aoe.operations_of(energies, AoeSettings(), "V02160A"))
-    widths = aoe.widths_of(energies, AoeSettings(), "V02160A")
+    operations = dict(operations_of(energies, AoeSettings(), "V02160A"))
+    widths = widths_of(energies, AoeSettings(), "V02160A")
     found = aoe.calibrate_sets(columns, accepted, operations, widths, AoeSettings())
     return operations | plain(aoe_entry(found, AoeSettings(), "t"))["pars"]["operations"], widths
 
@@ -232,7 +234,7 @@ def _selected(columns: dict[str, Any], operations: dict[str, Any]) -> Any:
     from dataflow.physics.quality import clean
 
     good, _ = clean(columns, np.ones(len(columns["cuspEmax"]), dtype=bool), 20.0)
-    return good & (lq.value_of("cuspEmax_ctc_cal", operations, columns) > 800)
+    return good & (value_of("cuspEmax_ctc_cal", operations, columns) > 800)
 
 
 def test_events_that_fail_the_quality_cuts_do_not_enter(
@@ -315,7 +317,7 @@ def test_late_charge_that_is_the_same_everywhere_is_told() -> None:
 
 
 def test_a_failure_is_that_of_late_charge_alone() -> None:
-    content = failed_entry("0 events")
+    content = LATE_CHARGE.failed("0 events")
     assert content["results"] == {"lq": {}, "lq_failed": "0 events"}
     assert content["warnings"] == ["late charge is not calibrated: 0 events"]
     assert "status" not in content and "pars" not in content

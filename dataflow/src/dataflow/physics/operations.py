@@ -17,6 +17,11 @@ Columns = Mapping[str, NDArray[Any]]
 Operations = Mapping[str, Mapping[str, Any]]
 
 
+def made(expression: str, **parameters: float) -> dict[str, Any]:
+    """An operation as parameter files have it."""
+    return {"expression": expression, "parameters": parameters}
+
+
 def columns_below(name: str, operations: Operations) -> Iterator[str]:
     """The columns of dsp that a column of hit is made of; its own name where it is one of dsp."""
     if name not in operations:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
 from dataflow.physics.curves import Curve, fitted, least_squares, squares_of_widths
+from dataflow.physics.pulseshape.survival import survival_fractions
 
 from .bands import fit_band
+from .cut import cut_at
 from .result import BandFit, NoBand, Result, Slice
 from .settings import ParameterSet
-from .survival import cut_at, survival_fractions
 
 Floats = NDArray[np.floating[Any]]
 

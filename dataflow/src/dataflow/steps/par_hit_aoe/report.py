@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from dataflow.physics.curves import Curve
 from dataflow.physics.goodness import p_value
+from dataflow.physics.operations import made
+from dataflow.physics.pulseshape.classifier import Classifier, OfSet
+from dataflow.physics.pulseshape.survival import in_percent
 
-from .result import BandFit, Result, Survival
+from .result import BandFit, Result
 from .settings import ParameterSet, Settings
+from .step import LOW_AOE
 
-PERCENT = 100.0
+AOE = Classifier("aoe", "A/E", LOW_AOE)
 
 
 def entry(found: Mapping[str, Result], settings: Settings, timestamp: str) -> dict[str, Any]:
@@ -28,52 +31,35 @@ def entry(found: Mapping[str, Result], settings: Settings, timestamp: str) -> di
     timestamp
         Of the run, by which the fit of 1000 to 1300 keV is named.
     """
-    operations: dict[str, Any] = {}
-    reports, warnings = {}, []
-    for label, result in found.items():
-        one = settings.sets[label]
-        operations |= operations_of(result, one, settings.cal_energy_param)
-        reports[label] = report(result, one, settings.cal_energy_param, timestamp)
-        warnings += [f"{label}: {text}" if label else text for text in result.warnings]
-    content = {"pars": {"operations": operations}, "results": {"aoe": reports if settings.params else reports[""]}}
-    return content | ({"warnings": warnings} if warnings else {})
+    sets, energy = settings.sets, settings.cal_energy_param
+    return AOE.entry({label: _of_set(each, sets[label], energy, timestamp) for label, each in found.items()})
 
 
-def failed_entry(reason: str) -> dict[str, Any]:
-    """What the parameter file says of a detector with energies whose A/E cannot be calibrated."""
-    return {"results": {"aoe": {}, "aoe_failed": reason}, "warnings": [f"A/E is not calibrated: {reason}"]}
-
-
-def left_out_entry(reason: str) -> dict[str, Any]:
-    """What the parameter file says of a detector that shall have no A/E: nothing is wrong with it."""
-    return {"results": {"aoe": {}, "aoe_left_out": reason}}
+def _of_set(result: Result, one: ParameterSet, energy: str, timestamp: str) -> OfSet:
+    return OfSet(operations_of(result, one, energy), report(result, one, energy, timestamp), result.warnings)
 
 
 def operations_of(result: Result, one: ParameterSet, energy: str) -> dict[str, Any]:
     """The expressions that hit evaluates, in order."""
     named = one.named
-    made: dict[str, Any] = {
-        named("AoE_Uncorr"): _operation(f"{one.current_param}/{one.energy_param}"),
-        named("AoE_Timecorr"): _operation(f"{named('AoE_Uncorr')}/a", a=result.time.mean),
+    found: dict[str, Any] = {
+        named("AoE_Uncorr"): made(f"{one.current_param}/{one.energy_param}"),
+        named("AoE_Timecorr"): made(f"{named('AoE_Uncorr')}/a", a=result.time.mean),
     }
     last = named("AoE_Timecorr")
     if result.alpha is not None:
         last = named("AoE_DTcorr")
-        made[last] = _operation(f"{named('AoE_Timecorr')}*(1+a*{one.dt_param})", a=result.alpha)
+        found[last] = made(f"{named('AoE_Timecorr')}*(1+a*{one.dt_param})", a=result.alpha)
     sigma = re.sub(r"\bx\b", energy, result.sigma.expression)
     corrected, classifier = named("AoE_Corrected"), named("AoE_Classifier")
     low, high = named("AoE_Low_Cut"), named("AoE_High_Side_Cut")
-    return made | {
-        corrected: _operation(f"{last}/({energy}*a+b)", **result.mean.parameters),
-        classifier: _operation(f"({corrected}-1)/{sigma}", **result.sigma.parameters),
-        low: _operation(f"{classifier}>a", a=result.cut),
-        high: _operation(f"a>{classifier}", a=result.high),
-        named("AoE_Double_Sided_Cut"): _operation(f"{low}&{high}"),
+    return found | {
+        corrected: made(f"{last}/({energy}*a+b)", **result.mean.parameters),
+        classifier: made(f"({corrected}-1)/{sigma}", **result.sigma.parameters),
+        low: made(f"{classifier}>a", a=result.cut),
+        high: made(f"a>{classifier}", a=result.high),
+        named("AoE_Double_Sided_Cut"): made(f"{low}&{high}"),
     }
-
-
-def _operation(expression: str, **parameters: float) -> dict[str, Any]:
-    return {"expression": expression, "parameters": parameters}
 
 
 def report(result: Result, one: ParameterSet, energy: str, timestamp: str) -> dict[str, Any]:
@@ -96,8 +82,8 @@ def report(result: Result, one: ParameterSet, energy: str, timestamp: str) -> di
         "low_cut": result.cut,
         "low_cut_err": result.cut_error,
         "high_cut": result.high,
-        "low_side_sfs": {energy_: _survival(one_) for energy_, one_ in result.low_side.items()},
-        "2_side_sfs": {energy_: _survival(one_) for energy_, one_ in result.two_sided.items()},
+        "low_side_sfs": {energy_: in_percent(each) for energy_, each in result.low_side.items()},
+        "2_side_sfs": {energy_: in_percent(each) for energy_, each in result.two_sided.items()},
     }
 
 
@@ -134,14 +120,3 @@ def _band(band: BandFit) -> dict[str, float]:
         "low": band.low, "high": band.high, "energy": band.energy, "mean": band.mean, "mean_err": band.mean_error,
         "sigma": band.sigma, "sigma_err": band.sigma_error,
     }  # fmt: skip
-
-
-def _survival(one: Survival) -> dict[str, float | None]:
-    """In percent; null where there is nothing to count, with a warning."""
-    there = math.isfinite(one.fraction)
-    return {
-        "sf": PERCENT * one.fraction if there else None,
-        "sf_err": PERCENT * one.error if there else None,
-        "counts": one.counts,
-        "counts_err": one.counts_error,
-    }

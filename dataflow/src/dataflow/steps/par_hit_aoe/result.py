@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dataflow.physics.curves import Curve, misfits
 from dataflow.physics.goodness import p_value
+from dataflow.physics.pulseshape.survival import Survival, without_counts
 
 Floats = NDArray[np.floating[Any]]
 
@@ -86,27 +87,6 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Survival:
-    """The part of a line, or of the continuum, that a cut leaves.
-
-    Attributes
-    ----------
-    energy
-        In keV.
-    fraction, error
-        Of 1; NaN where there is no line to count.
-    counts, counts_error
-        Of the line above its side bands before the cut.
-    """
-
-    energy: float
-    fraction: float
-    error: float
-    counts: float
-    counts_error: float
-
-
-@dataclass(frozen=True)
 class Result:
     """The calibration of one classifier.
 
@@ -166,10 +146,9 @@ class Result:
         """What a user of this classifier must know."""
         named = {"curve of mean of A/E": self.mean, "curve of sigma of A/E": self.sigma}
         found = misfits(named, "bands")
-        missing = [f"{energy:g} keV" for energy, one in self.low_side.items() if not np.isfinite(one.fraction)]
         chi2, ndf = self.stability
         chance = p_value(chi2, ndf)
         if chance is not None and chance < UNSTABLE:
             reach = 100 * float(np.ptp([each.mean for each in self.slices]))
             found.append(f"A/E changes by {reach:.2g} % within the run (chi2/ndf = {chi2 / ndf:.1f})")
-        return found + ([f"no A/E survival fraction at {', '.join(missing)}: no counts there"] if missing else [])
+        return found + without_counts("A/E", self.low_side)

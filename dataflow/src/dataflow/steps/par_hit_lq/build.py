@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,24 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
-from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.pages import text_page
-from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.physics.curves import Curve
 from dataflow.physics.dsprows import dsp_rows
-from dataflow.physics.operations import Columns, Operations, columns_below, value_of
-from dataflow.physics.quality import QUALITY, flag_of, passing, quality_columns, quality_of, select
+from dataflow.physics.operations import Columns, Operations, value_of
+from dataflow.physics.pulseshape.energies import columns_of_events, events_of, operations_of, widths_of
+from dataflow.physics.quality import flag_of, passing, quality_columns, quality_of
 from dataflow.plan.job import Job
-from dataflow.steps.par_hit_aoe.build import QUALITY_SIGMAS, operations_of, widths_of
 
 from .calibrate import calibrate
-from .report import entry, failed_entry, left_out_entry
+from .report import LATE_CHARGE, entry
 from .result import Result
 from .settings import ParameterSet, Settings
-from .step import LQ
-
-log = logging.getLogger(__name__)
 
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -53,27 +46,18 @@ def build(job: Job, threads: int = 1) -> None:
     quality, ecal, aoe = (job.pars(role) for role in ("qc", "ecal", "aoe"))
 
     def work(channel: Channel) -> Made:
+        own = settings[channel.name]
+        return LATE_CHARGE.calibrated(channel, ecal.get(channel.name), lambda: make(channel.name, own), run=own.run_lq)
+
+    def make(name: str, own: Settings) -> Made:
         from .figure import draw
         from .plotdata import plot_data
 
-        name, own = channel.name, settings[channel.name]
-        if not own.run_lq:
-            return Made({"results": {"lq": {}}}, lambda: text_page(f"{name}: no late charge", "run_lq is false"))
-        if channel.lacks(LQ):
-            reason = f"its status says psd.status.{LQ}: missing"
-            return Made(left_out_entry(reason), lambda: text_page(f"{name}: no late charge", f"{name}: {reason}"))
-        if why := failure_of(ecal.get(name)):
-            raise WorkFailed(f"{name} has no calibrated energy: {why}")
-        try:
-            flag_of(own.cut_field, quality.get(name), asked="cut_field" in own.model_fields_set)
-            before = (operations_of(ecal[name], own, name), quality_of(quality.get(name)), quality_of(aoe.get(name)))
-            operations = {each: operation for found in before for each, operation in found.items()}
-            data = rows.read(name, wanted_columns(operations, own))
-            found = calibrate_sets(data, rows.accepted[name], operations, widths_of(ecal[name], own, name), own)
-        except WorkFailed as error:
-            # what else was found for the detector stays
-            reason = error.message
-            return Made(failed_entry(reason), lambda: text_page(f"{name}: no late charge", f"{name}: {reason}"))
+        flag_of(own.cut_field, quality.get(name), asked="cut_field" in own.model_fields_set)
+        before = (operations_of(ecal[name], own, name), quality_of(quality.get(name)), quality_of(aoe.get(name)))
+        operations = {each: operation for found in before for each, operation in found.items()}
+        data = rows.read(name, wanted_columns(operations, own))
+        found = calibrate_sets(data, rows.accepted[name], operations, widths_of(ecal[name], own, name), own)
         made, first = entry(found, own, job.key.timestamp), next(iter(found.values()))
         return Made(made, lambda: draw(name, str(job.key), first), lambda: plot_data(found))
 
@@ -82,8 +66,7 @@ def build(job: Job, threads: int = 1) -> None:
 
 def wanted_columns(operations: Operations, settings: Settings) -> set[str]:
     """The columns of dsp that are needed."""
-    names = {*QUALITY, *columns_below(settings.cal_energy_param, operations)}
-    names |= quality_columns(settings.cut_field, operations) | quality_columns(BOTH, operations)
+    names = columns_of_events(settings, operations) | quality_columns(BOTH, operations)
     for one in settings.sets.values():
         names |= {one.lq_param, one.energy_param, one.dt_param}
     return names
@@ -112,9 +95,7 @@ def calibrate_sets(
     WorkFailed
         If one cannot be calibrated.
     """
-    energies = np.asarray(value_of(settings.cal_energy_param, operations, data), dtype=np.float64)
-    good, _ = select(data, accepted, QUALITY_SIGMAS, passing(settings.cut_field, operations, data))
-    good &= energies > settings.threshold
+    energies, good = events_of(data, accepted, operations, settings)
     both = passing(BOTH, operations, data)
     aoe = None if both is None else both[good]
     return {label: _one(data, energies, good, widths, one, aoe) for label, one in settings.sets.items()}

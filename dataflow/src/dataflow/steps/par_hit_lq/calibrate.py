@@ -12,8 +12,8 @@ from scipy import special
 
 from dataflow.jobs.errors import WorkFailed
 from dataflow.physics.curves import Curve, least_squares
+from dataflow.physics.pulseshape.survival import DEP, survival_fractions
 from dataflow.physics.selection import core_of
-from dataflow.steps.par_hit_aoe.survival import DEP, survival_fractions
 
 from .result import DriftLine, PeakFit, Result
 

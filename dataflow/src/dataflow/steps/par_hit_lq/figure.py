@@ -12,7 +12,7 @@ from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dataflow.steps.par_hit_aoe.result import Survival
+    from dataflow.physics.pulseshape.survival import Survival
 
     from .result import PeakFit, Result
 

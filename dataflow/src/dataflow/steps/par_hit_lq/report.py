@@ -6,12 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from dataflow.steps.par_hit_aoe.result import Survival
+from dataflow.physics.operations import made
+from dataflow.physics.pulseshape.classifier import Classifier, OfSet
+from dataflow.physics.pulseshape.survival import in_percent
 
 from .result import PeakFit, Result
 from .settings import ParameterSet, Settings
+from .step import LQ
 
-PERCENT = 100.0
+LATE_CHARGE = Classifier("lq", "late charge", LQ)
 
 
 def entry(found: Mapping[str, Result], settings: Settings, timestamp: str) -> dict[str, Any]:
@@ -26,25 +29,12 @@ def entry(found: Mapping[str, Result], settings: Settings, timestamp: str) -> di
     timestamp
         Of the run, by which the mean of the double-escape peak is named.
     """
-    operations: dict[str, Any] = {}
-    reports, warnings = {}, []
-    for label, result in found.items():
-        one = settings.sets[label]
-        operations |= operations_of(result, one)
-        reports[label] = report(result, one, settings.cal_energy_param, timestamp)
-        warnings += [f"{label}: {text}" if label else text for text in result.warnings]
-    content = {"pars": {"operations": operations}, "results": {"lq": reports if settings.params else reports[""]}}
-    return content | ({"warnings": warnings} if warnings else {})
+    sets, energy = settings.sets, settings.cal_energy_param
+    return LATE_CHARGE.entry({label: _of_set(each, sets[label], energy, timestamp) for label, each in found.items()})
 
 
-def failed_entry(reason: str) -> dict[str, Any]:
-    """What the parameter file says of a detector with energies whose late charge cannot be calibrated."""
-    return {"results": {"lq": {}, "lq_failed": reason}, "warnings": [f"late charge is not calibrated: {reason}"]}
-
-
-def left_out_entry(reason: str) -> dict[str, Any]:
-    """What the parameter file says of a detector that shall have no late charge: nothing is wrong with it."""
-    return {"results": {"lq": {}, "lq_left_out": reason}}
+def _of_set(result: Result, one: ParameterSet, energy: str, timestamp: str) -> OfSet:
+    return OfSet(operations_of(result, one), report(result, one, energy, timestamp), result.warnings)
 
 
 def operations_of(result: Result, one: ParameterSet) -> dict[str, Any]:
@@ -52,16 +42,12 @@ def operations_of(result: Result, one: ParameterSet) -> dict[str, Any]:
     named = one.named
     corrected = f"{named('LQ_Timecorr')} - {one.dt_param}*a - b"
     return {
-        named("LQ_Ecorr"): _operation(f"{one.lq_param}/{one.energy_param}"),
-        named("LQ_Timecorr"): _operation(f"{named('LQ_Ecorr')}/a", a=result.before.mean),
-        named("LQ_Corrected"): _operation(corrected, a=result.line.slope, b=result.line.offset),
-        named("LQ_Classifier"): _operation(f"({named('LQ_Corrected')} / a)", a=result.after.sigma),
-        named("LQ_Cut"): _operation(f"({named('LQ_Classifier')} < a)", a=result.cut),
+        named("LQ_Ecorr"): made(f"{one.lq_param}/{one.energy_param}"),
+        named("LQ_Timecorr"): made(f"{named('LQ_Ecorr')}/a", a=result.before.mean),
+        named("LQ_Corrected"): made(corrected, a=result.line.slope, b=result.line.offset),
+        named("LQ_Classifier"): made(f"({named('LQ_Corrected')} / a)", a=result.after.sigma),
+        named("LQ_Cut"): made(f"({named('LQ_Classifier')} < a)", a=result.cut),
     }
-
-
-def _operation(expression: str, **parameters: float) -> dict[str, Any]:
-    return {"expression": expression, "parameters": parameters}
 
 
 def report(result: Result, one: ParameterSet, energy: str, timestamp: str) -> dict[str, Any]:
@@ -81,8 +67,8 @@ def report(result: Result, one: ParameterSet, energy: str, timestamp: str) -> di
             "chi_square": [result.after.chi2, result.after.ndf], "p_value": result.after.p_value,
         },
         "cut_value": result.cut,
-        "sfs": {energy_: survival(each) for energy_, each in result.survival.items()},
-        "aoe_lq_sfs": {energy_: survival(each) for energy_, each in result.with_aoe.items()},
+        "sfs": {energy_: in_percent(each) for energy_, each in result.survival.items()},
+        "aoe_lq_sfs": {energy_: in_percent(each) for energy_, each in result.with_aoe.items()},
     }  # fmt: skip
 
 
@@ -94,14 +80,3 @@ def _resolution(fit: PeakFit) -> dict[str, float]:
     relative = fit.sigma / fit.mean
     error = relative * math.hypot(fit.sigma_error / fit.sigma, fit.mean_error / fit.mean)
     return {"res": relative, "res_err": error}
-
-
-def survival(one: Survival) -> dict[str, float | None]:
-    """In percent; null where there is nothing to count, with a warning."""
-    there = math.isfinite(one.fraction)
-    return {
-        "sf": PERCENT * one.fraction if there else None,
-        "sf_err": PERCENT * one.error if there else None,
-        "counts": one.counts,
-        "counts_err": one.counts_error,
-    }

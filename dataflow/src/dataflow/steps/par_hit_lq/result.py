@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.physics.goodness import p_value
-from dataflow.steps.par_hit_aoe.result import Survival
+from dataflow.physics.pulseshape.survival import Survival, without_counts
 
 Floats = NDArray[np.floating[Any]]
 
@@ -118,5 +118,4 @@ class Result:
         chance = self.after.p_value
         if chance is not None and chance < BAD_CHANCE:
             found.append(f"late charge is not normally distributed (chi2/ndf = {self.after.chi2 / self.after.ndf:.1f})")
-        missing = [f"{energy:g} keV" for energy, one in self.survival.items() if not np.isfinite(one.fraction)]
-        return found + ([f"no LQ survival fraction at {', '.join(missing)}: no counts there"] if missing else [])
+        return found + without_counts("LQ", self.survival)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from dataflow.metadata.settings import Nowhere, Place, StepSettings
-
-Name = Annotated[str, Field(min_length=1)]
+from dataflow.physics.pulseshape.settings import ClassifierSettings, EventSettings, Name
 
 UNUSED: Mapping[str, str] = {
     "cdf": "a normal distribution",
@@ -20,77 +18,33 @@ UNUSED: Mapping[str, str] = {
 }
 
 
-class ParameterSet(StepSettings):
+class ParameterSet(ClassifierSettings):
     """One classifier.
 
     Attributes
     ----------
     lq_param
         The column of dsp with the late charge.
-    energy_param
-        The column of dsp with the energy, uncalibrated, by which it is divided.
-    dt_param
-        The column of dsp with the drift time on which late charge depends.
-    suffix
-        What follows the names of the columns in hit: ``LQ_Classifier_suffix``.
     """
 
     lq_param: Name = "lq80"
-    energy_param: Name = "cuspEmax"
-    dt_param: Name = "dt_eff"
-    suffix: str = ""
 
     NOT_USED_HERE: ClassVar[Mapping[str, str]] = UNUSED
 
-    def named(self, name: str) -> str:
-        """The name of a column in hit."""
-        return f"{name}_{self.suffix}" if self.suffix else name
 
-
-class Settings(ParameterSet):
+class Settings(ParameterSet, EventSettings):
     """What ``lqcal_config`` says.
 
     Attributes
     ----------
     run_lq
         Whether there is a calibration of late charge at all.
-    cal_energy_param
-        The calibrated energy of ``par_hit_ecal`` by which peaks are selected.
-    cut_field
-        The flag of ``par_hit_qc`` that selects events; without quality cuts of a detector, those with a quiet baseline,
-        a start, and no saturation are taken.
-    threshold
-        Energies in keV up to here are left out.
-    params
-        Several classifiers by label, each with a suffix of its own, instead of the one that the entries above describe.
     """
 
     run_lq: bool = True
-    cal_energy_param: Name = "cuspEmax_ctc_cal"
-    cut_field: Name = "is_valid_cal"
-    threshold: Annotated[float, Field(ge=0)] = 800.0
     params: Mapping[str, ParameterSet] = Field(default_factory=dict)
 
     @property
     def sets(self) -> Mapping[str, ParameterSet]:
         """The classifiers by label; the only one has none."""
         return self.params or {"": self}
-
-    @classmethod
-    def read(cls, config: Mapping[str, Any], name: str = "", place: Place | None = None) -> Settings:
-        """Settings whose classifiers have different names.
-
-        Raises
-        ------
-        UserError
-            If two have the same suffix, or as the base class says.
-        """
-        found = super().read(config, name, place)
-        seen: dict[str, str] = {}
-        for label, one in found.params.items():
-            if one.suffix in seen:
-                message = f"{name}.params: {seen[one.suffix]} and {label} have the same suffix {one.suffix!r}"
-                where = place or Nowhere()
-                raise where.error(message, "params", label, hint="give each set a suffix of its own")
-            seen[one.suffix] = label
-        return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,8 +20,6 @@ from dataflow.plan.job import Job
 from .calibrate import ENERGY, SATURATED_LOW, TIME, calibrate
 from .report import NO_EVENTS, absent_entry, entry, failed_entry
 from .settings import Settings
-
-log = logging.getLogger(__name__)
 
 NOISE = "noise"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from dataflow.jobs.errors import WorkFailed
-from dataflow.physics.operations import Columns, Operations, value_of
+from dataflow.physics.operations import Columns, Operations, made, value_of
 from dataflow.physics.selection import core_of
 
 from .result import Levels
@@ -109,19 +109,15 @@ def operations_of(name: str, levels: Levels) -> dict[str, Any]:
     below, above = ("<", ">") if not levels.inside else (">", "<")
     if low is not None and high is not None:
         join = "&" if levels.inside else "|"
-        flag = _operation(f"({classifier}{below}a) {join} ({classifier}{above}b)", a=low, b=high)
+        flag = made(f"({classifier}{below}a) {join} ({classifier}{above}b)", a=low, b=high)
     elif high is not None:
-        flag = _operation(f"{classifier}{above}a", a=high)
+        flag = made(f"{classifier}{above}a", a=high)
     else:
-        flag = _operation(f"{classifier}{below}a", a=low if low is not None else -np.inf)
+        flag = made(f"{classifier}{below}a", a=low if low is not None else -np.inf)
     return {
-        classifier: _operation(f"(({levels.quantity})-a)/b", a=levels.mode, b=levels.width),
+        classifier: made(f"(({levels.quantity})-a)/b", a=levels.mode, b=levels.width),
         name: flag,
     }
-
-
-def _operation(expression: str, **parameters: float) -> dict[str, Any]:
-    return {"expression": expression, "parameters": parameters}
 
 
 def verbatim(cut: Cut) -> dict[str, Any]:

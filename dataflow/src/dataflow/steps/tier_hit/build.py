@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from dataflow.metadata.expressions import parsed
 from dataflow.metadata.merge import merged_all
 from dataflow.plan.job import Job
 from dataflow.steps.tier_dsp.build import channels_with_data, pars_of
-
-log = logging.getLogger(__name__)
 
 BUFFER = 100_000
 """Rows in memory; pygama's default of 3200 takes five times as long."""

@@ -1,17 +1,16 @@
-"""The cut at a survival of the double-escape peak, and survival fractions of lines by their side bands."""
+"""What cuts leave of lines, by their side bands, and of the continuum."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflow.jobs.errors import WorkFailed
 from dataflow.physics.curves import Curve, width_at
-
-from .result import Survival
 
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -19,8 +18,6 @@ Mask = NDArray[np.bool_]
 DEP, SEP, QBB = 1592.5, 2103.53, 2039.0
 ENERGIES = (DEP, 1620.5, QBB, SEP, 2614.5)
 """Where survival is stated, in keV, by the names that dashboards look them up by."""
-ACCEPTANCE = 0.9
-"""Part of the double-escape peak that the low cut keeps."""
 HALF_QBB = 35.0
 """Half of the range around Q_bb in keV: no line of 228Th is in it."""
 WINDOW, INNER, OUTER = 1.5, 2.5, 6.0
@@ -29,9 +26,28 @@ FURTHEST = 22.0
 """Where side bands end at the latest, in keV: the lines of 1592.5 and 1620.5 keV are 28 keV apart."""
 DOPPLER = 3.0
 """FWHM in keV of the Doppler effect at the single-escape peak."""
-LEAST_SIGNIFICANCE = 5.0
-RANGE = (-8.0, 1.0)
-"""Where the low cut is looked for, in standard deviations."""
+PERCENT = 100.0
+
+
+@dataclass(frozen=True)
+class Survival:
+    """The part of a line, or of the continuum, that a cut leaves.
+
+    Attributes
+    ----------
+    energy
+        In keV.
+    fraction, error
+        Of 1; NaN where there is no line to count.
+    counts, counts_error
+        Of the line above its side bands before the cut.
+    """
+
+    energy: float
+    fraction: float
+    error: float
+    counts: float
+    counts_error: float
 
 
 def regions(energies: Floats, line: float, widths: Curve) -> tuple[Mask, Mask, float]:
@@ -55,34 +71,6 @@ def regions(energies: Floats, line: float, widths: Curve) -> tuple[Mask, Mask, f
     return distance < half, (distance > inner) & (distance < outer), half / (outer - inner)
 
 
-def cut_at(energies: Floats, classifier: Floats, widths: Curve, acceptance: float = ACCEPTANCE) -> tuple[float, float]:
-    """The classifier above which a part of the double-escape peak lies, and its error.
-
-    It is the highest one: below it the survival of few events runs flat, and what else reaches the acceptance there is
-    chance. Its error is the distance to the cut at which the survival is lower by its error.
-
-    Raises
-    ------
-    WorkFailed
-        If there is no double-escape peak, or no such cut.
-    """
-    inside, beside, ratio = regions(energies, DEP, widths)
-    total, error = _difference(inside, beside, ratio)
-    if not total > LEAST_SIGNIFICANCE * error:
-        raise WorkFailed(f"no double-escape peak at {DEP:g} keV: {total:.0f} ± {error:.0f} counts above background")
-    chosen = inside | beside
-    order = np.argsort(-classifier[chosen], kind="stable")
-    values = classifier[chosen][order]
-    above = np.cumsum(np.where(inside[chosen][order], 1.0, -ratio))
-    reached = np.maximum.accumulate(above)  # counts of the side bands are subtracted, so that the sum may fall again
-    place = min(int(np.searchsorted(reached, acceptance * total)), len(values) - 1)
-    cut = float(np.nextafter(values[place], -np.inf))
-    if not RANGE[0] < cut < RANGE[1]:
-        raise WorkFailed(f"no cut keeps {acceptance:.0%} of the double-escape peak: it would be at {cut:.1f} sigma")
-    lower = acceptance - survival(energies, classifier > cut, DEP, widths).error
-    return cut, float(values[np.searchsorted(reached, max(lower, 0.0) * total)]) - cut
-
-
 def survival_fractions(energies: Floats, passes: Mask, widths: Curve) -> Mapping[float, Survival]:
     """Survival fractions at :data:`ENERGIES`; `energies` (keV) and `passes` have the shape (events,)."""
     return {energy: survival(energies, passes, energy, widths) for energy in ENERGIES}
@@ -94,8 +82,8 @@ def survival(energies: Floats, passes: Mask, line: float, widths: Curve) -> Surv
         inside, beside, ratio = np.abs(energies - line) < HALF_QBB, np.zeros(len(energies), dtype=bool), 0.0
     else:
         inside, beside, ratio = regions(energies, line, widths)
-    kept, kept_error = _difference(inside & passes, beside & passes, ratio)
-    lost, lost_error = _difference(inside & ~passes, beside & ~passes, ratio)
+    kept, kept_error = difference(inside & passes, beside & passes, ratio)
+    lost, lost_error = difference(inside & ~passes, beside & ~passes, ratio)
     total, total_error = kept + lost, float(np.hypot(kept_error, lost_error))
     if not total > 2 * total_error:
         return Survival(line, float("nan"), float("nan"), total, total_error)
@@ -104,7 +92,24 @@ def survival(energies: Floats, passes: Mask, line: float, widths: Curve) -> Surv
     return Survival(line, kept / total, error, total, total_error)
 
 
-def _difference(inside: Mask, beside: Mask, ratio: float) -> tuple[float, float]:
+def difference(inside: Mask, beside: Mask, ratio: float) -> tuple[float, float]:
     """Counts above background, and their error, which is that of one count at least."""
     signal, background = int(np.count_nonzero(inside)), int(np.count_nonzero(beside))
     return signal - ratio * background, float(np.sqrt(max(signal, 1) + ratio**2 * background))
+
+
+def in_percent(one: Survival) -> dict[str, float | None]:
+    """As parameter files have it; null where there is nothing to count, with a warning."""
+    there = math.isfinite(one.fraction)
+    return {
+        "sf": PERCENT * one.fraction if there else None,
+        "sf_err": PERCENT * one.error if there else None,
+        "counts": one.counts,
+        "counts_err": one.counts_error,
+    }
+
+
+def without_counts(words: str, fractions: Mapping[float, Survival]) -> list[str]:
+    """A sentence about the energies at which a classifier, named in words, has nothing to count."""
+    missing = [f"{energy:g} keV" for energy, one in fractions.items() if not math.isfinite(one.fraction)]
+    return [f"no {words} survival fraction at {', '.join(missing)}: no counts there"] if missing else []
