@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .result import Result
+
+    Kinds = tuple[tuple[Any, str, str], ...]
 
 DRIFT_BINS = 12
 SHOWN = (-12.0, 6.0)
@@ -123,31 +125,51 @@ def _sigmas(axes: Any, result: Result) -> None:
 
 
 def _classifier(axes: Any, result: Result) -> None:
-    edges = (np.linspace(800, 2700, 191), np.linspace(*SHOWN, 91))
-    counts, *_ = np.histogram2d(result.energies, result.classifier, edges)
-    shades = np.ma.masked_equal(counts.T, 0)
-    axes.pcolormesh(*edges, np.ma.log10(shades), cmap="cividis", rasterized=True)
-    for value in (result.cut, result.high):
+    draw_classifier(axes, result.energies, result.classifier, np.linspace(*SHOWN, 91), (result.cut, result.high))
+    axes.set(title="events (logarithmic), kept between the lines")
+
+
+def draw_classifier(axes: Any, energies: Any, classifier: Any, bins: Any, cuts: Iterable[float]) -> None:
+    """The classifier over the energy, with its cuts."""
+    edges = (np.linspace(800, 2700, 191), bins)
+    counts, *_ = np.histogram2d(energies, classifier, edges)
+    axes.pcolormesh(*edges, np.ma.log10(np.ma.masked_equal(counts.T, 0)), cmap="cividis", rasterized=True)
+    for value in cuts:
         axes.axhline(value, color=RED, lw=0.8)
-    axes.set(xlabel="energy [keV]", ylabel="classifier [σ]", title="events (logarithmic), kept between the lines")
+    axes.set(xlabel="energy [keV]", ylabel="classifier [σ]")
 
 
 def _spectrum(axes: Any, result: Result) -> None:
-    _spectra(axes, result, np.arange(800, 2702, 5.0))
-    axes.set(yscale="log", title="before and after the cuts", xlim=(800, 2700))
-    axes.set_ylim(bottom=0.5)
+    draw_spectrum(axes, result.energies, _kinds(result))
+    axes.set(title="before and after the cuts")
 
 
 def _dep(axes: Any, result: Result) -> None:
-    _spectra(axes, result, np.arange(1560, 1641, 1.0))
+    draw_dep(axes, result.energies, _kinds(result))
+
+
+def _kinds(result: Result) -> Kinds:
+    low = result.classifier > result.cut
+    both = low & (result.classifier < result.high)
+    return (low | True, GREY, "all"), (low, BLUE, "low cut"), (both, GREEN, "both cuts")
+
+
+def draw_spectrum(axes: Any, energies: Any, kinds: Kinds) -> None:
+    """The spectra of kinds of events."""
+    _spectra(axes, energies, kinds, np.arange(800, 2702, 5.0))
+    axes.set(yscale="log", xlim=(800, 2700))
+    axes.set_ylim(bottom=0.5)
+
+
+def draw_dep(axes: Any, energies: Any, kinds: Kinds) -> None:
+    """The spectra of kinds of events around the double-escape peak."""
+    _spectra(axes, energies, kinds, np.arange(1560, 1641, 1.0))
     axes.set(title="double-escape peak and 1620.5 keV", xlim=(1560, 1640))
     axes.set_ylim(bottom=0)
 
 
-def _spectra(axes: Any, result: Result, edges: Any) -> None:
-    low = result.classifier > result.cut
-    both = low & (result.classifier < result.high)
-    for chosen, colour, label in ((low | True, GREY, "all"), (low, BLUE, "low cut"), (both, GREEN, "both cuts")):
-        axes.stairs(np.histogram(result.energies[chosen], edges)[0], edges, color=colour, lw=0.8, label=label)
+def _spectra(axes: Any, energies: Any, kinds: Kinds, edges: Any) -> None:
+    for chosen, colour, label in kinds:
+        axes.stairs(np.histogram(energies[chosen], edges)[0], edges, color=colour, lw=0.8, label=label)
     axes.set(xlabel="energy [keV]", ylabel=f"events / {edges[1] - edges[0]:g} keV")
     axes.legend(loc="upper right")

@@ -36,7 +36,7 @@ def _of_set(result: Result) -> dict[str, Any]:
             "double_cut": np.histogram(result.energies[both], SPECTRUM)[0],
             "rejected": np.histogram(result.energies[~both], SPECTRUM)[0],
         },
-        "sf_v_energy_data": _survival(result, both),
+        "sf_v_energy_data": survival_data(result.energies, both),
         "classifier_data": {"counts": counts, "x_edges": ENERGIES, "y_edges": CLASSIFIERS},
         "compt_bands_uncorrected_data": {_name(band): _histogram(band) for band in (result.time, *result.bands)},
         "mean_fit_data": mean | sigma,
@@ -48,9 +48,10 @@ def _column(result: Result, name: str) -> Any:
     return np.array([getattr(band, name) for band in result.bands])
 
 
-def _survival(result: Result, kept: Any) -> dict[str, Any]:
+def survival_data(energies: Any, kept: Any) -> dict[str, Any]:
+    """The part of the events that a cut keeps, in percent, over the energy."""
     edges = np.arange(SPECTRUM[0], SPECTRUM[-1] + WIDE, WIDE)
-    before, after = (np.histogram(energies, edges)[0] for energies in (result.energies, result.energies[kept]))
+    before, after = (np.histogram(values, edges)[0] for values in (energies, energies[kept]))
     return {"edges": edges, "sf": 100.0 * after / np.maximum(before, 1)}
 
 

@@ -8,11 +8,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
+from dataflow.steps.par_hit_aoe.figure import draw_classifier, draw_dep, draw_spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dataflow.physics.pulseshape.survival import Survival
+    from dataflow.steps.par_hit_aoe.figure import Kinds
 
     from .result import PeakFit, Result
 
@@ -79,28 +81,19 @@ def _line(axes: Any, result: Result) -> None:
 
 
 def _classifier(axes: Any, result: Result) -> None:
-    edges = (np.linspace(800, 2700, 191), np.linspace(*SHOWN, 113))
-    counts, *_ = np.histogram2d(result.energies, result.classifier, edges)
-    axes.pcolormesh(*edges, np.ma.log10(np.ma.masked_equal(counts.T, 0)), cmap="cividis", rasterized=True)
-    axes.axhline(result.cut, color=RED, lw=0.8)
-    axes.set(xlabel="energy [keV]", ylabel="classifier [σ]", title="events (logarithmic), kept below the line")
+    draw_classifier(axes, result.energies, result.classifier, np.linspace(*SHOWN, 113), (result.cut,))
+    axes.set(title="events (logarithmic), kept below the line")
 
 
 def _spectrum(axes: Any, result: Result) -> None:
-    _spectra(axes, result, np.arange(800, 2702, 5.0))
-    axes.set(yscale="log", title="before and after the cut", xlim=(800, 2700))
-    axes.set_ylim(bottom=0.5)
+    draw_spectrum(axes, result.energies, _kinds(result))
+    axes.set(title="before and after the cut")
 
 
 def _dep(axes: Any, result: Result) -> None:
-    _spectra(axes, result, np.arange(1560, 1641, 1.0))
-    axes.set(title="double-escape peak and 1620.5 keV", xlim=(1560, 1640))
-    axes.set_ylim(bottom=0)
+    draw_dep(axes, result.energies, _kinds(result))
 
 
-def _spectra(axes: Any, result: Result, edges: Any) -> None:
+def _kinds(result: Result) -> Kinds:
     kept = result.classifier < result.cut
-    for chosen, colour, label in ((kept | True, GREY, "all"), (kept, BLUE, "kept"), (~kept, GREEN, "late charge")):
-        axes.stairs(np.histogram(result.energies[chosen], edges)[0], edges, color=colour, lw=0.8, label=label)
-    axes.set(xlabel="energy [keV]", ylabel=f"events / {edges[1] - edges[0]:g} keV")
-    axes.legend(loc="upper right")
+    return (kept | True, GREY, "all"), (kept, BLUE, "kept"), (~kept, GREEN, "late charge")

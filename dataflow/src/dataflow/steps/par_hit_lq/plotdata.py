@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from dataflow.steps.par_hit_aoe.plotdata import ENERGIES, SPECTRUM, survival_data
+
 from .result import Result
 
-SPECTRUM = np.arange(700.0, 3001.0, 5.0)
-ENERGIES, CLASSIFIERS = np.linspace(700, 3000, 231), np.linspace(-10, 20, 151)
-WIDE = 20.0
-"""Width in keV of the bins of the survival over energy."""
+CLASSIFIERS = np.linspace(-10, 20, 151)
 
 
 def plot_data(found: Mapping[str, Result]) -> dict[str, Any]:
@@ -24,8 +23,6 @@ def plot_data(found: Mapping[str, Result]) -> dict[str, Any]:
 def _of_set(result: Result) -> dict[str, Any]:
     kept = result.classifier < result.cut
     counts, *_ = np.histogram2d(result.energies, result.classifier, (ENERGIES, CLASSIFIERS))
-    wide = np.arange(SPECTRUM[0], SPECTRUM[-1] + WIDE, WIDE)
-    before, after = (np.histogram(energies, wide)[0] for energies in (result.energies, result.energies[kept]))
     line = result.line
     return {
         "spectrum_data": {
@@ -34,7 +31,7 @@ def _of_set(result: Result) -> dict[str, Any]:
             "low_cut": np.histogram(result.energies[kept], SPECTRUM)[0],
             "rejected": np.histogram(result.energies[~kept], SPECTRUM)[0],
         },
-        "sf_v_energy_data": {"edges": wide, "sf": 100.0 * after / np.maximum(before, 1)},
+        "sf_v_energy_data": survival_data(result.energies, kept),
         "classifier_data": {"counts": counts, "x_edges": ENERGIES, "y_edges": CLASSIFIERS},
         "drift_time_data": {
             "drift_time": line.times,
