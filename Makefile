@@ -37,7 +37,8 @@ docs: dev
 	@. ./setup.sh && $(DEV) docs/generate.py
 
 bench: dev
-	@. ./setup.sh && for bench in benchmarks/*.py; do echo "== $$bench"; $(DEV) $$bench || exit 1; done
+	@. ./setup.sh && failed=; for bench in benchmarks/*.py; do echo "== $$bench"; $(DEV) $$bench || failed="$$failed $$bench"; done; \
+	test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 torture: dev
 	@. ./setup.sh && $(DEV) -m pytest torture -p no:cacheprovider

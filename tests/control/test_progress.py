@@ -113,6 +113,28 @@ def test_without_a_failed_job_the_end_of_the_output_is_told(tmp_path: Path) -> N
     assert next(nothing.last_words(tmp_path, 0)).startswith("nothing to be done")
 
 
+PORTION: Events = [{"event": "portion", "later": {"tier_raw": 3}}]
+
+
+@pytest.mark.parametrize(
+    ("events", "code", "goes_on"),
+    [
+        (PORTION, 0, True),
+        (PORTION, 1, True),
+        ([*PORTION, {"event": "start", "keeps_going": True}], 1, True),
+        ([*PORTION, {"event": "start", "keeps_going": False}], 0, True),
+        ([*PORTION, {"event": "start", "keeps_going": False}], 1, False),
+        (PORTION, 2, False),
+        (PORTION, INTERRUPTED, False),
+        (PORTION, -9, False),
+        ([*PORTION, {"event": "error", "exception": "LockException", "text": "Error: Directory"}], 1, False),
+        ([], 0, False),
+    ],
+)
+def test_snakemake_is_started_again_where_it_may_go_on(events: Events, code: int, *, goes_on: bool) -> None:
+    assert progress(events).is_to_go_on(code) == goes_on
+
+
 def test_a_lock_is_known_by_its_exception() -> None:
     assert progress([{"event": "error", "exception": "LockException", "text": "Error: Directory"}]).is_locked
     assert not progress([{"event": "error", "exception": "RuleException", "text": "LockException"}]).is_locked

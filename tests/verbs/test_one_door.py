@@ -79,7 +79,7 @@ def test_the_door_can_be_asked_by_hand(cycle: CycleFolder, repository: Path) -> 
         (["status", "--config", "{}"], "the question does not say 'cores'", '"cores"'),
         (["status", "--with", '{{"cores": 1}}'], "the question does not say 'config'", '"config"'),
         (["status", "--config", "{}", "--with", "{{cores: 1}}"], "the values of the question are not JSON", ""),
-        (["status", "--config", "{}", "--with", "[8]"], "the values of the question are not mapping: '[8]'", '"cores"'),
+        (["status", "--config", "{}", "--with", "[8]"], "the values of the question are no mapping: '[8]'", '"cores"'),
     ],
 )
 def test_a_question_that_is_not_complete_is_answered_by_a_sentence(

@@ -144,7 +144,7 @@ def livetime(production: Production, files: Sequence[TierFile], library: str) ->
     found = [of_file(production, file) for file in files]
     columns: dict[str, list[Any]] = {
         "key": [str(file) for file in files],
-        "run": [_run(file) for file in files],
+        "run": [file.series for file in files],
         "from": [live.begin for live in found],
         "to": [live.end for live in found],
         "realtime_in_s": [live.real for live in found],
@@ -164,7 +164,7 @@ def exposure(production: Production, files: Sequence[TierFile], usability: Itera
     for file in files:
         seconds = of_file(production, file).live
         for channel in _germanium(production, file):
-            row = found.setdefault((_run(file), channel.name), {"seconds": 0.0, "why": []})
+            row = found.setdefault((file.series, channel.name), {"seconds": 0.0, "why": []})
             why = _why_not(channel, wanted) or par.failure(file, channel)
             row["seconds"] += 0.0 if why else seconds
             row["why"] += [why] if why and why not in row["why"] else []
@@ -178,10 +178,6 @@ def exposure(production: Production, files: Sequence[TierFile], usability: Itera
         "left_out": ["; ".join(row["why"]) for row in found.values()],
     }
     return of_columns(columns, ("run", "detector"), library)
-
-
-def _run(file: TierFile) -> str:
-    return "-".join(value for name, value in file.fields.items() if name != "timestamp")
 
 
 def _germanium(production: Production, file: TierFile) -> Iterator[Channel]:

@@ -63,6 +63,11 @@ class TierFile:
         return "-".join(self.fields.values())
 
     @property
+    def series(self) -> str:
+        """What all files of its run and datatype are called."""
+        return "-".join(value for name, value in self.fields.items() if name != TIMESTAMP)
+
+    @property
     def labels(self) -> dict[str, str]:
         """What a condition can say of it: the fields of its key, the time as ``key_timestamp``."""
         return {FILE_TIME if name == TIMESTAMP else name: value for name, value in self.fields.items()}
@@ -506,7 +511,7 @@ class Production:
 
     def _no_file(self, tier: str, pattern: str, where: Condition) -> NothingFound:
         name = self._tier(tier)
-        runs = listing("-".join(v for n, v in file.fields.items() if n != TIMESTAMP) for file in self._of(name))
+        runs = listing(file.series for file in self._of(name))
         wanted = " and ".join(filter(None, [pattern, where.text]))
         return NothingFound(f"there is no {name} file for {wanted!r}", hint=f"there are {name} files of: {runs}")
 

@@ -68,9 +68,9 @@ def joined(pieces: Sequence[Labelled]) -> Joined:
     lengths = [len(piece.table) for piece in pieces]
     labels = {}
     for name in pieces[0].labels:
-        values = list(dict.fromkeys(piece.labels[name] for piece in pieces))
-        numbers = [values.index(piece.labels[name]) for piece in pieces]
-        labels[name] = (values, np.repeat(np.asarray(numbers, dtype="int64"), lengths))
+        places: dict[Any, int] = {}
+        numbers = [places.setdefault(piece.labels[name], len(places)) for piece in pieces]
+        labels[name] = (list(places), np.repeat(np.asarray(numbers, dtype="int64"), lengths))
     joining = _Joining(lengths)
     table = joining.tables([piece.table for piece in pieces])
     lacking = {name: tuple(pieces[number].labels for number in those) for name, those in joining.lacking.items()}

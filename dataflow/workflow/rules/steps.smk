@@ -10,6 +10,7 @@ onstart:
     try:
         flow.require_software()
         flow.write_tickets((job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs())
+        flow.tell(event="start", keeps_going=workflow.execution_settings.keep_going)
     except UserError as error:
         stop(error)
 

@@ -87,7 +87,7 @@ def _question(options: argparse.Namespace) -> Question:
     except ValueError as error:
         raise UserError(f"the values of the question are not JSON: {error}") from None
     if not isinstance(values, dict):
-        raise UserError(f"the values of the question are not mapping: {text[:60]!r}", hint="such as '{\"cores\": 8}'")
+        raise UserError(f"the values of the question are no mapping: {text[:60]!r}", hint="such as '{\"cores\": 8}'")
     given = {"config": options.config} if options.config else {}
     return _Given({"experiment": options.setup} | given | values)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from .survey import Item
 from .units import Place
@@ -65,14 +66,5 @@ def first_of(items: Sequence[Item], most: int, without: Callable[[Item], bool], 
 def _ordered(places: Iterable[Place], needs: Needs) -> list[Place]:
     """The jobs, each after those of them that it needs."""
     wanted = dict.fromkeys(places)
-    done: dict[Place, None] = {}
-    for place in wanted:
-        ahead = [(place, False)]
-        while ahead:
-            now, is_complete = ahead.pop()
-            if is_complete:
-                done[now] = None
-            elif now not in done:
-                ahead.append((now, True))
-                ahead += [(need, False) for need in reversed(tuple(needs(now))) if need in wanted and need not in done]
-    return list(done)
+    among = {place: [need for need in needs(place) if need in wanted] for place in wanted}
+    return list(TopologicalSorter(among).static_order())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dataflow.base.errors import Unavailable
 from dataflow.keys.key import Key
-from dataflow.registry.step import Step
 
 from .cycle import Cycle
 from .job import Unit
@@ -162,14 +161,14 @@ class Survey:
 def all_jobs(cycle: Cycle) -> Iterator[Place]:
     """Every job that the data of a cycle allow: step and unit; of tiers on request, once anything of them is there."""
     for step in filter(cycle.is_shown, cycle.steps):
+        readers = [each.name for each in cycle.steps if any(one.source == step.name for one in cycle.inputs(each))]
         for unit in cycle.units.of(step):
-            if cycle.is_possible(step.name, unit) and (step.merged or _is_read(cycle, step, unit)):
+            if cycle.is_possible(step.name, unit) and (step.merged or _is_made(cycle, readers, unit)):
                 yield step.name, unit
 
 
-def _is_read(cycle: Cycle, step: Step, unit: Unit) -> bool:
-    """Whether a tier that is made here reads what a step makes for its own data alone."""
-    readers = [reader.name for reader in cycle.steps if any(each.of == step.name for each in cycle.inputs(reader))]
+def _is_made(cycle: Cycle, readers: Sequence[str], unit: Unit) -> bool:
+    """Whether the cycle makes a file of a unit by one of the steps that read what is made for the unit alone."""
     return any(cycle.is_made(reader, key) for reader in readers for key in unit.keys)
 
 

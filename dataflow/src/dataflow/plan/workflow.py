@@ -58,9 +58,6 @@ class Workflow:
         self.steps: Sequence[Step] = self.cycle.steps
         self._units: dict[tuple[str, ...], Unit] = {}
         self._portion = Portion((), {})
-        most, failed = os.environ.get(PORTION, ""), os.environ.get(FAILED, "")
-        self._most = int(most) if most.isdigit() else 0
-        self._failed = frozenset(Path(failed).read_text(encoding="utf-8").splitlines() if failed else ())
 
     @property
     def folder(self) -> str:
@@ -155,8 +152,8 @@ class Workflow:
         found = list(dict.fromkeys([*outputs, *self._validity(target)]))
         if made is None:
             return found
-        if self._portion.is_part:
-            return sorted(made)
+        if self._portion.is_part or self._failed:  # what of the target cannot be made now is not asked for
+            return sorted(made) or [str(self.config)]
         return [path for path in found if path in made] or [self.as_found(found[0], made)]
 
     def as_found(self, path: str, made: frozenset[str]) -> str:
@@ -207,24 +204,40 @@ class Workflow:
 
         What Snakemake has noted of files and their times does not count: they may have been touched, restored or
         copied, and then only the records tell what they are.
+
+        Parameters
+        ----------
+        words
+            The command line. What is needed for a path among them Snakemake makes in any case, so that the jobs are
+            not divided into portions.
         """
         found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
         wanted = [job for target in found for job in target.jobs]
         lists = [path for target in found for path in self._validity(target)]
-        wanted += [job for word in (*words, *lists) if (job := self.job_of(word)) is not None]
+        paths = [job for word in words if (job := self.job_of(word)) is not None]
+        wanted += [*paths, *filter(None, map(self.job_of, lists))]
         items = Survey(self.cycle).to_make(dict.fromkeys(wanted))
-        self._portion = first_of(items, self._most, self._has_failed, lambda place: self.cycle.needs(*place))
-        self._announce()
+        most = os.environ.get(PORTION, "")
+        at_a_time = int(most) if most.isdigit() and not paths else 0
+        self._portion = first_of(items, at_a_time, self._has_failed, lambda place: self.cycle.needs(*place))
+        if self._portion.is_part:
+            self.tell(event="portion", later=self._portion.later)
         return frozenset(path for item in self._portion.now for path in self._outputs(item.step, item.unit))
 
     def _has_failed(self, item: Item) -> bool:
         return not self._failed.isdisjoint(self._outputs(item.step, item.unit)) if self._failed else False
 
-    def _announce(self) -> None:
-        """Tell the ``dataprod run`` that listens what comes after this portion."""
+    @cached_property
+    def _failed(self) -> frozenset[str]:
+        """The outputs that failed before in this run."""
+        file = os.environ.get(FAILED, "")
+        return frozenset(Path(file).read_text(encoding="utf-8").splitlines() if file else ())
+
+    def tell(self, **event: object) -> None:
+        """Tell an event to the ``dataprod run`` that listens."""
         pipe = os.environ.get(EVENTS, "")
-        if self._most and pipe.isdigit():
-            os.write(int(pipe), (json.dumps({"event": "portion", "later": self._portion.later}) + "\n").encode())
+        if pipe.isdigit():
+            os.write(int(pipe), (json.dumps(event) + "\n").encode())
 
     def is_among(self, step: Step, wildcards: Wildcards, files: frozenset[str]) -> bool:
         """Whether an output of a job is among some files."""

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 from prodenv.base.errors import WorkFailed
+from prodenv.base.files import write_text
 from prodenv.cycles import lock as holder
 from prodenv.cycles.find import CycleFolder
 from prodenv.cycles.flow import flow_folder, source_of
@@ -31,6 +31,8 @@ PORTION, FAILED = "DATAPROD_PORTION", "DATAPROD_FAILED"
 """Variables by which our flow is told how many jobs it may take at a time, and which outputs failed in this run."""
 JOBS_AT_A_TIME = 2000
 """Jobs of one start of Snakemake, which plans some 300 a second."""
+FAILED_FILE = Path(".snakemake") / "failed.txt"
+"""The outputs that failed in this run, in the cycle."""
 AFTER_END = 2.0
 """Seconds in which the end of the output is awaited once Snakemake is gone; jobs that outlive it hold the pipe."""
 
@@ -78,12 +80,12 @@ def produce(
         If the cycle is being worked on by a process that lives.
     """
     root, progress, words = cycle.root, Progress(learned, jobs), command(cycle, targets, jobs, extra)
-    with holder.taken(root):
-        code = _watched(words, root, progress, {}) if extra else _in_portions(words, root, progress)
+    with holder.taken(root), display(progress) as draw:
+        code = _watched(words, root, progress, draw, {}) if extra else _in_portions(words, root, progress, draw)
     if progress.is_locked:
         holder.refuse_living(root)
         raise WorkFailed(f"{root} is locked by a Snakemake that was started meanwhile", hint="wait until it is done")
-    return code, progress
+    return 1 if code < 0 else code, progress
 
 
 def command(cycle: CycleFolder, targets: Sequence[str], jobs: int, extra: Sequence[str] = ()) -> list[str]:
@@ -104,30 +106,32 @@ def engine(cycle: CycleFolder) -> list[str]:
     return [sys.executable, "-I", "-m", "snakemake"]
 
 
-def _in_portions(words: Sequence[str], cycle: Path, progress: Progress) -> int:
+def _in_portions(words: Sequence[str], cycle: Path, progress: Progress, draw: Callable[[], None]) -> int:
     """Run Snakemake for some thousand jobs at a time, until nothing is left that can be made.
 
     Its time and memory grow with the jobs that it plans; a flow that is not ours makes all at once.
     """
-    with tempfile.NamedTemporaryFile("w", prefix="dataprod-failed-", encoding="utf-8") as failed:
-        most = os.environ.get(PORTION, str(JOBS_AT_A_TIME))
-        asked, code, before = {PORTION: most, FAILED: failed.name}, 0, -1
+    failed, before, some_failed = cycle / FAILED_FILE, 0, False
+    asked = {PORTION: os.environ.get(PORTION, str(JOBS_AT_A_TIME)), FAILED: str(failed)}
+    try:
         while True:
-            new = _watched(words, cycle, progress, asked)
-            code = max(code, new)
-            if new not in (0, 1) or not progress.later or progress.is_locked or progress.later == before:
-                return code
+            write_text(failed, "".join(f"{failure.output}\n" for failure in progress.failures))
+            code = _watched(words, cycle, progress, draw, asked)
+            some_failed = some_failed or code == 1
+            if not progress.is_to_go_on(code) or progress.later == before:
+                return code or int(some_failed)
             before = progress.later
-            failed.seek(0)
-            failed.write("".join(f"{failure.output}\n" for failure in progress.failures))
-            failed.flush()
+    finally:
+        failed.unlink(missing_ok=True)
 
 
-def _watched(words: Sequence[str], cycle: Path, progress: Progress, asked: Mapping[str, str]) -> int:
-    """Run Snakemake to its end, whatever comes."""
+def _watched(
+    words: Sequence[str], cycle: Path, progress: Progress, draw: Callable[[], None], asked: Mapping[str, str]
+) -> int:
+    """Run Snakemake to its end, whatever comes; the code is that of the signal where one has ended it."""
     progress.begin()
     reader, writer = os.pipe()
-    with display(progress) as draw, os.fdopen(reader, encoding="utf-8") as events:
+    with os.fdopen(reader, encoding="utf-8") as events:
         with _child(words, cycle, writer, asked) as child:
             threads = [
                 threading.Thread(target=_read, args=(child, progress), daemon=True),
@@ -142,7 +146,7 @@ def _watched(words: Sequence[str], cycle: Path, progress: Progress, asked: Mappi
             child.stdout.close()
     if code == -signal.SIGINT or progress.interrupted:
         return INTERRUPTED
-    return 1 if code < 0 else code
+    return code
 
 
 def _read(child: subprocess.Popen[str], progress: Progress) -> None:

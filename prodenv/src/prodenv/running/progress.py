@@ -90,6 +90,7 @@ class Progress:
         self.tail: deque[str] = deque(maxlen=KEPT)
         self.is_locked = False
         self.interrupted = False
+        self.keeps_going = True
         self.nothing = False
         self.began = time.monotonic()
         self._learned, self._cores = dict(learned or {}), max(cores, 1)
@@ -103,6 +104,11 @@ class Progress:
     def later(self) -> int:
         """How many jobs come after those that Snakemake knows of now."""
         return sum(self._later.values())
+
+    def is_to_go_on(self, code: int) -> bool:
+        """Whether Snakemake, which has ended with a code, is to be started for the jobs that come after."""
+        ended_well = code == 0 or (code == 1 and self.keeps_going)
+        return ended_well and self.later > 0 and not self.is_locked
 
     def begin(self) -> None:
         """Snakemake is started, perhaps once more: it numbers its jobs anew, and knows only those still to be made."""
@@ -137,6 +143,9 @@ class Progress:
 
     def _on_portion(self, event: Mapping[str, Any]) -> None:
         self._later = dict(event["later"])
+
+    def _on_start(self, event: Mapping[str, Any]) -> None:
+        self.keeps_going = bool(event["keeps_going"])
 
     def _on_job_info(self, event: Mapping[str, Any]) -> None:
         step = event["rule_name"]
