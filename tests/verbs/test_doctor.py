@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from prodenv.commands.doctor import _print
+from prodenv.cycles.doctor.environment import WARNING, Finding
+
 from ..plan.conftest import Tree
 from .conftest import Box, Snapshot
 
@@ -134,3 +137,10 @@ def test_a_healthy_cycle_has_no_bad_findings(box: Box) -> None:
 def test_people_see_the_mending_command_too(box: Box, tmp_path: Path) -> None:
     no_software(box.cycle())
     assert "→ dataprod-install-sw" in box.dataprod("doctor", "cycles/v01").stdout
+
+
+def test_what_is_fixed_in_the_same_way_says_so_once(capsys: pytest.CaptureFixture[str]) -> None:
+    _print(
+        [Finding("files", WARNING, what, fix) for what, fix in (("a", "do"), ("b", "do"), ("c", ""), ("d", "other"))]
+    )
+    assert capsys.readouterr().out.strip().splitlines()[-5:] == ["a", "b", "  → do", "d", "  → other"]

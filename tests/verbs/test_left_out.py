@@ -57,6 +57,7 @@ def test_every_verb_names_failed_and_missing_detectors_with_the_cause(box: Box) 
     assert SENTENCE in box.ok("show", tree.root)
     found = json.loads(box.dataprod("doctor", tree.root, "--json").stdout)["findings"]
     assert [f["what"] for f in found if f["area"] == "detectors"][:2] == [SENTENCE, MISSING]
+    assert ["clean" in f["fix"] for f in found if f["area"] == "detectors"] == [True, True, False]
     verified = box.dataprod("verify", tree.root, "--quick")
     assert SENTENCE in verified.stdout
     assert "all is well" not in verified.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from dataclasses import asdict
 
 from prodenv.base.places import ROOT
@@ -29,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
 def _print(findings: list[Finding]) -> None:
     rows = [(finding.area, coloured(finding.state, _COLOURS[finding.state]), finding.what) for finding in findings]
     print_table(("area", "state", "finding"), rows)
-    for finding in findings:
-        if finding.fix:
-            print(f"{finding.what}\n  → {finding.fix}")
+    for fix, those in itertools.groupby(findings, key=lambda finding: finding.fix):
+        if fix:
+            print("\n".join(finding.what for finding in those))
+            print(f"  → {fix}")

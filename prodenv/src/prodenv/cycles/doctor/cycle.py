@@ -67,8 +67,9 @@ def _detectors(setup: Setup, cycle: CycleFolder) -> Iterator[Finding]:
         return
     others = f"{command('clean', cycle)} --failed"
     fix = f"fix the cause; files that would change are stale then, the others are found by {others}"
+    look = "the results are there: the figures of the step show how good they are"
     for trouble in found["detectors"][:MOST]:
-        yield Finding("detectors", WARNING, trouble["sentence"], fix)
+        yield Finding("detectors", WARNING, trouble["sentence"], look if trouble["state"] == WARNING else fix)
     if (more := len(found["detectors"]) - MOST) > 0:
         yield Finding("detectors", WARNING, f"and {more} more", f"{command('status', cycle)} --json has them all")
     if not found["detectors"]:
