@@ -30,8 +30,8 @@ ROOM = 1.25
 """...with this factor: energies are picked off at 80 % of it. The published flow has 1.1, and a deficit there."""
 STEP_OF_FLAT = 0.1
 SIGNAL = 30.0
-"""Counts in a line below which it has no part in the correction, if another line has more: with a dozen counts the fit
-finds the slope that puts a few of them on top of each other, and an error that is many times too small."""
+"""Counts in a line below which it has no part in the correction, if another line has more: with a dozen counts the
+likelihood has several maxima, and the highest may be where a slope puts a few of them on top of each other."""
 LOWEST = 500.0
 """Lines from this energy in keV on give the correction, if there are any: below, the noise of the energy, which is also
 in the effective drift time, pretends that energies rise with it."""
@@ -232,8 +232,7 @@ def by_drift(energies: Floats, line: Events, usable: NDArray[np.bool_]) -> tuple
     found = []
     for part in np.array_split(np.argsort(drift, kind="stable"), parts) if parts else []:
         peaks = fit_peaks(energies[rows[part]][None], drift[part], line.width, corrected=False)
-        counts = max(float(peaks.counts[0]), 1.0)
-        found.append((float(np.mean(drift[part])), float(peaks.position[0]), float(peaks.sigma[0]) / math.sqrt(counts)))
+        found.append((float(np.mean(drift[part])), float(peaks.position[0]), float(peaks.position_error[0])))
     values = np.array(found).reshape(-1, 3)
     return values[:, 0], values[:, 1], values[:, 2]
 
