@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
+from dataflow.physics.filters import kernel_of
 from dataflow.physics.lines import Line
 from dataflow.physics.trapping import Trapping, fit_peaks, joined
 
@@ -153,16 +154,13 @@ def _kernel(
     name: str, sample: Sample, rows: NDArray[np.int64], flat: float, settings: EoptSettings
 ) -> Callable[[float], Floats | None]:
     """The energies by dspeed's cusp or zac filter, with kernels as in the shipped chain."""
-    from dspeed.processors import cusp_filter, zac_filter
-
-    make = {"cusp": cusp_filter, "zac": zac_filter}[name]
     traces = Convolver(sample.blsub[rows])
-    kernel = np.zeros(round(settings.kernel * sample.blsub.shape[1]))
+    length = round(settings.kernel * sample.blsub.shape[1])
 
     def energies(sigma: float) -> Floats | None:
-        with np.errstate(over="ignore", invalid="ignore"):  # a sigma of a few samples: left out where it is not finite
-            make(sigma * US / sample.period, round(flat * US / sample.period), sample.tau / sample.period, kernel)
-        return traces.maxima(kernel) if np.isfinite(kernel).all() else None
+        top, tau = round(flat * US / sample.period), sample.tau / sample.period
+        kernel = kernel_of(name, sigma * US / sample.period, top, tau, length)
+        return None if kernel is None else traces.maxima(kernel)
 
     return energies
 

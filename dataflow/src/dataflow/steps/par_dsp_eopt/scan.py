@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
+from dataflow.physics.filters import minimum
 from dataflow.physics.lines import Line
 from dataflow.physics.trapping import ROUGH, Peaks, fit_peaks, usable_drifts
-from dataflow.steps.par_dsp_nopt.calibrate import minimum
 
 Floats = NDArray[np.float64]
 
