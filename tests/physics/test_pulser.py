@@ -12,7 +12,7 @@ from lgdo import Array, Struct, Table
 from lh5 import write
 
 from dataflow.jobs.errors import BadInput
-from dataflow.physics.pulser import FLAGS, event_masks, pulser_rows
+from dataflow.physics.pulser import FLAGS, event_masks
 
 KEYS = ("l200-p03-r000-cal-20230311T235840Z", "l200-p03-r000-cal-20230312T005840Z")
 
@@ -46,7 +46,6 @@ def test_rows_are_those_of_the_files_in_their_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(masks.usable, [True, False, False, False, True])
     second = event_masks(job, {"V1": [2]}, job.inputs["dsp"][1:])["V1"]
     np.testing.assert_array_equal(second.usable, [False, True])
-    np.testing.assert_array_equal(pulser_rows(job, {"V1": [3, 2]})["V1"], masks.pulser)
 
 
 def test_where_nothing_is_known_nothing_is_marked(tmp_path: Path) -> None:

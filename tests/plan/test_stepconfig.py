@@ -15,6 +15,7 @@ from dataflow.base.textfile import read as read_text
 from dataflow.keys.channel import Channel
 from dataflow.metadata import stepconfig
 from dataflow.metadata.schemas import OPTIONS, documented_rules, schema
+from dataflow.registry.step import PROCESSING_CHAIN
 from dataflow.registry.steps import STEPS
 from dataflow.steps.par_dsp_nopt.settings import NoptSettings
 from dataflow.steps.par_dsp_pz.settings import PzSettings
@@ -93,6 +94,20 @@ def test_a_complete_file_stands_alone_as_in_the_published_flow(tree: Tree, shipp
     assert chain_of(tree) == {"outputs": ["mine"], "processors": {"mine": "a"}}
     files = tree.open().job("tier_dsp", PHY).config.files("processing_chain", GED)
     assert [path.name for path in files] == ["chain.yaml"]
+
+
+def test_steps_that_apply_a_chain_share_the_one_that_is_shipped(shipped: Path) -> None:
+    """An edit of it in a cycle reaches the calibration too, whatever the step calls it."""
+    chains = [(step.rule, name) for step in STEPS for name, kind in step.configs.items() if kind == PROCESSING_CHAIN]
+    assert ("pars_dsp_dplms", "proc_chain") in chains and ("pars_dsp_tau", "processing_chain") in chains
+    for rule, name in chains:
+        for system in ("geds", "spms"):
+            files = stepconfig.shipped_files(rule, name, system)
+            assert files == (shipped / f"processing_chain-{system}.yaml",), (rule, name, system)
+
+
+def test_no_file_of_the_flow_is_a_link_which_a_cycle_would_have_as_a_copy() -> None:
+    assert [path for path in stepconfig.STEPS_FOLDER.rglob("*") if path.is_symlink()] == []
 
 
 def test_replacing_and_merging_can_be_asked_for(tree: Tree, shipped: Path) -> None:

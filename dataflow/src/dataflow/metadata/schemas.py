@@ -43,10 +43,13 @@ def configured_inputs(rule: str) -> tuple[str, ...]:
     return tuple(name for name, place in step.configs.items() if place) if step else ()
 
 
-def home(rule: str, name: str) -> str:
-    """The folder of the step that declares the settings of an input; empty if there are none."""
+def home(rule: str, name: str) -> tuple[str, str]:
+    """The folder of the step that declares the settings of an input, and what that step calls it; empty without any."""
     step = _step(rule)
-    return step.configs.get(name, "").partition(".")[0] if step else ""
+    place = step.configs.get(name, "") if step else ""
+    folder = place.partition(".")[0]
+    owners = (each.configs for each in STEPS if each.module.split(".")[1] == folder)
+    return folder, next((own for configs in owners for own, kind in configs.items() if kind == place), name)
 
 
 @cache

@@ -289,11 +289,12 @@ class GivenConfig(StepConfig):
 def shipped_files(rule: str, name: str, system: str = "") -> tuple[Path, ...]:
     """The default of a rule's input that comes with this package: that of a system of channels, else that of all.
 
-    It lies in the folder of the rule's step, or where the settings are declared that several steps share.
+    It lies in the folder of the rule's step, or with the step that declares the settings which several share: all
+    steps that apply a processing chain have that of ``tier_dsp``.
     """
     own = _shipped(shipped_folder(rule), name, system)
-    shared = home(rule, name)
-    return own or (_shipped(STEPS_FOLDER / shared / "defaults", name, system) if shared else ())
+    folder, called = home(rule, name)
+    return own or (_shipped(STEPS_FOLDER / folder / "defaults", called, system) if folder else ())
 
 
 @cache

@@ -173,11 +173,7 @@ def continue_chain(
     from dspeed import build_dsp
 
     dspeed_outputs.install()
-    processors = {
-        names: entry
-        for names, entry in chain["processors"].items()
-        if not {name.strip() for name in names.split(",")} & set(table)
-    }
+    processors = {names: entry for names, entry in chain["processors"].items() if not _made(names) & set(table)}
     needed = {name for name in used_names(chain) if name in table}
     times = {name: table[name].nda / table[trace].dt.nda[0] for name in needed if name.startswith(TIMES)}
     given = {name: table[name] for name in sorted({trace, *needed} - times.keys())}
@@ -255,7 +251,11 @@ def check_columns(chain: Mapping[str, Any], columns: Sequence[str], where: str) 
 
 def made_by(chain: Mapping[str, Any]) -> set[str]:
     """What the processors of a chain make."""
-    return {name.strip() for key in chain.get("processors", {}) for name in key.split(",")}
+    return {name for names in chain.get("processors", {}) for name in _made(names)}
+
+
+def _made(names: str) -> set[str]:
+    return {name.strip() for name in names.split(",")}
 
 
 def used_names(chain: Mapping[str, Any]) -> set[str]:

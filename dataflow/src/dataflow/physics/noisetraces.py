@@ -16,7 +16,7 @@ from dataflow.jobs.lh5files import rows_by_file
 from dataflow.keys.channel import Channel
 from dataflow.plan.job import Job
 
-from .chains import run_chain
+from .chains import made_by, run_chain
 from .selection import robust_limits
 
 Floats = NDArray[np.float64]
@@ -99,7 +99,7 @@ def chain_with(job: Job, channel: Channel, config: str, traces: Sequence[str]) -
         If it does not.
     """
     chain = job.config.read(config, channel)
-    made = {name.strip() for key in (chain or {}).get("processors", {}) for name in key.split(",")}
+    made = made_by(chain or {})
     missing = [name for name in traces if name not in made]
     if chain is None or missing:
         raise UserError(

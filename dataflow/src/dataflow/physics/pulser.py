@@ -55,11 +55,6 @@ def file_name(path: Path) -> str:
     return path.name.partition("-tier_")[0]
 
 
-def pulser_rows(job: Job, counts: Mapping[str, Sequence[int]], paths: Sequence[Path] | None = None) -> dict[str, Mask]:
-    """The rows of each detector that belong to pulser events; as :func:`event_masks`."""
-    return {name: masks.pulser for name, masks in event_masks(job, counts, paths).items()}
-
-
 def event_masks(
     job: Job, counts: Mapping[str, Sequence[int]], paths: Sequence[Path] | None = None
 ) -> dict[str, EventMasks]:

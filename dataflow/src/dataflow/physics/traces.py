@@ -127,12 +127,22 @@ def quiet_scatter(traces: Numbers, parts: ArrayLike, lag: ArrayLike, least: Arra
     out
         Standard deviation, shape (traces,).
     """
-    count, step = int(np.max(parts)), int(np.max(lag))
-    differences = traces[:, step:].astype(np.float64) - traces[:, :-step]
-    length = differences.shape[1] // count
-    split = differences[:, : length * count].reshape(len(traces), count, length)
-    scatter = np.sqrt(np.mean(split**2, axis=2) / 2)
+    scatter = parts_scatter(traces, int(np.max(parts)), int(np.max(lag)))
     out[...] = np.maximum(np.quantile(scatter, 0.25, axis=1), least)
+
+
+def parts_scatter(traces: Numbers, parts: int, lag: int) -> Numbers:
+    """Standard deviation of each of the equal parts of each trace, from differences of samples, shape (traces, parts).
+
+    Parameters
+    ----------
+    traces, parts, lag
+        As for :func:`quiet_scatter`.
+    """
+    differences = traces[:, lag:].astype(np.float64) - traces[:, :-lag]
+    length = differences.shape[1] // parts
+    split = differences[:, : length * parts].reshape(len(traces), parts, length)
+    return np.asarray(np.sqrt(np.mean(split**2, axis=2) / 2))
 
 
 def trigger_noise(own: ArrayLike, known: ArrayLike, out: Numbers) -> None:

@@ -1,9 +1,9 @@
 """Charge trapping: the energy of a line's events falls with their drift time.
 
 A line is a Gaussian about a straight line in energy over drift time, on a flat background. Its likelihood is maximised
-by weighted linear regression (expectation maximisation: Dempster, Laird, Rubin, J. R. Stat. Soc. B 39 (1977) 1), for
-many filters at once, because all see the same events. One fit gives the correction, its error, and the width that
-remains; a scan of corrections with a fit at each gives the same and takes a dozen fits.
+by weighted linear regression (:mod:`dataflow.physics.mixture`), for many filters at once, because all see the same
+events. One fit gives the correction, its error, and the width that remains; a scan of corrections with a fit at each
+gives the same and takes a dozen fits.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .goodness import p_value, scale_of
+from .mixture import Fit, Window, errors, improved
 from .selection import robust_limits
 
 Floats = NDArray[np.float64]
@@ -51,6 +52,8 @@ class Peaks:
         What part of the events that is, shape (filters,).
     drift, spread
         Mean and standard deviation of the drift times of the line in ns, shape (filters,).
+    position_error, slope_error, sigma_error
+        Standard errors, shape (filters,); infinite where the events do not tell them.
     """
 
     position: Floats
@@ -60,6 +63,9 @@ class Peaks:
     share: Floats
     drift: Floats
     spread: Floats
+    position_error: Floats
+    slope_error: Floats
+    sigma_error: Floats
 
     @property
     def fwhm(self) -> Floats:
@@ -68,9 +74,8 @@ class Peaks:
 
     @property
     def fwhm_error(self) -> Floats:
-        """Its standard error: that of a standard deviation."""
-        found: Floats = self.fwhm / np.sqrt(2 * np.maximum(self.counts, 1.0))
-        return found
+        """Its standard error."""
+        return FWHM * self.sigma_error
 
     @property
     def factor(self) -> Floats:
@@ -81,8 +86,7 @@ class Peaks:
     @property
     def factor_error(self) -> Floats:
         """Its standard error."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.sigma / (self.position * self.spread * np.sqrt(self.counts))
+        return self.slope_error / self.position
 
 
 def usable_drifts(drift: Floats) -> Mask:
@@ -132,82 +136,17 @@ def fit_peaks(
     else:
         centre, sigma, slope, share = start.position, start.sigma, start.slope, start.share
         centre = centre + slope * (middle - start.drift)
-    found, window = _Fit(centre, slope, sigma, share), _Window(width, tuple(neighbours))
+    found, window = Fit(centre, slope, sigma, share), Window(width, tuple(neighbours))
     for _ in range(PASSES):
-        new, moments = _improved(found, energies, times, total, window, corrected=corrected)
+        new, moments = improved(found, energies, times, total, window, corrected=corrected)
         change = found.distance(new, moments[2])
         found = new
         if np.all(change < close):
             break
     counts, mean, spread = moments
-    position = found.centre + found.slope * mean
-    return Peaks(position, found.slope, found.sigma, counts * window.parts[0], found.share, mean + middle, spread)
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """Parameters of a line: energy at time zero, slope, standard deviation, and share of the events."""
-
-    centre: Floats
-    slope: Floats
-    sigma: Floats
-    share: Floats
-
-    def distance(self, other: _Fit, spread: Floats) -> Floats:
-        return np.asarray(
-            np.abs(self.centre - other.centre) / other.sigma
-            + np.abs(self.slope - other.slope) * spread / other.sigma
-            + np.abs(self.sigma / other.sigma - 1)
-        )
-
-
-Moments = tuple[Floats, Floats, Floats]
-
-
-@dataclass(frozen=True)
-class _Window:
-    """Its width, and the neighbours in it."""
-
-    width: float
-    neighbours: tuple[tuple[float, float], ...]
-
-    @property
-    def distances(self) -> tuple[float, ...]:
-        return (0.0, *(distance for distance, _ in self.neighbours))
-
-    @property
-    def parts(self) -> tuple[float, ...]:
-        """What part of all lines each is, the line itself first."""
-        total = 1 + sum(share for _, share in self.neighbours)
-        return (1 / total, *(share / total for _, share in self.neighbours))
-
-
-def _improved(
-    fit: _Fit, energies: Floats, times: Floats, total: Floats, window: _Window, *, corrected: bool
-) -> tuple[_Fit, Moments]:
-    """One pass: the probability that each event belongs to a line, and the regression with these weights."""
-    off = energies - fit.centre[:, None] - fit.slope[:, None] * times
-    norm = (fit.share / (math.sqrt(2 * math.pi) * fit.sigma))[:, None]
-    lines = [
-        part * norm * np.exp(-0.5 * ((off - distance) / fit.sigma[:, None]) ** 2)
-        for part, distance in zip(window.parts, window.distances, strict=True)
-    ]
-    scale = total / (np.sum(lines, axis=0) + ((1 - fit.share) / window.width)[:, None])
-    each = [(line * scale, energies - distance) for line, distance in zip(lines, window.distances, strict=True)]
-    weights = np.sum([own for own, _ in each], axis=0)
-    counts = np.maximum(weights.sum(axis=1), 1e-9)
-    mean_time = (weights @ times) / counts
-    mean_energy = np.sum([(own * at).sum(axis=1) for own, at in each], axis=0) / counts
-    late = times - mean_time[:, None]
-    variance = np.maximum((weights * late * late).sum(axis=1) / counts, 1e-12)
-    slope = np.zeros(len(energies))
-    if corrected:
-        slope = np.sum([(own * late * at).sum(axis=1) for own, at in each], axis=0) / counts / variance
-    line_at = mean_energy[:, None] + slope[:, None] * late
-    square = np.sum([(own * (at - line_at) ** 2).sum(axis=1) for own, at in each], axis=0) / counts
-    share = np.clip(counts / total.sum(), 1e-3, 1 - 1e-3)
-    sigma = np.sqrt(np.maximum(square, 1e-12))
-    return _Fit(mean_energy - slope * mean_time, slope, sigma, share), (counts, mean_time, np.sqrt(variance))
+    position, own = found.centre + found.slope * mean, counts * window.parts[0]
+    known = errors(found, energies, times, total, window, moments, corrected=corrected)
+    return Peaks(position, found.slope, found.sigma, own, found.share, mean + middle, spread, *known)
 
 
 def _densest(energies: Floats, width: float) -> tuple[Floats, Floats]:

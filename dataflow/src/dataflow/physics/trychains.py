@@ -26,7 +26,7 @@ from dataflow.jobs.compiled import is_ready
 from dataflow.jobs.errors import BadInput
 
 from . import dspeed_outputs
-from .chains import DROPPED, PARTS, WHOLE, check_columns, fitted, used_names
+from .chains import DROPPED, PARTS, WHOLE, check_columns, fitted, made_by, used_names
 
 LENGTH, PERIOD, RATE, WINDOW = 8192, 16.0, 8, 1400
 """Of whole traces in samples of 16 ns: longer than those of any known digitizer; of summed and of windowed ones."""
@@ -132,8 +132,8 @@ def _tried(chain: Mapping[str, Any], table: Table, columns: frozenset[str]) -> W
 
 def _used(chain: Mapping[str, Any]) -> list[str]:
     """The variables that a chain takes and does not make; units and functions stand in arguments like them."""
-    made = {name.strip() for key in chain["processors"] for name in key.split(",")}
-    return sorted(name for name in {*used_names(chain), *chain["outputs"]} - made - WORDS if name not in unit_registry)
+    taken = {*used_names(chain), *chain["outputs"]} - made_by(chain) - WORDS
+    return sorted(name for name in taken if name not in unit_registry)
 
 
 def _traces(length: int, period: float, begin: float) -> WaveformTable:

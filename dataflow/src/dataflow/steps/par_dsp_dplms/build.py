@@ -19,6 +19,7 @@ from dataflow.keys.channel import Channel
 from dataflow.metadata.references import written
 from dataflow.physics.noisetraces import nanoseconds, noise_traces
 from dataflow.plan.job import Job
+from dataflow.steps.par_dsp_evtsel.result import reason_of
 
 from .calibrate import calibrate
 from .result import Result
@@ -69,8 +70,7 @@ def _without(job: Job, channel: Channel, settings: DplmsSettings, selected: Mapp
     with open_input(path, locking=False) as file:
         if f"{channel.name}/peaks" in file:
             return ""
-    found = (selected or {}).get("evtsel") or {}
-    return f"no events of lines: {failure_of(selected) or found.get('failed', 'none were selected')}"
+    return f"no events of lines: {failure_of(selected) or reason_of(selected) or 'none were selected'}"
 
 
 def not_made(job: Job, channel: Channel, why: str) -> Made:

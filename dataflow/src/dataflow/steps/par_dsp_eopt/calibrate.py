@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
+from dataflow.physics.filters import kernel_of
 from dataflow.physics.lines import Line
 from dataflow.physics.trapping import Trapping, fit_peaks, joined
 
@@ -30,8 +31,8 @@ ROOM = 1.25
 """...with this factor: energies are picked off at 80 % of it. The published flow has 1.1, and a deficit there."""
 STEP_OF_FLAT = 0.1
 SIGNAL = 30.0
-"""Counts in a line below which it has no part in the correction, if another line has more: with a dozen counts the fit
-finds the slope that puts a few of them on top of each other, and an error that is many times too small."""
+"""Counts in a line below which it has no part in the correction, if another line has more: with a dozen counts the
+likelihood has several maxima, and the highest may be where a slope puts a few of them on top of each other."""
 LOWEST = 500.0
 """Lines from this energy in keV on give the correction, if there are any: below, the noise of the energy, which is also
 in the effective drift time, pretends that energies rise with it."""
@@ -153,16 +154,13 @@ def _kernel(
     name: str, sample: Sample, rows: NDArray[np.int64], flat: float, settings: EoptSettings
 ) -> Callable[[float], Floats | None]:
     """The energies by dspeed's cusp or zac filter, with kernels as in the shipped chain."""
-    from dspeed.processors import cusp_filter, zac_filter
-
-    make = {"cusp": cusp_filter, "zac": zac_filter}[name]
     traces = Convolver(sample.blsub[rows])
-    kernel = np.zeros(round(settings.kernel * sample.blsub.shape[1]))
+    length = round(settings.kernel * sample.blsub.shape[1])
 
     def energies(sigma: float) -> Floats | None:
-        with np.errstate(over="ignore", invalid="ignore"):  # a sigma of a few samples: left out where it is not finite
-            make(sigma * US / sample.period, round(flat * US / sample.period), sample.tau / sample.period, kernel)
-        return traces.maxima(kernel) if np.isfinite(kernel).all() else None
+        top, tau = round(flat * US / sample.period), sample.tau / sample.period
+        kernel = kernel_of(name, sigma * US / sample.period, top, tau, length)
+        return None if kernel is None else traces.maxima(kernel)
 
     return energies
 
@@ -232,8 +230,7 @@ def by_drift(energies: Floats, line: Events, usable: NDArray[np.bool_]) -> tuple
     found = []
     for part in np.array_split(np.argsort(drift, kind="stable"), parts) if parts else []:
         peaks = fit_peaks(energies[rows[part]][None], drift[part], line.width, corrected=False)
-        counts = max(float(peaks.counts[0]), 1.0)
-        found.append((float(np.mean(drift[part])), float(peaks.position[0]), float(peaks.sigma[0]) / math.sqrt(counts)))
+        found.append((float(np.mean(drift[part])), float(peaks.position[0]), float(peaks.position_error[0])))
     values = np.array(found).reshape(-1, 3)
     return values[:, 0], values[:, 1], values[:, 2]
 

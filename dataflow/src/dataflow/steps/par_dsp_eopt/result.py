@@ -140,8 +140,8 @@ class Result:
             f"{scan.time}_err": _us(scan.error),
             "flat": _us(self.flat),
             "used": scan.is_known,
-            f"{self._name}_fwhm_in_kev": round(float(scan.widths[lowest]), 4),
-            f"{self._name}_fwhm_err_in_kev": round(float(scan.errors[lowest]), 4),
+            f"{self._name}_fwhm_in_kev": _rounded(float(scan.widths[lowest])),
+            f"{self._name}_fwhm_err_in_kev": _rounded(float(scan.errors[lowest])),
         }
 
     @property
@@ -201,8 +201,8 @@ def _rounded(value: float) -> float | None:
     return round(value, 4) if np.isfinite(value) else None
 
 
-def _pair(value: tuple[float, float] | None) -> list[float] | None:
-    return None if value is None else [round(each, 4) for each in value]
+def _pair(value: tuple[float, float] | None) -> list[float | None] | None:
+    return None if value is None else [_rounded(each) for each in value]
 
 
 def _list(values: Floats) -> list[float]:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
+from dataflow.physics.filters import minimum
 from dataflow.physics.lines import Line
 from dataflow.physics.trapping import ROUGH, Peaks, fit_peaks, usable_drifts
-from dataflow.steps.par_dsp_nopt.calibrate import minimum
 
 Floats = NDArray[np.float64]
 
@@ -179,20 +179,21 @@ def width_at(lines: Mapping[float, Peaks], reference: float) -> tuple[Floats, Fl
     Returns
     -------
     tuple
-        Widths and their errors in keV, shape (filters,); FWHM² has the error of a variance, 2/N.
+        Widths and their errors in keV, shape (filters,).
     """
     energies = np.array(list(lines))
     squares = np.stack([peaks.fwhm**2 for peaks in lines.values()])
-    counts = np.stack([np.maximum(peaks.counts, 1.0) for peaks in lines.values()])
+    errors = np.stack([peaks.fwhm_error for peaks in lines.values()])
     if len(energies) == 1:
-        return np.sqrt(squares[0]), np.sqrt(squares[0] / (2 * counts[0]))
+        return np.sqrt(squares[0]), errors[0]
+    counts = np.stack([np.maximum(peaks.counts, 1.0) for peaks in lines.values()])
     # the same weights for all filters, or the scan would not be smooth
     weights = (counts / squares**2 / 2).mean(axis=1)
     design = np.stack([np.ones_like(energies), energies / reference], axis=1)
     normal = np.linalg.inv((design * weights[:, None]).T @ design)
     at_reference = np.ones(2) @ normal @ (design * weights[:, None]).T
     square = np.maximum(at_reference @ squares, 1e-9)
-    variance = (at_reference**2) @ (2 * squares**2 / counts)
+    variance = (at_reference**2) @ (4 * squares * errors**2)
     return np.sqrt(square), np.sqrt(variance / square) / 2
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
+from dataflow.physics.filters import kernel_of, minimum
 from dataflow.physics.noisetraces import US, Floats, quiet_traces, spectrum
 
 from .result import Result, Scan
@@ -102,18 +103,6 @@ def scan(traces: Floats, each: Filter, period: float, tau: float, settings: Nopt
     )  # fmt: skip
 
 
-def minimum(times: Floats, values: Floats) -> float:
-    """The minimum of a parabola through the lowest value and its neighbours; an end where that is lowest."""
-    lowest = int(np.argmin(values))
-    if lowest in (0, len(values) - 1):
-        return float(times[lowest])
-    around = slice(lowest - 1, lowest + 2)
-    offsets = times[around] - times[lowest]
-    curve, slope, _ = np.polyfit(offsets, values[around], 2)
-    shift = -slope / (2 * curve) if curve > 0 else 0.0
-    return float(times[lowest] + np.clip(shift, offsets[0], offsets[2]))
-
-
 def _squares(traces: Floats, weights: Sequence[Floats]) -> Floats:
     """Squared deviations of the energies at each time, averaged over the places, shape (traces, times)."""
     energies = traces @ np.concatenate(weights, axis=1)  # in one product: many narrow ones take ten times as long
@@ -131,17 +120,16 @@ def _weights(
         time = settings.start + number * settings.step
         if each.filter_par == "rise":
             time = max(round(time * US / period), 1) * period / US
-        found = placed(
-            samples, impulse_response(each.dict_str, time * US / period, flat, samples, tau / period, settings)
-        )
-        if time not in seen and found is not None and np.isfinite(found).all():
+        response = impulse_response(each.dict_str, time * US / period, flat, samples, tau / period, settings)
+        found = placed(samples, response) if response else None
+        if time not in seen and found is not None:
             seen.add(time)
             yield time, found / _gain(found, tau / period if each.filter_par == "sigma" else np.inf)
 
 
 def impulse_response(
     name: str, time: float, flat: int, samples: int, tau: float, settings: NoptSettings
-) -> tuple[Floats, int]:
+) -> tuple[Floats, int] | None:
     """What dspeed's filter makes of one sample of height 1, and how long after a pulse's begin the energy is taken.
 
     Parameters
@@ -157,10 +145,10 @@ def impulse_response(
 
     Returns
     -------
-    tuple
-        Shape (length of the filter,), and a number of samples.
+    tuple or None
+        Shape (length of the filter,), and a number of samples; None if there is no such filter.
     """
-    from dspeed.processors import cusp_filter, trap_norm, zac_filter
+    from dspeed.processors import trap_norm
 
     if name == "etrap":
         rise = round(time)
@@ -168,10 +156,8 @@ def impulse_response(
         impulse[0] = 1.0
         trap_norm(impulse, rise, flat, response)
         return response, round(rise + PICKOFF * flat)
-    kernel = np.zeros(round(settings.kernel * samples))
-    with np.errstate(over="ignore", invalid="ignore"):  # a sigma of a few samples: left out where it is not finite
-        {"cusp": cusp_filter, "zac": zac_filter}[name](time, flat, tau, kernel)
-    return kernel, round(len(kernel) / 2 + (PICKOFF - 0.5) * flat) - 1
+    kernel = kernel_of(name, time, flat, tau, round(settings.kernel * samples))
+    return None if kernel is None else (kernel, round(len(kernel) / 2 + (PICKOFF - 0.5) * flat) - 1)
 
 
 def placed(samples: int, filtering: tuple[Floats, int]) -> Floats | None:

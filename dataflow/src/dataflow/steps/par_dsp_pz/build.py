@@ -15,7 +15,7 @@ from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.lh5files import open_input, rows_by_file
 from dataflow.keys.channel import Channel
-from dataflow.physics.chains import PARTS, WHOLE, run_chain
+from dataflow.physics.chains import PARTS, WHOLE, made_by, run_chain
 from dataflow.physics.pulser import event_masks
 from dataflow.plan.job import Job
 
@@ -123,7 +123,7 @@ def tails(
 
 def _traces(chain: Mapping[str, Any], channel: Channel, settings: PzSettings) -> tuple[str, ...]:
     """The outputs for two decay constants, if they are wanted and the chain has them."""
-    made = {name.strip() for key in chain.get("processors", {}) for name in key.split(",")}
+    made = made_by(chain)
     missing = [name for name in TRACES if name not in made]
     if missing and settings.mode == "double":
         raise UserError(

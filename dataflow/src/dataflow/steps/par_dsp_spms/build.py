@@ -11,7 +11,7 @@ from dataflow.base.errors import UserError
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.lh5files import rows_by_file
 from dataflow.keys.channel import Channel
-from dataflow.physics.chains import run_chain
+from dataflow.physics.chains import made_by, run_chain
 from dataflow.plan.job import Job
 
 from .calibrate import noise_of
@@ -56,7 +56,7 @@ def _entry(job: Job, channel: Channel, rows: int, settings: NoiseSettings) -> di
 
 
 def _current(chain: Mapping[str, Any], channel: Channel) -> str:
-    made = {name.strip() for key in chain.get("processors", {}) for name in key.split(",")}
+    made = made_by(chain)
     for name in CURRENTS:
         if name in made:
             return name

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
+from dataflow.physics.traces import parts_scatter
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +72,7 @@ def noise_of(traces: Floats, lag: int, least: int) -> Noise:
     """
     if len(traces) < least:
         raise WorkFailed(f"{len(traces)} traces are too few for the noise, {least} are needed")
-    scatter = parts_scatter(traces, lag)
+    scatter = parts_scatter(traces, PARTS, lag)
     quartile = float(np.quantile(scatter, 0.25))
     if not quartile > LEAST:
         raise WorkFailed("its traces have no noise: the channel is off, or saturated all the time")
@@ -83,11 +84,3 @@ def noise_of(traces: Floats, lag: int, least: int) -> Noise:
     known = by_trace[counts > 0]
     error = float(np.std(known) / np.sqrt(len(known)))
     return Noise(sigma * TO_FWHM, error, len(traces), float(quiet.mean()), by_trace)
-
-
-def parts_scatter(traces: Floats, lag: int) -> Floats:
-    """Standard deviation of each part of each trace, from differences of samples, shape (traces, parts)."""
-    differences = traces[:, lag:].astype(np.float64) - traces[:, :-lag]
-    length = differences.shape[1] // PARTS
-    split = differences[:, : length * PARTS].reshape(len(traces), PARTS, length)
-    return np.asarray(np.sqrt(np.mean(split**2, axis=2) / 2.0))
