@@ -170,13 +170,13 @@ def test_skm_keeps_texts_and_lists_of_texts_in_their_rows(files_of: Callable[...
     skm.build(files.job("tier_skm"))
     path = files.job("tier_skm").outputs["tier"]
     events = lh5.read("skm", str(path)).view_as("ak")
-    assert events.trigger_cycle.tolist() == [b"20230318T000000Z"] * 2
-    assert events.geds_name.tolist() == [[b"V01A"], [b"B02B"]]
-    assert seconds(events.trigger_timestamp) == [1, 2]
+    assert events.trigger.cycle.tolist() == [b"20230318T000000Z"] * 2
+    assert events.geds.name.tolist() == [[b"V01A"], [b"B02B"]]
+    assert seconds(events.trigger.timestamp) == [1, 2]
     with h5py.File(path) as file:
-        assert file["skm/trigger_cycle"].attrs["datatype"] == "array<1>{string}"
-        assert file["skm/geds_name"].attrs["datatype"] == "array<1>{array<1>{string}}"
-        assert file["skm/geds_energy"].attrs["units"] == "keV"
+        assert file["skm/trigger/cycle"].attrs["datatype"] == "array<1>{string}"
+        assert file["skm/geds/name"].attrs["datatype"] == "array<1>{array<1>{string}}"
+        assert file["skm/geds/energy"].attrs["units"] == "keV"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_filter_may_use_words_lists_and_dots(files_of: Callable[..., Files]) -
     files.run()
     columns = skm.flattened(lh5.read("evt", str(files.job("tier_evt").outputs["tier"])))
     text = "evt.geds.multiplicity in (1, 2) and not ak.any(geds_energy > 1100, axis=-1)"
-    assert seconds(skm.select(columns, {"evt_filter": text})["trigger_timestamp"].nda) == [1, 2]
+    assert seconds(skm.select(columns, {"evt_filter": text})["trigger"]["timestamp"].nda) == [1, 2]
 
 
 def test_a_hit_expression_in_parameters_is_checked_before_a_library_sees_it(

@@ -165,14 +165,14 @@ def test_numbers_in_files_of_events_are_those_of_the_first_map(gebox_cycle: Make
     assert one is not None
     assert other is not None
     columns = {
-        "geds_rawid": VectorOfVectors([[one, other], [], [other]], dtype="int64"),
-        "first_rawid": Array(np.array([one, 7])),
-        "geds_energy": Array(np.array([float(one)])),
+        "geds/rawid": VectorOfVectors([[one, other], [], [other]], dtype="int64"),
+        "first/rawid": Array(np.array([one, 7])),
+        "geds/energy": Array(np.array([float(one)])),
     }
     found = renumbered(columns, changed)
-    np.testing.assert_array_equal(found["geds_rawid"].flattened_data.nda, [other, one, one])
-    np.testing.assert_array_equal(found["first_rawid"].nda, [other, 7])
-    np.testing.assert_array_equal(found["geds_energy"].nda, [float(one)])
+    np.testing.assert_array_equal(found["geds/rawid"].flattened_data.nda, [other, one, one])
+    np.testing.assert_array_equal(found["first/rawid"].nda, [other, 7])
+    np.testing.assert_array_equal(found["geds/energy"].nda, [float(one)])
 
 
 def test_two_detectors_with_one_number_in_a_run_are_refused_in_one_file(gebox_cycle: Maker) -> None:

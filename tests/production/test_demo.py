@@ -128,8 +128,8 @@ def test_the_physics_run_is_skimmed(demo: tuple[Path, Run]) -> None:
     skims = sorted((cycle / "generated/tier/skm/phy").glob("*.lh5"))
     assert skims
     with h5py.File(skims[0]) as file:
-        assert (file["skm/geds_multiplicity"][:] == 1).all()
-        assert not file["skm/coincident_puls"][:].any()
+        assert (file["skm/geds/multiplicity"][:] == 1).all()
+        assert not file["skm/coincident/puls"][:].any()
 
 
 def test_the_records_tell_the_rates_of_events(demo: tuple[Path, Run], environment: Environment) -> None:
@@ -142,7 +142,7 @@ def test_the_records_tell_the_rates_of_events(demo: tuple[Path, Run], environmen
     assert sum(counts["detectors"].values()) == valid.sum() > 0
     skm = next((cycle / "generated/tier/skm/phy").rglob("*.lh5"))
     with h5py.File(skm) as file:
-        assert (Records().raw(skm) or {})["counts"] == {"events": len(file["skm/geds_multiplicity"])}
+        assert (Records().raw(skm) or {})["counts"] == {"events": len(file["skm/geds/multiplicity"])}
     document = json.loads(environment.run("dataprod", "compare", cycle, cycle, "--all", "--json").stdout)
     rates = [change for change in document["physics"] if change["quantity"].startswith("rate of ")]
     assert {"all", *counts["detectors"]} <= {change["detector"] for change in rates}

@@ -23,6 +23,8 @@ BLOCK = 1 << 24
 _MEMBERS = re.compile(r"(?:struct|table)\{(.*)\}")
 _VECTORS = re.compile(r"array<1>\{(array<1>|encoded_array|\{).*")
 _TIMES = "timestamp"
+CHANNEL = "ch"
+"""How tables of channels begin that have names of detectors, too; their numbers are compared with a tcm's."""
 
 
 @dataclass
@@ -54,6 +56,8 @@ class FileCheck:
     entries: dict[str, dict[int, int]] = field(default_factory=dict)
     times: dict[str, NDArray[Any]] = field(default_factory=dict)
     lineage: str = ""
+    seen: set[int] = field(default_factory=set)
+    """Addresses of the groups that were looked at: names of detectors are second links to the tables of channels."""
 
 
 def check_file(path: Path, tier: str, *, quick: bool = False) -> FileCheck:
@@ -106,11 +110,11 @@ def _structure(node: h5py.Group, name: str, check: FileCheck) -> int | None:
 
 def _members(node: h5py.Group, name: str, check: FileCheck, *, table: bool) -> int | None:
     rows: dict[str, int] = {}
-    for member in node:
+    for member in sorted(node, key=lambda each: (not each.startswith(CHANNEL), each)):
         child = node[member]
         place = f"{name}/{member}" if name else member
         found = child.shape[0] if isinstance(child, h5py.Dataset) and child.shape else None
-        if isinstance(child, h5py.Group):
+        if isinstance(child, h5py.Group) and _is_new(child, check):
             found = _structure(child, place, check)
         if found is not None:
             rows[member] = found
@@ -121,6 +125,13 @@ def _members(node: h5py.Group, name: str, check: FileCheck, *, table: bool) -> i
         check.problems.append(f"the columns of {name} have different lengths: {text[:200]}")
     check.rows[name] = next(iter(rows.values()), 0)
     return check.rows[name]
+
+
+def _is_new(group: h5py.Group, check: FileCheck) -> bool:
+    address = h5py.h5o.get_info(group.id).addr
+    new = address not in check.seen
+    check.seen.add(address)
+    return new
 
 
 def _vectors(node: h5py.Group, name: str, check: FileCheck) -> int:

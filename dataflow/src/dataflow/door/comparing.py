@@ -103,8 +103,7 @@ def _calibrations(a: Any, b: Any) -> Iterator[dict[str, Any]]:
 
 def _reference(entry: Any, name: str) -> float:
     """The energy at which the resolution of an energy is given: that of the double-beta decay if it says nothing."""
-    given = below(entry, "results", "ecal", name, "eres_linear", "interp_energy_in_kev")
-    value = next(filter(None, map(number, given.values())), None)
+    value = number(below(entry, "results", "ecal", name, "eres_linear").get("interp_energy_in_kev"))
     return value.value if value and value.value > 0 else QBB
 
 

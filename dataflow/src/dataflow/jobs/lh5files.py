@@ -147,7 +147,7 @@ def join_shards(shards: Sequence[Path], target: Path) -> None:
                     out.attrs[name] = value
                 for name in source:
                     _copy(source, name, out)
-        _name_members(out)
+        name_members(out)
 
 
 LIBVER = ("earliest", "v110")
@@ -160,12 +160,12 @@ def _copy(source: h5py.File, name: str, out: h5py.File) -> None:
         return
     for child in source[name]:
         source.copy(f"{name}/{child}", out[name])
-    _name_members(out[name])
+    name_members(out[name])
 
 
-def _name_members(group: h5py.Group) -> None:
-    """Let the datatype of a struct name all its members: the shards know only their own."""
-    if str(group.attrs.get("datatype", "")).startswith("struct"):
+def name_members(group: h5py.Group) -> None:
+    """Let the datatype of a struct name all its members; one that has no datatype is a struct below the root only."""
+    if group.name != "/" or str(group.attrs.get("datatype", "")).startswith("struct"):
         group.attrs["datatype"] = f"struct{{{','.join(group)}}}"
 
 

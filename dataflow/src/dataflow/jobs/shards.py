@@ -13,6 +13,7 @@ from dataflow.keys.channel import Channel
 from dataflow.plan.job import Job
 from dataflow.plan.troubles import FAILED
 
+from .aliases import link_names
 from .atomic import remove, whole_files
 from .deadline import timeout_of
 from .errors import WorkFailed
@@ -58,6 +59,7 @@ def build_by_channel(job: Job, channels: Sequence[Channel], work: Work, threads:
             if not good:
                 raise WorkFailed(f"{job.step} of {job.key}: no channel could be processed: {_reasons(failed)}")
             join_shards([folder / f"{name}.lh5" for name in good], parts["tier"])
+            link_names(job, _tier(job), parts["tier"], [by_name[name] for name in good])
             _annotate(job, parts["tier"], {name: notes[name] for name in good if name in notes}, by_name, failed)
         finally:
             remove(folder)
@@ -81,9 +83,14 @@ def _annotate(
     job: Job, path: Path, notes: Mapping[str, str], channels: Mapping[str, Channel], failed: Mapping[str, str]
 ) -> None:
     for name, why in notes.items():
-        annotate(path, job.table(job.module.split(".")[1].partition("_")[2], channels[name]), degraded=why)
+        annotate(path, job.table(_tier(job), channels[name]), degraded=why)
     if failed:
         annotate(path, failed_channels=_reasons(failed))
+
+
+def _tier(job: Job) -> str:
+    """Of the step's code, whose table formats are those of all tiers that are made by it."""
+    return job.module.split(".")[1].partition("_")[2]
 
 
 def _reasons(failed: Mapping[str, str]) -> str:

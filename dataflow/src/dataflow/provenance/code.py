@@ -41,6 +41,7 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "jobs.bydetector",
         "jobs.evaluate",
         "jobs.lgdos",
+        "jobs.aliases",
         "jobs.lh5files",
         "jobs.parfiles",
         "jobs.policy",

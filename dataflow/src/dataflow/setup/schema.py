@@ -106,6 +106,7 @@ class Option:
 
 
 LIMIT = Option((int, float), None, "seconds after which a channel, or the job in one piece, has failed", least=0)
+ALIASES = Option((bool,), True, "add the names of detectors as hard links, raw/V07302A and V07302A/raw")
 SETTINGS: Mapping[str, Mapping[str, Option]] = {
     "tier_raw": {
         "buffer_size": Option((int,), None, "rows that are decoded at a time", least=1),
@@ -114,12 +115,15 @@ SETTINGS: Mapping[str, Mapping[str, Option]] = {
         "compass_config_file": Option((str,), None, "settings file of a CoMPASS data acquisition"),
         "db_dict": Option((dict,), None, "values for `db.NAME` in the processing of a table, by table"),
         "salvage": Option((bool,), None, "take what is whole of a DAQ file that breaks off; the file is marked"),
-        "aliases": Option((bool,), None, "add the names of detectors as hard links: raw/V07302A"),
+        "aliases": ALIASES,
     },
     "tier_dsp": {
         "buffer_len": Option((int,), None, "rows in memory", least=1),
         "block_width": Option((int,), None, "rows that are processed at a time", least=1),
+        "aliases": ALIASES,
     },
+    "tier_hit": {"aliases": ALIASES},
+    "tier_pht": {"aliases": ALIASES},
     "tier_evt": {"buffer_len": Option((int,), None, "events in memory", least=1)},
 }
 """What `settings` may tune of a step, beside its ``timeout``."""

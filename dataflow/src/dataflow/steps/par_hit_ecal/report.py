@@ -106,7 +106,7 @@ def _width_report(curve: Curve | None, energy: float, function: str) -> dict[str
         "cov": curve.covariance,
         "csqr": [curve.chi2, curve.ndf],
         "p_val": curve.p_value,
-        "interp_energy_in_kev": {name: energy},
+        "interp_energy_in_kev": energy,
         f"{name}_fwhm_in_kev": width,
         f"{name}_fwhm_err_in_kev": error,
     }

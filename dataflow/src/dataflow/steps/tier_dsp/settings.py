@@ -86,10 +86,13 @@ class DspSettings(StepSettings):
         Rows in memory.
     block_width
         Rows that are processed at a time.
+    aliases
+        Add the names of detectors as hard links, ``dsp/V07302A`` and ``V07302A/dsp``.
     """
 
     buffer_len: int = Field(1000, ge=1)
     block_width: int = Field(16, ge=1)
+    aliases: bool = True
 
 
 class DspOptions(StepOptions):

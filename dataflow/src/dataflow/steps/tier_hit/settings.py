@@ -79,10 +79,27 @@ class HitConfig(StepSettings):
                 raise place.error(message, "aggregations", column, hint=f"write them in order: {', '.join(expected)}")
 
 
-class HitOptions(StepOptions):
-    """Options of the rule."""
+class HitSettings(StepSettings):
+    """What the file has beside its columns.
 
-    NOT_USED_HERE: ClassVar[Mapping[str, str]] = {
-        "logging": "every job has its log",
-        "settings": "the published flow does not use it either",
-    }
+    Attributes
+    ----------
+    aliases
+        Add the names of detectors as hard links, ``hit/V07302A`` and ``V07302A/hit``.
+    """
+
+    aliases: bool = True
+
+
+class HitOptions(StepOptions):
+    """Options of the rule.
+
+    Attributes
+    ----------
+    settings
+        Names of detectors in the file.
+    """
+
+    NOT_USED_HERE: ClassVar[Mapping[str, str]] = {"logging": "every job has its log"}
+
+    settings: HitSettings | None = None

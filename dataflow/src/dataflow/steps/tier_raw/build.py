@@ -12,6 +12,7 @@ import h5py
 
 from dataflow.base.parts import part_name
 from dataflow.base.times import FORMAT
+from dataflow.jobs.aliases import link_names
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.deadline import OPTION
 from dataflow.jobs.errors import BadInput
@@ -22,7 +23,6 @@ from dataflow.plan.job import Job
 from dataflow.plan.troubles import MISSING
 from dataflow.registry.step import PROCESSED
 
-from .aliases import link_names
 from .daqfile import DaqFile, opened, refuse_undecodable
 from .decode import HDF5, WAVEFORMS, decode, filters
 from .rawspec import listed, output_spec, unmapped
@@ -62,8 +62,7 @@ def build(job: Job, threads: int = 1) -> None:
             missing = unmapped(job, daq)
             _decode(job, daq, parts["tier"], settings)
             check_rows(job, daq, parts["tier"])
-            if settings.get("aliases"):
-                link_names(parts["tier"], {job.table("raw", channel): channel.name for channel in job.channels})
+            link_names(job, "raw", parts["tier"], job.channels, settings)
             _annotate(daq, missing, parts["tier"], job.key)
     note_absent(job, daq)
 

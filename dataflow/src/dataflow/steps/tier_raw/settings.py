@@ -31,7 +31,7 @@ class RawSettings(StepSettings):
         ``daq2lh5`` takes the decoder of legend-daq2lh5 for the events of FlashCam files, which gives the same and is
         slower.
     aliases
-        Add the names of detectors as hard links: ``raw/V07302A``.
+        Add the names of detectors as hard links, ``raw/V07302A`` and ``V07302A/raw``: yes if not said.
     """
 
     NOT_USED_HERE: ClassVar[Mapping[str, str]] = {"overwrite": "outputs are always new"}

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 BUFFER = 1_000_000
 SEPARATOR = "_"
+"""Between the names of a group and its field in an expression: ``geds_multiplicity`` of ``geds/multiplicity``."""
+PLACE = "/"
 NUMBER = "rawid"
 
 
@@ -85,7 +87,7 @@ def run_numbers(job: Job, path: Path) -> dict[int, int]:
 def renumbered(columns: Mapping[str, Array | VectorOfVectors], changed: Mapping[int, int]) -> dict[str, Any]:
     """Columns with other channel numbers in all that are called ``rawid``."""
     for name, column in columns.items():
-        if changed and name.split(SEPARATOR)[-1] == NUMBER:
+        if changed and name.split(PLACE)[-1] == NUMBER:
             values = (column.flattened_data if isinstance(column, VectorOfVectors) else column).nda
             old = values.copy()
             for number, new in changed.items():
@@ -94,11 +96,11 @@ def renumbered(columns: Mapping[str, Array | VectorOfVectors], changed: Mapping[
 
 
 def flattened(table: Table, prefix: str = "") -> dict[str, Array | VectorOfVectors]:
-    """The columns of a nested table, ``geds.energy`` as ``geds_energy``."""
+    """The columns of a nested table by their places, such as ``geds/energy``."""
     found: dict[str, Any] = {}
     for name, node in table.items():
         full = f"{prefix}{name}"
-        found |= flattened(node, f"{full}{SEPARATOR}") if isinstance(node, Table) else {full: node}
+        found |= flattened(node, f"{full}{PLACE}") if isinstance(node, Table) else {full: node}
     return found
 
 
@@ -113,17 +115,36 @@ def select(columns: Mapping[str, Any], config: Mapping[str, Any]) -> Table:
     kept = _fields(columns, config.get("keep_fields"))
     count = len(next(iter(columns.values())))
     mask = passing(columns, config["evt_filter"], count) if config.get("evt_filter") else np.ones(count, bool)
-    return Table(col_dict={name: selected(columns[name], mask) for name in kept}, size=int(mask.sum()))
+    return nested({name: selected(columns[name], mask) for name in kept}, int(mask.sum()))
+
+
+def nested(columns: Mapping[str, Any], size: int) -> Table:
+    """A table of `size` rows in which ``geds/energy`` is the column ``energy`` of the table ``geds``, as in evt."""
+    found = Table(size=size)
+    for place, column in columns.items():
+        *groups, name = place.split(PLACE)
+        table = found
+        for group in groups:
+            if group not in table:
+                table.add_field(group, Table(size=size))
+            table = table[group]
+        table.add_field(name, column)
+    return found
+
+
+def _flat(place: str) -> str:
+    """How an expression names the column at a place."""
+    return place.removeprefix("evt.").replace(PLACE, SEPARATOR).replace(".", SEPARATOR)
 
 
 def passing(columns: Mapping[str, Any], text: object, count: int) -> NDArray[np.bool_]:
     """Which of `count` events a filter such as ``(geds_multiplicity == 1) & (coincident.puls == 0)`` lets pass."""
     expression = parsed(text, "evt_filter")
-    fields = {name: name.removeprefix("evt.").replace(".", SEPARATOR) for name in expression.names}
-    for name, field in fields.items():
-        if field not in columns:
-            raise UserError(f"evt_filter {text!r}: there is no field {name!r}", hint=nearest(field, columns))
-    found = evaluate(expression, {name: _values(columns[field]) for name, field in fields.items()})
+    fields = {_flat(place): column for place, column in columns.items()}
+    for name in expression.names:
+        if _flat(name) not in fields:
+            raise UserError(f"evt_filter {text!r}: there is no field {name!r}", hint=nearest(_flat(name), fields))
+    found = evaluate(expression, {name: _values(fields[_flat(name)]) for name in expression.names})
     if isinstance(found, ak.Array) and found.ndim == 1:
         found = ak.to_numpy(ak.fill_none(found, False))
     elif not isinstance(found, ak.Array) and np.ndim(found) == 0:
@@ -144,9 +165,9 @@ def _fields(columns: Mapping[str, Any], wanted: list[str] | None) -> list[str]:
         return list(columns)
     kept: list[str] = []
     for field in wanted:
-        name = field.removeprefix("evt.").replace(".", SEPARATOR)
-        matches = [column for column in columns if column == name or column.startswith(name + SEPARATOR)]
+        name = _flat(field)
+        matches = [place for place in columns if _flat(place) == name or _flat(place).startswith(name + SEPARATOR)]
         if not matches:
-            raise UserError(f"keep_fields names {field!r}", hint=f"there are: {', '.join(columns)}")
+            raise UserError(f"keep_fields names {field!r}", hint=f"there are: {', '.join(map(_flat, columns))}")
         kept += [match for match in matches if match not in kept]
     return kept
