@@ -93,6 +93,9 @@ def test_swapped_cables_change_no_value_of_any_detector(gebox_cycle: Maker) -> N
     one = next(channel for channel in job.channels if channel.name == ONE)
     first, second = job.tables_in("raw", one)
     assert first != second
+    for tier, table in (("raw", second), ("dsp", second.replace("/raw", "/dsp"))):
+        with h5py.File(next(swapped.folder.rglob(f"{SECOND}-tier_{tier}.lh5"))) as file:
+            assert file[f"{tier}/{ONE}"] == file[f"{ONE}/{tier}"] == file[table]
     before, after = columns_by_name(plain), columns_by_name(swapped)
     assert before.keys() == after.keys()
     for name, columns in before.items():

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from dataflow.checks.verify import How, brought, check_all, groups_of, joined
+from dataflow.jobs.aliases import link
 from dataflow.provenance.identity import hashed
 from dataflow.provenance.records import UNFINISHED, recipe_file, record_file
 
@@ -146,6 +147,15 @@ def test_missing_rows_are_found(tree: Tree) -> None:
         lambda file: [replaced(f"ch1104000/hit/{name}", np.arange(19.0))(file) for name in ("timestamp", "e_cal")],
     )
     assert found == {"hit": ["ch1104000/hit has 19 rows, dsp has 20"]}
+
+
+@pytest.mark.parametrize("tiers", [("raw", "dsp", "hit"), ("raw",), ("dsp",)])
+def test_names_of_detectors_beside_their_tables_are_no_further_tables(tree: Tree, tiers: tuple[str, ...]) -> None:
+    for tier in tiers:
+        link(place(tree, "tier", tier, CAL), [(f"ch110400{n}/{tier}", f"V0216{n}A") for n in (0, 1)])
+    assert problems(tree) == {}
+    found = damaged(tree, "hit", replaced("ch1104001/hit/timestamp", np.arange(20.0)))
+    assert found == {"hit": ["the timestamps of ch1104001/hit are not those of dsp"]}
 
 
 def test_rows_of_other_events_are_found(tree: Tree) -> None:

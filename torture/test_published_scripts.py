@@ -1,0 +1,211 @@
+"""Files both ways: scripts and readers of the collaboration on our files, our steps on their parameters.
+
+``legend-dataflow-scripts`` is installed from the package index once, below ``build/``; where that fails, the tests say
+why they are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from benchmarks.parity import KEY, environment, made, simulated
+
+from dataflow.jobs.runner import run
+from dataflow.plan import open_cycle
+from dataflow.plan.job import Job
+
+ROOT = Path(__file__).resolve().parents[1]
+SCALE = 0.2
+TIMESTAMP = KEY.split("-")[4]
+
+
+@dataclass(frozen=True)
+class Published:
+    """Programs of the published scripts, and a cycle whose calibration run has been made to evt."""
+
+    programs: Path
+    cycle: Path
+
+    def job(self, step: str) -> Job:
+        """A job of the calibration run's first file."""
+        return open_cycle(self.cycle / "config.json").job(step, KEY)
+
+    def run(self, name: str, *arguments: object) -> str:
+        """Run one of the programs; it must succeed."""
+        quiet = os.environ | {"MPLBACKEND": "Agg", "PYGAMA_PARALLEL": "false", "METADATA_NO_GIT_REPO": "1"}
+        command = [str(self.programs / name), *map(str, arguments)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=quiet, cwd=self.cycle)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def told(self, code: str, *arguments: object) -> Any:
+        """What a program of theirs prints last, as JSON."""
+        return json.loads(self.run("python", "-c", code, *arguments).strip().splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def published() -> Published:
+    folder = ROOT / "build/published"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        programs = environment(folder / "environment")
+    except (subprocess.CalledProcessError, OSError) as error:
+        pytest.skip(f"legend-dataflow-scripts cannot be installed: {error}")
+    cycle = simulated(folder / "cycle", SCALE)
+    for step in ("tier_hit", "tier_evt"):
+        made(cycle, step, KEY)
+    return Published(programs, cycle)
+
+
+def columns(path: Path, table: str) -> dict[str, Any]:
+    """The columns of a table that are one number a row, or bits."""
+    with h5py.File(path) as file:
+        return {name: node[:] for name, node in file[table].items() if isinstance(node, h5py.Dataset)}
+
+
+def configuration(folder: Path, rule: str, inputs: Mapping[str, Any]) -> Path:
+    """A configuration tree of the published form with one rule."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "validity.yaml").write_text(
+        yaml.safe_dump([{"valid_from": "20200101T000000Z", "category": "all", "mode": "append", "apply": ["all.yaml"]}])
+    )
+    content = {"snakemake_rules": {rule: {"inputs": dict(inputs), "options": {"logging": "$_/logging.yaml"}}}}
+    (folder / "all.yaml").write_text(yaml.safe_dump(content))
+    logging = {"version": 1, "disable_existing_loggers": False, "root": {"level": "INFO", "handlers": []}}
+    (folder / "logging.yaml").write_text(yaml.safe_dump(logging))
+    return folder
+
+
+def test_their_hit_on_our_dsp_and_parameters_is_our_hit(published: Published, tmp_path: Path) -> None:
+    job = published.job("tier_hit")
+    (dsp,), (pars,) = job.inputs["dsp"], job.inputs["par_hit"]
+    geds = [channel for channel in job.channels if channel.system == "geds" and channel.processable]
+    base = dict(job.config.read("hit_config", geds[0]) or {})
+    more = list(base.pop("outputs_if_calibrated", ()))
+    made_of = yaml.safe_load(pars.read_text())
+    tables, files = {}, {}
+    for channel in geds:
+        operations = made_of[channel.name]["pars"]["operations"]
+        outputs = [*base["outputs"], *(name for name in more if name in operations)]
+        (tmp_path / f"{channel.name}.yaml").write_text(yaml.safe_dump(base | {"outputs": outputs}))
+        files[channel.name], tables[channel.name] = f"$_/{channel.name}.yaml", f"ch{channel.rawid}/dsp"
+    folder = configuration(tmp_path, "tier_hit", {"hit_config": files})
+    theirs = tmp_path / "theirs.lh5"
+    published.run(
+        "build-tier-hit", "--input", dsp, "--pars-file", pars, "--configs", folder, "--table-map", json.dumps(tables),
+        "--log", tmp_path / "log", "--datatype", "cal", "--timestamp", TIMESTAMP, "--tier", "hit", "--output", theirs,
+    )  # fmt: skip
+    compared = 0
+    for channel in geds:
+        ours, other = (columns(path, f"ch{channel.rawid}/hit") for path in (job.outputs["tier"], theirs))
+        assert ours.keys() == other.keys()
+        for name, values in ours.items():
+            np.testing.assert_array_equal(values, other[name], err_msg=f"{channel.name} {name}")
+            compared += 1
+    assert compared >= 4 * len(base["outputs"])
+
+
+def test_our_hit_on_their_energy_calibration_is_what_their_curve_says(published: Published, tmp_path: Path) -> None:
+    from benchmarks.parity import events_of, theirs
+
+    job = published.job("tier_hit")
+    pars = yaml.safe_load(job.inputs["par_hit"][0].read_text())
+    channel = next(each for each in job.channels if each.system == "geds" and each.name in pars)
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    ours = {**pars[channel.name], "results": {**pars[channel.name]["results"], "aoe": {}}}
+    found = theirs(published.programs, events_of(published.job("par_hit_ecal"), channel.name), ours, folder)
+    cycle = tmp_path / "cycle"
+    subprocess.run(["cp", "-al", published.cycle, cycle], check=True)
+    target = open_cycle(cycle / "config.json").job("tier_hit", KEY)
+    for path in (target.inputs["par_hit"][0], target.outputs["tier"]):
+        path.unlink()
+    only = {channel.name: {"pars": found["pars"], "results": found["results"]}}
+    target.inputs["par_hit"][0].write_text(yaml.safe_dump(only))
+    run(target)
+    name = "cuspEmax_ctc_cal"
+    curve, correction = found["pars"][name]["parameters"], found["pars"]["cuspEmax_ctc"]["parameters"]
+    dsp = columns(job.inputs["dsp"][0], f"ch{channel.rawid}/dsp")
+    corrected = dsp["cuspEmax"] * (1 + dsp["dt_eff"] * correction["a"])
+    hit = columns(target.outputs["tier"], f"ch{channel.rawid}/hit")
+    np.testing.assert_allclose(hit[name], curve["a"] + curve["b"] * corrected, rtol=2e-6, atol=1e-3)
+
+
+def test_their_quality_cuts_are_derived_from_our_dsp(published: Published, tmp_path: Path) -> None:
+    job = published.job("par_hit_qc")
+    channel = next(each for each in job.channels if each.system == "geds" and each.processable)
+    cut = {"cut_parameter": "bl_slope", "cut_level": 6, "mode": "inclusive"}
+    config = {"cal_fields": {"cut_parameters": {"is_flat": cut}}}
+    (tmp_path / "qc.yaml").write_text(yaml.safe_dump(config))
+    published.run(
+        "par-geds-hit-qc", "--cal-files", *job.inputs["dsp"], "--config-file", tmp_path / "qc.yaml", "--channel",
+        channel.name, "--table-name", f"ch{channel.rawid}/dsp", "--log", tmp_path / "log", "--save-path",
+        tmp_path / "qc_pars.yaml",
+    )  # fmt: skip
+    found = yaml.safe_load((tmp_path / "qc_pars.yaml").read_text())
+    assert found["qc"]["is_flat"]["sf_cal"] > 90 if "qc" in found else found["results"]["qc"]["is_flat"]["sf_cal"] > 90
+
+
+FILE_DB = """
+import json, sys
+from pygama.flow import FileDB, DataLoader
+config = json.loads(sys.argv[1])
+db = FileDB(config)
+db.scan_tables_columns()
+loader = DataLoader({"filedb": config, "levels": {"hit": {"tiers": ["hit"]}}, "channel_map": {}}, db)
+loader.set_files("all")
+loader.set_datastreams([int(sys.argv[2])], "ch")
+loader.set_output(columns=["cuspEmax_ctc_cal", "timestamp"], fmt="pd.DataFrame")
+table = loader.load()
+print(json.dumps({"files": len(db.df), "tables": sorted(map(int, db.df.hit_tables[0])),
+                  "energies": [float(value) for value in table.cuspEmax_ctc_cal]}))
+"""
+
+
+def test_pygamas_file_database_and_loader_read_a_cycle(published: Published) -> None:
+    job = published.job("tier_hit")
+    form = "/{type}/{period}/{run}/{exp}-{period}-{run}-{type}-{timestamp}-tier_%s.lh5"
+    tiers = ("raw", "dsp", "hit")
+    config = {
+        "data_dir": str(published.cycle / "generated/tier"),
+        "tier_dirs": {tier: f"/{tier}" for tier in tiers},
+        "file_format": {tier: form % tier for tier in tiers},
+        "table_format": {tier: f"ch{{ch:07d}}/{tier}" for tier in tiers},
+    }
+    channel = next(each for each in job.channels if each.system == "geds" and each.processable)
+    found = published.told(FILE_DB, json.dumps(config), channel.rawid)
+    hit = columns(job.outputs["tier"], f"ch{channel.rawid}/hit")
+    assert found["files"] == len(list((published.cycle / "generated/tier/raw").rglob("*.lh5")))
+    assert found["tables"] == sorted(int(name[2:]) for name in h5py.File(job.outputs["tier"]) if name.startswith("ch"))
+    np.testing.assert_array_equal(found["energies"], hit["cuspEmax_ctc_cal"].astype(float))
+
+
+METADATA = """
+import json, sys
+from dbetto import TextDB
+from legendmeta import LegendMetadata
+root, time = sys.argv[1:]
+channels = LegendMetadata(f"{root}/inputs", lazy=True).channelmap(time, "cal")
+pars = TextDB(f"{root}/generated/par/hit").on(time)
+print(json.dumps({"rawids": {name: each.daq.rawid for name, each in channels.items() if each.system == "geds"},
+                  "curves": {name: dict(pars[name].pars.operations.cuspEmax_ctc_cal.parameters) for name in pars}}))
+"""
+
+
+def test_the_collaborations_metadata_readers_read_a_cycle(published: Published) -> None:
+    found = published.told(METADATA, published.cycle, TIMESTAMP)
+    job = published.job("tier_hit")
+    assert found["rawids"] == {each.name: each.rawid for each in job.all_channels if each.system == "geds"}
+    ours = yaml.safe_load(job.inputs["par_hit"][0].read_text())
+    curves = {name: entry["pars"]["operations"].get("cuspEmax_ctc_cal") for name, entry in ours.items()}
+    assert found["curves"] == {name: each["parameters"] for name, each in curves.items()}
