@@ -112,7 +112,8 @@ def _made(text: str, step: str, keys: Sequence[Key], cycle: Cycle) -> list[Unit]
 def no_data(cycle: Cycle) -> str:
     """That a cycle has no data, and where they were looked for."""
     ignored = " that is not ignored" if cycle.inventory.daq or cycle.inventory.raw else ""
-    return f"there is no data{ignored} in {' and '.join(str(cycle.setup.path(name)) for name in ('tier_daq', 'tier_raw'))}"
+    where = " and ".join(str(cycle.setup.path(name)) for name in ("tier_daq", "tier_raw"))
+    return f"there is no data{ignored} in {where}"
 
 
 def _no_data(text: str, cycle: Cycle) -> UserError:
