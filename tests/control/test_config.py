@@ -49,10 +49,23 @@ def test_an_empty_setup_has_every_path_below_the_cycle(write: Write, tmp_path: P
     assert (setup.keys, setup.failing_channels, setup.execenv.name) == ("l200", "record", "bare")
 
 
-@pytest.mark.parametrize("character", ["{", "}"])
-def test_a_path_with_a_brace_is_refused_with_its_name(write: Write, character: str) -> None:
+@pytest.mark.parametrize("character", ["{", "}", "[", "]", "*", "?", "$$"])
+def test_a_path_with_a_character_of_patterns_is_refused_with_its_name(write: Write, character: str) -> None:
     error = refused(write({"paths": {"tier_hit": f"$_/generated/a{character}b"}}))
-    assert f"has the character {character!r} in it" in error.message and "paths.tier_hit" in error.message
+    assert f"has the character {character[0]!r} in it" in error.message and "paths.tier_hit" in error.message
+
+
+def test_daq_files_may_lie_in_folders_with_brackets(write: Write, tmp_path: Path) -> None:
+    setup = read_config(write({"paths": {"tier_daq": "$_/[2023]"}}))
+    assert setup.path("tier_daq") == tmp_path / "[2023]"
+
+
+@pytest.mark.parametrize("name", ["[ab]", "a*"])
+def test_a_cycle_that_was_moved_to_such_a_place_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="has the character .* in it, which has a meaning in names of files"):
+        read_config(tmp_path / name / "config.json")
 
 
 def test_a_cycle_that_was_moved_to_a_place_with_a_colon_is_refused(tmp_path: Path) -> None:
@@ -80,9 +93,9 @@ def test_yaml_and_the_flat_form_are_read(write: Write) -> None:
 
 def test_variables_are_replaced(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE", "/st ore")
-    setup = read_config(write({"paths": {"tier": "${STORAGE}/tier", "par": "$STORAGE/$$par"}}))
+    setup = read_config(write({"paths": {"tier": "${STORAGE}/tier", "tier_daq": "$STORAGE/$$daq"}}))
     assert setup.path("tier_hit") == Path("/st ore/tier/hit")
-    assert setup.path("par") == Path("/st ore/$par")
+    assert setup.path("tier_daq") == Path("/st ore/$daq")
 
 
 def test_an_undefined_variable_is_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

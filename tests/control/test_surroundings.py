@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,10 @@ from prodenv.base.errors import UserError
 from prodenv.cli import launch
 from prodenv.commands.run import run
 from prodenv.cycles.create import REFUSED, refuse_characters
+from prodenv.cycles.doctor.cycle import _files
+from prodenv.cycles.doctor.environment import Finding
+from prodenv.cycles.find import CycleFolder
+from prodenv.cycles.setups import setup_of
 from prodenv.running.snakemake import environment, refuse_unwritable
 from prodenv.software import uv_settings
 from prodenv.software.tools import _LAUNCHER
@@ -151,7 +156,7 @@ def test_the_state_of_a_checkout_needs_no_git(tmp_path: Path, monkeypatch: pytes
     assert checkout_state(folder) != before
 
 
-@pytest.mark.parametrize("character", sorted(REFUSED))
+@pytest.mark.parametrize("character", [*sorted(REFUSED), "\n", "\x1b", "\x7f", "\u2028", "\udcff"])
 def test_characters_that_something_takes_for_something_else_are_refused(character: str) -> None:
     with pytest.raises(UserError, match="has the character"):
         refuse_characters(Path(f"/data/a{character}b"))
@@ -241,3 +246,24 @@ def test_another_user_is_told_which_folder_is_closed(repository: Path, tmp_path:
     words = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", root / "bin/dataprod", "list"]
     done = subprocess.run(words, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
     assert done.returncode == 2 and f"you may not use {home}" in done.stderr, done.stderr
+
+
+def test_a_doctor_says_in_one_sentence_that_a_cycle_is_that_of_another_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    for number in range(20):
+        (tmp_path / f"generated/{number}").mkdir(parents=True)
+    folder = CycleFolder(tmp_path, tmp_path / "config.json")
+    monkeypatch.setattr("prodenv.cycles.doctor.cycle.os.access", lambda path, mode: False)
+    assert [found.what for found in permissions(folder)][0] == "you may not write in generated"
+    monkeypatch.setattr("prodenv.cycles.doctor.cycle.os.geteuid", lambda: tmp_path.stat().st_uid + 1)
+    (found,) = permissions(folder)
+    owner = pwd.getpwuid(tmp_path.stat().st_uid).pw_name
+    assert (found.state, found.what) == ("warning", f"the cycle belongs to {owner}; you may read it")
+    assert "dataprod new" in found.fix
+
+
+def permissions(cycle: CycleFolder) -> list[Finding]:
+    """What a doctor finds about the rights in a cycle."""
+    return [found for found in _files(cycle, setup_of(cycle)) if found.area == "permissions"]

@@ -90,6 +90,33 @@ def test_what_dspeed_cannot_build_is_said_with_the_processor(
     assert found.names[:2] == ("processors", "more")
 
 
+@pytest.mark.parametrize(("unit", "said"), [("nss", "nss"), (["kev"], "kev"), ("ADC/nss", "ADC/nss")])
+def test_an_unknown_unit_is_said_because_dspeed_would_write_times_in_samples(
+    germanium: dict[str, Any], unit: object, said: str
+) -> None:
+    changed = deepcopy(germanium)
+    changed["processors"]["tp_99"]["unit"] = unit
+    found = wrong(changed)
+    assert found is not None
+    assert found.message == f"the unit {said!r} of the processor 'tp_99' is not known"
+    assert found.names == ("processors", "tp_99", "unit")
+
+
+@pytest.mark.parametrize("unit", ["us", "µs", "ADC/sample", "1/sample", "ADC*ns", "pe", "%", None, "", ["ns"]])
+def test_units_of_the_field_are_known(germanium: dict[str, Any], unit: object) -> None:
+    changed = deepcopy(germanium)
+    changed["processors"]["tp_99"]["unit"] = unit
+    assert wrong(changed) is None
+
+
+def test_a_processor_with_parameters_is_named(germanium: dict[str, Any]) -> None:
+    changed = deepcopy(germanium)
+    changed["processors"]["tp_0_est"]["unit"] = "ADC"  # then it is no time, and cannot be added to one
+    found = wrong(changed)
+    assert found is not None
+    assert found.message.startswith("the processor 'trapEftp' cannot be built")
+
+
 def test_an_output_that_dspeed_would_leave_out_without_an_error_is_said(germanium: dict[str, Any]) -> None:
     found = wrong(with_more(germanium, numpy("bl_mean", 2, "more"), "entirely_other"))
     assert found is not None
@@ -161,6 +188,18 @@ def test_the_mistake_stops_the_plan_with_file_and_line_and_nothing_is_written(in
     number = int(caught.value.message.removeprefix(f"{own}:").partition(":")[0])
     assert "args: [wf_presum, tp_max," in own.read_text().splitlines()[number - 1]
     assert files_of(installed) == before
+
+
+def test_a_column_of_another_form_of_daq_files_stops_the_plan(installed: SmallCycle) -> None:
+    chain_with(installed, "  - trapEftp\n", "  - trapEftp\n  - energy_short\n")  # of CoMPASS; the file is FlashCam's
+    with pytest.raises(UserError, match="the outputs name 'energy_short', which no processor makes"):
+        Workflow(installed.config).targets([TARGET, "-n"])
+
+
+@pytest.mark.parametrize("column", ["fc_input", "ts_pps", "to_master_sec"])
+def test_a_column_of_the_form_of_the_daq_file_is_known(installed: SmallCycle, column: str) -> None:
+    chain_with(installed, "  - trapEftp\n", f"  - trapEftp\n  - {column}\n")
+    assert len(Workflow(installed.config).targets([TARGET, "-n"])) == 1
 
 
 def test_a_chain_is_built_again_only_if_it_was_changed(installed: SmallCycle, counted: list[list[str]]) -> None:

@@ -123,7 +123,27 @@ def test_the_examples_of_a_scheme_of_ones_own_fit_its_fields_and_names() -> None
     )
     assert scheme.example == "l200-P1-run-0001-bkg-campaign-20230317T211819Z"
     assert scheme.daq_example == "l200-P1_bkg_campaign_00001_230317T211819"
+    assert str(scheme.daq_key(scheme.daq_example)) == scheme.example
+    assert str(scheme.daq_key("l200-P7_cal_x_00042_230317T211819")) == "l200-P7-run-0042-cal-x-20230317T211819Z"
     assert form(scheme).endswith("for example all-l200-P1-run-0001-bkg-campaign-hit.gen")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value"),
+    [
+        (r"[A-Z]\d+", "A1"),
+        (r"[A-C]{2}\d", "AA1"),
+        (r"(?:V|B)\d{5}[AB]?", "V11111A"),
+        (r"a\.b", "a.b"),
+        (r"c\d{1,3}", "c1"),
+    ],
+)
+def test_an_example_is_made_from_the_expression_of_a_field(pattern: str, value: str) -> None:
+    fields = {"crystal": pattern, "timestamp": r"\d{8}T\d{6}Z"}
+    own = {"fields": fields, "category": "crystal", "directory": "{crystal}", "shared": [], "runlist": [], "run": []}
+    scheme = scheme_of(own)
+    assert scheme.example == f"{value}-20230317T211819Z"
+    assert str(scheme.daq_key(scheme.daq_example)) == scheme.example
 
 
 @pytest.mark.parametrize(
@@ -141,6 +161,30 @@ def test_the_examples_of_a_scheme_of_ones_own_fit_its_fields_and_names() -> None
         ({"category": "measurement"}, "no field 'measurement'"),
         ({"choice": "newest"}, "none of preferred, time"),
         ({"daq_names": ["{run:xd}"]}, "daq_names"),
+        ({"daq_names": ["{experiment}-{run:04d}-{timestamp}"]}, "has no {period}, which every key has"),
+        ({"daq_names": ["{key}-{timestamp:%H%M%S}"]}, "the time with %Y or %y, %m, %d"),
+        ({"daq_names": ["{key}-{experiment:x}"]}, "a number is written as 04d"),
+        (
+            {
+                "fields": {"experiment": r"(?!x)\w+y{3}", "timestamp": r"\d{8}T\d{6}Z"},
+                "category": "experiment",
+                "directory": "",
+                "shared": [],
+                "runlist": [],
+            },
+            "has no experiment, and none can be made up",
+        ),
+        (
+            {
+                "fields": {"experiment": r"[a-z]+", "timestamp": r"\d{8}T\d{6}Z"},
+                "category": "experiment",
+                "directory": "",
+                "shared": [],
+                "runlist": [],
+                "daq_names": ["{experiment:03d}-{timestamp}"],
+            },
+            "has no number in it",
+        ),
         ({"name": 3}, "must be text"),
         ({"examples": {"period": "r003"}}, r"keys.examples: 'r003' is not a valid period; its form is p\d{2}"),
         ({"examples": {"perod": "p03"}}, "did you mean 'period'"),

@@ -310,3 +310,22 @@ def test_a_field_that_skm_asks_for_and_evt_almost_makes(tree: Tree, skim: str, a
     where = "inputs/dataprod/config/skm.yaml:1: "
     sentence = f"{where}skm asks for {asked!r}, which evt does not make (did you mean {close!r}?)"
     assert said(tree) == ([sentence] if asked else [])
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ("{operations: {cuspEmx_ctc_cal: {expression: a, parameters: {a: 1}}}}", "'cuspEmx_ctc_cal'"),
+        ("{operatoins: {cuspEmax_ctc_cal: {expression: a, parameters: {a: 1}}}}", "'operatoins'"),
+        ("{operations: {cuspEmax_ctc_cal: {parameters: {a: 1}}}}", ""),
+        ("{operations: {my_own: {expression: a, parameters: {a: 1}}}}", ""),
+        ("{cuspEmax_ctc_cal: {parameters: {a: 1}}}", ""),
+    ],
+)
+def test_an_operation_by_hand_that_is_almost_one(tree: Tree, entry: str, found: str) -> None:
+    tree.write("inputs/dataprod/overrides/hit/a.yaml", f"V02160A:\n  pars: {entry}\n")
+    tree.validity("dataprod/overrides/hit", {"valid_from": "20200101T000000Z", "apply": ["a.yaml"]})
+    lines = said(tree)
+    assert len(lines) == bool(found)
+    if found:
+        assert lines[0].startswith(f"inputs/dataprod/overrides/hit/a.yaml:2: nothing reads {found}, which V02160A has")

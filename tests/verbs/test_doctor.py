@@ -113,7 +113,7 @@ def no_parent(tree: Tree) -> None:
         (no_software, "nothing is installed in", "bad", "dataprod-install-sw"),
         (broken_software, "does not work: ImportError: no h5py", "bad", "dataprod-install-sw"),
         (no_map, "nothing is valid at", "bad", "valid from 20300101T000000Z"),
-        (no_data, "there are no data in", "warning", "put DAQ files there"),
+        (no_data, "there is no data in", "warning", "put DAQ files there"),
         (nameless_data, "run5.fcio names no key", "bad", "a DAQ file is named"),
         (half_frozen, "freezing the cycle was interrupted", "bad", "dataprod freeze cycles/v01"),
         (no_parent, "the cycle that it uses is gone: ../gone", "bad", "bring it back"),

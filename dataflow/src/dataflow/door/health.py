@@ -13,6 +13,7 @@ from dataflow.plan.cycle import Cycle
 from dataflow.plan.job import Unit
 from dataflow.plan.noeffect import findings as without_effect
 from dataflow.plan.survey import all_jobs
+from dataflow.plan.targets import no_data
 from dataflow.setup.config import Setup
 
 from .setups import setup_of
@@ -50,8 +51,7 @@ def findings(setup: Setup) -> Iterator[Finding]:
     if len(problems) > MOST:
         yield BAD, f"and {len(problems) - MOST} more of this kind", "fix these first"
     if not runs:
-        fix = "put DAQ files there, or change paths.tier_daq"
-        yield WARNING, f"there are no data in {setup.path('tier_daq')}", fix
+        yield WARNING, no_data(cycle), "put DAQ files there, or change paths.tier_daq"
     elif not problems:
         yield OK, f"all {len(runs)} runs can be planned", ""
         yield from _changes(cycle)
@@ -104,7 +104,7 @@ def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None
         return
     try:
         if unit.key == cycle.series[unit.key.series][0]:
-            cycle.chains.check(cycle.job(step, unit))
+            cycle.check_configured(cycle.job(step, unit))
         cycle.lineages.check(step, unit)
     except UserError as error:
         problems.setdefault(error.message, error.hint)

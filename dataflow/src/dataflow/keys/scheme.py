@@ -24,6 +24,9 @@ TIMESTAMP = "timestamp"
 PARTITION_PATTERN = r"\w+(?:\.\w+)?"
 """The name of a partition, after a dot the detector that has a grouping of its own."""
 _PLACE = re.compile(r"\{(\w+)(?::([^}]*))?\}")
+_NUMBER = re.compile(r"0\d+d|d")
+_DATE_FORM = re.compile(r"(?:%[YymdHMS]|[^%])+")
+_DAY = re.compile(r"(?=.*%[Yy])(?=.*%m)(?=.*%d)")
 _DATE_PARTS = {"%Y": r"\d{4}", "%y": r"\d\d", "%m": r"\d\d", "%d": r"\d\d", "%H": r"\d\d", "%M": r"\d\d", "%S": r"\d\d"}
 
 
@@ -154,7 +157,8 @@ class KeyScheme:
         return {name: self._value(name) for name in self.names}
 
     def _value(self, name: str) -> str:
-        candidates = (self.examples.get(name, ""), name, _made_up(name, self.fields[name]))
+        pattern = self.fields[name]
+        candidates = (self.examples.get(name, ""), name, _made_up(name, pattern), _spelt(pattern))
         return next((text for text in candidates if self.fits(name, text)), name.upper())
 
     @cached_property
@@ -174,8 +178,8 @@ class KeyScheme:
 
     def _filled(self, name: str, form: str) -> str:
         text = self.example if name == "key" else self.example_values[name]
-        if form.endswith("d"):
-            return f"{int(re.sub(r'[^0-9]', '', text) or 1):{form}}"
+        if _NUMBER.fullmatch(form):
+            return f"{int(_last_digits(text)[1] or 1):{form}}"
         return datetime.strptime(text, FORMAT).replace(tzinfo=UTC).strftime(form) if form else text
 
     def parse(self, text: str) -> Key | None:
@@ -206,9 +210,21 @@ class KeyScheme:
         for pattern, formats in self._daq:
             match = pattern.fullmatch(stem)
             if match:
-                values = [_written(name, match[name], formats.get(name, "")) for name in self.names]
+                values = [self._written(name, match[name], formats.get(name, "")) for name in self.names]
                 return self.parse("-".join(values))
         return None
+
+    def _written(self, name: str, text: str, form: str) -> str:
+        """A field's value as keys write it, from how a file name writes it."""
+        if _NUMBER.fullmatch(form):
+            before, digits, after = _last_digits(self.example_values[name])
+            return f"{before}{int(text):0{len(digits)}d}{after}"
+        if form:
+            try:
+                return datetime.strptime(text, form).replace(tzinfo=UTC).strftime(FORMAT)
+            except ValueError:
+                return text
+        return text
 
     def tier(self, name: str) -> str | None:
         """The tier called `name` or having it as an alias, None if there is none."""
@@ -236,24 +252,28 @@ def _daq_pattern(template: str, patterns: Mapping[str, str]) -> tuple[re.Pattern
     return re.compile(expression + re.escape(template[end:])), formats
 
 
+def _spelt(pattern: str) -> str:
+    """A text that a plain expression may stand for: its first alternatives, the first of its sets of characters."""
+    text = re.sub(r"\(\?:([^|()]*)[^()]*\)", r"\1", pattern)
+    text = text.replace(r"\d", "[1]").replace(r"\w", "[a]")
+    text = re.sub(
+        r"(\[([^]^])[^]]*\]|[^\\\[\]])\{(\d+)(?:,\d*)?\}", lambda match: (match[2] or match[1]) * int(match[3]), text
+    )
+    return re.sub(r"[+*?]|\\", "", re.sub(r"\[([^]^])[^]]*\]", r"\1", text))
+
+
+def _last_digits(text: str) -> tuple[str, str, str]:
+    """A text as what comes before its last digits, these, and what comes after them."""
+    match = re.fullmatch(r"(.*?)(\d*)(\D*)", text, re.DOTALL)
+    return (match[1], match[2], match[3]) if match else (text, "", "")
+
+
 def _form_pattern(form: str, pattern: str) -> str:
-    if form.endswith("d"):
-        return rf"\d{{{int(form[:-1])}}}"
+    if _NUMBER.fullmatch(form):
+        return rf"\d{{{int(form[:-1] or 1)}}}" if form.startswith("0") else r"\d+"
     if form:
         return re.sub("%[YymdHMS]", lambda part: _DATE_PARTS[part[0]], re.escape(form).replace(r"\%", "%"))
     return pattern
-
-
-def _written(name: str, text: str, form: str) -> str:
-    """A field's value as keys write it, from how a file name writes it."""
-    if form.endswith("d"):
-        return f"{name[0]}{int(text):03d}"
-    if form:
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC).strftime(FORMAT)
-        except ValueError:
-            return text
-    return text
 
 
 L200 = KeyScheme(
@@ -379,10 +399,28 @@ def _check(scheme: KeyScheme, where: str) -> None:
         _check_names(used, scheme, where)
     if scheme.choice not in CHOICES:
         raise UserError(f"{where}.choice {scheme.choice!r} is none of {listing(CHOICES)}")
-    try:
-        _ = scheme._daq
-    except (re.error, ValueError, KeyError) as exc:
-        raise UserError(f"{where}.daq_names: {exc}", hint=f"for example {BUILTIN['teststand'].daq_names[1]}") from exc
+    for name, value in scheme.example_values.items():
+        if not scheme.fits(name, value):
+            hint = f"examples: {{{name}: VALUE}}, with a value that {scheme.fields[name]} takes"
+            raise UserError(f"{where}.examples has no {name}, and none can be made up", hint=hint)
+    for template in scheme.daq_names:
+        if wrong := _wrong_daq_name(template, scheme):
+            hint = f"for example {BUILTIN['teststand'].daq_names[1]}"
+            raise UserError(f"{where}.daq_names: {template!r} {wrong}", hint=hint)
+
+
+def _wrong_daq_name(template: str, scheme: KeyScheme) -> str:
+    """Why a template cannot be the name of DAQ files, empty if it can."""
+    places = {place[1]: place[2] or "" for place in _PLACE.finditer(template.replace("{key}", scheme.key_template))}
+    if missing := [name for name in scheme.names if name not in places]:
+        return f"has no {{{missing[0]}}}, which every key has"
+    for name, form in places.items():
+        if _NUMBER.fullmatch(form):
+            if not _last_digits(scheme.example_values[name])[1]:
+                return f"has {{{name}:{form}}}, but {scheme.example_values[name]!r} has no number in it"
+        elif form and (name != TIMESTAMP or not _DATE_FORM.fullmatch(form) or not _DAY.search(form)):
+            return f"has {{{name}:{form}}}: a number is written as 04d, the time with %Y or %y, %m, %d, %H, %M, %S"
+    return ""
 
 
 def _check_fields(scheme: KeyScheme, where: str) -> None:

@@ -133,7 +133,8 @@ class Metadata:
         statuses = self.statuses.require(key.timestamp, key.datatype)
         names = [c.name for c in channels if c.name not in statuses and c.system in MUST_HAVE_STATUS]
         if names:
-            file = self.statuses.files(key.timestamp, key.datatype)[-1]
+            files = self.statuses.files(key.timestamp, key.datatype)
+            file = files[-1] if files else f"{self.statuses.file}: no file holds"
             have = "has" if len(names) == 1 else "have"
             raise UserError(
                 f"{file}: {few(names)} ({', '.join(MUST_HAVE_STATUS)}) {have} no status at {key.timestamp}",

@@ -1,8 +1,9 @@
 """``python -m dataflow.physics.trychains``: build processing chains as jobs do, and say what is wrong with them.
 
 A list of chains comes as JSON on the standard input. The last line of the standard output is a list of the same length:
-null for a chain that can be built, or of which only data can tell, else ``message`` and ``names``, the place in the
-chain. They are built on tables without pulses. Nothing is computed and nothing is written, compiled code included.
+null for a chain that can be built, or of which only data can tell, else ``message``, ``names``, the place in the
+chain, and ``hint``. They are built on tables without pulses. Nothing is computed and nothing is written, compiled code
+included.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,9 @@ DIGITIZER: Mapping[str, Any] = {
     "window": {"first": float(FIRST)},
     "presum": {"norm": float(RATE)},
 }
+OWN_UNITS = frozenset({"ADC", "sample", "samples", "none", "None", "arb"})
+"""Words in units besides those of pint."""
+_UNIT = re.compile(r"[^\W\d_]+")
 _PARAMETER = re.compile(r"\bdb\.([\w.]+)")
 _LINKED = re.compile(r"linking input buffer '(\w+)'")
 _ADDED = re.compile(r"add processor:\n(\{.*\})", re.DOTALL)
@@ -58,6 +62,7 @@ class Wrong:
 
     message: str
     names: tuple[str, ...] = ()
+    hint: str = "see the documentation of dspeed's processing chains"
 
 
 def main() -> int:
@@ -70,7 +75,7 @@ def main() -> int:
     chains = json.load(sys.stdin)
     with redirect_stdout(sys.stderr):
         found = [wrong(chain, frozenset(columns), form) for chain, columns, form in chains]
-    print(json.dumps([each and {"message": each.message, "names": each.names} for each in found]))
+    print(json.dumps([each and asdict(each) for each in found]))
     return 0
 
 
@@ -123,11 +128,29 @@ def _tried(chain: Mapping[str, Any], table: Table, columns: frozenset[str]) -> W
         table[name] = Array(np.zeros(1, "f4"))
     given, guessed = _parameters(fitting)
     try:
-        _, _, out = build_processing_chain(fitting, tb_in=table, db_dict=given)
+        built, _, out = build_processing_chain(fitting, tb_in=table, db_dict=given)
     except Exception as error:  # noqa: BLE001 - the user's configuration decides what comes here
         return None if unknown or guessed else _said(fitting, error)
     lost = next((name for name in fitting["outputs"] if name not in out), None)
-    return Wrong(f"the outputs name {lost!r}, which no processor makes", ("outputs",)) if lost else None
+    if lost:
+        return Wrong(f"the outputs name {lost!r}, which no processor makes", ("outputs",))
+    return next(_unknown_units(fitting), None)
+
+
+def _unknown_units(chain: Mapping[str, Any]) -> Iterator[Wrong]:
+    """Units that are none: dspeed writes a time of unknown unit in samples, without a word."""
+    for key, node in chain["processors"].items():
+        given = node.get("unit") if isinstance(node, Mapping) else None
+        for text in given if isinstance(given, list) else [given]:
+            word = next((word for word in _UNIT.findall(str(text or "")) if not _is_unit(word)), "")
+            if word:
+                hint = "a unit of time, energy, … as pint knows them, ADC, or sample"
+                said = f"the unit {str(text)!r} of the processor {key!r} is not known"
+                yield Wrong(said, ("processors", key, "unit"), hint)
+
+
+def _is_unit(word: str) -> bool:
+    return word in OWN_UNITS or word in unit_registry
 
 
 def _used(chain: Mapping[str, Any]) -> list[str]:
@@ -197,7 +220,12 @@ def _named(processors: Mapping[str, Any], node: Mapping[str, Any]) -> str:
 
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(one.get(part) == other.get(part) for part in ("function", "args", "init_args"))
+    """Whether dspeed shows this processor: with parameters in place of their names."""
+    if one.get("function") != other.get("function"):
+        return False
+    mine, theirs = ([*node.get("args", ()), *node.get("init_args", ())] for node in (one, other))
+    same = (a == b or _PARAMETER.search(str(a)) is not None for a, b in zip(mine, theirs, strict=False))
+    return len(mine) == len(theirs) and all(same)
 
 
 def _using(chain: Mapping[str, Any], variable: str) -> tuple[str, ...]:

@@ -82,8 +82,7 @@ class ChainBuilds:
         answers = self._answers(list(waiting.values())) if waiting else []
         for build, answer in zip(waiting.values(), answers, strict=False):
             if answer:
-                hint = "see the documentation of dspeed's processing chains"
-                raise build.error(answer["message"], *answer["names"], hint=hint)
+                raise build.error(answer["message"], *answer["names"], hint=answer["hint"])
         if len(answers) == len(waiting):
             self._good.update(waiting)
 

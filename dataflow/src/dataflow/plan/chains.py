@@ -4,9 +4,9 @@ A chain that names a function that is not there fails for each detector that it 
 of the configuration, and stops the plan. The sources of the installed packages are read, nothing is imported: planning
 stays fast and runs no foreign code. What sources do not tell (compiled modules, ``import *``) is taken for right.
 
-Whether a variable is there only the raw file tells, since chains read its columns by name. One that no processor makes,
-that no decoder knows, and that is almost the name of one that a processor makes, is taken for a misspelt one. Chains
-that the metadata changes are then built by dspeed (:mod:`.chainbuilds`).
+Chains read columns of raw by name. One that no processor makes, that the decoders of the DAQ file's form and the
+configuration of raw do not know, and that is almost the name of one that a processor makes, is taken for a misspelt
+one. Chains that the metadata changes are then built by dspeed (:mod:`.chainbuilds`), which finds all others.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
@@ -38,6 +39,9 @@ SHORT = {"np": "numpy", "numpy": "numpy"}
 """What dspeed understands as modules in expressions."""
 OUTPUTS = "outputs"
 DECODERS = "daq2lh5"
+PACKAGES = {"fcio": ("fc",), "orca": ("fc", "orca"), "compass": ("compass",), "llama": ("llama",)}
+"""The folders of decoders by the forms of DAQ files."""
+OWN_DECODERS = "dataflow/steps/tier_raw/formats"
 COMPUTING = frozenset({"math", "cmath"})
 """Modules of Python itself whose functions processors may be: a configuration starts no programs and opens no files."""
 CLOSE, SHORTEST = 0.85, 4
@@ -48,6 +52,25 @@ HERE = Path(__file__).resolve().parents[2]
 """Where this dataflow is, for a cycle that has none of its own."""
 _TABLE = "_modules"
 """Where dspeed lists its processors by name."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The raw tables that a job reads, as far as the configuration of raw tells.
+
+    Attributes
+    ----------
+    form
+        The form of traces, ``whole`` or ``windowed``; empty if it is not known.
+    daq
+        The form of the DAQ file, empty if there is none.
+    words
+        All words in the configuration of raw.
+    """
+
+    form: str = ""
+    daq: str = ""
+    words: frozenset[str] = frozenset()
 
 
 class Chains:
@@ -61,8 +84,8 @@ class Chains:
         Reads and keeps files.
     made_of
         The code and the packages that implement a step.
-    form
-        The form of traces, ``whole`` or ``windowed``, in the raw tables that a job reads; empty if it is not known.
+    raw
+        Tells of the raw tables that a job reads.
     """
 
     def __init__(
@@ -70,14 +93,15 @@ class Chains:
         setup: Setup,
         reader: Reader,
         made_of: Callable[[str], Mapping[str, object]],
-        form: Callable[[Job], str],
+        raw: Callable[[Job], Raw],
     ) -> None:
-        self._setup, self._reader, self._made_of, self._form = setup, reader, made_of, form
+        self._setup, self._reader, self._made_of, self._raw = setup, reader, made_of, raw
         self.builds = ChainBuilds(setup)
         self._done: set[tuple[Path, ...]] = set()
         self._seen: dict[tuple[str, int, int], Job] = {}
         self._sources: dict[str, Path | None] = {}
         self._texts: dict[Path, str] = {}
+        self._decoded: dict[str, frozenset[str]] = {}
 
     def check(self, job: Job) -> None:
         """Look at the chains of a job's channels.
@@ -91,54 +115,68 @@ class Chains:
         if place in self._seen:
             return
         self._seen[place] = job  # which keeps the objects: their ids must not come to mean others
+        raw = self._raw(job)
+        columns = self._columns(raw)
         for channel, name in itertools.product(job.channels, CHAINS):
             files = job.config.files(name, channel)
             if files and files not in self._done:
-                self._check(job.config.shared(name, channel) or {}, files)
+                self._check(job.config.shared(name, channel) or {}, files, columns)
                 self._done.add(files)
-                self._take_up(job, job.config.layers(name, channel), files)
+                self._take_up(job, job.config.layers(name, channel), files, raw, columns)
 
-    def _check(self, chain: Mapping[str, Any], files: tuple[Path, ...]) -> None:
+    def _check(self, chain: Mapping[str, Any], files: tuple[Path, ...], columns: frozenset[str]) -> None:
         processors = chain.get(PROCESSORS) or {}
         place = _Place(tuple(self._reader(path) for path in files))
         if not isinstance(processors, Mapping):
             raise place.error(f"{PROCESSORS} must be a mapping, not {kind(processors)}", PROCESSORS)
         made = {part for name in processors for part in _SEPARATORS.split(str(name)) if part}
+        here = made, columns
         for name, node in processors.items():
             whole = _whole(node)
             self._processor(place, str(name), whole)
             for used in _variables(whole):
-                self._variable(place, f"the processor {str(name)!r} uses", used, made, PROCESSORS, str(name), "args")
+                self._variable(place, f"the processor {str(name)!r} uses", used, here, PROCESSORS, str(name), "args")
         for used in chain.get(OUTPUTS) or ():
-            self._variable(place, "the outputs name", str(used), made, OUTPUTS)
+            self._variable(place, "the outputs name", str(used), here, OUTPUTS)
 
-    def _take_up(self, job: Job, layers: Layers, files: tuple[Path, ...]) -> None:
+    def _take_up(self, job: Job, layers: Layers, files: tuple[Path, ...], raw: Raw, known: frozenset[str]) -> None:
         """Have a chain built that the metadata changes; what is shipped is right."""
         if layers.own and self._roots:
             place = _Place(tuple(self._reader(path) for path in files))
             processors = layers.data.get(PROCESSORS) or {}
             used = {name for node in processors.values() for name in _variables(_whole(node))}
             made = {part for name in processors for part in _SEPARATORS.split(str(name))}
-            columns = tuple(sorted(self._columns & {*used, *map(str, layers.data.get(OUTPUTS) or ())} - made))
-            self.builds.add(Build(layers.data, columns, self._form(job), place.error), self._made_of(job.step))
+            columns = tuple(sorted(known & {*used, *map(str, layers.data.get(OUTPUTS) or ())} - made))
+            self.builds.add(Build(layers.data, columns, raw.form, place.error), self._made_of(job.step))
 
-    def _variable(self, place: _Place, who: str, used: str, made: set[str], *names: str) -> None:
-        """Refuse a variable that can only be a misspelt one."""
-        if used in made or len(used) < SHORTEST or not self._roots or used in self._columns:
+    def _variable(self, place: _Place, who: str, used: str, here: tuple[set[str], frozenset[str]], *names: str) -> None:
+        """Refuse a variable that can only be a misspelt one; `here` is what processors make, and what raw may have."""
+        made, columns = here
+        if used in made or len(used) < SHORTEST or not self._roots or used in columns:
             return
         close = get_close_matches(used, sorted(made), n=1, cutoff=CLOSE)
         if close:
             message = f"{who} {used!r}, which no processor makes and no raw file has"
             raise place.error(message, *names, hint=f"did you mean {close[0]!r}?")
 
-    @cached_property
-    def _columns(self) -> frozenset[str]:
-        """All words in the decoders of DAQ files: names of columns are among them."""
-        folders = [root / DECODERS for root in self._roots]
-        texts = (
-            file.read_text(encoding="utf-8", errors="replace") for f in folders for file in sorted(f.rglob("*.py"))
-        )
-        return frozenset(word for text in texts for word in _WORD.findall(text))
+    def _columns(self, raw: Raw) -> frozenset[str]:
+        """What raw tables may have: columns of the decoders, and all words of the configuration of raw.
+
+        Of a form of DAQ files that is not known, all words in the sources of the decoders: columns are among them.
+        """
+        if raw.daq not in self._decoded:
+            texts = [file.read_text(encoding="utf-8", errors="replace") for file in self._decoders(raw.daq)]
+            words = frozenset(word for text in texts for word in _WORD.findall(text))
+            named = frozenset(name for text in texts for name in _columns_in(text))
+            self._decoded[raw.daq] = named if raw.daq in PACKAGES else words
+        return self._decoded[raw.daq] | raw.words
+
+    def _decoders(self, daq: str) -> Iterator[Path]:
+        """The sources of the decoders for a form of DAQ files."""
+        for root in self._roots:
+            for package in PACKAGES.get(daq, ("",)):
+                yield from sorted((root / DECODERS / package).rglob("*.py"))
+            yield from sorted((root / OWN_DECODERS).glob("*.py"))
 
     def _processor(self, place: _Place, name: str, node: Any) -> None:
         if not isinstance(node, Mapping) or not isinstance(node.get("function"), str):
@@ -222,6 +260,16 @@ class Chains:
     def _is_complete(self) -> bool:
         """Whether all packages lie in the known folders: some checkouts are found by code only."""
         return self._site is not None and not any(self._site.glob("__editable__*finder.py"))
+
+
+def _columns_in(text: str) -> Iterator[str]:
+    """The columns that a source declares: names with a mapping (``"baseline": {"dtype": …}``), and single names."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Dict):
+            names = [key for key, value in zip(node.keys, node.values, strict=True) if isinstance(value, ast.Dict)]
+        else:
+            names = [node.slice] if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) else []
+        yield from (name.value for name in names if isinstance(name, ast.Constant) and isinstance(name.value, str))
 
 
 class _Place:

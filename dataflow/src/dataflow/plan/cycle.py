@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -29,7 +30,8 @@ from dataflow.registry.step import DAQ, Input, Registry, Scope, Step
 from dataflow.registry.steps import REGISTRY
 from dataflow.setup.config import Setup, read_config
 
-from .chains import Chains
+from .chains import Chains, Raw
+from .hitcolumns import HitColumns
 from .job import RAWID_FIELD, Held, Job, Unit
 from .paths import Paths
 from .units import Place, Units
@@ -69,7 +71,8 @@ class Cycle:
         self._par_folders: dict[str, Folder] = {}
         self._named: dict[Path, tuple[Path, ...]] = {}
         self.lineages = Lineages(self)
-        self.chains = Chains(setup, self.metadata.reader, self._made_of, self._form)
+        self.hit_columns = HitColumns(self)
+        self.chains = Chains(setup, self.metadata.reader, self._made_of, self._raw)
         self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
         self._joined: dict[tuple[int, ...], tuple[tuple[Channel, ...], object]] = {}
 
@@ -226,22 +229,28 @@ class Cycle:
                 continue
             self._require_possible(step, unit)
             self._refuse_foreign(self.job(step, unit))
-            self.chains.check(self.job(step, unit))
+            self.check_configured(self.job(step, unit))
             self.lineages.check(step, unit)
             new = [need for need in self.needs(step, unit) if need not in seen]
             seen.update(new)
             ahead += new
 
+    def check_configured(self, job: Job) -> None:
+        """Refuse chains that cannot be built, and columns of hit that nobody makes."""
+        self.chains.check(job)
+        self.hit_columns.check(job)
+
     def _made_of(self, step: str) -> Mapping[str, object]:
         return self.lineages.recipes.made_of(self.step(step))
 
-    def _form(self, job: Job) -> str:
-        """The form of traces in the raw tables of a job's key, as far as the configuration of raw tells."""
-        if job.unit.key not in self.inventory.daq:
-            return ""
-        config = self.config(self.step("tier_raw"), job.unit.key)
-        text = normal_text({name: config.everything(name) for name in config.inputs})
-        return "windowed" if "waveform_windowed" in text else "whole"
+    def _raw(self, job: Job) -> Raw:
+        """What the configuration of raw tells of the raw tables of a job's key."""
+        key = job.unit.key
+        if key not in self.inventory.daq:
+            return Raw()
+        config = self.config(self.step("tier_raw"), key)
+        words = frozenset(re.findall(r"\w+", normal_text({name: config.everything(name) for name in config.inputs})))
+        return Raw("windowed" if "waveform_windowed" in words else "whole", self.inventory.formats[key], words)
 
     @property
     def planned(self) -> frozenset[Place]:

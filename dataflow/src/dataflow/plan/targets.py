@@ -109,10 +109,15 @@ def _made(text: str, step: str, keys: Sequence[Key], cycle: Cycle) -> list[Unit]
     return found
 
 
-def _no_data(text: str, cycle: Cycle) -> UserError:
+def no_data(cycle: Cycle) -> str:
+    """That a cycle has no data, and where they were looked for."""
     ignored = " that is not ignored" if cycle.inventory.daq or cycle.inventory.raw else ""
     where = " and ".join(str(cycle.setup.path(name)) for name in ("tier_daq", "tier_raw"))
-    return UserError(f"{text}: there is no data{ignored} in {where}", hint="put DAQ files there, or see paths.tier_daq")
+    return f"there is no data{ignored} in {where}"
+
+
+def _no_data(text: str, cycle: Cycle) -> UserError:
+    return UserError(f"{text}: {no_data(cycle)}", hint="put DAQ files there, or see paths.tier_daq")
 
 
 class _Matching:

@@ -102,6 +102,8 @@ class Setup:
 
 BRACES = "{}"
 """Characters that Snakemake takes for the begin and the end of a wildcard."""
+GLOBS = "[]*?$"
+"""Characters that readers of LH5 files take for patterns of file names, or for variables."""
 
 
 @dataclass(frozen=True)
@@ -294,15 +296,16 @@ def _paths(source: _Source, values: Mapping[str, Any], environ: Mapping[str, str
 
 
 def _refuse_characters(source: _Source, paths: Mapping[str, Path]) -> None:
-    """Refuse paths that Snakemake takes for patterns, and a cycle that no list of folders can hold."""
+    """Refuse paths that Snakemake or readers of LH5 take for patterns, and a cycle that no list of folders can hold."""
     if os.pathsep in str(source.file.parent):
         what = f"the path of the cycle has the character {os.pathsep!r} in it, which separates folders in PATH"
         raise source.error(what, hint="move the cycle to a folder without it")
     for name, path in paths.items():
-        found = next((character for character in str(path) if character in BRACES), "")
+        refused = BRACES + GLOBS if name.startswith(("tier", "par", "plt", "tmp")) and name != "tier_daq" else BRACES
+        found = next((character for character in str(path) if character in refused), "")
         if found:
             what = f"paths.{name} ({path}) has the character {found!r} in it"
-            raise source.error(f"{what}, which has a meaning in patterns of file names", key=name, hint="rename it")
+            raise source.error(f"{what}, which has a meaning in names of files", key=name, hint="rename it")
 
 
 def _filled_paths(given: Mapping[str, str], directory: Path) -> dict[str, Path]:

@@ -109,7 +109,6 @@ def target_of(rpath: str, root: Path) -> Path:
 REFUSED = {":": "HDF5 and lists of folders use it as a separator"}
 REFUSED |= dict.fromkeys("{}*?[]", "it has a meaning in patterns of file names")
 REFUSED |= dict.fromkeys("$~`\\\"'|&;<>!#%", "it has a meaning in shells and configuration files")
-REFUSED |= dict.fromkeys(map(chr, range(32)), "it is not a printable character")
 """Characters that a program on the way from a configuration to a file takes for something else."""
 
 
@@ -122,9 +121,10 @@ def refuse_characters(path: Path) -> None:
         It names the character, and what takes it for something else.
     """
     for character in str(path):
-        if character in REFUSED:
+        if character in REFUSED or not character.isprintable():
+            reason = REFUSED.get(character, "it is not a printable character")
             raise UserError(
-                f"the path {str(path)!r} has the character {character!r} in it: {REFUSED[character]}",
+                f"the path {str(path)!r} has the character {character!r} in it: {reason}",
                 hint="use letters, digits, and . - _ + = @ , or spaces",
             )
 

@@ -36,6 +36,7 @@ CHECKS: tuple[Callable[[Held], Iterable[Finding]], ...] = (
     nearly.daq,
     nearly.psd,
     nearly.overrides,
+    nearly.operations,
     nearly.skims,
     entries.files_that_are_not_there,
     entries.twice,

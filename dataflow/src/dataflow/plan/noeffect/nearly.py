@@ -22,7 +22,7 @@ DAQ = ("rawid", "fcid", "adc_bits")
 """What is read of ``daq`` in a channel map."""
 PSD = ("status", "is_bb_like")
 PSD_VALUES = ("valid", "present", "missing")
-CLOSE = 0.8
+CLOSE, CLOSE_NAME = 0.8, 0.9
 CHAIN = "processing_chain"
 _PARAMETER = re.compile(r"\bdb\.(\w+(?:\.\w+)*)")
 
@@ -84,6 +84,42 @@ def overrides(held: Held) -> Iterator[Finding]:
                 if close:
                     said = f"no processing chain reads {name!r}, which {detector} has"
                     yield at(text, (detector, *place), said, f"did you mean {close[0]!r}?")
+
+
+def operations(held: Held) -> Iterator[Finding]:
+    """Hand-made operations of hit that are almost the name of one that is there."""
+    for tier, folder in held.overrides.items():
+        if tier in ("hit", "pht") and folder.validity.timelines:
+            known = sorted(_operations(held, f"tier_{tier}"))
+            for text in held.texts(folder):
+                for detector, entry in text.mapping().items():
+                    for place in _own_operations(entry):
+                        name = place[-1]
+                        close = [] if name in known else get_close_matches(name, [*known, "operations"], 1, CLOSE_NAME)
+                        if close:
+                            said = f"nothing reads {name!r}, which {detector} has"
+                            yield at(text, (detector, *place), said, f"did you mean {close[0]!r}?")
+
+
+def _own_operations(entry: object) -> Iterator[tuple[str, ...]]:
+    """The places of the operations in a detector's overrides."""
+    pars = entry.get("pars") if isinstance(entry, Mapping) else None
+    for name in pars if isinstance(pars, Mapping) else ():
+        if name != "operations":
+            yield "pars", str(name)
+    found = pars.get("operations") if isinstance(pars, Mapping) else None
+    yield from (("pars", "operations", str(name)) for name in (found if isinstance(found, Mapping) else ()))
+
+
+def _operations(held: Held, rule: str) -> set[str]:
+    """All that hit is configured to make, for any detector."""
+    found: set[str] = set()
+    for key in held.moments:
+        for channel in held.metadata.channels(key):
+            config = held.metadata.config(rule, key).shared("hit_config", channel) or {}
+            for part in ("operations", "outputs", "outputs_if_calibrated"):
+                found.update(map(str, config.get(part) or ()))
+    return found
 
 
 def skims(held: Held) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -154,13 +155,27 @@ def _files(cycle: CycleFolder, setup: Setup) -> Iterator[Finding]:
         elif Path(entry.name).name.startswith(".") and Path(entry.name).stem.endswith(_PART):
             parts.append(entry.name)
     quoted = shlex.quote(str(cycle.root))
-    yield from _listed(
-        "permissions", BAD, "you may not write in", unwritable, f"chmod -R u+rwX {quoted} (as their owner)"
-    )
+    if unwritable and (owner := _other_owner(cycle.root)):
+        fix = f"ask the owner for the right to write, or derive: dataprod new CYCLE --from {shlex.quote(cycle.name)}"
+        yield Finding("permissions", WARNING, f"the cycle belongs to {owner}; you may read it", fix)
+    else:
+        fix = f"chmod -R u+rwX {quoted} (as their owner)"
+        yield from _listed("permissions", BAD, "you may not write in", unwritable, fix)
     yield from _listed("files", BAD, "a broken link:", broken, "bring back what it leads to, or remove it")
     yield from _listed("files", WARNING, "left behind by a killed job:", parts, f"{command('clean', cycle)} --failed")
     if not (unwritable or broken or parts):
         yield Finding("files", OK, "permissions and links are right, and nothing was left behind")
+
+
+def _other_owner(folder: Path) -> str:
+    """The account that a folder belongs to, if it is not this one and lets this one only read; else an empty text."""
+    owner = folder.stat().st_uid
+    if owner == os.geteuid() or os.access(folder, os.W_OK | os.X_OK):
+        return ""
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"the user {owner}"
 
 
 def _listed(area: str, state: str, sentence: str, names: list[str], fix: str) -> Iterator[Finding]:
