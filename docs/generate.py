@@ -472,6 +472,7 @@ MEANINGS: Mapping[str, str] = {
     "cuspEmax": "highest value of the cusp filter",
     "cuspEftp": "cusp filter at a fixed time after the start of the pulse",
     "dplmsEmax": "highest value of the DPLMS filter; NaN for a detector without coefficients",
+    "svm_label": "label of the trace by its shape, 0 a good one; NaN for a detector without training data",
     "zacEmax": "highest value of the zero-area cusp filter",
     "zacEftp": "zero-area cusp filter at a fixed time after the start of the pulse",
     "tp_0_est": "start of the pulse",

@@ -1,4 +1,7 @@
-"""The steps of a production in the order in which they can be run, as the registry has them."""
+"""The steps of a production in the order in which they can be run, as the registry has them.
+
+Without those that are planned only where the metadata ask for them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ def in_order(*tiers: str) -> tuple[str, ...]:
     found: list[str] = []
     for tier in tiers:
         merge = [f"par_{tier}"] if f"par_{tier}" in REGISTRY.by_name else []
-        found += [*(part.name for part in parts_of(tier)), *merge] if merge else []
+        found += [*(part.name for part in parts_of(tier) if not part.only_with), *merge] if merge else []
         found.append(f"tier_{tier}")
     assert set(found) <= {step.name for step in STEPS}
     return tuple(found)

@@ -26,7 +26,7 @@ from ..plan.conftest import KEYS
 from ..workflow.conftest import Production
 
 TARGET = "all-l200-p03-r001-*-hit.gen"
-JOBS = 14 + len(parts_of("dsp")) + len(parts_of("hit"))
+JOBS = 14 + len([part for part in parts_of("dsp") if not part.only_with]) + len(parts_of("hit"))
 """Jobs that the target needs, with each part of the calibrations and both for the SiPMs of the physics file."""
 CAL, PHY = KEYS[4], KEYS[5]
 Verb = Callable[..., tuple[int, str, str]]

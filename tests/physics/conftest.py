@@ -61,7 +61,7 @@ class SmallCycle:
         """The parts of a parameter file that are not there yet, and what a step takes from its own files."""
         tier = BY_NAME[step].tier if BY_NAME[step].is_merge else ""
         cycle = open_cycle(self.config)
-        parts = [part.name for part in parts_of(tier)] if tier else []
+        parts = [part.name for part in parts_of(tier) if not part.only_with] if tier else []
         own = next((each.source for each in BY_NAME[step].inputs if each.name == "spms"), "")
         parts += [own] if own and "spms" in cycle.job(step, key).inputs else []
         missing = [part for part in parts if not cycle.job(part, key).outputs["par"].exists()]

@@ -125,7 +125,7 @@ class Small:
                 other.copy("ch0000002", file)
             rest.unlink()
         for part in parts_of("dsp"):
-            if part.name != "par_dsp_dplms":
+            if part.name != "par_dsp_dplms" and not part.only_with:
                 self.part(part.name)
         self.events()
 

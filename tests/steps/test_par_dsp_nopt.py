@@ -268,7 +268,7 @@ def daq_file(cycle: Path, key: str) -> None:
 def entries(cycle: Path) -> dict[str, Any]:
     """Run the step, and the merge after it; returns the merged parameters."""
     opened = open_cycle(cycle / "config.json")
-    for part in parts_of("dsp"):
+    for part in (part for part in parts_of("dsp") if not part.only_with):
         outputs = opened.job(part.name, CAL).outputs
         path = outputs["par"]
         path.parent.mkdir(parents=True, exist_ok=True)

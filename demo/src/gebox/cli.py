@@ -1,4 +1,4 @@
-"""The commands ``metadata``, ``simulate``, ``check`` and ``draw``.
+"""The commands of ``python -m gebox``.
 
 Heavy modules are imported by the command that needs them, so that ``metadata`` runs with PyYAML alone.
 """
@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     _metadata(commands.add_parser("metadata", help="write the metadata tree of an experiment"))
     _simulate(commands.add_parser("simulate", help="write its DAQ files, and the truth beside"))
+    _training(commands.add_parser("training", help="write labelled traces, to train what labels traces"))
     _draw(commands.add_parser("draw", help="draw example waveforms and spectra as PNG"))
     _corrupt(commands.add_parser("corrupt", help="write a damaged copy of a DAQ file, for tests"))
     _check(commands.add_parser("check", help="compare a finished cycle with the truth"))
@@ -55,6 +56,26 @@ def _check(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--limit", type=float, default=5.0, help="standard deviations that are too many (default: 5)")
     sub.add_argument("--draw", type=Path, metavar="FILE", help="also draw all pulls into a PNG file")
     sub.set_defaults(run=run_check)
+
+
+def _training(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--metadata", type=Path, required=True, metavar="DIR", help="what `gebox metadata` wrote")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="the LH5 file")
+    sub.add_argument("--good", type=int, default=2000, help="pulses without a defect (default: 2000)")
+    sub.add_argument("--each", type=int, default=250, help="traces of each defect, and of noise (default: 250)")
+    sub.add_argument("--sample", type=int, default=1, help="another number gives other traces (default: 1)")
+    sub.set_defaults(run=run_training)
+
+
+def run_training(arguments: argparse.Namespace) -> int:
+    """Write labelled traces."""
+    from gebox.training import write_training
+
+    experiment = load(arguments.metadata)
+    wanted = arguments.good, arguments.each
+    counts = write_training(experiment, arguments.out, *wanted, sample=arguments.sample)
+    print(f"{arguments.out}: {', '.join(f'{count} {name}' for name, count in counts.items())}")
+    return 0
 
 
 def _draw(sub: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,15 @@ TROUBLED = (Kind.SINGLE, Kind.MULTI)
 
 
 class Germanium:
-    """Makes the traces of the germanium detectors of a file."""
+    """Makes the traces of the germanium detectors of a file; with other shares of defects if these are given."""
 
-    def __init__(self, experiment: Experiment, file: DaqFile, nature: Nature) -> None:
+    def __init__(
+        self, experiment: Experiment, file: DaqFile, nature: Nature, shares: Mapping[Kind, float] | None = None
+    ) -> None:
         detectors = experiment.layout.detectors
         self.state = nature.state
         self.nature = nature
+        self.shares = shares
         self.threshold = file.threshold
         self.full = file.readout == "full"
         self.troubled = file.datatype in {"cal", "phy"}
@@ -59,7 +63,7 @@ class Germanium:
                 heights[hit.detector] = height if hit.charge > self.threshold else 0.0
         for hit in happening.hits:
             if hit.detector in heights and self.troubled and hit.kind in TROUBLED:
-                self._trouble(hit, defects.drawn(self.state))
+                self._trouble(hit, defects.drawn(self.state, self.shares))
         for source, target, coefficient in self.crosstalk:
             self.steps[target] += coefficient * self.steps[source]
         return heights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,13 +36,15 @@ class Triggered:
 
 
 class Readout:
-    """Makes the traces of a file's events."""
+    """Makes the traces of a file's events; with other shares of defects if these are given."""
 
-    def __init__(self, experiment: Experiment, file: DaqFile, nature: Nature) -> None:
+    def __init__(
+        self, experiment: Experiment, file: DaqFile, nature: Nature, shares: Mapping[Kind, float] | None = None
+    ) -> None:
         layout = experiment.layout
         self.state = nature.state
         self.full = file.readout == "full"
-        self.germanium = Germanium(experiment, file, nature)
+        self.germanium = Germanium(experiment, file, nature, shares)
         order = [address.rawid for address in layout.tracemap]
         self.detector_rows = [order.index(detector.address.rawid) for detector in layout.detectors]
         self.auxiliaries = [(order.index(a.address.rawid), a) for a in layout.auxiliaries]
@@ -99,11 +101,21 @@ FIRES = {("puls", Kind.PULSER), ("bsln", Kind.FORCED), ("auxs", Kind.MUON)}
 """Which auxiliary channel shows its signal in an event of which cause."""
 
 
-def events(experiment: Experiment, file: DaqFile) -> Iterator[Triggered]:
-    """All events of a file in order of time; seed and key alone decide what they are."""
-    state = rng.seeded(number(experiment.seed, f"file/{file.key}"))
+def events(
+    experiment: Experiment, file: DaqFile, *, stream: str = "file", shares: Mapping[Kind, float] | None = None
+) -> Iterator[Triggered]:
+    """All events of a file in order of time; seed and key alone decide what they are.
+
+    Parameters
+    ----------
+    stream
+        Another one than ``file`` gives other events.
+    shares
+        Of the defects, if not the usual ones.
+    """
+    state = rng.seeded(number(experiment.seed, f"{stream}/{file.key}"))
     nature = Nature(experiment.layout, file, state, experiment.source)
-    readout = Readout(experiment, file, nature)
+    readout = Readout(experiment, file, nature, shares)
     for happening in happenings(experiment.layout, file, nature):
         triggered = readout.event(happening)
         if triggered is not None:

@@ -58,6 +58,7 @@ def calibrate_detectors(
     work: Callable[[Channel], Made],
     threads: int,
     overview: Overview | None = None,
+    shared: Mapping[str, Sequence[Callable[[Path], None]]] | None = None,
 ) -> None:
     """Run a calibration for each detector; one that fails is recorded with its reason.
 
@@ -74,6 +75,8 @@ def calibrate_detectors(
         Worker processes.
     overview
         Instead of a page a detector: what draws the only page.
+    shared
+        By the role of a further output, what writes the parts of that LH5 file that are of several detectors.
     """
     by_name = {channel.name: channel for channel in channels}
     with whole_files(job.outputs) as parts:
@@ -89,10 +92,18 @@ def calibrate_detectors(
             if "data" in parts:
                 plotdata.join([folder / f"{name}.lh5" for name in by_name], parts["data"])
             for role in sorted(parts.keys() - {"par", "plt", "data"}):
-                shards = [folder / f"{name}.{role}.lh5" for name in by_name]
+                shards = [*_shared(folder, role, shared or {}), *(folder / f"{name}.{role}.lh5" for name in by_name)]
                 join_shards([shard for shard in shards if shard.is_file()], parts[role])
         finally:
             remove(folder)
+
+
+def _shared(folder: Path, role: str, shared: Mapping[str, Sequence[Callable[[Path], None]]]) -> list[Path]:
+    """Write the parts of an output that are of several detectors."""
+    paths = [folder / f"_{number}.{role}.lh5" for number in range(len(shared.get(role, ())))]
+    for path, save in zip(paths, shared.get(role, ()), strict=True):
+        save(path)
+    return paths
 
 
 def _entries(

@@ -48,6 +48,11 @@ def _check_entry(text: TextFile, tier: str, name: str, value: Mapping[str, Any],
         return found
 
     inner(value, "status")
+    if "model_file" in inner(value, "svm"):
+        raise text.error(
+            f"the override {name}.svm.model_file names a pickled machine: pickles are not read, they can run any code",
+            name, "svm", "model_file", hint="give its labelled traces as training_data in svm_config of pars_dsp_svm",
+        )  # fmt: skip
     if tier != "hit":
         return
     operations = inner(inner(value, "pars"), "pars", "operations")

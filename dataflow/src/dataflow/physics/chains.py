@@ -21,6 +21,7 @@ from dataflow.metadata.references import Reference, replaced
 
 from . import dspeed_outputs, dspeed_ufuncs
 from .rawtables import RawRows, column_names, digitizer, refuse_mixed
+from .svm import ARRAYS, SIGNATURE, TYPES, svm_label
 
 dspeed_ufuncs.install()
 
@@ -33,6 +34,8 @@ DROPPED = "waveform_bit_drop"
 """Whole traces without their lowest bits, as LEGEND-200 keeps those of SiPMs."""
 WINDOWED = "windowed"
 """Entry of a chain: what differs for tables with :data:`PARTS` instead of :data:`WHOLE`."""
+UNPICKLES = "svm_predict"
+"""The processor of dspeed, and of the published chains, that reads a pickled machine."""
 _WORD = re.compile(rf"\b{WHOLE}\b")
 
 
@@ -219,7 +222,22 @@ def fitted(chain: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
         form["processors"] = {name: entry for name, entry in changed.items() if entry is not None}
     elif DROPPED in columns and WHOLE not in columns and WHOLE in used_names(form):
         form["processors"] = {name: _without_bits(entry) for name, entry in form["processors"].items()}
-    return form
+    return {**form, "processors": {name: _without_pickle(entry) for name, entry in form["processors"].items()}}
+
+
+def _without_pickle(entry: Any) -> Any:
+    """A processor that takes the machine of ``par_dsp_svm`` where dspeed's would unpickle one, and run its code."""
+    if not isinstance(entry, Mapping) or entry.get("function") != UNPICKLES:
+        return entry
+    own = [f"db.svm.{name}" for name in (*ARRAYS, "gamma")]
+    shapes, label = entry["args"]
+    return {
+        "function": svm_label.__name__,
+        "module": svm_label.__module__,
+        "args": [shapes, *own, 1, label],
+        "kwargs": {"signature": SIGNATURE, "types": TYPES},
+        "defaults": dict.fromkeys(own, "[1.0]") | dict.fromkeys(own[:2], "[[0.0]]") | {own[-1]: 1},
+    }
 
 
 def _without_bits(entry: Any) -> Any:

@@ -355,7 +355,10 @@ class Cycle:
                 return self._no_pars(origin.tier, unit.key, self.catalog_of(origin.tier).first(unit.key))
         origins = self.units.origins(step, wanted, unit)
         if not origins and wanted.output and wanted.optional:
-            return self._arrays_named(origin.tier, unit) or None
+            of_arrays = [each for each in self.inputs(step) if each.output and each.optional]
+            return (self._arrays_named(origin.tier, unit) or None) if wanted == of_arrays[0] else None
+        if not origins and origin.only_with:
+            return None
         if origins or not (wanted.datatypes or wanted.optional):
             return tuple(self.output(name, each, wanted.output) for name, each in origins)
         if wanted.optional or is_part:
@@ -545,6 +548,15 @@ class Cycle:
             self.metadata.require_statuses(wanted, key)
             self._chosen[place] = tuple(channel for channel in wanted if channel.processable), channels, config
         return self._chosen[place][0]
+
+    def is_asked_for(self, step: Step, key: Key) -> bool:
+        """Whether the metadata say what a step cannot do without, for one of its channels at least."""
+        if step.only_with is None:
+            return True
+        config, (name, entry) = self.config(step, key), step.only_with
+        if name not in config.inputs:
+            return False
+        return any((config.shared(name, channel) or {}).get(entry) for channel in self._channels(step, key, config))
 
     def is_wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
         """Whether a step works on a channel if it is processable."""

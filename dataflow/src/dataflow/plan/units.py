@@ -80,7 +80,8 @@ class Units:
         if step.kind == "tier":
             return [self._run(keys[0]) for keys in self.series.values() if keys[0].datatype in wanted]
         keys = (key for key in self._cycle.catalog_of(step.tier).keys if key.series in self.series)
-        return [self._run(key) for key in sorted(keys, key=lambda key: key.order) if key.datatype in wanted]
+        mine = (key for key in keys if key.datatype in wanted and self._cycle.is_asked_for(step, key))
+        return [self._run(key) for key in sorted(mine, key=lambda key: key.order)]
 
     def at(self, step: Step, key: Key) -> Unit:
         """The unit of a step that is called like a key.
@@ -183,8 +184,9 @@ class Units:
             return [(origin.name, each) for each in self._overlapping(origin, keys, unit)]
         place = origin.name, keys
         if place not in self._holding:  # many files share their calibrations
-            datatypes = self.datatypes(origin)
-            self._holding[place] = [(origin.name, self.at(origin, key)) for key in keys if key.datatype in datatypes]
+            datatypes, asked = self.datatypes(origin), self._cycle.is_asked_for
+            mine = (key for key in keys if key.datatype in datatypes and asked(origin, key))
+            self._holding[place] = [(origin.name, self.at(origin, key)) for key in mine]
         if wanted.optional and not all(self._cycle.is_possible(*each) for each in self._holding[place]):
             return []
         return self._holding[place]
@@ -272,6 +274,12 @@ class Units:
         if step.kind == "par" and step.merged and key not in cycle.catalog_of(step.tier):
             first = self.series[key.series][0]
             raise UserError(f"{step.name} is not made for {key}", hint=f"its run begins with {first}")
+        if step.only_with and not cycle.is_asked_for(step, key):
+            name, entry = step.only_with
+            raise UserError(
+                f"{step.name} is not made for {key}: the metadata have no {name}.{entry} for it",
+                hint=f"configure it in {name} of {step.rule} in dataprod/config",
+            )
 
     @cached_property
     def _known(self) -> frozenset[Key]:

@@ -184,6 +184,8 @@ class Step:
     check
         What is called besides for each configured channel while planning, in the same form: where inputs must fit one
         another.
+    only_with
+        An input of the rule and an entry of it: the step is planned only where the metadata says it for a channel.
     channels
         What it works on.
     resources
@@ -204,6 +206,7 @@ class Step:
     configs: Mapping[str, str] = field(default_factory=dict, hash=False)
     options: str = ""
     check: str = ""
+    only_with: tuple[str, str] | None = None
     channels: Select = ALL_CHANNELS
     resources: Resources = Resources()
     doc: str = ""

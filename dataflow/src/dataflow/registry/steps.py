@@ -31,6 +31,7 @@ STEPS: tuple[Step, ...] = (
     of("par_dsp_nopt"),
     of("par_dsp_eopt"),
     of("par_dsp_dplms"),
+    of("par_dsp_svm"),
     of("par_dsp_spms"),
     of("merge", "dsp"),
     of("par_hit_qc"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,10 @@ SHARES = {
 """Of the gamma events; more than in good data, so that every class has examples."""
 
 
-def drawn(state: rng.State) -> Kind | None:
-    """Which defect an event has, if any."""
+def drawn(state: rng.State, shares: Mapping[Kind, float] | None = None) -> Kind | None:
+    """Which defect an event has, if any; of :data:`SHARES` unless others are given."""
     value = rng.uniform(state)
-    for kind, share in SHARES.items():
+    for kind, share in (SHARES if shares is None else shares).items():
         if value < share:
             return kind
         value -= share

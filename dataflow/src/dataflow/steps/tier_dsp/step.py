@@ -11,6 +11,7 @@ STEP = Step(
         Input("raw"),
         Input("par_dsp"),
         Input("par_dsp_dplms.coefficients", role="coefficients", optional=True),
+        Input("par_dsp_svm.model", role="svm", optional=True),
         Input("par_dsp_spms", role="spms", optional=True),
     ),
     rule="tier_dsp",

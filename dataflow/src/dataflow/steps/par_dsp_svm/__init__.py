@@ -1,0 +1,1 @@
+"""The support vector machine that labels traces, from labelled ones."""
