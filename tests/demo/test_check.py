@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from gebox.check import Residual, Result, check, expected_at, expected_width, nanoseconds, noise_at, residuals
+from gebox.checkpulses import Demand
 from gebox.cli import main
-from gebox.report import header_of, rows
+from gebox.report import columns_of, shape_rows
 from gebox.summary import survival, without_trapping
 from gebox.truth import Kind
 
@@ -229,11 +230,16 @@ def test_the_correction_for_trapping_and_the_survival_of_the_cut_are_compared() 
     assert "A/E survival 2614" not in found, "what has no counts is not compared"
 
 
-def test_the_table_shows_the_survival_where_there_is_some() -> None:
+def test_the_second_table_shows_trapping_survival_and_late_charge_where_there_are_some() -> None:
     found = list(compared(tau1="326*us", tau1_err="1*us").values())
-    assert header_of(found)[-3:] == ["A/E 1592 [%]", "true", "worst pull"]
-    (row,) = rows(found, {}, 5.0)
-    assert row[-3:-1] == ["91.0 +- 2.0", "90.0"]
+    late = {("p03-r000", "A"): [Demand("late charge", "prompt", 998, 1000, least=0.99)]}
+    header = [name for column in columns_of(found, late) for name in column]
+    assert header[:2] == ["trapping [%/us]", "true"]
+    assert header[-3:] == ["A/E 1592 [%]", "true", "LQ prompt"]
+    (row,) = shape_rows(found, late)
+    assert row[:4] == ["p03 r000", "A", "0.090 +- 0.010", "0.080"]
+    assert row[-3:] == ["91.0 +- 2.0", "90.0", "99.8 %"]
+    assert columns_of([each for each in found if each.quantity == "tau"], {}) == []
 
 
 def test_the_true_cut_keeps_nine_tenths_of_the_double_escape_peak() -> None:

@@ -39,7 +39,7 @@ def test_perfect_parameters_agree(simulated: Path, cycle: Path, capsys: pytest.C
     assert [(each.run, each.name) for each in found] == [("p03-r000-phy", "S001"), ("p03-r000-phy", "S002")]
     assert all(each.pulls() == {"gain": 0.0, "dark_rate": 0.0, "cross_talk": 0.0} for each in found)
     assert report(found, limit=5) == 0
-    assert "S001  gain 47.64 +- 4.8 ADC (47.64)" in capsys.readouterr().out
+    assert "S001  gain 47.6 +- 4.8 ADC (47.64)  dark_rate 1500 +- 150 Hz (1500)" in capsys.readouterr().out
 
 
 def test_a_wrong_scale_is_named(simulated: Path, cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:

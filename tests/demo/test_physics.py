@@ -13,7 +13,7 @@ from gebox.compiled import compiled
 from gebox.experiment import build
 from gebox.experiment.build import SOURCES
 from gebox.physics import crosssections, decays, rng, transport
-from gebox.physics.generators import TwoNeutrino, shape_2nbb
+from gebox.physics.generators import Escapes, Gammas, TwoNeutrino, shape_2nbb, stops
 
 
 @pytest.mark.parametrize(
@@ -177,3 +177,25 @@ def test_sources_emit_the_lines_that_calibrations_use(source: str, repository: P
         emitted = {e for _, path in decays.SOURCES[source] for e in path if abs(e - line["energy"]) < 0.02}
         assert len(emitted) == 1, line
         assert decays.intensity(decays.SOURCES[source], emitted.pop()) == pytest.approx(line["intensity"], rel=0.02)
+
+
+def test_chosen_double_escapes_are_those_of_the_source() -> None:
+    """Of decays drawn as all are: the energy of the peak, and its share of events with a photon in another detector."""
+    detectors = build().layout.detectors
+    chosen = Escapes(rng.seeded(3), detectors, stops(detectors))
+    shared = []
+    for _ in range(400):
+        count = chosen.generate(150.0)
+        sums = np.bincount(chosen.found.detector[:count], chosen.found.energy[:count], len(detectors))
+        assert np.abs(sums - (2614.511 - 2 * 510.999)).min() < 0.01
+        shared.append(np.count_nonzero(sums > 0) > 1)
+    plain = Gammas(rng.seeded(4), detectors, decays.tables((1.0, decays.TH228)), stops(detectors))
+    natural = []
+    while len(natural) < 60:
+        count = plain.generate(1500.0)
+        sums = np.bincount(plain.found.detector[:count], plain.found.energy[:count], len(detectors))
+        if np.abs(sums - Escapes.ENERGY).min() < 0.01:
+            natural.append(np.count_nonzero(sums > 0) > 1)
+    error = math.sqrt(np.mean(shared) * (1 - np.mean(shared)) * (1 / 60 + 1 / 400))
+    assert np.mean(natural) == pytest.approx(np.mean(shared), abs=3 * error)
+    assert 0.1 < np.mean(shared) < 0.9

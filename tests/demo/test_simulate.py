@@ -13,7 +13,7 @@ import yaml
 
 from gebox.acquisition import record
 from gebox.cli import main
-from gebox.experiment import Experiment, build
+from gebox.experiment import Experiment, build, load
 from gebox.metadata.datasets import ignored
 from gebox.readout import events
 from gebox.simulate import simulate
@@ -232,3 +232,26 @@ def test_slips_are_one_sentence(
 def test_a_key_that_is_not_there_is_refused(small: Experiment, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no DAQ file of this experiment"):
         simulate(small, tmp_path / "daq", tmp_path / "truth", only="p99")
+
+
+def test_the_share_of_chosen_double_escapes_is_kept_and_told(tmp_path: Path) -> None:
+    assert main(["metadata", "--out", str(tmp_path / "inputs"), "--scale", "0.02", "--escapes", "0.25"]) == 0
+    assert yaml.safe_load((tmp_path / "inputs/experiment.yaml").read_text())["escapes"] == 0.25
+    experiment = load(tmp_path / "inputs")
+    assert {file.escapes for file in experiment.files if file.datatype == "phy"} == {0.0}
+    file = next(file for file in experiment.files if file.datatype == "cal")
+    found = [hit.energy for each in events(experiment, replace(file, events=400)) for hit in each.happening.hits]
+    number = np.count_nonzero(np.abs(np.array(found) - 1592.513) < 0.01)
+    assert number == pytest.approx(100, abs=4 * (400 * 0.25 * 0.75) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [(["--escapes", "1.5"], "a share of 1.5"), (["--escapes", "0.1", "--source", "Co60"], "Co60 has no double")],
+)
+def test_impossible_double_escapes_are_refused(
+    more: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["metadata", "--out", str(tmp_path / "inputs"), *more]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "inputs").exists()

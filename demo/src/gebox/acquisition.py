@@ -142,6 +142,7 @@ def note(truth: Record, triggered: Triggered, header: fcio.Event, read: set[int]
         hit_charge=[hit.charge for hit in hits],
         hit_drift_time=[hit.drift for hit in hits],
         hit_current=[hit.current for hit in hits],
+        hit_late=[hit.late for hit in hits],
         hit_start=[hit.start for hit in hits],
         hit_saturated=[int(hit.saturated) for hit in hits],
         hit_second_charge=[hit.second_charge for hit in hits],

@@ -76,6 +76,13 @@ def _of_run(file: Path, true: dict[str, Any]) -> Iterator[Sipm]:
         yield Sipm(run, name, values, "" if values else reason)
 
 
+def rounded(value: float, error: float) -> str:
+    """Value and error, to two significant digits of the error and never beyond the decimal point."""
+    places = 1 - math.floor(math.log10(error)) if error > 0 else 3
+    shown = round(error, places)
+    return f"{value:.{max(places, 0)}f} +- {shown:.{max(places, 0)}f}"
+
+
 def report(found: list[Sipm], *, limit: float) -> int:
     """Print one line a SiPM and run; exit code 1 where a quantity deviates by more than `limit` standard deviations."""
     if not found:
@@ -85,7 +92,7 @@ def report(found: list[Sipm], *, limit: float) -> int:
     for each in found:
         pulls = each.pulls()
         cells = [
-            f"{name} {value:.4g} +- {error:.2g} {QUANTITIES[name][1]}".rstrip() + f" ({true:.4g})"
+            f"{name} {rounded(value, error)} {QUANTITIES[name][1]}".rstrip() + f" ({true:.4g})"
             for name, (value, error, true, _) in each.values.items()
         ]
         beyond = [f"{name} {pull:+.1f} sigma !" for name, pull in pulls.items() if abs(pull) > limit]

@@ -34,6 +34,13 @@ def _metadata(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of events (default: 1)")
     sub.add_argument("--preset", choices=PRESETS, default="small", help="4 or 8 germanium detectors (default: small)")
     sub.add_argument("--source", choices=SOURCES, default=SOURCES[0], help="calibration source (default: Th228)")
+    sub.add_argument(
+        "--escapes",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of the calibration events, chosen to be double escapes of 2614.5 keV (default: 0)",
+    )
     sub.set_defaults(run=run_metadata)
 
 
@@ -116,7 +123,8 @@ def run_metadata(arguments: argparse.Namespace) -> int:
     """Write the metadata tree."""
     from gebox.metadata import write_tree
 
-    experiment = build(seed=arguments.seed, scale=arguments.scale, preset=arguments.preset, source=arguments.source)
+    wanted = {name: getattr(arguments, name) for name in ("seed", "scale", "preset", "source", "escapes")}
+    experiment = build(**wanted)
     write_tree(experiment, arguments.out)
     print(f"metadata of {len(experiment.layout.detectors)} germanium detectors written to {arguments.out}")
     return 0
@@ -136,7 +144,7 @@ def run_simulate(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Compare with the truth."""
-    from gebox import checkevents, checklight
+    from gebox import checkevents, checklight, checkpulses
     from gebox.check import counts, residuals, results
     from gebox.report import report
 
@@ -146,10 +154,12 @@ def run_check(arguments: argparse.Namespace) -> int:
         from gebox.draw import draw_pulls
 
         draw_pulls(compared, arguments.draw)
-    calibration = report(compared, counts(found), limit=arguments.limit)
+    kept = checkpulses.compare(arguments.cycle, truth=arguments.truth)
+    calibration = report(compared, counts(found), limit=arguments.limit, kept=kept)
+    pulses = checkpulses.report(kept)
     events = checkevents.report(checkevents.compare(arguments.cycle, truth=arguments.truth))
     light = checklight.report(checklight.compare(arguments.cycle, truth=arguments.truth), limit=arguments.limit)
-    return max(calibration, events, light)
+    return max(calibration, pulses, events, light)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

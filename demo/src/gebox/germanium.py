@@ -85,6 +85,7 @@ class Germanium:
         if total <= 0.0:
             return 0.0
         hit.current = charge.highest_current(self.signal) / total
+        hit.late = charge.late(self.signal, total)
         sigma = math.sqrt(self.constants[hit.detector].fano * total)
         hit.charge = max(total + sigma * rng.normal(self.state), 0.0)
         return self._place(hit, total, start)

@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from gebox.check import Residual, beyond, unmeasured
 
 HEADER = ("run", "detector", "traces", "tau [us]", "true")
 POSITION = "position "
 SURVIVAL = "A/E survival "
-SHOWN_SURVIVALS = frozenset(("1592", "2614"))
-"""The double-escape peak, which the cut is to keep, and the full-energy peak, of which it keeps little."""
+QUANTITIES = (("trapping", 3), ("FWHM 2039", 2), *((f"{SURVIVAL}{line}", 1) for line in ("1592", "2614")))
+"""What stands in the second table if it was measured, and with how many digits: of A/E the double-escape peak,
+which the cut is to keep, and the full-energy peak, of which it keeps little."""
+KEPT = {("late charge", "prompt"): "LQ prompt", ("late charge", "late"): "LQ late"}
+"""Cuts and true classes of pulses of which the second table tells what is kept, and the columns."""
 
 SHOWN = 6
 """Detectors and runs that a sentence names at most."""
 
 
-def report(found: list[Residual], counts: dict[tuple[str, str, str], int], *, limit: float) -> int:
-    """Print one line a detector and run; say what is beyond the limit.
+class Kept(Protocol):
+    """What a cut has kept of the pulses of a class, as :class:`gebox.checkpulses.Demand`."""
+
+    @property
+    def cut(self) -> str: ...
+    @property
+    def pulses(self) -> str: ...
+    @property
+    def share(self) -> float: ...
+
+
+Demanded = Mapping[tuple[str, str], Sequence[Kept]]
+
+
+def report(
+    found: list[Residual], counts: dict[tuple[str, str, str], int], *, limit: float, kept: Demanded | None = None
+) -> int:
+    """Print one line a detector and run, in one table or two; say what is beyond the limit.
+
+    Parameters
+    ----------
+    kept
+        What cuts keep of pulses, by run (``p03-r000``) and detector.
 
     Returns
     -------
@@ -26,10 +52,11 @@ def report(found: list[Residual], counts: dict[tuple[str, str, str], int], *, li
         is measured.
     """
     header, lines = header_of(found), rows(found, counts, limit)
-    try:
-        _rich(header, lines)
-    except ImportError:
-        _plain(header, lines)
+    _table("calibration beside the truth", header, lines)
+    second = columns_of(found, kept or {})
+    if second:
+        header = ["run", "detector", *(name for column in second for name in column)]
+        _table("trapping, A/E and late charge beside the truth", header, shape_rows(found, kept or {}))
     bad = beyond(found, limit)
     for residual in bad:
         print(sentence(residual))
@@ -51,14 +78,42 @@ def lines_of(found: list[Residual]) -> list[str]:
 def header_of(found: list[Residual]) -> list[str]:
     """The names of the columns."""
     columns = [name for line in lines_of(found) for name in (f"{line} keV at", "FWHM", "true")]
-    columns += [name for energy in survivals_of(found) for name in (f"A/E {energy} [%]", "true")]
     return [*HEADER, *columns, "worst pull"]
 
 
-def survivals_of(found: list[Residual]) -> list[str]:
-    """The energies at which the survival of the A/E cut is compared, as quantities name them, in order."""
-    names = {r.quantity.removeprefix(SURVIVAL) for r in found if r.quantity.startswith(SURVIVAL)}
-    return sorted(names & SHOWN_SURVIVALS, key=float)
+def columns_of(found: list[Residual], kept: Demanded) -> list[tuple[str, ...]]:
+    """The columns of the second table: measured and true, then what is kept, each in percent."""
+    units = {residual.quantity: residual.unit for residual in found}
+    classes = {(each.cut, each.pulses) for demanded in kept.values() for each in demanded}
+    return [
+        *((f"{name} [{units[name]}]".replace("survival ", ""), "true") for name, _ in QUANTITIES if name in units),
+        *((column,) for each, column in KEPT.items() if each in classes),
+    ]
+
+
+def shape_rows(found: list[Residual], kept: Demanded) -> list[list[str]]:
+    """The cells of the second table."""
+    names = {residual.quantity for residual in found}
+    classes = {(each.cut, each.pulses) for demanded in kept.values() for each in demanded}
+    made = []
+    for (period, run, detector), group in _groups(found).items():
+        cells = [f"{period} {run}", detector]
+        for name, digits in QUANTITIES:
+            if name in names:
+                cells += _pair(group.get(name), digits)
+        shares = {(each.cut, each.pulses): each.share for each in kept.get((f"{period}-{run}", detector), ())}
+        cells += [_percent(shares.get(each)) for each in KEPT if each in classes]
+        made.append(cells)
+    return made
+
+
+def _pair(one: Residual | None, digits: int) -> list[str]:
+    """Value with error, and truth."""
+    return [_number(one.found, one.error, digits), f"{one.true:.{digits}f}"] if one else ["-", "-"]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def _places(found: list[Residual]) -> str:
@@ -83,11 +138,15 @@ def sentence(residual: Residual) -> str:
 
 def rows(found: list[Residual], counts: dict[tuple[str, str, str], int], limit: float) -> list[list[str]]:
     """The cells of the table."""
+    return [_row(place, group, counts.get(place), limit, lines_of(found)) for place, group in _groups(found).items()]
+
+
+def _groups(found: list[Residual]) -> dict[tuple[str, str, str], dict[str, Residual]]:
+    """By period, run and detector: quantities by name."""
     groups: dict[tuple[str, str, str], dict[str, Residual]] = {}
     for residual in found:
         groups.setdefault((residual.period, residual.run, residual.detector), {})[residual.quantity] = residual
-    columns = lines_of(found), survivals_of(found)
-    return [_row(place, group, counts.get(place), limit, columns) for place, group in groups.items()]
+    return groups
 
 
 def _row(
@@ -95,18 +154,14 @@ def _row(
     group: dict[str, Residual],
     count: int | None,
     limit: float,
-    columns: tuple[list[str], list[str]],
+    lines: list[str],
 ) -> list[str]:
-    lines, survivals = columns
     tau = group["tau"]
     cells = [f"{place[0]} {place[1]}", place[2], "-" if count is None else str(count)]
     cells += [_number(tau.found, tau.error, 1), f"{tau.true:.1f}"]
     for line in lines:
         position, width = group[f"{POSITION}{line}"], group[f"FWHM {line}"]
         cells += [_number(position.found, position.error, 2), _number(width.found, width.error, 2), f"{width.true:.2f}"]
-    for energy in survivals:
-        kept = group.get(f"{SURVIVAL}{energy}")
-        cells += [_number(kept.found, kept.error, 1), f"{kept.true:.1f}"] if kept else ["-", "-"]
     pulls = [residual for residual in group.values() if residual.measured]
     if not pulls:
         return [*cells, "no result" if tau.reason else "not measured"]
@@ -121,11 +176,18 @@ def _number(value: float, error: float, digits: int) -> str:
     return f"{value:.{digits}f}" + (f" +- {error:.{digits}f}" if error > 0 else "")
 
 
-def _rich(header: list[str], lines: list[list[str]]) -> None:
+def _table(title: str, header: list[str], lines: list[list[str]]) -> None:
+    try:
+        _rich(title, header, lines)
+    except ImportError:
+        _plain(header, lines)
+
+
+def _rich(title: str, header: list[str], lines: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="calibration beside the truth")
+    table = Table(title=title)
     for name in header:
         table.add_column(name, justify="left" if name in {"run", "detector", "worst pull"} else "right", no_wrap=True)
     for line in lines:

@@ -34,6 +34,7 @@ class Experiment:
     scale: float
     preset: str
     source: str = TH228
+    escapes: float = 0.0
 
     @cached_property
     def layout(self) -> Layout:
@@ -47,7 +48,7 @@ class Experiment:
         found = [
             file
             for block in blocks(self.preset)
-            for file in files(block, number, self.scale, THRESHOLDS.get(self.source))
+            for file in files(block, number, self.scale, THRESHOLDS.get(self.source), self.escapes)
         ]
         return tuple(sorted(found, key=lambda file: file.key))
 
@@ -63,13 +64,20 @@ class Experiment:
         return dict(sorted(found.items()))
 
 
-def build(*, seed: int = 1, scale: float = 1.0, preset: str = "small", source: str = TH228) -> Experiment:
+def build(
+    *, seed: int = 1, scale: float = 1.0, preset: str = "small", source: str = TH228, escapes: float = 0.0
+) -> Experiment:
     """Make an experiment.
+
+    Parameters
+    ----------
+    escapes
+        Share of the events of calibrations that are chosen to be double escapes of 208Tl's 2614.5 keV line.
 
     Raises
     ------
     UserError
-        When preset or source is unknown or the scale is not positive.
+        When preset or source is unknown, the scale is not positive, or there can be no such share of double escapes.
     """
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
@@ -77,7 +85,11 @@ def build(*, seed: int = 1, scale: float = 1.0, preset: str = "small", source: s
         raise UserError(f"there is no source {source!r}; there are {', '.join(SOURCES)}")
     if not 0.0 < scale <= 10_000.0:
         raise UserError(f"a scale of {scale} makes no sense; it multiplies the number of events", hint="try 0.1")
-    return Experiment(seed, scale, preset, source)
+    if not 0.0 <= escapes < 1.0:
+        raise UserError(f"a share of {escapes} double escapes makes no sense", hint="try 0.04")
+    if escapes and source != TH228:
+        raise UserError(f"{source} has no double escapes to choose", hint=f"leave --escapes out, or take {TH228}")
+    return Experiment(seed, scale, preset, source, escapes)
 
 
 def save(experiment: Experiment, folder: Path) -> None:
@@ -85,6 +97,8 @@ def save(experiment: Experiment, folder: Path) -> None:
     content: dict[str, Any] = {"seed": experiment.seed, "scale": experiment.scale, "preset": experiment.preset}
     if experiment.source != TH228:
         content["source"] = experiment.source
+    if experiment.escapes:
+        content["escapes"] = experiment.escapes
     write_yaml(folder / RECORD, content, comment=REMARK)
 
 
@@ -111,5 +125,9 @@ def load(folder: Path, *, scale: float | None = None) -> Experiment:
     content = recorded(folder)
     wanted = float(content["scale"]) if scale is None else scale
     return build(
-        seed=int(content["seed"]), scale=wanted, preset=str(content["preset"]), source=str(content.get("source", TH228))
+        seed=int(content["seed"]),
+        scale=wanted,
+        preset=str(content["preset"]),
+        source=str(content.get("source", TH228)),
+        escapes=float(content.get("escapes", 0.0)),
     )

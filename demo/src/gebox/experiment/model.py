@@ -125,6 +125,8 @@ class DaqFile:
     readout: Readout
     threshold: float
     """Trigger threshold in keV."""
+    escapes: float = 0.0
+    """The share of the physics events that are chosen to be double escapes of the 2614.5 keV line."""
 
     @property
     def stem(self) -> str:

@@ -78,11 +78,14 @@ def seconds(stamp: str) -> int:
     return calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ"))
 
 
-def files(block: Block, detectors: int, scale: float, threshold: float | None = None) -> list[DaqFile]:
+def files(
+    block: Block, detectors: int, scale: float, threshold: float | None = None, escapes: float = 0.0
+) -> list[DaqFile]:
     """The DAQ files of a block: at least two for a calibration, none longer than an hour.
 
-    A threshold in keV that is given replaces that of calibrations.
+    A threshold in keV that is given replaces that of calibrations; the share of chosen double escapes is theirs alone.
     """
+    escapes = escapes if block.datatype == "cal" else 0.0
     least = threshold if threshold is not None and block.datatype == "cal" else block.threshold
     total = max(1, round(block.amount * scale)) if block.amount else 0
     count = max(2 if block.datatype == "cal" else 1, math.ceil(total / _LARGEST))
@@ -94,5 +97,5 @@ def files(block: Block, detectors: int, scale: float, threshold: float | None = 
         key = f"{EXPERIMENT}-{block.period}-{block.run}-{block.datatype}-{timestamp(start)}"
         factor = detectors if block.per_detector else 1
         place = (block.datatype, block.period, block.run)
-        found.append(DaqFile(key, *place, start, duration, events * factor, block.readout, least))
+        found.append(DaqFile(key, *place, start, duration, events * factor, block.readout, least, escapes))
     return found

@@ -20,6 +20,9 @@ Path = tuple[float, tuple[float, ...]]
 _TL = 0.3594
 """Share of 212Bi that decays to 208Tl."""
 
+TL208 = 2614.511
+"""The line of 208Tl whose pairs make the double-escape peak, in keV."""
+
 TH228: Final[tuple[Path, ...]] = (
     # 228Th, 224Ra, 220Rn
     (1.06, (84.373,)), (0.13, (131.612, 84.373)), (0.10, (166.410, 84.373)), (0.246, (215.985,)),

@@ -54,6 +54,31 @@ def _search(
 
 
 @compiled
+def _escape(
+    state: rng.State,
+    world: transport.Array,
+    tables: crosssections.Materials,
+    lines: decays.Tables,
+    sources: Floats,
+    energy: float,
+    found: transport.Sites,
+    argon: Floats,
+) -> int:
+    """Let nuclei decay until a detector is left with `energy` keV, to 0.01 keV."""
+    sums = np.zeros(world.crystals.shape[0])
+    while True:
+        argon[0] = 0.0
+        origin = sources[rng.below(state, sources.shape[0])]
+        count = transport.decay(state, world, tables, lines, origin, found, argon)
+        sums[:] = 0.0
+        for site in range(count):
+            sums[found.detector[site]] += found.energy[site]
+        for detector in range(sums.size):
+            if abs(sums[detector] - energy) < 0.01:
+                return count
+
+
+@compiled
 def _glow(
     state: rng.State,
     world: transport.Array,
@@ -90,6 +115,26 @@ class Gammas:
     def generate(self, threshold: float) -> int:
         """A decay that leaves more than the threshold in a detector."""
         return _search(self.state, self.world, self.tables, self.lines, self.places, threshold, self.found, self.argon)
+
+
+class Escapes(Gammas):
+    """Those decays of 208Tl that leave the double-escape peak of 2614.5 keV in a detector.
+
+    They are drawn as all others and chosen by what they leave, so that shape, coincidences and places are those of the
+    source; a run has as many as one that lasts longer.
+    """
+
+    ENERGY = decays.TL208 - 2 * crosssections.ELECTRON_MASS
+
+    def __init__(self, state: rng.State, detectors: tuple[Detector, ...], places: Floats) -> None:
+        paths = tuple(path for path in decays.TH228 if decays.TL208 in path[1])
+        super().__init__(state, detectors, decays.tables((1.0, paths)), places)
+
+    def generate(self, threshold: float) -> int:  # noqa: ARG002 - far above
+        """A decay with both annihilation photons out of the detector."""
+        return _escape(
+            self.state, self.world, self.tables, self.lines, self.places, self.ENERGY, self.found, self.argon
+        )
 
 
 class Glow(Gammas):
@@ -222,14 +267,16 @@ class Muons(Simple):
 
 
 def generators(
-    detectors: tuple[Detector, ...], datatype: str, state: rng.State, source: str = "Th228"
+    detectors: tuple[Detector, ...], datatype: str, state: rng.State, source: str = "Th228", escapes: float = 0.0
 ) -> list[tuple[float, Generator]]:
     """What happens in data of a type, with its share of the triggers.
 
     The shares of physics data are chosen so that a short run shows every class; they are not those of LEGEND-200.
     """
     if datatype in {"cal", "pzc"}:
-        return [(1.0, Gammas(state, detectors, decays.tables((1.0, decays.SOURCES[source])), _stops(detectors)))]
+        places = stops(detectors)
+        gammas = Gammas(state, detectors, decays.tables((1.0, decays.SOURCES[source])), places)
+        return [(1.0 - escapes, gammas), *([(escapes, Escapes(state, detectors, places))] if escapes else [])]
     around = _around(detectors)
     natural = decays.tables((1.0, decays.K40), (0.3, decays.BI214), (0.1, decays.TH228))
     if datatype == "lar":
@@ -242,7 +289,7 @@ def generators(
     ]
 
 
-def _stops(detectors: tuple[Detector, ...]) -> Floats:
+def stops(detectors: tuple[Detector, ...]) -> Floats:
     """The source stops between axis and detector at the height of each, the more often the smaller the detector is."""
     found = []
     for detector in detectors:

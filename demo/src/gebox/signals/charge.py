@@ -33,6 +33,8 @@ FINE_NS: Final = 4.0
 FINE: Final = 1600
 """Its number of steps: 6.4 us hold the slowest surface event."""
 
+LATE_STEPS: Final = 376
+"""So many steps, 1.5 us, are those in which dsp measures late charge."""
 CURRENT_STEPS: Final = 20
 """Over so many steps, 80 ns, the true current is averaged, about as the current of dsp is."""
 
@@ -177,6 +179,18 @@ def highest_current(signal: Floats) -> float:
     for index in range(CURRENT_STEPS, signal.size):
         highest = max(highest, signal[index] - signal[index - CURRENT_STEPS])
     return highest / (CURRENT_STEPS * FINE_NS * 1e-3)
+
+
+@compiled
+def late(signal: Floats, total: float) -> float:
+    """Mean share of the charge that is still missing in the :data:`LATE_STEPS` steps from 80 % of it on."""
+    first = 0
+    while first < signal.size - 1 and signal[first] < 0.8 * total:
+        first += 1
+    missing = 0.0
+    for index in range(first, first + LATE_STEPS):
+        missing += 1.0 - signal[min(index, signal.size - 1)] / total
+    return missing / LATE_STEPS
 
 
 @compiled

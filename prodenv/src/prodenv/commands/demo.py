@@ -20,6 +20,8 @@ from prodenv.cycles.find import CycleFolder
 
 EXPERIMENT = "l200"
 TRUTH = "generated/truth"
+ESCAPES = "0.04"
+"""Of the calibration events of the demo: its short runs would have too few for A/E and late charge."""
 TARGETS = (f"all-{EXPERIMENT}-*-*-*-evt.gen", f"all-{EXPERIMENT}-*-*-phy-skm.gen")
 
 
@@ -66,7 +68,9 @@ def make_cycle(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="gebox-") as folder:
         words = ["metadata", "--out", f"{folder}/inputs", "--seed", options.seed, "--scale", options.scale]
         with step("metadata of the simulated experiment"):
-            _quietly([sys.executable, "-m", "gebox", *words, "--preset", options.preset], _with_gebox())
+            _quietly(
+                [sys.executable, "-m", "gebox", *words, "--preset", options.preset, "--escapes", ESCAPES], _with_gebox()
+            )
         argv = ["init-cycle", options.cycle, "--setup", EXPERIMENT, "--metadata", f"{folder}/inputs"]
         with contextlib.redirect_stdout(io.StringIO()):  # what to do next is done next
             return _command(argv)
@@ -146,7 +150,8 @@ def _places(cycle: Path, seconds: float) -> None:
     print(f"\nThe demo is done ({seconds:.0f} s). Look at")
     for place, what in (
         ("generated/tier/evt", "events of all runs; the other tiers are beside them"),
-        ("generated/plt/hit", "figures of the energy calibration, a page a detector"),
+        ("generated/plt/hit", "figures of quality cuts, energy calibration, A/E and late charge, a page a detector"),
+        ("generated/plt/dsp", "figures of decay constants, filter times and the correction for trapping"),
         ("generated/par/hit", "calibration parameters, and validity.yaml: which hold when"),
         (TRUTH, "the truth: every event and every gain as simulated"),
         ("dataflow", "the workflow: yours to change"),

@@ -67,7 +67,8 @@ def _widths(axes: Axes, one: Correction, reference: float) -> None:
     axes.set(
         xlabel="energy [keV]", ylabel="FWHM [keV]", title=f"widths by {one.estimator}; star: at {reference:.0f} keV"
     )
-    axes.legend()
+    axes.margins(y=0.15)
+    axes.legend(loc="upper left")
 
 
 def _said(width: Width) -> str:

@@ -75,12 +75,19 @@ def _distribution(axes: Any, name: str, found: Result) -> None:
         if level is not None:
             axes.axvline(level, color=RED, lw=0.9)
     _shade(axes, levels, edges)
-    quantity = levels.quantity if len(levels.quantity) <= WIDEST else f"{levels.quantity[: WIDEST - 1]}…"
     axes.set(yscale="log", xlim=(edges[0], edges[-1]))
-    axes.set_xlabel(f"({quantity} − {levels.mode:.4g}) / {levels.width:.3g}", fontsize=7)
+    axes.set_xlabel(_classifier(levels), fontsize=7)
     axes.set_ylabel("events / bin")
     axes.set_title(f"{name}, from {levels.source}: true {'inside' if levels.inside else 'beyond'}")
     axes.set_ylim(bottom=0.5)
+
+
+def _classifier(levels: Levels) -> str:
+    """The classifier as a formula, the end of a long quantity left out."""
+    shift = f"{'+' if levels.mode < 0 else '−'} {abs(levels.mode):.4g}) / {levels.width:.3g}"
+    room = WIDEST - len(shift)
+    quantity = levels.quantity if len(levels.quantity) <= room else f"{levels.quantity[: room - 1]}…"
+    return f"({quantity} {shift}"
 
 
 def range_of(levels: Levels) -> tuple[float, float]:

@@ -1,0 +1,178 @@
+"""Quality cuts, A/E and late charge of every pulse beside the truth: what is kept, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gebox import checkpulses
+from gebox.checkpulses import Demand, together
+from gebox.experiment import Experiment, build
+from gebox.experiment.build import save
+from gebox.simulate import daq_path, write_file
+from gebox.summary import CLEAN, DEP
+from gebox.truth import TABLE, Kind, file_path
+
+GOOD = (Kind.SINGLE, Kind.MULTI, Kind.SURFACE, Kind.PILE_UP)
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    """Half of whose calibration events are double escapes."""
+    return build(seed=11, scale=0.1, escapes=0.5)
+
+
+@pytest.fixture(scope="module")
+def simulated(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Metadata, and the truth of one file."""
+    folder = tmp_path_factory.mktemp("pulses")
+    (folder / "inputs").mkdir()
+    save(experiment, folder / "inputs")
+    (folder / "truth").mkdir()
+    (folder / "truth/l200-p03-r000-truth.yaml").touch()
+    file = next(each for each in experiment.files if each.datatype == "cal")
+    write_file(experiment, folder / "daq", folder / "truth", replace(file, events=2500))
+    assert daq_path(folder / "daq", file).is_file()
+    return folder
+
+
+@pytest.fixture
+def cycle(experiment: Experiment, simulated: Path, tmp_path: Path) -> Path:
+    """A cycle with perfect cuts."""
+    (tmp_path / "inputs").symlink_to(simulated / "inputs")
+    (tmp_path / "truth").symlink_to(simulated / "truth")
+    file = next(each for each in experiment.files if each.datatype == "cal")
+    target = tmp_path / f"generated/tier/hit/{file.stem}-tier_hit.lh5"
+    target.parent.mkdir(parents=True)
+    with h5py.File(file_path(simulated / "truth", file)) as known, h5py.File(target, "w") as hits:
+        for detector in experiment.layout.detectors:
+            _write(known[TABLE], hits, detector.address.rawid)
+    return tmp_path
+
+
+def _write(true: h5py.Group, hits: h5py.File, rawid: int) -> None:
+    ends = true["hit_rawid/cumulative_length"][:].astype(int)
+    mine = true["hit_rawid/flattened_data"][:] == rawid
+    event = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))[mine]
+    kind, energy, current, late = (
+        true[f"hit_{name}/flattened_data"][:][mine] for name in ("kind", "energy", "current", "late")
+    )
+    escape = np.isin(kind, CLEAN) & (np.abs(energy - DEP) < 0.01)
+    table = hits.create_group(f"ch{rawid:07d}/hit")
+    table["timestamp"] = true["timestamp"][:][event]
+    table["is_valid_0vbb"] = np.isin(kind, GOOD).astype(np.uint8)
+    table["AoE_Low_Cut"] = (current >= np.quantile(current[escape], 0.1)).astype(np.uint8)
+    middle, spread = _spread(late[escape])
+    table["LQ_Cut"] = (late < middle + 10 * spread).astype(np.uint8)
+
+
+def _spread(values: NDArray[Any]) -> tuple[float, float]:
+    middle = float(np.median(values))
+    return middle, 1.4826 * float(np.median(np.abs(values - middle)))
+
+
+def edit(cycle: Path, change: Callable[[h5py.Group], None], only: str = "") -> None:
+    with h5py.File(next(cycle.rglob("*-tier_hit.lh5")), "a") as file:
+        for name in file:
+            if only in name:
+                change(file[f"{name}/hit"])
+
+
+def test_perfect_cuts_are_what_is_demanded(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = checkpulses.compare(cycle)
+    assert checkpulses.report(found) == 0
+    lines = {(each.cut, each.pulses): each for each in together(found.values())}
+    single, escapes = lines["quality", "single-site"], lines["A/E", "1592.5 keV"]
+    assert single.total > 800 and single.share == 1
+    assert escapes.total > 700 and escapes.share == pytest.approx(0.9, abs=0.01)
+    assert lines["late charge", "prompt"].share == 1 and lines["late charge", "late"].share == 0
+    assert lines["late charge", "late"].total > 100
+    said = capsys.readouterr().out
+    assert "at least 99 %" in said and "90.0 +- 2.0 %" in said and "!" not in said
+
+
+def _drops_good(hits: h5py.Group) -> None:
+    hits["is_valid_0vbb"][: len(hits["timestamp"]) // 20] = 0
+
+
+def _keeps_all(hits: h5py.Group) -> None:
+    hits["is_valid_0vbb"][:] = 1
+
+
+def _too_strict(hits: h5py.Group) -> None:
+    hits["AoE_Low_Cut"][::8] = 0
+
+
+def _too_loose(hits: h5py.Group) -> None:
+    hits["AoE_Low_Cut"][:] = 1
+
+
+def _late_kept(hits: h5py.Group) -> None:
+    hits["LQ_Cut"][:] = 1
+
+
+def _prompt_lost(hits: h5py.Group) -> None:
+    hits["LQ_Cut"][::20] = 0
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        (_drops_good, {("quality", "single-site"), ("quality", "multi-site")}),
+        (_keeps_all, {("quality", "pre-trigger, visible")}),
+        (_too_strict, {("A/E", "1592.5 keV")}),
+        (_too_loose, {("A/E", "1592.5 keV"), ("A/E", "2614.5 keV")}),
+        (_late_kept, {("late charge", "late")}),
+        (_prompt_lost, {("late charge", "prompt")}),
+    ],
+)
+def test_each_cut_that_is_wrong_is_found(
+    cycle: Path, change: Callable[[h5py.Group], None], wrong: set[tuple[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(cycle, change)
+    found = checkpulses.compare(cycle)
+    assert checkpulses.report(found) == 1
+    assert "sigma !" in capsys.readouterr().out
+    assert wrong <= {(each.cut, each.pulses) for each in together(found.values()) if each.excess > 3}
+
+
+def test_one_wrong_detector_is_named(cycle: Path, experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    first = experiment.layout.detectors[0]
+    edit(cycle, _drops_good, only=str(first.address.rawid))
+    assert checkpulses.report(checkpulses.compare(cycle)) == 1
+    said = capsys.readouterr().out
+    assert f"{first.name} in p03 r000: the cut on quality keeps 9" in said
+
+
+def test_cuts_that_are_not_there_are_not_demanded(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def bare(hits: h5py.Group) -> None:
+        del hits["AoE_Low_Cut"], hits["LQ_Cut"]
+
+    edit(cycle, bare)
+    found = checkpulses.compare(cycle)
+    assert {each.cut for each in together(found.values())} == {"quality"}
+    assert checkpulses.report(found) == 0
+    assert "the cut on A/E is not compared" in capsys.readouterr().out
+
+
+def test_without_hits_nothing_is_said(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    next(cycle.rglob("*-tier_hit.lh5")).unlink()
+    assert checkpulses.report(checkpulses.compare(cycle)) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_few_pulses_prove_nothing() -> None:
+    """One of two rejected is no proof of less than 99 %; ten of a thousand are none either, 30 are one."""
+    assert Demand("quality", "single-site", 1, 2, least=0.99).excess < 3
+    assert Demand("quality", "single-site", 990, 1000, least=0.99).excess == 0
+    assert Demand("quality", "single-site", 970, 1000, least=0.99).excess > 3
+    assert Demand("quality", "burst", 1, 1, most=0.01).excess < 3
+    assert Demand("quality", "burst", 9, 50, most=0.01).excess > 3
+    assert Demand("quality", "pile-up", 1, 10).excess == 0
