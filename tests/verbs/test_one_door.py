@@ -133,8 +133,7 @@ def test_asking_leaves_nothing_in_the_cycle(tmp_path: Path, repository: Path) ->
     import shutil
 
     tree = Tree(tmp_path / "cycle")
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(repository / "dataflow", tree.root / "dataflow", ignore=ignored)
+    shutil.copytree(repository / "dataflow", tree.root / "dataflow", ignore=shutil.ignore_patterns("__pycache__"))
     cycle = CycleFolder(tree.root, tree.save())
     before = sorted(tree.root.rglob("*"))
     ask(cycle, "status", cores=1)
