@@ -9,7 +9,10 @@ SHELL := /bin/sh
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 DEV := tools/dev/bin/python
 
-.PHONY: demo test coverage lint bench torture docs tools dev
+# tests start hundreds of commands, which take twice as long where Python may keep no byte code
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: demo test checked coverage lint bench torture docs tools dev packages
 
 demo: tools
 	@. ./setup.sh && dataprod demo run -j $(CORES)
@@ -17,16 +20,23 @@ demo: tools
 tools:
 	@. ./setup.sh && prodenv-tools
 
-dev:
+packages:
+	@. ./setup.sh && prodenv-tools --dev --no-compile
+
+dev: packages
 	@. ./setup.sh && prodenv-tools --dev
 
-test: dev lint
+# style and types need nothing compiled, which takes minutes on one core the first time
+checked: dev lint
+
+test:
+	@$(MAKE) --no-print-directory -j 2 checked
 	@. ./setup.sh && $(DEV) -m pytest -n $(CORES) --dist loadfile --durations=20
 
 coverage: dev
 	@. ./setup.sh && $(DEV) -m pytest -m "not production" --cov=dataflow --cov=dataprod --cov=prodenv --cov-report=term-missing:skip-covered
 
-lint: dev
+lint: packages
 	@mkdir -p build
 	@$(DEV) -m ruff check .
 	@$(DEV) -m ruff format --check .

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ..copies import copy_sources
+
 COPIED = ("setup.sh", "site.yaml", "bin", "prodenv", "dataflow")
 CLEAN = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
@@ -38,17 +40,13 @@ class ProdEnv:
         return self.root / rpath
 
 
-def _ignored(folder: str, names: list[str]) -> set[str]:
-    return {name for name in names if name in ("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")}
-
-
 def copy_of(repository: Path, root: Path) -> ProdEnv:
     """Copy what a production environment consists of."""
     root.mkdir(parents=True)
     for name in COPIED:
         source = repository / name
         if source.is_dir():
-            shutil.copytree(source, root / name, ignore=_ignored)
+            copy_sources(source, root / name)
         else:
             shutil.copy2(source, root / name)
     return ProdEnv(root)

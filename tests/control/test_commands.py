@@ -6,8 +6,6 @@ import ast
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,18 +16,33 @@ COMMANDS = ("dataprod-init-cycle", "dataprod-install-sw", "dataprod-load-sw", "p
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_needs_no_tools_and_is_quick(command: str, bare: ProdEnv) -> None:
-    bare.run(command, "--help")  # compiles the modules
-    done = bare.run(command, "--help")
+def test_help_needs_no_tools_and_imports_little(command: str, bare: ProdEnv) -> None:
+    words = [sys.executable, "-I", "-X", "importtime", bare.root / "bin" / command, "--help"]
+    done = subprocess.run(words, env=CLEAN, capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: {command}")
-    assert min(_seconds_of(lambda: bare.run(command, "--help")) for _ in range(5)) < 0.15
+    imported = imported_by(done)
+    assert {name for name in imported if name.startswith("prodenv.")} == {
+        *OPTIONS,
+        "prodenv.base",
+        "prodenv.base.places",
+    }
+    assert imported.isdisjoint(SLOW)
 
 
-def _seconds_of(action: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    action()
-    return time.perf_counter() - begin
+OPTIONS = {f"prodenv.cli{part}" for part in ("", ".launch", ".parsers", ".run_options", ".verb_options")}
+SLOW = {"asyncio", "dataclasses", "email", "importlib.metadata", "json", "logging", "socket", "subprocess", "yaml"}
+"""Modules that take as long to import as all that help needs."""
+
+
+def own(modules: set[str]) -> set[str]:
+    """Those of this package."""
+    return {name for name in modules if name.startswith("prodenv.")}
+
+
+def imported_by(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """The modules that a process imported, which was started with ``-X importtime``."""
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 
 @pytest.mark.parametrize(

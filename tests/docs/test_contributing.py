@@ -16,6 +16,7 @@ import yaml
 from lgdo import Array, Struct, Table
 
 from ..contributing import CONTRIBUTING, REPOSITORY, STEP, follow
+from ..copies import copy_sources
 from ..plan.conftest import Tree
 
 COPIED = ("dataflow", "prodenv", "demo", "docs", "tests", "benchmarks", "torture", "bin")
@@ -33,9 +34,8 @@ UNRELATED = (
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with one more step."""
     root = tmp_path_factory.mktemp("repository")
-    unwanted = shutil.ignore_patterns("__pycache__", ".*")
     for name in COPIED:
-        shutil.copytree(REPOSITORY / name, root / name, ignore=unwanted, symlinks=True)
+        copy_sources(REPOSITORY / name, root / name)
     for path in REPOSITORY.glob("*.*"):
         if path.is_file():
             shutil.copy(path, root)

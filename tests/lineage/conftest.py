@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from dataflow.plan import Cycle, Key
 
+from ..copies import copy_sources
 from ..plan.conftest import KEYS, Tree
 from ..workflow.conftest import Production
 
@@ -28,7 +28,7 @@ class Origin(Tree):
 
     def __init__(self, root: Path, repository: Path) -> None:
         super().__init__(root)
-        shutil.copytree(repository / "dataflow", root / "dataflow", ignore=shutil.ignore_patterns("__pycache__"))
+        copy_sources(repository / "dataflow", root / "dataflow")
         self.software()
 
     def software(self, **versions: str) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
+import sys
 from collections.abc import Iterator
+from importlib.util import cache_from_source
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,7 @@ from dataflow.base.errors import UserError
 from dataflow.provenance import code
 from dataflow.provenance.code import HERE, LISTS, Code, is_in, list_of
 from dataflow.provenance.meaning import meaning
+from dataflow.provenance.understood import _imported, _of, understood
 from dataflow.registry.steps import STEPS, inputs_of
 
 from .conftest import Origin, changed
@@ -206,3 +211,57 @@ def test_the_words_of_this_test_are_those_of_the_errors_that_exist() -> None:
         if issubclass(each, Exception) and each.__module__ == module.__name__
     ]
     assert classes and [name for name in classes if not ERROR.fullmatch(name)] == []
+
+
+def kept_of(file: Path) -> Path:
+    """Where what was understood of a module is remembered."""
+    return Path(cache_from_source(str(file))).with_suffix(".meaning")
+
+
+def remembering(patch: pytest.MonkeyPatch, wanted: bool = True) -> None:
+    patch.setattr(sys, "dont_write_bytecode", not wanted)
+
+
+def test_what_a_module_means_is_remembered_for_its_source_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remembering(monkeypatch)
+    file = tmp_path / "a.py"
+    file.write_text("import os\nx = 1\n")
+    first = understood(file, "dataflow.a", True)
+    entry = json.loads(kept_of(file).read_text())
+    assert (entry["digest"], entry["imports"]) == (first.digest, ["os"])
+    kept_of(file).write_text(json.dumps(entry | {"digest": "remembered"}))
+    _of.cache_clear()
+    assert understood(file, "dataflow.a", True).digest == "remembered"
+    assert understood(file, "dataflow.b", True).digest == first.digest
+    file.write_text("import os\nx = 2\n")
+    assert understood(file, "dataflow.a", True).digest not in (first.digest, "remembered")
+    assert understood(file, "dataflow.a", False).digest == ""
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"key": 1}', "null"])
+def test_a_damaged_memory_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    remembering(monkeypatch)
+    file = tmp_path / "a.py"
+    file.write_text("from .b import c\n")
+    first = understood(file, "dataflow.a", True)
+    kept_of(file).write_text(text)
+    _of.cache_clear()
+    assert understood(file, "dataflow.a", True) == first
+    assert first.imports == {"dataflow.b", "dataflow.b.c"}
+
+
+def test_nothing_is_remembered_where_python_keeps_no_byte_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remembering(monkeypatch, wanted=False)
+    file = tmp_path / "a.py"
+    file.write_text("x = 1\n")
+    understood(file, "dataflow.a", True)
+    assert list(tmp_path.rglob("*")) == [file]
+
+
+def test_imports_are_found_however_deep_they_stand() -> None:
+    source = (
+        "if a:\n    import b\nelse:\n    import c\n"
+        "try:\n    import d\nexcept E:\n    import e\nfinally:\n    import f\n"
+        "match a:\n    case 1:\n        import g\nclass K:\n    async def m():\n        with x:\n            import h\n"
+    )
+    assert set(_imported(ast.parse(source), "dataflow.a")) == set("bcdefgh")

@@ -169,7 +169,7 @@ def test_looking_up_does_not_grow_with_the_number_of_runs() -> None:
         for r, (m, d) in enumerate((m, d) for m in range(1, 11) for d in range(1, 11))
     ]
     found = catalog(*keys)
-    begin = time.perf_counter()
+    begin = time.process_time()
     for key in keys:
         assert found.at(L200.key(key)) is not None
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2

@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.production
 
 
-@pytest.fixture(scope="module")
-def demo(environment: Environment, places: Path) -> tuple[Path, Run]:
-    """The finished cycle, and what was printed."""
-    cycle = places / "demo"
-    done = environment.run("dataprod", "demo", "run", cycle.relative_to(environment.root), "-j", 2, "--scale", 0.5)
-    return cycle, done
-
-
 def outputs(cycle: Path) -> dict[str, int]:
     """The files that jobs made, with their times; not the records beside them."""
     folders = [cycle / "generated" / name for name in ("tier", "par", "plt")]

@@ -25,7 +25,7 @@ def cycle(environment: Environment, places: Path, shared_data: Path) -> Path:
     folder = places / "stand"
     words = ("--scheme", "teststand", "--setup", "char_data")
     environment.run("dataprod-init-cycle", folder.relative_to(environment.root), *words)
-    environment.run("dataprod-install-sw", folder / "config.json")
+    environment.install(folder)
     for measurement, time in FILES.items():
         place = folder / "generated/tier/daq" / DAQ.format(measurement=measurement, time=time)
         place.parent.mkdir(parents=True)

@@ -18,6 +18,7 @@ from prodenv.base.errors import UserError, WorkFailed
 from prodenv.cycles.find import CycleFolder
 from prodenv.cycles.flow import DOOR, Unknown, ask, ask_source
 
+from ..copies import copy_sources
 from ..plan.conftest import Tree
 from .conftest import Box
 
@@ -133,12 +134,27 @@ def test_asking_leaves_nothing_in_the_cycle(tmp_path: Path, repository: Path) ->
     import shutil
 
     tree = Tree(tmp_path / "cycle")
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(repository / "dataflow", tree.root / "dataflow", ignore=ignored)
+    shutil.copytree(repository / "dataflow", tree.root / "dataflow", ignore=shutil.ignore_patterns("__pycache__"))
     cycle = CycleFolder(tree.root, tree.save())
     before = sorted(tree.root.rglob("*"))
     ask(cycle, "status", cores=1)
     assert sorted(tree.root.rglob("*")) == before
+
+
+def test_byte_code_beside_the_sources_is_used(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = Tree(tmp_path / "cycle")
+    copy_sources(repository / "dataflow", tree.root / "dataflow")
+    monkeypatch.setattr("prodenv.cycles.flow.BYTECODE", tmp_path / "bytecode")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    cycle = CycleFolder(tree.root, tree.save())
+    before = sorted(tmp_path.rglob("*"))
+    ask(cycle, "status", cores=1)
+    assert sorted(tmp_path.rglob("*")) == before
+    (tree.root / f"dataflow/src/dataflow/door/__pycache__/main.{sys.implementation.cache_tag}.pyc").unlink()
+    ask(cycle, "status", cores=1)
+    assert list((tmp_path / "bytecode").rglob("main.*.pyc"))
 
 
 ASKED = {

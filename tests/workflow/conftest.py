@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ..copies import copy_sources
 from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
+from .snakemake_calls import call_snakemake
 
 STAND_IN = """\
 #!{python}
@@ -63,23 +64,16 @@ class Production:
 
     def __init__(self, tree: Tree, repository: Path) -> None:
         self.tree, self.root = tree, tree.root
-        shutil.copytree(repository / "dataflow", self.root / "dataflow", ignore=shutil.ignore_patterns("__pycache__"))
+        copy_sources(repository / "dataflow", self.root / "dataflow")
         python = tree.write("software/python/install/bin/python", STAND_IN.format(python=sys.executable))
         python.chmod(0o755)
         tree.save()
 
     def run(self, *words: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
         """Call Snakemake as users do, from inside the cycle if nothing else is said."""
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "dataflow/Snakefile"), "-j2"]
-        return subprocess.run(
-            [*command, f"--configfile={self.root / 'config.json'}", *words],
-            cwd=cwd or self.root,
-            env=dict(os.environ) | environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        whole = ["--snakefile", str(self.root / "dataflow/Snakefile"), "-j2"]
+        whole += [f"--configfile={self.root / 'config.json'}", *words]
+        return call_snakemake(whole, cwd or self.root, dict(os.environ) | environ)
 
     def dataprod(self, verb: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Call a verb of ``dataprod`` on the cycle."""

@@ -18,7 +18,6 @@ from types import FrameType
 from typing import Any, Protocol
 
 from dataflow.base.errors import SentenceError, UserError
-from dataflow.plan import open_cycle
 from dataflow.plan.job import Job
 from dataflow.plan.ticket import Ticket, read_ticket, ticket_of
 
@@ -75,6 +74,8 @@ def _ticket(options: argparse.Namespace) -> Ticket:
         ticket = read_ticket(options.ticket)
         if options.lineage in ("", ticket.lineage):
             return ticket
+    from dataflow.plan import open_cycle  # a third of the start of a job, and most have a ticket
+
     return ticket_of(open_cycle(options.config), options.step, options.key)
 
 

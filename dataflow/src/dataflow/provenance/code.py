@@ -15,15 +15,13 @@ not counted
 
 from __future__ import annotations
 
-import ast
-import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from dataflow.base.errors import UserError
 
-from .meaning import meaning
+from .understood import Understood, understood
 
 PACKAGE = "dataflow"
 HERE = Path(__file__).resolve().parents[1]
@@ -83,13 +81,13 @@ class Code:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._modules: dict[str, tuple[str, frozenset[str]] | None] = {}
+        self._modules: dict[str, Understood | None] = {}
         self._reached: dict[str, tuple[str, ...]] = {}
 
     def digests(self, module: str, *others: str) -> Mapping[str, str]:
         """The hash of each counted module that modules (``steps.tier_dsp.build``) consist of, themselves included."""
         reached = sorted({name for each in (module, *others) for name in self._reach(each)})
-        return {name: found[0] for name in reached if list_of(name) == "counted" and (found := self._module(name))}
+        return {name: found.digest for name in reached if list_of(name) == "counted" and (found := self._module(name))}
 
     def reached(self, module: str) -> Mapping[str, str]:
         """The list of each module of the dataflow that a step's module reaches; behind uncounted ones nothing is."""
@@ -99,7 +97,7 @@ class Code:
     def imports(self, module: str) -> frozenset[str]:
         """The top-level names of all that its counted modules and its machinery import from outside of the dataflow."""
         found = [self._module(name) for name in self._reach(module)]
-        names = {name for each in found if each for name in each[1]}
+        names = {name for each in found if each for name in each.imports}
         return frozenset(name.partition(".")[0] for name in names if not name.startswith(f"{PACKAGE}."))
 
     def _reach(self, module: str) -> tuple[str, ...]:
@@ -116,16 +114,16 @@ class Code:
     def _inside(self, module: str) -> Iterator[str]:
         """The modules of the dataflow that a module imports."""
         found = self._module(module)
-        for name in found[1] if found else ():
+        for name in found.imports if found else ():
             inner = name.removeprefix(f"{PACKAGE}.")
             if inner != name and self._file(inner).is_file():
                 yield inner
 
-    def _module(self, module: str) -> tuple[str, frozenset[str]] | None:
-        """The hash of a module and the full names of what it imports, None if there is no such module."""
+    def _module(self, module: str) -> Understood | None:
+        """What a module means and imports, None if there is no such module."""
         if module not in self._modules:
             file = self._file(module)
-            self._modules[module] = _found(file, f"{PACKAGE}.{module}")
+            self._modules[module] = _found(file, module)
         return self._modules[module]
 
     def _file(self, module: str) -> Path:
@@ -138,6 +136,7 @@ def code_of(dataflow: Path) -> Code:
     return Code(folder if folder.is_dir() else HERE)
 
 
+@cache
 def list_of(module: str) -> str:
     """The list that a module of the dataflow is on.
 
@@ -161,34 +160,20 @@ def is_in(module: str, entry: str) -> bool:
     return len(parts) >= len(wanted) and all(one in ("*", other) for one, other in zip(wanted, parts, strict=False))
 
 
-def _found(file: Path, module: str) -> tuple[str, frozenset[str]] | None:
+def _found(file: Path, module: str) -> Understood | None:
     try:
         seen = file.stat()
     except OSError:
         return None
-    return _analysed(file, module, seen.st_mtime_ns, seen.st_size)
+    return _read(file, module, seen.st_mtime_ns, seen.st_size)
 
 
 @cache
-def _analysed(file: Path, module: str, _mtime_ns: int, _size: int) -> tuple[str, frozenset[str]]:
-    """The hash of a file and what it imports; a long process reads it again only when it has changed."""
+def _read(file: Path, module: str, _mtime_ns: int, _size: int) -> Understood:
+    """What a file means and imports; a long process reads it again only when it has changed."""
     try:
-        tree = ast.parse(file.read_bytes(), filename=str(file))
+        return understood(file, f"{PACKAGE}.{module}", list_of(module) == "counted")
     except SyntaxError as error:
         raise UserError(
             f"{file}:{error.lineno}: {error.msg}", hint="this file of the dataflow is not valid Python"
         ) from None
-    digest = hashlib.sha256(meaning(tree).encode("utf-8", "surrogateescape")).hexdigest()
-    return digest[:32], frozenset(_imported(tree, module))
-
-
-def _imported(tree: ast.AST, module: str) -> Iterator[str]:
-    """Full names of everything imported, also inside of functions; for ``from a import b`` both ``a`` and ``a.b``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(module.split(".")[: -node.level]) if node.level else ""
-            source = ".".join(filter(None, (base, node.module)))
-            yield source
-            yield from (f"{source}.{alias.name}" for alias in node.names)

@@ -21,6 +21,14 @@ EXPLAINS = frozenset({"NOT_USED_HERE"})
 
 _PLACES = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_LOOKED_AT = frozenset({ast.Expr, ast.Assign, ast.AnnAssign, ast.Call})
+"""What may hold words; a plan writes half a million nodes down, so that all others are asked nothing."""
+_FIELDS = {
+    name: tuple((field, f".{field}") for field in kind._fields if field not in _PLACES)
+    for name, kind in vars(ast).items()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+"""The fields of each kind of node that mean something, with how they are written."""
 _NONE: frozenset[str] = frozenset()
 
 
@@ -47,16 +55,20 @@ class _Writer:
 
     def write(self, node: ast.AST, left_out: frozenset[str], scope: frozenset[str] = _NONE) -> None:
         """Write a node without some of its fields; `scope` has the names whose texts are left out around it."""
-        self._parts.append(type(node).__name__)
-        docstring, scope = _docstring(node), self._scope(node, scope)
-        for name in node._fields:
+        kind, docstring = type(node), None
+        self._parts.append(kind.__name__)
+        if kind in _DOCUMENTED:
+            docstring, scope = _docstring(node), self._scope(node, scope)
+        for name, label in _FIELDS[kind.__name__]:
             value = getattr(node, name, None)
-            if value is None or value == [] or name in _PLACES or name in left_out:
+            if value is None or value == [] or name in left_out:
                 continue
-            self._parts.append(f".{name}")
-            for item in value if isinstance(value, list) else [value]:
+            self._parts.append(label)
+            for item in value if isinstance(value, list) else (value,):
                 if not isinstance(item, ast.AST):
                     self._parts.append(repr(item))
+                elif type(item) not in _LOOKED_AT:
+                    self.write(item, _NONE, scope)
                 elif item is not docstring and not _speaks(item) and not _explains(item):
                     self.write(item, _left_out(node, item, scope), scope)
         self._parts.append(")")
@@ -93,12 +105,21 @@ def _words(tree: ast.AST) -> frozenset[str]:
     ahead: list[tuple[ast.AST, bool]] = [(tree, False)]
     while ahead:
         node, is_words = ahead.pop()
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            (spoken if is_words else used).add(node.id)
-        elif isinstance(node, ast.Global | ast.Nonlocal):
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Load):
+                (spoken if is_words else used).add(node.id)
+            continue
+        if isinstance(node, ast.Global | ast.Nonlocal):
             used.update(node.names)
-        for child in ast.iter_child_nodes(node):
-            ahead += _with_words(node, child, is_words)
+        for name, _ in _FIELDS[type(node).__name__]:
+            value = getattr(node, name, None)
+            for child in value if isinstance(value, list) else (value,):
+                if not isinstance(child, ast.AST):
+                    continue
+                if type(child) in _LOOKED_AT:
+                    ahead += _with_words(node, child, is_words)
+                else:
+                    ahead.append((child, is_words))
     return frozenset(spoken - used)
 
 

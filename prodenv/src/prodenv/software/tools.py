@@ -103,7 +103,8 @@ def run(options: argparse.Namespace) -> int:
         changed = [_ensure(place, "tools", place.env, python)]
         if options.dev:
             changed.append(_ensure(place, "dev", place.tools / "dev", python))
-            _warm(place, place.tools / "dev")
+            if not options.no_compile:
+                _warm(place, place.tools / "dev")
         _write_bin(place)
     print(("installed" if any(changed) else "up to date") + f": {_summary(place)}")
     return 0
