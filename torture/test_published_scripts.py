@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from benchmarks.parity import KEY, environment, made, simulated
+from parity import KEY, environment, made, simulated
 
 from dataflow.jobs.runner import run
 from dataflow.plan import open_cycle
@@ -116,7 +116,7 @@ def test_their_hit_on_our_dsp_and_parameters_is_our_hit(published: Published, tm
 
 
 def test_our_hit_on_their_energy_calibration_is_what_their_curve_says(published: Published, tmp_path: Path) -> None:
-    from benchmarks.parity import events_of, theirs
+    from parity import events_of, theirs
 
     job = published.job("tier_hit")
     pars = yaml.safe_load(job.inputs["par_hit"][0].read_text())
