@@ -73,7 +73,7 @@ def write(folder: Path, events: int, channels: int) -> list[str]:
         dsp = {"timestamp": start + rng.uniform(0, 1e-6, events), "tp_0_est": rng.uniform(4e4, 5e4, events)}
         dsp["trapTmax"] = rng.exponential(100, events)
         energy = rng.exponential(50, events)
-        hit = {"cuspEmax_ctc_cal": energy, "energy_sum": energy, "is_valid_cal": energy > 3}
+        hit = {"cuspEmax_ctc_cal": energy, "energy_sum": energy, "is_valid_0vbb": energy > 3}
         hit["quality_flags"] = rng.integers(0, 8, events).astype("uint8")
         for tier, columns in (("dsp", dsp), ("hit", hit)):
             table = Table({column: Array(values) for column, values in columns.items()})

@@ -36,7 +36,7 @@ Times = dict[str, NDArray[np.float64]]
 class Files:
     """A cycle with the raw, dsp and hit files of given times; energies are 100 keV and more."""
 
-    def __init__(self, folder: Path, times: Times) -> None:
+    def __init__(self, folder: Path, times: Times, tails: Sequence[int] = ()) -> None:
         source = folder / "none.fcio"
         source.write_bytes(b"")
         channels = {n: {"rawid": r, "system": "spms" if n[0] == "S" else "geds"} for n, r in RAWIDS.items()}
@@ -45,7 +45,7 @@ class Files:
         status = folder / "cycle/inputs/datasets/statuses/config.yaml"
         lines = [f"{n}: {{processable: {str(n != 'V99X').lower()}, usability: 'on'}}\n" for n in RAWIDS]
         status.write_text("".join(lines))
-        self.times = times
+        self.times, self.tails = times, tails
         self.energies = {n: 100.0 + np.arange(len(t)) + 1000 * place for place, (n, t) in enumerate(times.items())}
         for name, values in times.items():
             self._write(name, values)
@@ -60,7 +60,9 @@ class Files:
         if name != "V99X":
             tables["dsp"] = {"timestamp": times, "tp_0_est": np.full(count, 48_000.0) - RAWIDS[name] % 10}
             tables["dsp"]["trapTmax"] = np.zeros(count)
-            tables["hit"] = {"cuspEmax_ctc_cal": energy, "is_valid_cal": np.ones(count, bool), "energy_sum": energy}
+            tables["hit"] = {"cuspEmax_ctc_cal": energy, "energy_sum": energy}
+            alone = ~np.isin(np.arange(count), self.tails)
+            tables["hit"] |= {"is_valid_cal": np.ones(count, bool), "is_valid_0vbb": alone}
             tables["hit"]["quality_flags"] = np.zeros(count, "uint8")
         for tier, columns in tables.items():
             path = self.job(f"tier_{tier}").outputs["tier"]
@@ -77,10 +79,14 @@ class Files:
 
 @pytest.fixture
 def files_of(tmp_path: Path) -> Callable[..., Files]:
-    """Makes a cycle: ``files_of(V01A=[…], B02B=[…])``, times in seconds from the start of the file."""
+    """Makes a cycle: ``files_of(V01A=[…], B02B=[…])``, times in seconds from the start of the file.
 
-    def made(**times: Sequence[float]) -> Files:
-        return Files(tmp_path, {name: START + np.asarray(values, float) for name, values in times.items()})
+    ``tails`` are the rows of each detector that come after another pulse.
+    """
+
+    def made(*, tails: Sequence[int] = (), **times: Sequence[float]) -> Files:
+        starts = {name: START + np.asarray(values, float) for name, values in times.items()}
+        return Files(tmp_path, starts, tails)
 
     return made
 
@@ -108,6 +114,14 @@ def test_the_record_has_first_and_last_time(files_of: Callable[..., Files]) -> N
     counts = counts_of(files.job("tier_evt"))
     assert (counts["events"], counts["from"] - START, counts["to"] - START) == (4, 1, 7)
     assert counts["detectors"] == {"B02B": 1, "V01A": 2}
+
+
+def test_pulses_are_valid_by_the_quality_cuts_for_physics(files_of: Callable[..., Files]) -> None:
+    """Those of hit.is_valid_0vbb, not of is_valid_cal, which lets pulses on tails pass; events by all their pulses."""
+    events = files_of(tails=[0], V01A=[1, 3.000002, 4], B02B=[3.000001, 4.000001, 5], S001=[6]).run()
+    assert events.geds.name.tolist() == [[b"V01A"], [b"B02B", b"V01A"], [b"B02B", b"V01A"], [b"B02B"], []]
+    assert events.geds.is_valid.tolist() == [[False], [False, True], [True, True], [True], []]
+    assert events.geds.quality.is_bb_like.tolist() == [False, False, True, True, True]
 
 
 def test_two_rows_of_a_channel_in_an_event_count_once(
