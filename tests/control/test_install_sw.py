@@ -226,6 +226,12 @@ def test_locked_rebuilds_exactly_what_was_there(small: Small) -> None:
     assert small.ask("import tiny; print(tiny.VERSION)") == "1.0"
 
 
+def test_after_locked_nothing_has_changed(small: Small) -> None:
+    small.installed()
+    small.installed("--locked")
+    assert small.run("--if-changed").stdout.startswith("up to date")
+
+
 def test_locked_refuses_a_checkout_in_another_state(small: Small, git_repository: GitRepository) -> None:
     source = git_repository("tiny", checkout_files("tiny", "9.0", "VERSION = 'checkout'\n"))
     checkout = small.cycle / "software/python/src/tiny"

@@ -184,6 +184,15 @@ def test_snakemake_has_a_cache_that_can_be_written(tmp_path: Path) -> None:
     assert "XDG_CACHE_HOME" not in environment({"HOME": str(tmp_path)})
 
 
+def test_a_user_without_a_name_is_called_by_the_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = {"HOME": str(tmp_path)}
+    monkeypatch.setattr("prodenv.running.snakemake.os.getuid", lambda: 1234567)
+    assert environment(home)["LOGNAME"] == "1234567"
+    assert "LOGNAME" not in environment({**home, "USER": "me"})
+    monkeypatch.setattr("prodenv.running.snakemake.os.getuid", lambda: 0)
+    assert "LOGNAME" not in environment(home)
+
+
 def test_a_cycle_that_may_only_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "dataflow").mkdir()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataflow.base.errors import UserError
+from dataflow.door.contents import contents
 from dataflow.plan.survey import Survey
 from dataflow.plan.workflow import Workflow
 from dataflow.provenance.records import UNFINISHED, Records, record_file
@@ -92,7 +93,7 @@ def test_a_cycle_begins_with_the_tier_that_is_there(production: Production) -> N
         ("tier_tcm", "tier_dsp", "tier_hit"), "foreign"
     )
     assert "tier_raw" not in found
-    with pytest.raises(UserError, match="tier_raw of .* needs files of an earlier tier, and there are none"):
+    with pytest.raises(UserError, match="tier_raw of .* needs a DAQ file"):
         flow.wanted(["all-l200-p03-r001-phy-raw.gen"])
     assert production.made(HIT) == []
 
@@ -117,6 +118,11 @@ def theirs(tmp_path: Path, shared_data: Path, repository: Path) -> Tree:
     return tree
 
 
+def test_runs_that_begin_at_a_later_tier_are_shown(theirs: Tree) -> None:
+    runs = contents({"config": str(theirs.root / "config.json")})["runs"]
+    assert runs == {"l200-p03-r000-cal": 1, "l200-p03-r001-cal": 2, "l200-p03-r001-phy": 2}
+
+
 def test_a_production_of_others_is_foreign_and_nothing_is_to_be_done(
     theirs: Tree, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,7 +138,7 @@ def test_a_production_of_others_is_foreign_and_nothing_is_to_be_done(
     assert (code, json.loads(out)["jobs"]) == (0, 0)
     assert len(verb("find", "--tier", "hit")[1].splitlines()) == 4
     code, out, err = verb("plan", "all-l200-p03-r001-phy-evt.gen")
-    assert (code, out) == (2, "") and "needs files of an earlier tier, and there are none" in err
+    assert (code, out) == (2, "") and "needs tier_tcm, which is not there and cannot be made" in err
 
 
 def test_good_files_of_others_are_not_advised_away(

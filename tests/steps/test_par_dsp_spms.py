@@ -7,8 +7,9 @@ from pathlib import Path
 import lh5
 import numpy as np
 import pytest
+from lgdo import Array, Table
 from tests.physics.conftest import SmallCycle, make_cycle
-from tests.physics.traces import processed, raw_file, waveform, whole
+from tests.physics.traces import digitised, processed, raw_file, waveform, whole
 from tests.steps.light import traces
 
 from dataflow.base.errors import UserError
@@ -84,6 +85,58 @@ def test_dsp_of_the_same_file_takes_it(tmp_path: Path) -> None:
 
     run(job, 1)
     assert 0 < lh5.read("ch1/dsp/n_pulses", str(cycle.output("tier_dsp"))).nda.sum() < 0.6 * plain
+
+
+CHANNELS, ROWS, SIGMA, TRUE = 58, 8, 1.5, 240.0
+LOUD = (7, 21, 33, 50)
+"""Channels with large signals, and those that there are, as in a file of LEGEND-200's light read-out."""
+AT, LARGE_AT = 3000, 700
+"""Samples at which each trace has its true pulse, and those of :data:`LOUD` their large ones."""
+
+
+def many_channels(folder: Path) -> Path:
+    """A raw file of many SiPMs: white noise, a pulse in each trace, and large ones before it in a few channels."""
+    random, samples = np.random.default_rng(58), np.arange(4096)
+    file = folder / "many.lh5"
+    for number in range(1, CHANNELS + 1):
+        values = 9000 + random.normal(0, SIGMA, (ROWS, 4096)) + TRUE * decaying(samples - AT, 40)
+        if number in LOUD:
+            heights = random.uniform(10_000, 50_000, (ROWS, 1))
+            values += heights * decaying(samples - LARGE_AT, 400) + 0.3 * heights * decaying(samples - 1600, 400)
+        columns = {name: Array(np.zeros(ROWS, "u2")) for name in ("baseline", "daqenergy")}
+        columns["timestamp"] = Array(np.arange(ROWS, dtype="f8"), attrs={"units": "s"})
+        table = Table(col_dict={**columns, "waveform": waveform(digitised(values))})
+        lh5.write(table, f"ch{number}/raw", str(file))
+    return file
+
+
+def decaying(after: np.ndarray, decay: float) -> np.ndarray:
+    """A pulse of unit charge in samples after its begin, with a rise of two samples."""
+    late = np.clip(after, 0, None)
+    return (after >= 0) * np.exp(-late / decay) * (1 - np.exp(-late / 2))
+
+
+def test_of_58_channels_four_with_large_signals_keep_noise_and_true_pulses(tmp_path: Path) -> None:
+    entries = {f"S{number:03d}": {"rawid": number, "system": "spms"} for number in range(1, CHANNELS + 1)}
+    cycle = make_cycle(tmp_path / "cycle", many_channels(tmp_path), KEY, entries, "raw")
+    cycle.set(table_format={tier: f"ch{{ch}}/{tier}" for tier in ("raw", "dsp", "hit")}, allow_none_par=True)
+    cycle.run("par_dsp_spms")
+    cycle.run("tier_dsp")
+    noise = {name: entry["baseline_curr_fwhm"] for name, entry in cycle.pars("par_dsp_spms").items()}
+    assert len(noise) == CHANNELS
+    assert list(noise.values()) == pytest.approx([2.35482 * SIGMA * FILTERED] * CHANNELS, rel=0.1)
+    for number in range(1, CHANNELS + 1):
+        found = lh5.read(f"ch{number}/dsp", str(cycle.output("tier_dsp")))
+        near = np.abs(found["trigger_pos"].nda - 16 * AT) < 300
+        assert (near.sum(axis=1) == 1).all(), number
+        assert found["energies"].nda[near] == pytest.approx(TRUE * step_of(40), rel=0.05), number
+        assert (found["n_pulses"].nda == (3 if number in LOUD else 1)).all(), number
+
+
+def step_of(decay: float) -> float:
+    """The largest difference of means of eight samples of a pulse, by numpy alone."""
+    means = np.convolve(decaying(np.arange(-50, 200), decay), np.full(8, 1 / 8), "valid")
+    return float((means[10:] - means[:-10]).max())
 
 
 def test_a_calibration_has_none(tmp_path: Path) -> None:

@@ -31,6 +31,15 @@ def test_nothing_of_a_frozen_cycle_may_be_written(box: Box) -> None:
     assert [path for path in paths if path.stat().st_mode & 0o222] == []
 
 
+def test_nothing_is_drawn_into_a_frozen_cycle(box: Box, snapshot: Snapshot) -> None:
+    root = frozen(box)
+    before = snapshot(root)
+    done = box.dataprod("demo", "draw", "cycles/v01")
+    assert done.returncode == 2
+    assert "cycles/v01 is frozen" in done.stderr
+    assert snapshot(root) == before
+
+
 def test_the_manifest_is_one_of_sha256sum(box: Box) -> None:
     root = frozen(box)
     done = subprocess.run(["sha256sum", "--check", "--strict", "frozen/manifest.sha256"], cwd=root, capture_output=True)

@@ -14,6 +14,7 @@ from dataflow.keys.daqforms import foreign_names
 from dataflow.keys.inventory import Inventory, left_out_note, scan
 from dataflow.keys.key import PARTITION, Key
 from dataflow.keys.scheme import KeyScheme, scheme_of
+from dataflow.plan.cycle import Cycle
 from dataflow.plan.paths import Paths, area_of, template_pattern
 from dataflow.provenance.identity import LIST
 from dataflow.provenance.records import FOLDER, RECIPE, Records, notes_file, record_file
@@ -172,7 +173,7 @@ def contents(question: Mapping[str, Any]) -> dict[str, Any]:
         "outputs": [asdict(output) for output in outputs],
         "daq": _runs(inventory.daq),
         "raw": _runs(inventory.raw),
-        "runs": _runs({*inventory.daq, *inventory.raw}),
+        "runs": _runs({*inventory.daq, *inventory.raw, *Cycle(found.setup).inventory.later}),
         "left_out": list(map(str, inventory.left_out)),
         "left_out_note": left_out_note(inventory, found.setup.path("tier_daq")),
         **({"salvaged": _salvaged(found, outputs)} if question.get("salvaged") else {}),

@@ -104,7 +104,8 @@ def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None
         return
     try:
         if unit.key == cycle.series[unit.key.series][0]:
-            cycle.check_configured(cycle.job(step, unit))
+            cycle.chains.check(cycle.job(step, unit))
+            cycle.hit_columns.check(cycle.job(step, unit))
         cycle.lineages.check(step, unit)
     except UserError as error:
         problems.setdefault(error.message, error.hint)

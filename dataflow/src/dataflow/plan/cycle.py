@@ -222,6 +222,7 @@ class Cycle:
         """
         ahead = [(step, self.unit(step, unit)) for step, unit in wanted]
         seen = set(ahead)
+        jobs: list[Job] = []
         while ahead:
             step, unit = ahead.pop()
             if not self.is_made(step, unit):
@@ -229,16 +230,14 @@ class Cycle:
                 continue
             self._require_possible(step, unit)
             self._refuse_foreign(self.job(step, unit))
-            self.check_configured(self.job(step, unit))
+            self.chains.check(job := self.job(step, unit))
+            jobs.append(job)
             self.lineages.check(step, unit)
             new = [need for need in self.needs(step, unit) if need not in seen]
             seen.update(new)
             ahead += new
-
-    def check_configured(self, job: Job) -> None:
-        """Refuse chains that cannot be built, and columns of hit that nobody makes."""
-        self.chains.check(job)
-        self.hit_columns.check(job)
+        for job in jobs:  # after all chains: what is wrong with a chain is told as that
+            self.hit_columns.check(job)
 
     def _made_of(self, step: str) -> Mapping[str, object]:
         return self.lineages.recipes.made_of(self.step(step))
@@ -429,13 +428,22 @@ class Cycle:
         places = [place for each in self.inputs(step) for place in self.units.origins(step, each, unit)]
         return all(self.is_possible(*place) for place in places)
 
+    def _lacking(self, step: Step, unit: Unit) -> list[str]:
+        """The tiers that a job reads and that are not there and cannot be made."""
+        places = [p for each in self.inputs(step) if each.of != DAQ for p in self.units.origins(step, each, unit)]
+        bad = [place for place in places if not self.is_possible(*place)]
+        tiers = [name for name, _ in bad if name.startswith("tier_")]
+        return list(
+            dict.fromkeys(tiers or (name for place in bad for name in self._lacking(self.step(place[0]), place[1])))
+        )
+
     def _require_possible(self, step: str, unit: Unit) -> None:
         """Refuse a job whose inputs are not there and cannot be made."""
         if not self.is_possible(step, unit):
-            where = " or ".join(str(self.setup.path(name)) for name in ("tier_daq", "tier_raw"))
-            raise Unavailable(
-                f"{step} of {unit} needs files of an earlier tier, and there are none", hint=f"see {where}"
-            )
+            lacks = self._lacking(self.step(step), unit)
+            where = " or ".join(str(self.setup.path(name)) for name in dict.fromkeys(("tier_daq", "tier_raw", *lacks)))
+            what = f"{' and '.join(lacks)}, which is not there and cannot be made" if lacks else "a DAQ file"
+            raise Unavailable(f"{step} of {unit} needs {what}", hint=f"see {where}")
 
     def _refuse_foreign(self, job: Job) -> None:
         """Refuse a job that would write over files of somebody else."""

@@ -69,7 +69,7 @@ class HitColumns:
             hit, chain = of_hit.layers(HIT, channel), dsp.layers(CHAIN, channel)
             columns = set(map(str, chain.data.get("outputs") or ()))
             if columns and HIT in step.configs and (hit.own or chain.own):
-                self._check(hit, columns, partial(self._words, job, channel))
+                self._check(hit, chain, partial(self._words, job, channel))
             known = columns | set(hit.data.get("operations") or {})
             for name in CALIBRATIONS & set(step.configs) if columns else ():
                 _check_calibration(name, job.config.layers(name, channel), known, partial(self._words, job, channel))
@@ -82,9 +82,9 @@ class HitColumns:
             return None
         return self._cycle.config(self._cycle.step(origin), job.unit.key)
 
-    def _check(self, hit: Layers, dsp: set[str], words: Callable[[], set[str]]) -> None:
+    def _check(self, hit: Layers, chain: Layers, words: Callable[[], set[str]]) -> None:
         operations = hit.data.get("operations") or {}
-        known = dsp | set(operations) | set(hit.data.get("aggregations") or {})
+        known = set(map(str, chain.data["outputs"])) | set(operations) | set(hit.data.get("aggregations") or {})
         known |= {str(name) for text in hit.shipped for name in text.mapping().get(IF_CALIBRATED) or ()}
         for place, name in _named(hit.data):
             if name in known:
@@ -95,6 +95,11 @@ class HitColumns:
             if _is_of(name, words()) or (place[0] == "operations" and _is_of(str(place[1]), words())):
                 continue
             message = f"{HIT} names {name!r}, which no operation makes and dsp does not have"
+            origin = hit.origin(*place)
+            if origin is not None and origin.text in hit.shipped and chain.own:
+                raise chain.error(
+                    message, "outputs", hint=f"add it to the outputs, or leave it out in {HIT} of tier_hit"
+                )
             raise hit.error(message, *place, hint=_hint(name, close, known))
 
     def _words(self, job: Job, channel: Channel) -> set[str]:

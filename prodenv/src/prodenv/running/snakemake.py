@@ -8,6 +8,7 @@ a frozen cycle is only looked at.
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -59,6 +60,8 @@ _LOOKING = frozenset(
     }
 )
 """With these Snakemake makes nothing."""
+_NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
+"""Variables from which Python takes the name of the user before it asks the system."""
 _SWITCHES = "afhklnptvDFS"
 """Short options without a value, which can stand together: ``-np``."""
 
@@ -76,15 +79,25 @@ def main(argv: Sequence[str]) -> None:
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for Snakemake: nothing leads its Python elsewhere, and its caches can be written.
+    """The environment for Snakemake: nothing leads its Python elsewhere, its caches can be written, users have a name.
 
-    Snakemake keeps files below the user's cache folder, and ends with a traceback where it cannot be made.
+    Snakemake keeps files below the user's cache folder, and ends with a traceback where it cannot be made, or where
+    neither a variable nor the system knows the name of the user (in containers, for example).
     """
     kept = {name: value for name, value in environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     cache = Path(kept.get("XDG_CACHE_HOME") or Path(kept.get("HOME") or "/") / ".cache")
     if not _can_write(cache):
         kept["XDG_CACHE_HOME"] = str(Path(kept.get("TMPDIR") or "/tmp") / f"prodenv-cache-{os.getuid()}")  # noqa: S108
+    if not any(kept.get(name) for name in _NAMES) and not _has_name(os.getuid()):
+        kept["LOGNAME"] = str(os.getuid())
     return kept
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        return bool(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return False
 
 
 def _can_write(folder: Path) -> bool:
