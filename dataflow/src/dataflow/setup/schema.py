@@ -137,6 +137,7 @@ OPTIONS: Mapping[str, Option] = {
     "system": Option((str,), "", "which entry of execenv is used ($PRODENV_SYSTEM takes precedence over it)"),
     "table_format": Option((dict,), {}, "LH5 table name of each tier"),
     "pkg_versions": Option((dict,), {}, "versions of packages that differ from the locked ones"),
+    "python": Option((str,), "", "interpreter of the software: a path, or a version that is here, as `3.12`"),
     "keys": Option((str, dict), "l200", "scheme of the file names: l200, teststand, or a mapping of your own"),
     "failing_channels": Option((str,), "record", "what a failing channel does to its job", ("record", "fail")),
     "settings": Option((dict,), {}, "tuning by step, such as tier_dsp: {buffer_len: 1000}"),
