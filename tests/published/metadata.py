@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 STEPS = Path(__file__).resolve().parents[2] / "dataflow/src/dataflow/steps"
+KEY = "l200-p03-r000-cal-20240301T080000Z"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -62,6 +63,7 @@ def write_published(inputs: Path) -> None:
         "pars_spms_dsp_trg_thr": {"inputs": {}},
         "tier_raw_blind_check": {"inputs": {}},
     }
+    rules["tier_ann"] = rules["tier_pan"] = rules["tier_dsp"]
     rules["tier_psp"], rules["tier_pht"] = rules["tier_dsp"], rules["tier_hit"]
     detectors = [name for name, system in systems.items() if system == "geds"]
     for rule, fields in OF_CHANNELS.items():
@@ -70,6 +72,16 @@ def write_published(inputs: Path) -> None:
     for rule in rules.values():
         rule["options"] = {"logging": _written(config, "logging", LOGGING)}
     (config / "l200-all-config.yaml").write_text(yaml.safe_dump({"snakemake_rules": rules}))
+    for tier, name in (("ann", "cuts"), ("pan", "cuts-overwrite")):
+        _override(inputs / "dataprod/overrides" / tier, f"cal/p03/r000/{KEY}-par_{tier}_{name}.yaml")
+
+
+def _override(folder: Path, name: str) -> None:
+    """An empty override; the flow asks for the cuts of a network in periods up to p09 and p11."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("{}\n")
+    entry = {"valid_from": "20000101T000000Z", "category": "all", "mode": "reset", "apply": [name]}
+    (folder / "validity.yaml").write_text(yaml.safe_dump([entry]))
 
 
 def _systems(inputs: Path) -> dict[str, str]:
