@@ -43,6 +43,7 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "par_hit": ("{par}/hit", "parameters for hit"),
     "par_pht": ("{par}/pht", "parameters for pht"),
     "par_evt": ("{par}/evt", "parameters for evt"),
+    "par_ecal": ("{par}/ecal", "accepted, no effect: releases up to v1.0.1 have it"),
     "par_pet": ("{par}/pet", "parameters for pet"),
     "plt": ("$_/generated/plt", "figures"),
     "log": ("$_/generated/log", "reports"),

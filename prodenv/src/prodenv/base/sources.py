@@ -268,5 +268,10 @@ def copy_files(folder: Path, target: Path) -> None:
 def make_repository(folder: Path, message: str) -> None:
     """Turn `folder` into a git repository with one commit, whoever the user and whatever their git settings are."""
     git("init", "--quiet", "--initial-branch=main", cwd=folder)
+    commit_all(folder, message)
+
+
+def commit_all(folder: Path, message: str) -> None:
+    """Commit everything that is in a repository."""
     git("add", "--all", "--force", cwd=folder)
     git(*_IDENTITY, *_PLAIN, "commit", "--quiet", "--allow-empty", "-m", message, cwd=folder, what="git commit")

@@ -217,8 +217,9 @@ def _configure(new: NewCycle, folder: Path) -> list[str]:
     more: dict[tuple[str, ...], str] = {("paths", "l200data"): new.l200data} if new.l200data else {}
     if new.experiment != DEFAULT_SETUP:
         more[("experiment",)] = new.experiment
-    said = published.prepare_metadata(folder / "inputs")
-    text, more_said = published.config_text(form, folder / "dataflow", folder / "inputs", new.metadata, more)
+    flow, inputs = folder / "dataflow", folder / "inputs"
+    said = published.prepare_metadata(form, flow, inputs, ours=new.metadata.kind == BUILTIN)
+    text, more_said = published.config_text(form, flow, inputs, new.metadata, more)
     write_text(folder / form.config, text)
     published.link_workflow(folder)
     return said + more_said

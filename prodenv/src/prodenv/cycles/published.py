@@ -15,7 +15,7 @@ import yaml
 from prodenv.base.errors import UserError
 from prodenv.base.files import read_data, write_text
 from prodenv.base.origins import has_revision, has_version, tag
-from prodenv.base.sources import Source, is_repository, make_repository
+from prodenv.base.sources import Source, commit_all, is_repository, make_repository
 
 from .yamledit import Place, Values, edited, in_it
 
@@ -62,6 +62,12 @@ REVISIONS: Mapping[str, str] = {"legend_metadata_version": "", "hades_metadata_v
 """Keys of revisions that a flow checks out when it starts, and in which part of the metadata."""
 SEEDED = ("datasets/*.yaml", "dataprod/overrides/*/validity.yaml")
 """Metadata that the flow reads also where there is nothing to say."""
+ASKED_BY: Mapping[str, tuple[str, str]] = {
+    "hades_metadata_version": ("dataprod/config/ignored_cycles.yaml", "# Keys that are left out.\n[]\n")
+}
+"""Further files that are asked for by flows whose configuration has a key."""
+SHOWN = 3
+"""As many of them are named."""
 VALIDITIES = frozenset({"run_override.yaml", "validity.yaml"})
 NOTHING = """\
 # Nothing so far: `apply` names what holds from a time on. The flow needs an entry, so that there is something to find.
@@ -131,15 +137,23 @@ def _revisions(content: Mapping[str, object], inputs: Path, asked: Source) -> tu
     return gone, said
 
 
-def prepare_metadata(inputs: Path) -> list[str]:
+def prepare_metadata(form: Form, flow: Path, inputs: Path, *, ours: bool) -> list[str]:
     """Make metadata such that the flow and pylegendmeta can read them; tells what was done.
 
     Parameters
     ----------
+    form, flow
+        What the flow is, and its folder.
     inputs
         The folder of the metadata.
+    ours
+        Whether they are the empty ones of the production environment, whose history is ours to continue.
     """
-    said = [f"inputs/{name} says now that there is nothing: its reader needs an entry" for name in _seed(inputs)]
+    made = [] if form.simulation else [*_seed(inputs), *_seed_asked(inputs, read_data(flow / form.template))]
+    shown = f"{', '.join(made[:SHOWN])}{f' and {len(made) - SHOWN} more' if len(made) > SHOWN else ''}"
+    said = [f"inputs: what the flow cannot do without says now that there is nothing: {shown}"] if made else []
+    if made and ours:
+        commit_all(inputs, "What the flow cannot do without")
     if not is_repository(inputs):
         make_repository(inputs, "Metadata as they were given")
         said.append("inputs is a git repository now: the flow asks for its revision")
@@ -160,6 +174,15 @@ def _seed(inputs: Path) -> list[str]:
             write_text(inputs / name, file.read_text(encoding="utf-8"))
             made.append(str(name))
     return made
+
+
+def _seed_asked(inputs: Path, content: object) -> list[str]:
+    """Bring what only some flows ask for."""
+    wanted = [each for key, each in ASKED_BY.items() if isinstance(content, dict) and key in content]
+    missing = [(name, text) for name, text in wanted if not (inputs / name).exists()]
+    for name, text in missing:
+        write_text(inputs / name, text)
+    return [name for name, _ in missing]
 
 
 def _say_nothing(inputs: Path, name: str) -> list[str]:
