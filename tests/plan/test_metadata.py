@@ -120,7 +120,7 @@ def test_detectors_without_status_are_one_sentence(tree: Tree) -> None:
     tree.metadata(channels=MAP + strangers)
     with pytest.raises(UserError) as caught:
         tree.open().job("tier_dsp", PHY)
-    assert "always.yaml: V1200000A, V1200001A, V1200002A and 97 more (geds) have no status at" in caught.value.message
+    assert "always.yaml: V1200000A, V1200001A, V1200002A and 97 more (geds) have no status from" in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ Exception
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class SentenceError(Exception):
     """Something that a person shall read, without a traceback.
@@ -38,7 +40,34 @@ class SentenceError(Exception):
 
 
 class UserError(SentenceError):
-    """Something that the user can put right: a wrong value, a missing file, an unknown name."""
+    """Something that the user can put right: a wrong value, a missing file, an unknown name.
+
+    Attributes
+    ----------
+    others
+        What else is wrong, for those who list everything.
+    """
+
+    others: tuple[UserError, ...] = ()
+
+    def all(self) -> tuple[UserError, ...]:
+        """This one and the others."""
+        return (self, *self.others)
+
+
+def raise_first(errors: Iterable[UserError]) -> None:
+    """Raise the first of some errors, which knows the others; nothing happens if there are none.
+
+    Raises
+    ------
+    UserError
+        The first.
+    """
+    found = list(errors)
+    if found:
+        first = found[0]
+        first.others = (*first.others, *found[1:])
+        raise first
 
 
 class Unavailable(UserError):

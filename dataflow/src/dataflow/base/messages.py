@@ -32,6 +32,15 @@ def nearest(name: object, choices: Iterable[str]) -> str:
     return f"did you mean {best!r}?" if best else f"there are: {listing(ordered)}"
 
 
+MISSPELT = 2
+"""Letters in which a misspelt name differs at most."""
+
+
+def is_misspelt(name: object, choices: Iterable[str]) -> bool:
+    """Whether a name that is none of the choices looks like one that somebody mistyped."""
+    return any(_edits(str(name), each) <= MISSPELT for each in choices)
+
+
 def _edits(first: str, second: str) -> int:
     """How many letters are inserted, left out, wrong, or exchanged with the next (optimal string alignment)."""
     before: list[int] = []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
 from dataflow.base.errors import UserError
 from dataflow.keys.channel import Channel
 from dataflow.keys.inventory import left_out_note
+from dataflow.metadata.validity import Folder
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.job import Unit
 from dataflow.plan.noeffect import findings as without_effect
@@ -35,21 +36,21 @@ def findings(setup: Setup) -> Iterator[Finding]:
     """What was found, as state, sentence and remedy."""
     cycle = Cycle(setup)
     problems: dict[str, str] = {}
+    for look in (lambda: cycle.series, *_pieces(cycle)):
+        _try(look, problems)
     try:
         runs = cycle.series
         jobs = list(all_jobs(cycle))
     except UserError as error:
-        yield BAD, error.message, error.hint
+        _add(problems, error)
+        yield from _told(problems)
         return
     if note := left_out_note(cycle.inventory, setup.path("tier_daq")):
         yield WARNING, note, "rename them, move them away, or leave them"
     for step, unit in jobs:
         _plan(cycle, step, unit, problems)
     _build_chains(cycle, problems)
-    for message, hint in list(problems.items())[:MOST]:
-        yield BAD, message, hint
-    if len(problems) > MOST:
-        yield BAD, f"and {len(problems) - MOST} more of this kind", "fix these first"
+    yield from _told(problems)
     if not runs:
         yield WARNING, no_data(cycle), "put DAQ files there, or change paths.tier_daq"
     elif not problems:
@@ -58,6 +59,36 @@ def findings(setup: Setup) -> Iterator[Finding]:
     for found in without_effect(cycle):
         if found.message not in problems:
             yield WARNING, found.message, found.hint
+
+
+def _told(problems: Mapping[str, str]) -> Iterator[Finding]:
+    for message, hint in list(problems.items())[:MOST]:
+        yield BAD, message, hint
+    if len(problems) > MOST:
+        yield BAD, f"and {len(problems) - MOST} more of this kind", "fix these first"
+
+
+def _pieces(cycle: Cycle) -> Iterator[Callable[[], object]]:
+    """Looks at metadata that do not need one another, so that what is wrong with one does not hide the others."""
+    metadata = cycle.metadata
+    for name in ("ignored", "runlists", "cal_groupings", "runinfo", "run_overrides"):
+        yield lambda name=name: getattr(metadata.datasets, name)  # type: ignore[misc]
+    for folder in (metadata.channelmaps, metadata.statuses):
+        yield lambda folder=folder: _read_all(folder)  # type: ignore[misc]
+
+
+def _read_all(folder: Folder) -> None:
+    """Read everything that a folder of metadata has at any time."""
+    for category, entries in folder.validity.timelines.items() if folder.file else ():
+        for entry in entries:
+            folder.on(entry.valid_from, category)
+
+
+def _try(look: Callable[[], object], problems: dict[str, str]) -> None:
+    try:
+        look()
+    except UserError as error:
+        _add(problems, error)
 
 
 def _changes(cycle: Cycle) -> Iterator[Finding]:
@@ -95,7 +126,12 @@ def _build_chains(cycle: Cycle, problems: dict[str, str]) -> None:
     try:
         cycle.chains.builds.check()
     except UserError as error:
-        problems.setdefault(error.message, error.hint)
+        _add(problems, error)
+
+
+def _add(problems: dict[str, str], error: UserError) -> None:
+    for each in error.all():
+        problems.setdefault(each.message, each.hint)
 
 
 def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None:
@@ -108,4 +144,4 @@ def _plan(cycle: Cycle, step: str, unit: Unit, problems: dict[str, str]) -> None
             cycle.hit_columns.check(cycle.job(step, unit))
         cycle.lineages.check(step, unit)
     except UserError as error:
-        problems.setdefault(error.message, error.hint)
+        _add(problems, error)

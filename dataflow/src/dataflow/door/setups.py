@@ -14,7 +14,7 @@ from dataflow.setup.execenv import wrap
 from dataflow.setup.schema import PATHS, TABLE_FORMAT, spelled_out
 from dataflow.setup.wishes import not_installed
 
-_UNWRITTEN = frozenset({"orig", "cache"})
+_UNWRITTEN = frozenset({"orig", "cache", "par_ecal"})
 """Paths that are read for older files' sake, and that a new file does without."""
 _TEST_STAND_TABLES = {"raw": "raw", "dsp": "dsp", "hit": "hit", "tcm": "hardware_tcm_1", "evt": "evt", "skm": "skm"}
 

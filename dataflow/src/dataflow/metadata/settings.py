@@ -157,10 +157,13 @@ def _wrong(
     # an alternative of a union that was not meant is wrong further out than the one that was
     innermost = [each for each in by_location if not any(each == one[: len(each)] != one for one in by_location)]
     location = min(innermost, key=lambda each: by_location[each][0]["type"] not in _UNKNOWN)
-    message, hint = _sentence(model, location, by_location[location], name)
-    others = len(innermost) - 1
+    found = {each: _sentence(model, each, by_location[each], name) for each in innermost}
+    message, hint = found.pop(location)
+    others = len(found)
     more = f"{others} more {'entry is' if others == 1 else 'entries are'} wrong" if others else ""
-    return place.error(message, *location, hint="; ".join(part for part in (hint, more) if part))
+    first = place.error(message, *location, hint="; ".join(part for part in (hint, more) if part))
+    first.others = tuple(place.error(text, *each, hint=advice) for each, (text, advice) in found.items())
+    return first
 
 
 def _location(error: ErrorDetails, values: object) -> Location:

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dataflow.base.errors import UserError
-from dataflow.base.messages import nearest
+from dataflow.base.errors import UserError, raise_first
+from dataflow.base.messages import is_misspelt, nearest
 from dataflow.base.textfile import Reader, TextFile, kind
 from dataflow.keys.channel import Channel
 from dataflow.keys.daqforms import all_forms
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .settings import StepSettings
 
 Form = TypeVar("Form", bound="StepSettings")
+_Errors = Iterator[UserError]
 
 RULES = "snakemake_rules"
 DEFAULT = "__default__"
@@ -41,6 +42,8 @@ NESTED = ("out_spec", "muon_config", "config")
 SHARED = ("settings", "evt_config", "skm_config", "config")
 """Inputs that are the same for all channels."""
 OTHER_RULES: Mapping[str, tuple[str, ...]] = {
+    "tier_raw": ("raw_config",),
+    "tier_daq": (),
     "tier_raw_blind": ("settings", "config"),
     "tier_raw_blind_check": (),
     "tier_psp": ("processing_chain",),
@@ -52,8 +55,16 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "pars_pht_ecal": ("ecal_config",),
     "pars_pht_lqcal": ("lqcal_config",),
     "pars_pht_aoecal": ("par_pht_aoecal_config",),
+    "pars_pht_fast": (),
+    "pars_pht_qc_phy": (),
+    "pars_hit_energy_cal": (),
+    "pars_hit_aoe_cal": (),
+    "pars_hit_lq_cal": (),
 }
-"""Rules that the collaboration's metadata configures and no step here reads yet, with their inputs."""
+"""Rules that metadata of the collaboration configure and no step here reads, with their usual inputs.
+
+What stands in them is left alone, and so are rules of any other name, unless it looks like a misspelt one.
+"""
 
 
 def known_rules(foreign: Iterable[str] = ()) -> Mapping[str, tuple[str, ...]]:
@@ -197,14 +208,24 @@ class StepConfig:
         """
         if id(channels) in self._checked:
             return
-        if self.options and (kind := schema(self.rule, OPTIONS)):
-            kind.read(self.options, f"{RULES}.{self.rule}.{OPTIONS}", self._places)
-        for name in self.inputs:
-            for layers, part in self._configured(name, channels):
-                if layers.own and id(layers) not in self._settings and (kind := schema(self.rule, name)):
-                    self._settings[id(layers)] = layers, kind.read(layers.data, part, layers)
+        raise_first(self._problems(channels))
         self._check_together(channels)
         self._checked[id(channels)] = channels
+
+    def _problems(self, channels: tuple[Channel, ...]) -> Iterator[UserError]:
+        """Everything that is wrong with options and inputs."""
+        try:
+            if self.options and (kind := schema(self.rule, OPTIONS)):
+                kind.read(self.options, f"{RULES}.{self.rule}.{OPTIONS}", self._places)
+        except UserError as error:
+            yield error
+        for name in self.inputs:
+            try:
+                for layers, part in self._configured(name, channels):
+                    if layers.own and id(layers) not in self._settings and (kind := schema(self.rule, name)):
+                        self._settings[id(layers)] = layers, kind.read(layers.data, part, layers)
+            except UserError as error:
+                yield error
 
     def _check_together(self, channels: tuple[Channel, ...]) -> None:
         """What inputs must fit one another, once for channels with the same configuration."""
@@ -323,6 +344,7 @@ class StepConfigs:
         self._folder, self._root, self._reader = folder, root, reader
         self._found: dict[tuple[int, str], StepConfig] = {}
         self._known = known_rules(foreign)
+        self._sound: dict[int, Mapping[str, Any]] = {}
         self._layers: dict[tuple[object, ...], Layers] = {}
         self._settings: dict[int, tuple[Layers, StepSettings]] = {}
 
@@ -355,28 +377,35 @@ class StepConfigs:
 
     def _rules(self, content: Mapping[str, Any], timestamp: str, category: str) -> Mapping[str, Any]:
         rules = content.get(RULES) or {}
-        self._mapping(rules, timestamp, category, RULES)
-        for rule, entry in rules.items():
-            if rule not in self._known:
-                hint = nearest(rule, self._known)
-                raise self._folder.error(f"there is no rule {rule!r}", timestamp, category, RULES, rule, hint=hint)
-            self._check(entry or {}, timestamp, category, rule)
+        if id(content) not in self._sound:
+            raise_first(self._wrong(rules, timestamp, category))
+            self._sound[id(content)] = content
         return rules
 
-    def _check(self, entry: Mapping[str, Any], timestamp: str, category: str, rule: str) -> None:
-        self._mapping(entry, timestamp, category, RULES, rule)
-        for part, value in entry.items():
-            self._known_name(part, ("inputs", "options"), timestamp, category, RULES, rule, part)
-            self._mapping(value or {}, timestamp, category, RULES, rule, part)
-        for name in entry.get("inputs") or {}:
-            self._known_name(name, self._known[rule], timestamp, category, RULES, rule, "inputs", name)
+    def _wrong(self, rules: Any, timestamp: str, category: str) -> Iterator[UserError]:
+        """Everything that is wrong with the names of rules and of their inputs."""
+        yield from self._no_mapping(rules, timestamp, category, RULES)
+        for rule, entry in rules.items() if isinstance(rules, Mapping) else ():
+            if rule in self._known and rule not in OTHER_RULES:
+                yield from self._wrong_entry(entry or {}, timestamp, category, rule)
+            elif rule not in self._known and is_misspelt(rule, self._known):
+                hint = nearest(rule, self._known)
+                yield self._folder.error(f"there is no rule {rule!r}", timestamp, category, RULES, rule, hint=hint)
 
-    def _known_name(self, name: str, known: tuple[str, ...], timestamp: str, category: str, *place: str) -> None:
+    def _wrong_entry(self, entry: Any, timestamp: str, category: str, rule: str) -> Iterator[UserError]:
+        yield from self._no_mapping(entry, timestamp, category, RULES, rule)
+        for part, value in entry.items() if isinstance(entry, Mapping) else ():
+            yield from self._unknown(part, ("inputs", "options"), timestamp, category, RULES, rule, part)
+            yield from self._no_mapping(value or {}, timestamp, category, RULES, rule, part)
+            for name in value if part == "inputs" and isinstance(value, Mapping) else ():
+                yield from self._unknown(name, self._known[rule], timestamp, category, RULES, rule, part, name)
+
+    def _unknown(self, name: str, known: tuple[str, ...], timestamp: str, category: str, *place: str) -> _Errors:
         if name not in known:
             message = f"{'.'.join(place[:-1])} has no entry {name!r}"
-            raise self._folder.error(message, timestamp, category, *place, hint=nearest(name, known))
+            yield self._folder.error(message, timestamp, category, *place, hint=nearest(name, known))
 
-    def _mapping(self, value: object, timestamp: str, category: str, *place: str) -> None:
+    def _no_mapping(self, value: object, timestamp: str, category: str, *place: str) -> _Errors:
         if not isinstance(value, Mapping):
             message = f"{'.'.join(place)} must be a mapping, not {kind(value)}"
-            raise self._folder.error(message, timestamp, category, *place)
+            yield self._folder.error(message, timestamp, category, *place)

@@ -136,8 +136,10 @@ class Metadata:
             files = self.statuses.files(key.timestamp, key.datatype)
             file = files[-1] if files else f"{self.statuses.file}: no file holds"
             have = "has" if len(names) == 1 else "have"
+            entry = self.statuses.validity.at(key.timestamp, key.datatype)
+            begin = entry.valid_from if entry else key.timestamp  # one sentence for all files that it concerns
             raise UserError(
-                f"{file}: {few(names)} ({', '.join(MUST_HAVE_STATUS)}) {have} no status at {key.timestamp}",
+                f"{file}: {few(names)} ({', '.join(MUST_HAVE_STATUS)}) {have} no status from {begin} on",
                 hint=f"add {names[0]}: {{processable: true, usability: 'on'}} to it, or processable: false",
             )
 

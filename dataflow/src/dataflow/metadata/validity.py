@@ -277,7 +277,15 @@ class Folder:
         for suffix in SUFFIXES:
             if path.with_name(path.name + suffix).is_file():
                 return path.with_name(path.name + suffix)
-        raise NoSuchFile(f"{place}: there is no file {name!r} in {self.path}", hint="name a file of that folder")
+        raise NoSuchFile(f"{place}: there is no file {name!r} in {self.path}", hint=self._alike(name))
+
+    def _alike(self, name: str) -> str:
+        """What to do where a file is not there; one whose name differs in upper and lower case is meant."""
+        folder = (self.path / name).parent
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        found = next((each for each in names if each.lower() == Path(name).name.lower()), "")
+        meant = f"there is {found!r}: upper and lower case differ, name it so"
+        return meant if found else "name a file of that folder"
 
 
 def _holds(data: object, names: Sequence[str]) -> bool:

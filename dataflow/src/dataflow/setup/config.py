@@ -377,8 +377,13 @@ def _known(content: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in content.items() if key in OPTIONS and key not in _OF_FLOWS}
     paths = content.get("paths", {})
     if isinstance(paths, dict):
-        kept["paths"] = {key: value for key, value in paths.items() if PATH_ALIASES.get(str(key), str(key)) in PATHS}
+        kept["paths"] = {key: value for key, value in paths.items() if _is_our_path(key, value)}
     return kept
+
+
+def _is_our_path(key: object, value: object) -> bool:
+    """Whether we know a path; a simulation flow has mappings of paths, such as one of its tiers."""
+    return PATH_ALIASES.get(str(key), str(key)) in PATHS and isinstance(value, str)
 
 
 _OF_FLOWS = frozenset({"keys", "settings", "table_format"})

@@ -23,12 +23,15 @@ class Site:
     Parameters
     ----------
     sources
-        Address of ``dataflow`` and of ``metadata``.
+        Address of ``dataflow``, ``simflow`` and ``metadata``.
+    dataflows
+        Address of each workflow that can be given by its name.
     software
         Address of each package that can be checked out by its name.
     """
 
     sources: Mapping[str, str]
+    dataflows: Mapping[str, str]
     software: Mapping[str, str]
 
 
@@ -40,7 +43,7 @@ def read_site(root: Path) -> Site:
     UserError
         If a file cannot be read or does not have the form.
     """
-    merged: dict[str, dict[str, str]] = {"sources": {}, "software": {}}
+    merged: dict[str, dict[str, str]] = {"sources": {}, "dataflows": {}, "software": {}}
     override = os.environ.get("PRODENV_SITE", "")
     for file in [root / "site.yaml", *([Path(override)] if override else [])]:
         for section, entries in _read(file).items():
@@ -63,10 +66,10 @@ def _read(file: Path) -> dict[str, dict[str, str]]:
 
 def _mapping(file: Path, content: object) -> dict[str, object]:
     if not isinstance(content, dict):
-        raise UserError(f"{file}: a mapping with `sources` and `software` is expected")
-    unknown = sorted(set(content) - {"sources", "software"})
+        raise UserError(f"{file}: a mapping with `sources`, `dataflows` and `software` is expected")
+    unknown = sorted(set(content) - {"sources", "dataflows", "software"})
     if unknown:
-        raise UserError(f"{file}: unknown key {unknown[0]!r}", hint="known are: software, sources")
+        raise UserError(f"{file}: unknown key {unknown[0]!r}", hint="known are: dataflows, software, sources")
     return content
 
 
@@ -75,7 +78,7 @@ def _section(file: Path, section: str, entries: object) -> dict[str, str]:
         return {}
     if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
         raise UserError(f"{file}: {section} must be a mapping of names to addresses")
-    unknown = sorted(set(entries) - {"dataflow", "metadata"})
+    unknown = sorted(set(entries) - {"dataflow", "simflow", "metadata"})
     if section == "sources" and unknown:
-        raise UserError(f"{file}: unknown key 'sources.{unknown[0]}'", hint="known are: dataflow, metadata")
+        raise UserError(f"{file}: unknown key 'sources.{unknown[0]}'", hint="known are: dataflow, metadata, simflow")
     return {str(name): value for name, value in entries.items()}

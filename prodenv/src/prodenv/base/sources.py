@@ -50,13 +50,20 @@ class Source:
         return self.address + (f"@{self.revision}" if self.revision else "")
 
 
-def parse_source(text: str) -> Source:
+def parse_source(text: str, known: Mapping[str, str] | None = None) -> Source:
     """The source that `text` names.
+
+    Parameters
+    ----------
+    text
+        ``builtin``, an address or a path, with an optional ``@revision``; or a name.
+    known
+        Addresses by name. A folder of that name counts more.
 
     Raises
     ------
     UserError
-        If it is neither an address nor an existing path.
+        If it is none of these.
     """
     if text == BUILTIN:
         return Source(BUILTIN, BUILTIN)
@@ -64,7 +71,11 @@ def parse_source(text: str) -> Source:
         match = form.match(text)
         if match:
             return _git_source(text, match.end())
-    return _path_source(text)
+    name, at, revision = text.partition("@")
+    address = (known or {}).get(name)
+    if address and not Path(name).expanduser().is_dir():
+        return parse_source(f"{address}{at}{revision}")
+    return _path_source(text, known or {})
 
 
 def _git_source(text: str, begin: int) -> Source:
@@ -81,15 +92,21 @@ def _git_source(text: str, begin: int) -> Source:
     return Source("git", text[:begin] + address, revision)
 
 
-def _path_source(text: str) -> Source:
+def _path_source(text: str, known: Mapping[str, str]) -> Source:
     path = Path(text).expanduser()
     if path.is_dir():
-        return Source("path", str(path.resolve()))
+        return Source("git" if is_bare(path) else "path", str(path.resolve()))
     address, at, revision = text.rpartition("@")
     if at and revision and not revision.startswith("-") and Path(address).expanduser().is_dir():
         return Source("git", str(Path(address).expanduser().resolve()), revision)
     hint = "give builtin, a git address (https://…, git@host:…) with optional @revision, or a folder"
-    raise UserError(f"there is no folder {text!r}", hint=hint)
+    names = f"; known to the site configuration: {', '.join(sorted(known))}" if known else ""
+    raise UserError(f"there is no folder {text!r}", hint=hint + names)
+
+
+def is_bare(folder: Path) -> bool:
+    """Whether a folder is a git repository without a working tree."""
+    return (folder / "HEAD").is_file() and all((folder / name).is_dir() for name in ("objects", "refs"))
 
 
 GIT_VARIABLES = re.compile(r"GIT_(?!SSH|ASKPASS|TERMINAL_PROMPT|HTTP|SSL|PROXY|TRACE|CONFIG_)")
@@ -146,7 +163,7 @@ def state(folder: Path, *, surrounding: bool = False) -> dict[str, Any]:
         Take also a folder somewhere in a repository. Without it such a folder is none: a cycle lies in the repository
         of the production environment, whose revision says nothing of what is in the cycle.
     """
-    if not (_is_work_tree(folder) if surrounding else _is_repository(folder)):
+    if not (_is_work_tree(folder) if surrounding else is_repository(folder)):
         return {}
     return {
         "revision": git("rev-parse", "HEAD", cwd=folder).strip() if _has_commit(folder) else "",
@@ -200,27 +217,28 @@ def _contents(folder: str, inside: str) -> Iterator[str]:
             yield inside + name
 
 
-def _is_repository(folder: Path) -> bool:
+def is_repository(folder: Path) -> bool:
     """Whether a folder is the top of a working tree."""
-    top = _ask(folder, "rev-parse", "--show-toplevel") if shutil.which("git") else ""
+    top = ask(folder, "rev-parse", "--show-toplevel") if shutil.which("git") else ""
     return bool(top) and Path(top).resolve() == folder.resolve()
 
 
 def _is_work_tree(folder: Path) -> bool:
     if shutil.which("git") is None:
         return False
-    return _ask(folder, "rev-parse", "--is-inside-work-tree") == "true"
+    return ask(folder, "rev-parse", "--is-inside-work-tree") == "true"
 
 
 def _has_commit(folder: Path) -> bool:
-    return bool(_ask(folder, "rev-parse", "--verify", "--quiet", "HEAD"))
+    return bool(ask(folder, "rev-parse", "--verify", "--quiet", "HEAD"))
 
 
 def _remote(folder: Path) -> str:
-    return _ask(folder, "config", "--get", "remote.origin.url")
+    return ask(folder, "config", "--get", "remote.origin.url")
 
 
-def _ask(folder: Path, *arguments: str) -> str:
+def ask(folder: Path, *arguments: str) -> str:
+    """What git answers in a folder, empty where it has no answer."""
     import subprocess
 
     words = ["git", *arguments]
@@ -250,5 +268,10 @@ def copy_files(folder: Path, target: Path) -> None:
 def make_repository(folder: Path, message: str) -> None:
     """Turn `folder` into a git repository with one commit, whoever the user and whatever their git settings are."""
     git("init", "--quiet", "--initial-branch=main", cwd=folder)
+    commit_all(folder, message)
+
+
+def commit_all(folder: Path, message: str) -> None:
+    """Commit everything that is in a repository."""
     git("add", "--all", "--force", cwd=folder)
     git(*_IDENTITY, *_PLAIN, "commit", "--quiet", "--allow-empty", "-m", message, cwd=folder, what="git commit")

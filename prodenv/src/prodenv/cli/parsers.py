@@ -13,6 +13,9 @@ from typing import Callable, Dict, List, NamedTuple, NoReturn  # noqa: UP035 - e
 from . import run_options, verb_options
 
 SOURCE_HELP = "builtin, a git address with optional @revision, or a local path"
+FLOW_HELP = (
+    "the workflow: builtin, a name of the site configuration, a git address or a folder, with optional @revision"
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,6 +24,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         sys.stderr.write(f"error: {message}\nhint: {self.prog} --help\n")
         sys.exit(2)
+
+
+NAMES: Dict[str, str] = {"tools": "prodenv-tools", "init-simulation": "simprod-init-cycle"}  # noqa: UP006
+"""Executables that are not called ``dataprod-`` with their verb."""
 
 
 class Command(NamedTuple):
@@ -37,7 +44,7 @@ class Command(NamedTuple):
 
     @property
     def name(self) -> str:
-        return "prodenv-tools" if self.verb == "tools" else f"dataprod-{self.verb}"
+        return NAMES.get(self.verb, f"dataprod-{self.verb}")
 
     def parser(self, prog: str = "") -> argparse.ArgumentParser:
         """The parser, for the documentation and for use."""
@@ -79,7 +86,7 @@ def _tools(parser: argparse.ArgumentParser) -> None:
 def _init_cycle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rpath", help="directory of the new cycle, relative to $PRODENV")
     parser.add_argument("-c", dest="clone", action="store_true", help="clone pygama, pylegendmeta and pyfcutils")
-    parser.add_argument("--dataflow", metavar="SOURCE", default="", help=f"the workflow: {SOURCE_HELP}")
+    parser.add_argument("--dataflow", metavar="SOURCE", default="", help=FLOW_HELP)
     parser.add_argument("--metadata", metavar="SOURCE", default="", help=f"the metadata: {SOURCE_HELP}")
     parser.add_argument(
         "--software",
@@ -93,6 +100,14 @@ def _init_cycle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheme", metavar="SCHEME", default="l200", choices=["l200", "teststand"], help="of file names"
     )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+
+def _init_simulation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("rpath", help="directory of the new cycle, relative to $PRODENV")
+    parser.add_argument("--simflow", metavar="SOURCE", default="", help=FLOW_HELP)
+    parser.add_argument("--metadata", metavar="SOURCE", default="", help=f"the metadata: {SOURCE_HELP}")
+    parser.add_argument("--l200data", metavar="CYCLE", default="", help="the cycle of data that parameters come from")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 
@@ -137,6 +152,12 @@ COMMANDS: Dict[str, Command] = {  # noqa: UP006
             "tools", "prodenv.commands.tools", "Install the tools of the production environment", _tools, bare=True
         ),
         Command("init-cycle", "prodenv.commands.init_cycle", "Initialize a new production cycle", _init_cycle),
+        Command(
+            "init-simulation",
+            "prodenv.commands.init_simulation",
+            "Initialize a new simulation cycle",
+            _init_simulation,
+        ),
         Command("install-sw", "prodenv.commands.install_sw", "Install the software of a production cycle", _install_sw),
         Command("demo", "prodenv.commands.demo", "Produce a simulated experiment and compare it with its truth", _demo),
         Command(

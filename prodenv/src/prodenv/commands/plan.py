@@ -7,8 +7,10 @@ from typing import Any
 
 from prodenv.base.tables import coloured, print_json, print_table
 from prodenv.cycles.find import CycleFolder, find_cycle
-from prodenv.cycles.flow import ask
+from prodenv.cycles.flow import Unknown, ask
 from prodenv.running.planning import cores, duration, targets_of
+
+from .others import tell_files
 
 WOULD_RUN = 3
 SHOWN = 5
@@ -16,7 +18,12 @@ SHOWN = 5
 
 def run(options: argparse.Namespace) -> int:
     """Print what a run would make; with ``--check`` the exit code tells whether anything."""
-    found = planned(find_cycle(options.cycle), options)
+    cycle = find_cycle(options.cycle)
+    try:
+        found = planned(cycle, options)
+    except Unknown as unknown:
+        tell_files(cycle, unknown, as_json=options.json)
+        raise
     if options.json:
         print_json(found)
     else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +14,14 @@ from prodenv.base.notes import step
 from prodenv.base.tables import print_json, size_text
 from prodenv.cycles.derived.relink import is_astray, relink
 from prodenv.cycles.find import CycleFolder, command, find_cycle
-from prodenv.cycles.flow import ask, source_of
+from prodenv.cycles.flow import ask, flow_folder, source_of
 from prodenv.cycles.lock import refuse_living
+from prodenv.cycles.setups import setup_of, snakefile_in
 from prodenv.running.planning import cores, targets_of
-from prodenv.running.snakemake import require_notes
+from prodenv.running.production import command as command_line
+from prodenv.running.production import produce, tell
+from prodenv.running.progress import Learned
+from prodenv.running.snakemake import environment, require_notes
 
 from .plan import planned, show
 
@@ -25,6 +31,8 @@ def run(options: argparse.Namespace) -> int:
     cycle = find_cycle(options.cycle)
     if not options.dry_run:
         _follow_parent(cycle)
+    if options.dry_run and not options.json and source_of(cycle) is None and flow_folder(cycle) is not None:
+        return look(cycle, options)  # another flow tells by its own Snakemake what it would make
     if options.dry_run:
         found = planned(cycle, options)
         print_json(found) if options.json else show(found)
@@ -46,12 +54,9 @@ def _follow_parent(cycle: CycleFolder) -> None:
 
 def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
-    from prodenv.running.production import produce, tell
-    from prodenv.running.progress import Learned
-
     refuse_living(cycle.root)
     targets = targets_of(cycle, options.targets)
-    extra = [*_profile(cycle, options.profile), *options.snakemake]
+    extra = _extra(cycle, options)
     jobs, begin, ours = cores(options.jobs), time.monotonic(), source_of(cycle) is not None
     took = _prepare(cycle, targets, options) if ours else {}  # what another flow needs, it says itself
     learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
@@ -60,6 +65,8 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
     closing = progress.closing(time.monotonic() - begin, told["counted"])
     tell([*progress.last_words(cycle.root, code), *told["lines"], closing])
+    if not ours and code == 1:
+        tell(_without_software(cycle))
     return 1 if code == 0 and options.strict and told["lost"] else code
 
 
@@ -82,10 +89,44 @@ def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace
     return took
 
 
+def look(cycle: CycleFolder, options: argparse.Namespace) -> int:
+    """Let the Snakemake of a flow that is not ours say what it would make."""
+    require_notes(cycle.root)
+    extra = [*_extra(cycle, options), "--dry-run"]
+    words = command_line(cycle, targets_of(cycle, options.targets), cores(options.jobs), extra, logger="")
+    done = subprocess.run(words, cwd=cycle.root, env=environment(os.environ), stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        tell(_without_software(cycle))
+    return min(abs(done.returncode), 1)
+
+
+def _without_software(cycle: CycleFolder) -> list[str]:
+    """A hint where a flow of others failed that may lack its own packages."""
+    setup = setup_of(cycle)
+    if os.path.lexists(setup.path("install") / "bin" / "python"):
+        return []
+    return [f"hint: no software is installed in {setup.path('install')}: dataprod-install-sw {cycle.config}"]
+
+
+def _extra(cycle: CycleFolder, options: argparse.Namespace) -> list[str]:
+    """More options for Snakemake: the profile, the execution environment of another flow, and what the user gives."""
+    chosen = _profile(cycle, options.profile)
+    return [*chosen, *([] if chosen else _system(cycle)), *options.snakemake]
+
+
+def _system(cycle: CycleFolder) -> list[str]:
+    """Which execenv another flow shall use, where the user has chosen one: its default profile names another."""
+    if source_of(cycle) is not None:
+        return []
+    name = setup_of(cycle).execenv.name
+    return [] if name in ("bare", "default") else ["--config", f"system={name}"]
+
+
 def _profile(cycle: CycleFolder, name: str) -> list[str]:
     if not name:
         return []
-    folder = cycle.root / "dataflow" / "profiles"
+    flow = flow_folder(cycle) or cycle.root
+    folder = snakefile_in(flow).parent / "profiles"
     if not (folder / name / "config.yaml").is_file():
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         raise UserError(f"there is no profile {name!r}", hint=f"in {folder} there are: {', '.join(names) or 'none'}")

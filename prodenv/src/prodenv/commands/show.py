@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ from prodenv.base.sources import provenance, provenance_text
 from prodenv.base.tables import print_json, print_table, size_text
 from prodenv.cycles.derived.links import parents_of, record_of, users_of
 from prodenv.cycles.find import FROZEN, CycleFolder, find_cycle
-from prodenv.cycles.outputs import Contents, Output, contents_of
+from prodenv.cycles.outputs import Contents, contents_of
 from prodenv.cycles.sizes import size_of
 from prodenv.software.install import lock_of
 
 from .list import state
+from .others import kinds_of, print_kinds
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,7 +53,7 @@ def describe(cycle: CycleFolder, experiment: str | None = None) -> dict[str, Any
         "left_out": contents.left_out,
         "left_out_note": contents.left_out_note,
         "salvaged": dict(contents.salvaged),
-        "files": _kinds(contents.outputs()),
+        "files": kinds_of(contents.outputs()),
         "runs": dict(contents.runs),
         "detectors": contents.detectors["detectors"],
         "elsewhere": _elsewhere(contents),
@@ -87,22 +87,6 @@ def _frozen(cycle: CycleFolder) -> dict[str, Any] | None:
     return {name: value for name, value in found.items() if name != "modes"}
 
 
-def _kinds(outputs: list[Output]) -> list[dict[str, Any]]:
-    """Number, size and links of the files of each kind."""
-    groups: dict[str, list[Output]] = defaultdict(list)
-    for output in outputs:
-        groups[output.kind].append(output)
-    return [
-        {
-            "kind": kind,
-            "files": len(group),
-            "linked": sum(output.link for output in group),
-            "size": sum(output.size for output in group),
-        }
-        for kind, group in groups.items()
-    ]
-
-
 def _elsewhere(contents: Contents) -> dict[str, str]:
     """Paths of the configuration that lie outside of the cycle."""
     setup = contents.setup
@@ -124,9 +108,7 @@ def _print(found: dict[str, Any]) -> None:
         *(("elsewhere", f"{name}: {path}") for name, path in found["elsewhere"].items()),
     ]
     print_table(("", found["name"]), lines)
-    rows = [(kind["kind"], kind["files"], kind["linked"], size_text(kind["size"])) for kind in found["files"]]
-    if rows:
-        print_table(("kind", "files", "linked", "size"), rows, right="files linked size")
+    print_kinds(found["files"])
     for line in (*filter(None, [found["left_out_note"]]), *salvaged_lines(found)):
         print(line)
     for trouble in found["detectors"]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from prodenv.base.tables import coloured, print_json, print_table
 from prodenv.cycles.find import CycleFolder, find_cycle
-from prodenv.cycles.flow import ask
+from prodenv.cycles.flow import Unknown, ask
 from prodenv.running.planning import cores
 
+from .others import tell_files
 from .plan import time_text
 from .show import salvaged_lines
 
@@ -22,7 +23,13 @@ FAILURES, DETECTORS = 5, 10
 def run(options: argparse.Namespace) -> int:
     """Print the state of a cycle."""
     cycle = find_cycle(options.cycle)
-    found = state_of(cycle, options.setup, cores(options.jobs))
+    try:
+        found = state_of(cycle, options.setup, cores(options.jobs))
+    except Unknown as unknown:
+        tell_files(cycle, unknown, as_json=options.json)
+        if not options.json:
+            print(unknown.message)
+        return 0
     if options.json:
         print_json(found)
     else:

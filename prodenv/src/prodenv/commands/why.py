@@ -10,7 +10,9 @@ from typing import Any
 
 from prodenv.base.tables import console, print_json
 from prodenv.cycles.find import find_cycle
-from prodenv.cycles.flow import ask
+from prodenv.cycles.flow import Unknown, ask
+
+from .others import tell_file
 
 SHOWN = 8
 
@@ -18,7 +20,11 @@ SHOWN = 8
 def run(options: argparse.Namespace) -> int:
     """Print the first difference between the recipe of a file and the one wanted now, or the whole tree."""
     cycle = find_cycle(options.cycle)
-    reason = ask(cycle, "why", options.setup, file=options.file, folder=os.fspath(Path.cwd()), tree=options.tree)
+    try:
+        reason = ask(cycle, "why", options.setup, file=options.file, folder=os.fspath(Path.cwd()), tree=options.tree)
+    except Unknown as unknown:
+        tell_file(cycle, options.file, unknown, as_json=options.json)
+        raise
     if options.json:
         print_json(reason)
     elif options.tree:

@@ -1,4 +1,4 @@
-"""``dataprod-init-cycle``: a new production cycle, all of it or nothing."""
+"""``dataprod-init-cycle`` and ``simprod-init-cycle``: a new cycle, all of it or nothing."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from typing import Any
 from prodenv.base.errors import UserError
 from prodenv.base.files import aside, write_text
 from prodenv.base.notes import step
+from prodenv.base.origins import ORIGIN, record_origin
 from prodenv.base.places import ROOT
 from prodenv.base.site import Site, read_site
 from prodenv.base.sources import BUILTIN, Source, copy_files, make_repository, parse_source, place, state
 
-from .find import OWN_FOLDERS, config_file
+from . import published
+from .find import OWN_FOLDERS, config_file, find_cycle
+from .published import form_of
 from .template import config_text
 
 GENERATED = ("log", "par", "plt", "tier", "tmp")
-ORIGIN = ".origin.json"
-METADATA = Path(__file__).parents[1] / "templates" / "metadata"
+DEFAULT_SETUP = "l200"
 
 
 @dataclass(frozen=True)
@@ -37,27 +39,52 @@ class NewCycle:
     dataflow: Source
     metadata: Source
     software: Mapping[str, Source]
+    l200data: str = ""
+    """The cycle of data that a simulation is compared with; empty where that is not said."""
 
     def plan(self) -> list[str]:
         """One line for each thing that is made, for ``--dry-run``."""
+        form = form_of(Path(self.dataflow.address)) if self.dataflow.kind == "path" else None
         checkouts = [f"software/python/src/{name}/  {source}" for name, source in self.software.items()]
         folders = [f"generated/{{{','.join(GENERATED)}}}/"]
-        lines = [f"config.json  setup {self.experiment!r}, file names of scheme {self.scheme!r}"]
+        ours = f"config.json  setup {self.experiment!r}, file names of scheme {self.scheme!r}"
+        lines = [f"{form.config}  as the dataflow brings it, with the paths of a cycle" if form else ours]
         lines += [f"dataflow/  {self.dataflow}", f"inputs/  {self.metadata}", "software/", *checkouts, *folders]
         return [f"{self.target}/", *(f"  {line}" for line in lines)]
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the cycle that `options` describe."""
-    new = _wanted(options, ROOT)
-    if options.dry_run:
+    return make(_wanted(options, ROOT), dry_run=options.dry_run)
+
+
+def run_simulation(options: argparse.Namespace) -> int:
+    """Make the simulation cycle that `options` describe."""
+    site = read_site(ROOT)
+    new = NewCycle(
+        root=ROOT,
+        target=target_of(options.rpath, ROOT),
+        experiment=DEFAULT_SETUP,
+        scheme="",
+        dataflow=parse_source(options.simflow or site.sources.get("simflow", "legend-simflow"), site.dataflows),
+        metadata=parse_source(options.metadata or site.sources.get("metadata", BUILTIN)),
+        software={},
+        l200data=str(find_cycle(options.l200data).root) if options.l200data else "",
+    )
+    return make(new, dry_run=options.dry_run)
+
+
+def make(new: NewCycle, *, dry_run: bool) -> int:
+    """Make a cycle, or say what would be made."""
+    if dry_run:
         print("\n".join(["would make:", *new.plan()]))
         return 0
-    build(new)
+    said = build(new)
+    config = config_file(new.target) or new.target
     print(f"made {new.target}")
-    print(
-        f"next: edit {new.target / 'config.json'}, then run: dataprod-install-sw {_shown(new.target / 'config.json')}"
-    )
+    for line in said:
+        print(f"  {line}")
+    print(f"next: edit {config}, then run: dataprod-install-sw {_shown(config)}")
     return 0
 
 
@@ -77,7 +104,7 @@ def _wanted(options: argparse.Namespace, root: Path) -> NewCycle:
         target=target_of(options.rpath, root),
         experiment=options.setup,
         scheme=options.scheme,
-        dataflow=parse_source(options.dataflow or site.sources.get("dataflow", BUILTIN)),
+        dataflow=parse_source(options.dataflow or site.sources.get("dataflow", BUILTIN), site.dataflows),
         metadata=parse_source(options.metadata or site.sources.get("metadata", BUILTIN)),
         software=_software(options, site),
     )
@@ -158,23 +185,44 @@ def _software(options: argparse.Namespace, site: Site) -> dict[str, Source]:
     return {name: source for name, source in sources.items() if source.kind != BUILTIN}
 
 
-def build(new: NewCycle) -> None:
-    """Make the cycle beside its place and move it there when it is complete."""
+def build(new: NewCycle) -> list[str]:
+    """Make the cycle beside its place and move it there when it is complete; returns what is to be said of it."""
     with aside(new.target) as folder:
-        write_text(folder / "config.json", config_text(new.experiment, new.scheme))
         for name in GENERATED:
             (folder / "generated" / name).mkdir(parents=True)
         (folder / "software" / "python" / "src").mkdir(parents=True)
         with step(f"dataflow from {new.dataflow}"):
             place(new.dataflow, folder / "dataflow", lambda to: builtin_dataflow(new.root, to))
+            record_origin(new.dataflow, folder / "dataflow")
         with step(f"inputs from {new.metadata}"):
             place(new.metadata, folder / "inputs", builtin_metadata, submodules=True)
+        said = _configure(new, folder)
         for name, source in new.software.items():
             with step(f"{name} from {source}"):
                 place(source, folder / "software" / "python" / "src" / name, _nothing_built_in)
         if os.path.lexists(new.target):
             raise UserError(f"{new.target} was created by someone else in the meantime")
         folder.rename(new.target)
+    return said
+
+
+def _configure(new: NewCycle, folder: Path) -> list[str]:
+    """Write the configuration that the flow of a new cycle reads."""
+    form = form_of(folder / "dataflow")
+    if form is None:
+        if new.l200data or not new.scheme:
+            raise UserError(f"{new.dataflow} is not a simulation workflow", hint="see dataprod-init-cycle --dataflow")
+        write_text(folder / "config.json", config_text(new.experiment, new.scheme))
+        return []
+    more: dict[tuple[str, ...], str] = {("paths", "l200data"): new.l200data} if new.l200data else {}
+    if new.experiment != DEFAULT_SETUP:
+        more[("experiment",)] = new.experiment
+    flow, inputs = folder / "dataflow", folder / "inputs"
+    said = published.prepare_metadata(form, flow, inputs, ours=new.metadata.kind == BUILTIN)
+    text, more_said = published.config_text(form, flow, inputs, new.metadata, more)
+    write_text(folder / form.config, text)
+    published.link_workflow(folder)
+    return said + more_said
 
 
 def _nothing_built_in(to: Path) -> None:
@@ -197,7 +245,7 @@ def _revision(folder: Path) -> dict[str, Any]:
 
 def builtin_metadata(to: Path) -> None:
     """An empty but valid metadata tree in the collaboration's layout."""
-    copy_files(METADATA, to)
+    copy_files(published.METADATA, to)
     make_repository(to, "Empty metadata in the collaboration's layout")
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from prodenv.base.errors import UserError
 from prodenv.base.places import ROOT
 
-CONFIGS = ("config.json", "config.yaml")
+CONFIGS = ("config.json", "config.yaml", "dataflow-config.yaml", "simflow-config.yaml")
+"""What the configuration of a cycle may be called; the last two are the names of the published flows."""
 FROZEN = "frozen"
 """Folder in a cycle: the manifest and what else belongs to a cycle that may not change any more."""
 DERIVED = ".derived.json"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from prodenv.base.errors import UserError, WorkFailed
 from prodenv.base.places import ROOT
 
 from .find import CycleFolder
+from .published import owner_of
 
 DOOR = Path("dataflow/plan/__main__.py")
 """What a flow of ours has below its folder of sources."""
@@ -63,12 +65,31 @@ def source_of(cycle: CycleFolder) -> Path | None:
 
 
 def flow_folder(cycle: CycleFolder) -> Path | None:
-    """The folder of a cycle's flow, ours or not; None if there is none."""
+    """The folder of a cycle's flow, ours or not; None if there is none.
+
+    That is what ``paths.dataflow``, or ``paths.workflow``, says; where that leads nowhere, the cycle's own folder. What
+    leads to the rules of a flow of the published form means the flow.
+    """
     own = cycle.root / "dataflow"
-    if own.is_dir():
+    if own.is_dir() and _says_nothing_else(cycle.config):
         return own
     elsewhere = _configured(cycle.config)
-    return elsewhere if elsewhere and elsewhere.is_dir() else None
+    if elsewhere and elsewhere.is_dir():
+        return owner_of(elsewhere)
+    return own if own.is_dir() else None
+
+
+_FLOW = re.compile(r"""["']?\b(?:dataflow|workflow)["']?\s*:\s*["']?([^\s"',}]+)""")
+_OWN = frozenset({"$_/dataflow", "dataflow", "./dataflow", "${_}/dataflow"})
+
+
+@lru_cache
+def _says_nothing_else(config: Path) -> bool:
+    """Whether a configuration names no other folder of the flow: then nobody needs to be asked what it says."""
+    try:
+        return set(_FLOW.findall(config.read_text(encoding="utf-8", errors="replace"))) <= _OWN
+    except OSError:
+        return True
 
 
 @lru_cache
@@ -127,6 +148,7 @@ def _environ(source: Path) -> dict[str, str]:
     """The environment without what would lead Python to other packages, with a flow's sources first."""
     left_out = ("PYTHONHOME", "PYTHONSTARTUP", "PYTHONPYCACHEPREFIX")
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    kept.setdefault("PRODENV", str(ROOT))  # the published configurations use it
     return kept | {"PYTHONPATH": str(source), "PYTHONSAFEPATH": "1", **_byte_code(source)}
 
 

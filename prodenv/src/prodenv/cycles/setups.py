@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from prodenv.base.places import ROOT
+
 from .find import CycleFolder
 from .flow import ask_environment, ask_source, flow_folder, source_of
 
@@ -38,6 +40,8 @@ class Setup:
         The execution environment in use.
     pkg_versions
         Requirements by package name that differ from the locked ones.
+    python
+        The interpreter that its software is installed for: a path or a version; empty for that of the tools.
     scheme
         Name of the scheme of keys; empty where the flow is not ours.
     source
@@ -52,6 +56,7 @@ class Setup:
     paths: Mapping[str, Path]
     execenv: ExecEnv
     pkg_versions: Mapping[str, str]
+    python: str
     scheme: str
     source: Path | None
     values: Mapping[str, Any]
@@ -89,7 +94,9 @@ def setup_of(cycle: CycleFolder, experiment: str | None = None) -> Setup:
     config = str(cycle.config)
     if source is None:
         lenient = not _is_older(cycle)
-        return _setup(ask_environment("setup", config=config, experiment=experiment, lenient=lenient), None)
+        found = ask_environment("setup", config=config, experiment=experiment, lenient=lenient)
+        flow = flow_folder(cycle)
+        return _setup(found | {"paths": found["paths"] | ({"dataflow": str(flow)} if flow else {})}, None)
     return _setup(ask_source(source, "setup", {"config": config, "experiment": experiment}), source)
 
 
@@ -114,6 +121,7 @@ def _setup(found: Mapping[str, Any], source: Path | None) -> Setup:
         paths={name: Path(path) for name, path in found["paths"].items()},
         execenv=ExecEnv(env["name"], tuple(env["cmd"]), tuple(env["arg"]), env["env"], tuple(env["bind"])),
         pkg_versions=found["pkg_versions"],
+        python=found.get("options", {}).get("python", ""),  # older flows do not know it
         scheme=found["scheme"],
         source=source,
         values=found,
@@ -130,6 +138,7 @@ def wrap(
     UserError
         If the configuration asks for what the engine cannot do.
     """
+    environ = {"PRODENV": str(ROOT)} | dict(environ)
     basic = {name: str(getattr(setup, name)) for name in ("experiment", "file", "directory")}
     paths = {name: str(path) for name, path in setup.paths.items()}
     values: dict[str, Any] = {"setup": basic | {"paths": paths, "execenv": asdict(setup.execenv)}, "argv": list(argv)}

@@ -14,17 +14,20 @@ from types import FrameType
 
 from prodenv.base.errors import WorkFailed
 from prodenv.base.files import write_text
+from prodenv.base.places import ROOT
 from prodenv.cycles import lock as holder
 from prodenv.cycles.find import CycleFolder
-from prodenv.cycles.flow import flow_folder, source_of
-from prodenv.cycles.setups import setup_of, snakefile_in
+from prodenv.cycles.flow import flow_folder, source_of, unknown
+from prodenv.cycles.setups import snakefile_in
 
 from .display import display
-from .progress import INTERRUPTED, Learned, Progress
-from .snakemake import environment
+from .progress import ANY, INTERRUPTED, STEPS, Learned, Progress
+from .snakemake import engine, environment
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that interrupt Snakemake; the last one comes when a connection breaks, and is ignored under ``nohup``."""
+PLUGINS = ROOT / "prodenv" / "src"
+"""Where a Snakemake that is not that of the tools finds our logger."""
 LOGGER, EVENTS = "dataprod", "DATAPROD_EVENTS"
 """Name and variable of ``snakemake_logger_plugin_dataprod``, which is imported by Snakemake alone."""
 PORTION, FAILED = "DATAPROD_PORTION", "DATAPROD_FAILED"
@@ -79,37 +82,34 @@ def produce(
     WorkFailed
         If the cycle is being worked on by a process that lives.
     """
-    root, progress, words = cycle.root, Progress(learned, jobs), command(cycle, targets, jobs, extra)
+    root, words, ours = cycle.root, command(cycle, targets, jobs, extra), source_of(cycle) is not None
+    progress = Progress(learned, jobs, STEPS if ours else ANY)
     with holder.taken(root), display(progress) as draw:
-        code = _watched(words, root, progress, draw, {}) if extra else _in_portions(words, root, progress, draw)
+        if ours and not extra:
+            code = _in_portions(words, root, progress, draw)
+        else:
+            code = _watched(words, root, progress, draw, {} if ours else {"PYTHONPATH": str(PLUGINS)})
     if progress.is_locked:
         holder.refuse_living(root)
         raise WorkFailed(f"{root} is locked by a Snakemake that was started meanwhile", hint="wait until it is done")
     return 1 if code < 0 else code, progress
 
 
-def command(cycle: CycleFolder, targets: Sequence[str], jobs: int, extra: Sequence[str] = ()) -> list[str]:
+def command(
+    cycle: CycleFolder, targets: Sequence[str], jobs: int, extra: Sequence[str] = (), *, logger: str = LOGGER
+) -> list[str]:
     """The command line of Snakemake for some targets of a cycle."""
-    snakefile = snakefile_in(cycle.root / "dataflow")
-    program = engine(cycle)
-    logger = ["--logger", LOGGER] if program[0] == sys.executable else []  # another Snakemake does not have our plugin
-    words = [*program, "--snakefile", str(snakefile), "--configfile", str(cycle.config)]
-    return [*words, f"--cores={jobs}", *logger, *extra, "--", *targets]
-
-
-def engine(cycle: CycleFolder) -> list[str]:
-    """Snakemake: that of the tools; a flow that is not ours may have installed its own, whose modules it imports."""
-    if source_of(cycle) is None and flow_folder(cycle) is not None:
-        own = setup_of(cycle).path("install") / "bin" / "snakemake"
-        if os.access(own, os.X_OK):
-            return [str(own)]
-    return [sys.executable, "-I", "-m", "snakemake"]
+    flow = flow_folder(cycle)
+    if flow is None:
+        raise unknown(cycle)
+    words = [*engine(cycle), "--snakefile", str(snakefile_in(flow)), "--configfile", str(cycle.config)]
+    return [*words, f"--cores={jobs}", *(["--logger", logger] if logger else []), *extra, "--", *targets]
 
 
 def _in_portions(words: Sequence[str], cycle: Path, progress: Progress, draw: Callable[[], None]) -> int:
     """Run Snakemake for some thousand jobs at a time, until nothing is left that can be made.
 
-    Its time and memory grow with the jobs that it plans; a flow that is not ours makes all at once.
+    Its time and memory grow with the jobs that it plans.
     """
     failed, before, some_failed = cycle / FAILED_FILE, 0, False
     asked = {PORTION: os.environ.get(PORTION, str(JOBS_AT_A_TIME)), FAILED: str(failed)}

@@ -14,6 +14,9 @@ from typing import Any
 _UPDATED = " (update)"
 """What follows the name of an output that is there until the job replaces it."""
 STEPS = re.compile(r"(tier|par|validity)_\w+$")
+"""The rules of a flow of ours that are steps."""
+ANY = re.compile(r"(?!(all|total)$)")
+"""The rules of other flows that are told of; the first is a target, the second Snakemake's word for the sum."""
 KEPT, LAST = 60, 8
 """Printed lines that are remembered, and those that are told."""
 LOCKED = "LockException"
@@ -82,9 +85,13 @@ class Progress:
         What jobs took before, by step, for the time that is left.
     cores
         Cores that it has.
+    rules
+        The rules whose jobs are told of.
     """
 
-    def __init__(self, learned: Mapping[str, Learned] | None = None, cores: int = 1) -> None:
+    def __init__(
+        self, learned: Mapping[str, Learned] | None = None, cores: int = 1, rules: re.Pattern[str] = STEPS
+    ) -> None:
         self.steps: dict[str, Count] = {}
         self.failures: list[Failure] = []
         self.tail: deque[str] = deque(maxlen=KEPT)
@@ -93,7 +100,7 @@ class Progress:
         self.keeps_going = True
         self.nothing = False
         self.began = time.monotonic()
-        self._learned, self._cores = dict(learned or {}), max(cores, 1)
+        self._learned, self._cores, self._rules = dict(learned or {}), max(cores, 1), rules
         self._jobs: dict[int, tuple[str, str]] = {}
         self._later: dict[str, int] = {}
         self._before: dict[str, int] = {}
@@ -136,7 +143,7 @@ class Progress:
             self._text(event["text"], event.get("exception", ""))
 
     def _on_run_info(self, event: Mapping[str, Any]) -> None:
-        now = {step: int(number) for step, number in event["stats"].items() if STEPS.match(step)}
+        now = {step: int(number) for step, number in event["stats"].items() if self._rules.match(step)}
         for step in {*now, *self._later}:
             counts = (self._before, now, self._later)
             self._count(step).total = sum(count.get(step, 0) for count in counts)
@@ -149,7 +156,7 @@ class Progress:
 
     def _on_job_info(self, event: Mapping[str, Any]) -> None:
         step = event["rule_name"]
-        if STEPS.match(step):
+        if self._rules.match(step):
             self._jobs[event["jobid"]] = step, _name(event)
             count = self._count(step)
             count.running[event["jobid"]] = time.monotonic()

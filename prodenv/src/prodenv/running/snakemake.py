@@ -2,7 +2,7 @@
 
 Without ``--snakefile`` and ``--configfile`` they are those of the cycle; targets that are paths inside the cycle,
 however they are written, become paths relative to it, as its Snakefile has them. Everything else passes as it is, but
-a frozen cycle is only looked at.
+a frozen cycle is only looked at. A flow that is not ours runs with the Snakemake that it installed, if it did.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from prodenv.base.errors import UserError
-from prodenv.cycles.find import CycleFolder, config_file
-from prodenv.cycles.setups import snakefile_in
+from prodenv.base.places import ROOT
+from prodenv.cycles.find import CycleFolder, config_file, cycle_at
+from prodenv.cycles.flow import flow_folder, source_of
+from prodenv.cycles.setups import setup_of, snakefile_in
 
 _SNAKEFILE = ("--snakefile", "-s")
 _CONFIGFILE = ("--configfile", "--configfiles")
@@ -74,17 +76,34 @@ def main(argv: Sequence[str]) -> None:
     except UserError as error:
         sys.stderr.write(error.render() + "\n")
         sys.exit(error.exit_code)
-    words = [sys.executable, "-I", "-m", "snakemake", *arguments(argv, Path.cwd())]
-    os.execve(sys.executable, words, environment(os.environ))  # noqa: S606 - a list, no shell
+    found = _cycle(Path.cwd(), _value(argv, _CONFIGFILE), _value(argv, _SNAKEFILE))
+    cycle = cycle_at(found) if found else None
+    words = [*(engine(cycle) if cycle else TOOLS), *arguments(argv, Path.cwd())]
+    os.execve(words[0], words, environment(os.environ))  # noqa: S606 - a list, no shell
+
+
+TOOLS = (sys.executable, "-I", "-m", "snakemake")
+"""Snakemake of the tools."""
+
+
+def engine(cycle: CycleFolder) -> list[str]:
+    """Snakemake: that of the tools; a flow that is not ours may have installed its own, whose modules it imports."""
+    if source_of(cycle) is None and flow_folder(cycle) is not None:
+        own = setup_of(cycle).path("install") / "bin"
+        if os.access(own / "snakemake", os.X_OK) and os.access(own / "python", os.X_OK):
+            return [str(own / "python"), "-P", "-m", "snakemake"]
+    return list(TOOLS)
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment for Snakemake: nothing leads its Python elsewhere, its caches can be written, users have a name.
 
     Snakemake keeps files below the user's cache folder, and ends with a traceback where it cannot be made, or where
-    neither a variable nor the system knows the name of the user (in containers, for example).
+    neither a variable nor the system knows the name of the user (in containers, for example). The flows of the
+    collaboration ask for ``PRODENV``.
     """
     kept = {name: value for name, value in environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    kept.setdefault("PRODENV", str(ROOT))
     cache = Path(kept.get("XDG_CACHE_HOME") or Path(kept.get("HOME") or "/") / ".cache")
     if not _can_write(cache):
         kept["XDG_CACHE_HOME"] = str(Path(kept.get("TMPDIR") or "/tmp") / f"prodenv-cache-{os.getuid()}")  # noqa: S108
@@ -114,9 +133,10 @@ def arguments(argv: Sequence[str], here: Path) -> list[str]:
     if cycle is None:
         return words
     added = []
-    if snakefile is None and snakefile_in(cycle / "dataflow").is_file():
-        added.append(f"--snakefile={snakefile_in(cycle / 'dataflow')}")
-    found = config_file(cycle)
+    found = config_file(cycle) if config is None else Path(os.path.abspath(here / config))  # noqa: PTH100
+    flow = flow_folder(CycleFolder(cycle, found)) if found else None
+    if snakefile is None and flow and snakefile_in(flow).is_file():
+        added.append(f"--snakefile={snakefile_in(flow)}")
     if config is None and found:
         added.append(f"--configfile={found}")
     return [*added, *_inside(words, cycle, here)]
@@ -203,7 +223,8 @@ def _cycle(here: Path, config: str | None, snakefile: str | None) -> Path | None
 
 
 def _is_cycle(folder: Path) -> bool:
-    return config_file(folder) is not None and (folder / "dataflow").is_dir()
+    found = cycle_at(folder)
+    return found is not None and flow_folder(found) is not None
 
 
 def _inside(words: Sequence[str], cycle: Path, here: Path) -> Iterator[str]:

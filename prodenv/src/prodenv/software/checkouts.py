@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,19 @@ class Checkout:
         Name of the package in it, normalised.
     folder
         Where it is.
+    extras
+        Groups of further packages that are wanted with it.
     """
 
     name: str
     folder: Path
+    extras: tuple[str, ...] = ()
+
+    @property
+    def requirement(self) -> str:
+        """As a line of a requirements file: editable, with what its extras ask for."""
+        extras = f"[{','.join(self.extras)}]" if self.extras else ""
+        return f"-e {self.folder.as_uri()}{extras}"
 
     def record(self, base: Path) -> dict[str, Any]:
         """What identifies the state of the sources: revision, remote, and a hash of what is not committed."""
@@ -66,14 +76,29 @@ def _refuse_twins(found: list[Checkout]) -> None:
             raise UserError(f"{first.folder.name} and {twin.folder.name} are both {first.name}", hint=hint)
 
 
+RUNNING = "runprod"
+"""The group of packages by which a published flow brings its own Snakemake."""
+
+
+def flow_package(folder: Path) -> Checkout:
+    """A flow that is a package, with what it needs to run a production."""
+    known = _project(folder).get("optional-dependencies", {})
+    return Checkout(package_name(folder), folder, (RUNNING,) if RUNNING in known else ())
+
+
 def package_name(folder: Path) -> str:
     """The name that the package gives itself, else that of the folder."""
+    return normalise(str(_project(folder).get("name", folder.name)))
+
+
+def _project(folder: Path) -> Mapping[str, Any]:
     file = folder / "pyproject.toml"
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not valid: {error}") from None
-    return normalise(str(content.get("project", {}).get("name", folder.name)))
+    found: Mapping[str, Any] = content.get("project", {})
+    return found
 
 
 def changes_digest(folder: Path) -> str:

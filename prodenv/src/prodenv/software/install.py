@@ -9,10 +9,12 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prodenv.base.errors import UserError, WorkFailed
@@ -25,15 +27,20 @@ from prodenv.cycles.find import CycleFolder
 from prodenv.cycles.setups import Setup, read_setup, wrap
 
 from . import numba_cache
-from .checkouts import Checkout, find_checkouts, package_name
+from .checkouts import Checkout, find_checkouts, flow_package
 from .lock import SoftwareLock, read_lock
-from .requirements import Pin, merged, normalise, parse_pins
+from .requirements import Pin, merged, name_of, normalise, parse_pins, requirement
 from .tools import PYTHON_FACTS, Place, environment
 
 LOCK_NAME = "software-lock.json"
 LOCKED = Path("locks") / "software.txt"
 """The pinned software of a flow of ours."""
+WARMING = Path("src/dataflow/jobs/warm.py")
+"""What a flow of ours has to compile everything at installation."""
+OTHERS = Path(__file__).with_name("precompile.py")
+"""The same for a flow of others, run by its own interpreter."""
 MARKER = ".made-by-dataprod-install-sw"
+_QUOTED = re.compile(r"`([^`]+)`")
 _HINT_NETWORK = "can the package index be reached? See UV_INDEX_URL, UV_OFFLINE and HTTPS_PROXY"
 
 
@@ -62,8 +69,8 @@ class Installation:
         words, environ = wrap(self.setup, [str(word) for word in argv], environment(self.place))
         return call(words, what=what, hint=hint, environ=environ, cwd=self.setup.directory)
 
-    def uv(self, *arguments: str | Path, what: str) -> str:
-        return self.call(self.place.env / "bin" / "uv", *arguments, what=what, hint=_HINT_NETWORK)
+    def uv(self, *arguments: str | Path, what: str, hint: str = "") -> str:
+        return self.call(self.place.env / "bin" / "uv", *arguments, what=what, hint=hint or _HINT_NETWORK)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -107,11 +114,11 @@ def _alone(folder: Path, frozen: bool) -> Iterator[None]:
 def _request(setup: Setup) -> str:
     """All that decides what is installed, as a hash."""
     flow = setup.path("dataflow")
-    files = ["locks/software.in", str(LOCKED), "src/dataflow/jobs/warm.py"]
+    files = ["locks/software.in", str(LOCKED), str(WARMING)]
     texts = {name: (flow / name).read_text(encoding="utf-8") for name in files if (flow / name).is_file()}
     checkouts = [checkout.record(setup.directory) for checkout in checkouts_of(setup)]
     env = setup.execenv
-    engine = [env.cmd, env.arg, sorted(env.env.items()), env.bind, str(tools_python().resolve())]
+    engine = [env.cmd, env.arg, sorted(env.env.items()), env.bind, setup.python or str(tools_python().resolve())]
     return numba_cache.key_of({"t": texts, "c": checkouts, "e": engine, "v": dict(setup.pkg_versions)})
 
 
@@ -119,7 +126,7 @@ def checkouts_of(setup: Setup) -> list[Checkout]:
     """What takes the place of released packages; a workflow that is not ours and is a package is one of them."""
     found, flow = find_checkouts(setup.path("src")), setup.path("dataflow")
     is_package = not setup.ours and (flow / "pyproject.toml").is_file() and not (flow / LOCKED).is_file()
-    return [*found, Checkout(package_name(flow), flow)] if is_package else found
+    return [*found, flow_package(flow)] if is_package else found
 
 
 def is_installed(setup: Setup) -> bool:
@@ -167,12 +174,16 @@ def _install(setup: Setup, wanted: SoftwareLock | None) -> None:
         lock = _lock(work, facts, pins, checkouts)
         if wanted and wanted.packages and _names(lock.packages) != _names(wanted.packages):
             raise WorkFailed("what was installed is not what the lock says", hint="report this")
-        _warm(work, facts)
+        brings_warming = (setup.path("dataflow") / WARMING).is_file()
+        if brings_warming:
+            _warm(work, facts)
         write_text(folder / LOCK_NAME, lock.text())
         write_text(folder / MARKER, _request(setup) + "\n")
         swap_in(folder, work.target)
     if not CycleFolder(setup.directory, setup.file).frozen:
         lock.write(lock_of(setup))
+    if not brings_warming:
+        _warm_others(replace(work, new=work.target), facts)
 
 
 def _names(pins: Iterable[Pin]) -> set[tuple[str, str]]:
@@ -181,11 +192,12 @@ def _names(pins: Iterable[Pin]) -> set[tuple[str, str]]:
 
 def _make_environment(work: Installation) -> dict[str, str]:
     """An empty virtual environment; returns the facts of its interpreter."""
-    inside = bool(work.setup.execenv.cmd)
-    interpreter = "python3" if inside else str(tools_python().resolve())
-    with step("virtual environment"):
+    inside, wanted = bool(work.setup.execenv.cmd), work.setup.python
+    interpreter = wanted or ("python3" if inside else str(tools_python().resolve()))
+    with step("virtual environment" + (f" of Python {wanted}" if wanted else "")):
         form = ["--relocatable", "--no-project", "--allow-existing", "--python", interpreter]
-        work.uv("venv", *form, work.new, what="making the virtual environment")
+        hint = f"is there such a Python on this machine? See `python` in {work.setup.file}" if wanted else ""
+        work.uv("venv", *form, work.new, what="making the virtual environment", hint=hint)
         answer = work.call(work.python, "-c", PYTHON_FACTS, what="asking Python for its version")
         facts: dict[str, str] = json.loads(answer)
     if tuple(map(int, facts["version"].split(".")[:2])) < (3, 11):
@@ -225,13 +237,25 @@ def _compile(work: Installation, locks: Path, checkouts: list[Checkout], scratch
     declared = (locks / "software.in").read_text(encoding="utf-8").splitlines() if known else []
     lines = merged(declared, work.setup.pkg_versions, [checkout.name for checkout in checkouts])
     wanted, result = scratch / "wanted.in", scratch / "resolved.txt"
-    wanted.write_text("".join(f"{line}\n" for line in [*lines, *(f"-e {c.folder.as_uri()}" for c in checkouts)]))
+    wanted.write_text("".join(f"{line}\n" for line in [*lines, *(c.requirement for c in checkouts)]))
     if known:
         shutil.copyfile(locks / "software.txt", result)
     form: list[str | Path] = ["--generate-hashes", "--no-header", "--no-annotate", "--quiet", "--python", work.python]
-    work.uv("pip", "compile", *form, wanted, "-o", result, what="resolving versions")
+    form += _overrides(work, scratch)
+    hint = f"other versions can be asked for in pkg_versions, another Python in python of {work.setup.file}"
+    work.uv("pip", "compile", *form, wanted, "-o", result, what="resolving versions", hint=f"{hint}; {_HINT_NETWORK}")
     replaced = {checkout.name for checkout in checkouts}
     return [pin for pin in parse_pins(result.read_text(encoding="utf-8")) if pin.name not in replaced]
+
+
+def _overrides(work: Installation, scratch: Path) -> list[str | Path]:
+    """What the cycle asks for beats even the exact versions that a flow of others declares."""
+    if work.setup.ours or not work.setup.pkg_versions:
+        return []
+    file = scratch / "overrides.txt"
+    wishes = sorted(work.setup.pkg_versions.items())
+    file.write_text("".join(f"{requirement(name, wish)}\n" for name, wish in wishes))
+    return ["--overrides", file]
 
 
 def _install_pins(work: Installation, pins: list[Pin]) -> None:
@@ -256,8 +280,21 @@ def _install_checkouts(work: Installation, checkouts: list[Checkout]) -> None:
 
 
 def _check(work: Installation) -> None:
+    """Refuse packages that do not fit together, unless the cycle asks for such a version."""
     with step("checking that the packages fit together"):
-        work.uv("pip", "check", "--python", work.python, what="the packages do not fit together: the check")
+        try:
+            work.uv("pip", "check", "--python", work.python, what="the packages do not fit together: the check")
+        except WorkFailed as error:
+            found = [line.strip() for line in error.message.splitlines() if line.strip().startswith("The package")]
+            if not found or not all(_asked_for(line, work.setup) for line in found):
+                raise
+            sys.stderr.write("".join(f"  note: {line}, as pkg_versions asks for\n" for line in found))
+
+
+def _asked_for(line: str, setup: Setup) -> bool:
+    """Whether a line of the check is about the version of a package that the cycle asks for."""
+    names = {normalise(name_of(name)) for name in _QUOTED.findall(line)[1:2]}
+    return not setup.ours and bool(names & {normalise(name) for name in setup.pkg_versions})
 
 
 def _add_dataflow(work: Installation) -> None:
@@ -287,18 +324,32 @@ def _lock(work: Installation, facts: Mapping[str, str], pins: list[Pin], checkou
 
 def _warm(work: Installation, facts: Mapping[str, str]) -> None:
     """Compile what jobs would otherwise compile, or take it from an earlier installation of the same."""
-    script = work.setup.path("dataflow") / "src" / "dataflow" / "jobs" / "warm.py"
-    if not script.is_file() and not (work.site / "dspeed").is_dir():
-        return
-    module = ["-m", "dataflow.jobs.warm"] if script.is_file() else ["-c", _PRECOMPILE]
     container = [*work.setup.execenv.cmd, *work.setup.execenv.arg]
     found = numba_cache.facts_of(work.site, {**facts, "container": container})
-    numba_cache.warm(
-        work.site,
-        work.place.compiled,
-        found,
-        lambda: work.call(work.python, "-P", *module, what="compiling the signal processors"),
+    module = ("-P", "-m", "dataflow.jobs.warm")
+
+    def compile_all() -> None:
+        work.call(work.python, *module, what="compiling the signal processors")
+
+    numba_cache.warm(work.site, work.place.compiled, found, compile_all)
+
+
+def _warm_others(work: Installation, facts: Mapping[str, str]) -> None:
+    """Compile for a flow that is not ours, where it is installed; what goes wrong costs its jobs time, no more.
+
+    It is done with the variables of its jobs: some of them decide what code is made, and where it is kept.
+    """
+    if not (work.site / "dspeed").is_dir():
+        return
+    env = work.setup.execenv
+    found = numba_cache.facts_of(
+        work.site, {**facts, "container": [*env.cmd, *env.arg], "variables": dict(sorted(env.env.items()))}
     )
 
+    def compile_all() -> None:
+        work.call(work.python, "-P", OTHERS, what="compiling the signal processors")
 
-_PRECOMPILE = "from dspeed.utils import precompile_numba; precompile_numba()"
+    try:
+        numba_cache.warm(work.site, work.place.compiled, found, compile_all)
+    except WorkFailed as error:
+        sys.stderr.write(f"  warning: {error.message}\n  everything else is installed; jobs compile what they need\n")

@@ -70,7 +70,17 @@ def rules(held: Held) -> Iterator[Finding]:
             elif name not in TOP:
                 hint = nearest(name, [*TOP, *known])
                 yield at(text, [name], f"the entry {name!r} is not known: nothing reads it", hint)
+        yield from _other_rules(text, known)
         yield from _out_specs(text)
+
+
+def _other_rules(text: TextFile, known: Mapping[str, object]) -> Iterator[Finding]:
+    """Rules that only other flows have, in one sentence."""
+    found = text.data.get(RULES) if isinstance(text.data, Mapping) else None
+    others = [str(rule) for rule in found if rule not in known] if isinstance(found, Mapping) else []
+    if others:
+        message = f"no step here reads the rules {few(others)}"
+        yield at(text, [RULES, others[0]], message, "leave them where another flow reads them")
 
 
 def _out_specs(text: TextFile) -> Iterator[Finding]:

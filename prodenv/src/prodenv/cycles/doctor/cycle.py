@@ -36,6 +36,7 @@ def examine(cycle: CycleFolder, experiment: str | None = None) -> Iterator[Findi
         yield Finding("configuration", BAD, error.message, error.hint)
         return
     yield Finding("configuration", OK, f"{cycle.config} is the setup {setup.experiment}")
+    yield from _alike(cycle)
     yield from _sources(setup)
     yield from _software(setup)
     yield from _metadata(setup)
@@ -75,6 +76,15 @@ def _detectors(setup: Setup, cycle: CycleFolder) -> Iterator[Finding]:
         yield Finding("detectors", WARNING, f"and {more} more", f"{command('status', cycle)} --json has them all")
     if not found["detectors"]:
         yield Finding("detectors", OK, "no detector was left out of the files that are there")
+
+
+def _alike(cycle: CycleFolder) -> Iterator[Finding]:
+    """Files that others take for the configuration: simulation flows want the only one that is called so."""
+    found = sorted(path for path in cycle.root.glob("*config.*") if not path.name.startswith("."))
+    for path in found:
+        if path != cycle.config:
+            what = f"{path.name} looks like a configuration beside {cycle.config.name}: a simulation refuses the cycle"
+            yield Finding("configuration", WARNING, what, "give it another name, or move it away")
 
 
 def _sources(setup: Setup) -> Iterator[Finding]:

@@ -1,0 +1,115 @@
+"""Step configuration in the form that the published flow wants, from the defaults of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+STEPS = Path(__file__).resolve().parents[2] / "dataflow/src/dataflow/steps"
+KEY = "l200-p03-r000-cal-20240301T080000Z"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"simple": {"format": "%(name)s [%(levelname)s] %(message)s"}},
+    "handlers": {
+        "dataflow": {"class": "logging.FileHandler", "level": "INFO", "formatter": "simple", "filename": "x.log"}
+    },
+    "root": {"level": "INFO", "handlers": ["dataflow"]},
+}
+OF_CHANNELS: Mapping[str, Mapping[str, str]] = {
+    "pars_dsp_tau": {"tau_config": "par_dsp_pz/tau_config", "processing_chain": "par_dsp_pz/processing_chain-geds"},
+    "pars_dsp_peak_selection": {
+        "peak_config": "par_dsp_evtsel/peak_config",
+        "processing_chain": "par_dsp_evtsel/processing_chain-geds",
+    },
+    "pars_dsp_nopt": {
+        "optimiser_config": "par_dsp_nopt/optimiser_config",
+        "processing_chain": "par_dsp_nopt/processing_chain-geds",
+    },
+    "pars_dsp_eopt": {
+        "optimiser_config": "par_dsp_eopt/optimiser_config",
+        "processing_chain": "par_dsp_eopt/processing_chain-geds",
+    },
+    "pars_dsp_dplms": {"dplms_pars": "par_dsp_dplms/dplms_pars", "proc_chain": "par_dsp_dplms/proc_chain-geds"},
+    "pars_psp": {"psp_config": "par_dsp_nopt/optimiser_config"},
+    "pars_psp_dplms": {"dplms_pars": "par_dsp_dplms/dplms_pars", "proc_chain": "par_dsp_dplms/proc_chain-geds"},
+    "pars_hit_qc": {"qc_config": "par_hit_qc/qc_config"},
+    "pars_hit_ecal": {"ecal_config": "par_hit_ecal/ecal_config"},
+    "pars_hit_aoecal": {"aoecal_config": "par_hit_aoe/aoecal_config"},
+    "pars_hit_lqcal": {"lqcal_config": "par_hit_lq/lqcal_config"},
+    "pars_pht_qc": {"qc_config": "par_hit_qc/qc_config"},
+    "pars_pht_ecal": {"ecal_config": "par_hit_ecal/ecal_config"},
+    "pars_pht_partcal": {"pars_pht_partcal_config": "par_pht_partcal/pars_pht_partcal_config"},
+    "pars_pht_aoecal": {"par_pht_aoecal_config": "par_hit_aoe/aoecal_config"},
+    "pars_pht_lqcal": {"lqcal_config": "par_hit_lq/lqcal_config"},
+}
+"""Inputs by germanium detector, and the default of ours that stands for each."""
+
+
+def write_published(inputs: Path) -> None:
+    """Add the step configuration to metadata that have channel maps."""
+    config = inputs / "dataprod/config"
+    systems = _systems(inputs)
+    rules: dict[str, Any] = {
+        "tier_tcm": {"inputs": {"config": _written(config, "tcm", _tcm())}},
+        "tier_dsp": {"inputs": {"processing_chain": _by_channel(config, systems, "tier_dsp", "processing_chain")}},
+        "tier_hit": {"inputs": {"hit_config": _by_channel(config, systems, "tier_hit", "hit_config")}},
+        "pars_tcm_pulser": {"inputs": {"pulser_config": _written(config, "pulser", {"threshold": 10})}},
+        "tier_evt": {"inputs": {"evt_config": _written(config, "evt", {"channels": {}, "operations": {}})}},
+        "tier_skm": {"inputs": {"skm_config": _written(config, "skm", {"operations": {}})}},
+        "pars_spms_dsp_trg_thr": {"inputs": {}},
+        "tier_raw_blind_check": {"inputs": {}},
+    }
+    rules["tier_ann"] = rules["tier_pan"] = rules["tier_dsp"]
+    rules["tier_psp"], rules["tier_pht"] = rules["tier_dsp"], rules["tier_hit"]
+    detectors = [name for name, system in systems.items() if system == "geds"]
+    for rule, fields in OF_CHANNELS.items():
+        files = {field: _written(config, f"{rule}-{field}", _default(path)) for field, path in fields.items()}
+        rules[rule] = {"inputs": {field: dict.fromkeys(detectors, file) for field, file in files.items()}}
+    for rule in rules.values():
+        rule["options"] = {"logging": _written(config, "logging", LOGGING)}
+    (config / "l200-all-config.yaml").write_text(yaml.safe_dump({"snakemake_rules": rules}))
+    for tier, name in (("ann", "cuts"), ("pan", "cuts-overwrite")):
+        _override(inputs / "dataprod/overrides" / tier, f"cal/p03/r000/{KEY}-par_{tier}_{name}.yaml")
+
+
+def _override(folder: Path, name: str) -> None:
+    """An empty override; the flow asks for the cuts of a network in periods up to p09 and p11."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("{}\n")
+    entry = {"valid_from": "20000101T000000Z", "category": "all", "mode": "reset", "apply": [name]}
+    (folder / "validity.yaml").write_text(yaml.safe_dump([entry]))
+
+
+def _systems(inputs: Path) -> dict[str, str]:
+    file = next((inputs / "hardware/configuration/channelmaps").glob("*-config.yaml"))
+    return {name: channel["system"] for name, channel in yaml.safe_load(file.read_text()).items()}
+
+
+def _tcm() -> dict[str, Any]:
+    return {"coin_cols": "timestamp", "coin_windows": 1e-5, "window_refs": "last", "hash_func": r"\d+"}
+
+
+def _default(path: str) -> Any:
+    step, name = path.split("/")
+    return yaml.safe_load((STEPS / step / "defaults" / f"{name}.yaml").read_text())
+
+
+def _by_channel(config: Path, systems: Mapping[str, str], step: str, kind: str) -> dict[str, str]:
+    """The file of each channel; what our flow alone knows of is left out."""
+    found = {}
+    for name, system in systems.items():
+        content = _default(f"{step}/{kind}-{system}")
+        content.pop("outputs_if_calibrated", None)
+        found[name] = _written(config, f"{step}-{system}", content)
+    return found
+
+
+def _written(config: Path, name: str, content: Any) -> str:
+    file = config / "files" / f"{name}.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    return f"$_/files/{name}.yaml"
