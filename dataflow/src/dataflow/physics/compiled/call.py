@@ -35,6 +35,11 @@ class Wave:
         """What tells these traces from others of the block."""
         return self.flat.ctypes.data, self.stride, self.length
 
+    def contains(self, part: Wave) -> bool:
+        """Whether other traces are parts of these."""
+        begin, end = self.flat.ctypes.data, self.flat.ctypes.data + self.flat.nbytes
+        return self.stride == part.stride and begin <= part.flat.ctypes.data < end
+
     @property
     def read(self) -> tuple[Array, int, int]:
         """As a loop reads them."""
@@ -63,6 +68,8 @@ class Block:
         Space, float32 and float64; they only grow while a chain is planned.
     marks, copies
         By the place of traces, whether they have NaN, and the same traces as float32.
+    alike
+        Traces all of whose samples are NaN, or none, with their marks: each part of them has the same.
     """
 
     width: int
@@ -70,6 +77,12 @@ class Block:
     double: Array = field(default_factory=lambda: np.empty(0, np.float64))
     marks: dict[tuple[int, int, int], Array] = field(default_factory=dict)
     copies: dict[tuple[int, int, int], Array] = field(default_factory=dict)
+    alike: list[tuple[Wave, Array]] = field(default_factory=list)
+
+    def known_marks(self, wave: Wave) -> Array | None:
+        """Whether traces have NaN, as far as that has been looked up."""
+        parts = (marks for whole, marks in self.alike if whole.contains(wave))
+        return self.marks.get(wave.place, next(parts, None))
 
     def reserve(self, single: int = 0, double: int = 0) -> None:
         """Make sure that there is space for so many numbers."""
@@ -138,7 +151,8 @@ class Call:
         if not isinstance(value, np.ndarray):
             return np.full(self.block.width, value, np.float32)
         if value.shape == (self.block.width,) and value.dtype == np.float32 and value.flags.c_contiguous:
-            return value
+            found: Array = value
+            return found
         if value.shape not in ((self.block.width,), (1,)) or value.dtype.char in "dg":
             raise Unsuitable(f"argument {place + 1} is no number of each trace")
         copy = np.empty(self.block.width, np.float32)
@@ -147,16 +161,22 @@ class Call:
 
     def result(self, place: int) -> Array:
         """The number of each trace that an argument becomes."""
-        value = self.column(place)
-        if value is not self.args[place]:
+        column = self.column(place)
+        if id(self.args[place]) != id(column):
             raise Unsuitable(f"argument {place + 1} is no column that can be written")
-        return value
+        return column
 
     def marks(self, wave: Wave) -> Array:
         """Whether the traces have NaN; it is looked up when the first call needs it."""
-        known = self.block.marks
-        if wave.place not in known:
-            known[wave.place] = np.zeros(self.block.width, np.bool_)
-            if wave.flat.dtype.kind == "f":
-                self.before.append(partial(mark, *wave.read, known[wave.place]))
-        return known[wave.place]
+        known = self.block.known_marks(wave)
+        if known is not None:
+            return known
+        marks: Array = np.zeros(self.block.width, np.bool_)
+        self.block.marks[wave.place] = marks
+        if wave.flat.dtype.kind == "f":
+            self.before.append(partial(mark, *wave.read, marks))
+        return marks
+
+    def same_marks(self, wave: Wave, marks: Array) -> None:
+        """Traces that the call makes are NaN where those are that it makes them from."""
+        self.block.alike.append((wave, marks))

@@ -40,6 +40,7 @@ def convolution(call: Call) -> Step:
     room = SIDE * (wave.length + 2 * margin)
     call.block.reserve(single=room, double=room)
     bad, where, block = call.marks(wave), (out.flat, out.stride, out.length), call.block
+    call.same_marks(out, bad)
     return lambda: convolve(*wave.read, bad, prepared, where, margin, (block.single, block.double))
 
 

@@ -59,6 +59,23 @@ def window(flat: Array, stride: int, length: int, bad: Array, begin: Array, out:
 
 
 @compiled
+def window_of_differences(
+    flat: Array, stride: int, length: int, bad: Array, lag: int, begin: Array, out: Array, size: int
+) -> None:
+    """:func:`window` of what :func:`difference` would give; parameters as theirs."""
+    divisor, count = np.float32(lag), length - lag
+    for row in range(len(bad)):
+        target = out[row * size : (row + 1) * size]
+        target[:] = np.nan
+        if bad[row] or np.isnan(begin[row]):
+            continue
+        w = flat[row * stride : row * stride + length]
+        first = min(int(begin[row]), count)
+        for i in range(max(0, -first), max(min(size, count - first), 0)):
+            target[i] = (w[first + i + lag] - w[first + i]) / divisor
+
+
+@compiled
 def finer(flat: Array, stride: int, length: int, bad: Array, times: int, out: Array, size: int) -> None:
     """Each sample several times, half of them before its place, as dspeed's ``upsampler``.
 

@@ -56,7 +56,7 @@ def run_compiled(
     is_table = isinstance(rows, Table)
     if not is_table:
         rows.n_entries = len(rows)
-    first = rows if is_table else next(iter(rows))
+    first = rows if is_table else rows.read(rows.i_start, 1)  # a row tells types, lengths and units
     made, needed, buffer = build_processing_chain(
         chain["processors"], first, db_dict=database, outputs=list(outputs or chain["outputs"]), block_width=WIDTH
     )

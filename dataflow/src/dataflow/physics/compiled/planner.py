@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .call import Block, Call, Step, Unsuitable
+from .fusing import window_of_current, windows_of_currents
+from .recursive import SIDE
 from .table import form_of
 
 
@@ -57,15 +59,27 @@ def compile_chain(chain: Any) -> Plan:
     """
     block = Block(chain._block_width)
     compiled, left = [], []
+    pairs = windows_of_currents(chain) if _is_divisible(block) else []
+    sources = {id(user): source for source, user in pairs}
     for manager in chain._proc_managers:
+        if any(manager is source for source, _ in pairs):
+            continue
+        source = sources.get(id(manager))
         try:
-            steps = steps_of(manager, block)
+            steps = steps_of(manager, block) if source is None else window_of_current(source, manager, block)
         except Unsuitable as reason:
             left += [(str(manager), str(reason))] if _reads_traces(manager) else []
         else:
-            manager.processor, manager.args, manager.kwargs = Steps(manager.processor.__name__, steps), [], {}
+            _replace(manager, steps)
             compiled.append(str(manager))
+    for source, _ in pairs:
+        _replace(source, ())
+        compiled.append(str(source))
     return Plan(tuple(compiled), tuple(left))
+
+
+def _replace(manager: Any, steps: Sequence[Step]) -> None:
+    manager.processor, manager.args, manager.kwargs = Steps(manager.processor.__name__, steps), [], {}
 
 
 def steps_of(manager: Any, block: Block) -> Sequence[Step]:
@@ -79,16 +93,20 @@ def steps_of(manager: Any, block: Block) -> Sequence[Step]:
     form = form_of(manager.processor)
     if form is None:
         raise Unsuitable("there is no compiled form")
-    if block.width % 4:
-        raise Unsuitable(f"blocks of {block.width} traces cannot be divided by four")
-    known = dict(block.marks), dict(block.copies)
+    if not _is_divisible(block):
+        raise Unsuitable(f"blocks of {block.width} traces cannot be divided by {SIDE}")
+    known = dict(block.marks), dict(block.copies), list(block.alike)
     try:
         call = Call(manager, block)
         last = form(call)
     except Unsuitable:
-        block.marks, block.copies = known
+        block.marks, block.copies, block.alike = known
         raise
     return [*call.before, last]
+
+
+def _is_divisible(block: Block) -> bool:
+    return block.width % SIDE == 0
 
 
 def _reads_traces(manager: Any) -> bool:

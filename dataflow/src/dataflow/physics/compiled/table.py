@@ -20,6 +20,7 @@ Form = Callable[[Call], Step]
 def _averages(call: Call) -> Step:
     wave, rate, out = call.wave(0, READ), call.result(2), call.target(3)
     times, bad = wave.length // out.length, call.marks(wave)
+    call.same_marks(out, bad)
     call.block.reserve(single=times * out.length)
 
     def step() -> None:
@@ -27,7 +28,7 @@ def _averages(call: Call) -> Step:
         levels.average(wave.flat, wave.stride, bad, times, divide, out.flat, out.length, call.block.single)
         rate[bad] = np.nan
 
-    divide = bool(_whole(call.number(1), 0))
+    divide = bool(whole(call.number(1), 0))
     return step
 
 
@@ -70,7 +71,7 @@ def _above_tail(call: Call) -> Step:
 
 def _trapezoid(call: Call) -> Step:
     wave, out = call.wave(0), call.target(3)
-    sizes = _whole(call.number(1), 1), _whole(call.number(2), 0)
+    sizes = whole(call.number(1), 1), whole(call.number(2), 0)
     _at_least(wave, 2 * sizes[0] + sizes[1])
     return _recursive(call, recursive.trapezoid, wave, sizes, out)
 
@@ -91,16 +92,18 @@ def _double_pole_zero(call: Call) -> Step:
 
 def _recursive(call: Call, loop: Callable[..., object], wave: Wave, how: Any, out: Wave) -> Step:
     bad = call.marks(wave)
+    call.same_marks(out, bad)
     call.block.reserve(double=recursive.SIDE * wave.length)
     return lambda: loop(*wave.read, bad, how, out.flat, call.block.double)
 
 
 def _moving_windows(call: Call) -> Step:
     wave, out = call.wave(0), call.target(4)
-    size, count, kind = _whole(call.number(1), 1), _whole(call.number(2), 1), _whole(call.number(3), 0)
+    size, count, kind = whole(call.number(1), 1), whole(call.number(2), 1), whole(call.number(3), 0)
     _at_least(wave, size + 1)
     back = np.array([kind == 2 or (kind == 0 and number % 2 == 1) for number in range(count)])
     bad = call.marks(wave)
+    call.same_marks(out, bad)
     call.block.reserve(single=recursive.SIDE * wave.length)
     return lambda: recursive.moving_windows(*wave.read, bad, size, back, out.flat, call.block.single)
 
@@ -126,16 +129,18 @@ def _value(call: Call) -> Step:
 
 def _step_height(call: Call) -> Step:
     wave = call.wave(0)
-    sizes = _whole(call.number(1), 1), _whole(call.number(2), 0)
+    sizes = whole(call.number(1), 1), whole(call.number(2), 0)
     _at_least(wave, 2 * sizes[0] + sizes[1])
     return partial(points.step_at, *wave.read, call.marks(wave), sizes, call.column(3), call.result(4))
 
 
 def _difference(call: Call) -> Step:
-    wave, out, lag = call.wave(0), call.target(2), _whole(call.number(1), 1)
+    wave, out, lag = call.wave(0), call.target(2), whole(call.number(1), 1)
     if out.length != wave.length - lag:
         raise Unsuitable("its result has another length")
-    return partial(current.difference, *wave.read, call.marks(wave), lag, out.flat, out.length)
+    bad = call.marks(wave)
+    call.same_marks(out, bad)
+    return partial(current.difference, *wave.read, bad, lag, out.flat, out.length)
 
 
 def _window(call: Call) -> Step:
@@ -146,11 +151,18 @@ def _window(call: Call) -> Step:
 
 def _finer(call: Call) -> Step:
     wave, out = call.wave(0), call.target(2)
-    times = _whole(call.number(1), 1)
+    times = whole(call.number(1), 1)
     return partial(current.finer, *wave.read, call.marks(wave), times, out.flat, out.length)
 
 
-def _whole(value: Any, least: int) -> int:
+def whole(value: Any, least: int) -> int:
+    """A number of samples.
+
+    Raises
+    ------
+    Unsuitable
+        If it is none.
+    """
     if not np.isfinite(value) or int(value) != value or value < least:
         raise Unsuitable(f"{value} is no whole number from {least} on")
     return int(value)
@@ -198,12 +210,17 @@ OWN_FORMS: Mapping[Callable[..., object], Form] = {traces.samples_beyond: _beyon
 
 def form_of(processor: Any) -> Form | None:
     """The compiled form of a processor, None if there is none."""
-    from dspeed import processors
-
     for each in (processor, getattr(processor, "__wrapped__", None)):
         name = getattr(each, "__name__", "")
-        if name in FORMS and getattr(processors, name, None) is each:
+        if name in FORMS and is_processor(each, name):
             return FORMS[name]
         if found := next((form for function, form in OWN_FORMS.items() if function is each), None):
             return found
     return None
+
+
+def is_processor(function: Any, name: str) -> bool:
+    """Whether a function is dspeed's processor of that name."""
+    from dspeed import processors
+
+    return getattr(function, "__name__", "") == name and getattr(processors, name, None) is function
