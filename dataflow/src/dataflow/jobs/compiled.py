@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 MARKER = "compiled-for.json"
 """File in ``site-packages`` that says for which processor the installation compiled."""
 VARIABLE = "NUMBA_CACHE_DIR"
+CHAINS = "DATAPROD_COMPILED_CHAINS"
+"""Environment variable: ``0`` if dspeed's own processors are to be used."""
 _ABOUT = ("model name", "flags", "CPU implementer", "CPU part", "Features")
 
 
@@ -49,6 +51,11 @@ def _processor_facts() -> list[str]:
 def note_processor(site: Path) -> None:
     """Write down that the code in an installation is compiled for this processor."""
     (site / MARKER).write_text(json.dumps({"processor": processor()}) + "\n", encoding="utf-8")
+
+
+def choose(is_wanted: bool) -> None:
+    """Tell this process and its workers whether chains are compiled."""
+    os.environ[CHAINS] = str(int(is_wanted))
 
 
 def prepare() -> None:

@@ -98,6 +98,7 @@ def run(job: Job, threads: int = 1) -> None:
     """
     start = time.monotonic()
     limit = timeout_of(job)
+    compiled.choose(bool(job.setup.options.get("compiled_chains", True)))
     compiled.prepare()
     with deadline(limit if job.module in IN_ONE_PIECE else None, f"{job.step} of {job.unit}"):
         builder_of(job)(job, threads)

@@ -19,7 +19,9 @@ from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import open_input
 from dataflow.metadata.references import Reference, replaced
 
-from . import dspeed_outputs, dspeed_ufuncs
+from . import dspeed_outputs, dspeed_ufuncs, dspeed_units
+from .compiled.passes import run_compiled
+from .compiled.switch import is_on
 from .rawtables import RawRows, column_names, digitizer, refuse_mixed
 from .svm import ARRAYS, SIGNATURE, TYPES, svm_label
 
@@ -70,35 +72,61 @@ def run_chain(
         Instead of the chain's.
     adc_bits
         The digitizer's depth; None if the file is to tell.
-    buffer_len, block_width
-        Rows that are read and processed together.
+    buffer_len
+        Rows that are read together.
+    block_width
+        Rows that dspeed's own processors do together where a chain is not compiled (:mod:`.compiled`).
 
     Raises
     ------
     BadInput
         If the table lacks a column that the chain needs.
     """
-    from dspeed import build_dsp
-
-    dspeed_outputs.install()
+    install()
     refuse_mixed(source, table)
     columns = column_names(source, table)
     fitting = fitted(chain, columns)
     check_columns(fitting, columns, f"{table} of {source}")
     known = {**digitizer(source, table, adc_bits), **with_arrays(pars)}
     chosen, kept = _reading(rows, None if target else len(rows or ()))
-    made = build_dsp(
-        RawRows(str(source), table, buffer_len=buffer_len, **chosen),
+    read = RawRows(str(source), table, buffer_len=buffer_len, **chosen)
+    if is_on(fitting):
+        made = run_compiled(read, fitting, known, outputs, (target, table.replace("raw", "dsp")) if target else None)
+    else:
+        made = _run_dspeed(read, fitting, known, outputs, table if target else "", target, buffer_len, block_width)
+    return made if kept is None else rows_of(made, kept)
+
+
+def install() -> None:
+    """Put what is done otherwise here into dspeed."""
+    dspeed_outputs.install()
+    dspeed_units.install()
+
+
+def _run_dspeed(
+    rows: Any,
+    chain: Mapping[str, Any],
+    known: Mapping[str, Any],
+    outputs: Sequence[str] | None,
+    table: str,
+    target: Path | None,
+    buffer_len: int,
+    block_width: int,
+) -> Any:
+    """The same by dspeed's own driver."""
+    from dspeed import build_dsp
+
+    return build_dsp(
+        rows,
         str(target) if target else None,
-        dsp_config=fitting,
-        lh5_tables=[table if target else ""],
+        dsp_config=chain,
+        lh5_tables=[table],
         database=database(table, known) if target else known,
         outputs=list(outputs) if outputs else None,
         write_mode="r" if target else None,
         buffer_len=buffer_len,
         block_width=block_width,
     )
-    return made if kept is None else rows_of(made, kept)
 
 
 def _reading(rows: Sequence[int] | None, count: int | None) -> tuple[dict[str, Any], NDArray[np.int64] | None]:
@@ -175,7 +203,7 @@ def continue_chain(
     """
     from dspeed import build_dsp
 
-    dspeed_outputs.install()
+    install()
     processors = {names: entry for names, entry in chain["processors"].items() if not _made(names) & set(table)}
     needed = {name for name in used_names(chain) if name in table}
     times = {name: table[name].nda / table[trace].dt.nda[0] for name in needed if name.startswith(TIMES)}
@@ -185,6 +213,8 @@ def continue_chain(
         "outputs": list(outputs),
         "processors": {name: _time(name, trace) for name in times} | deepcopy(processors),
     }
+    if is_on(config):
+        return run_compiled(Table(given), config, dict(pars))
     return build_dsp(Table(given), None, dsp_config=config, database=dict(pars), block_width=block_width)
 
 

@@ -105,7 +105,7 @@ def wrong(chain: Mapping[str, Any], columns: frozenset[str] = frozenset(), form:
     if chain.get("inputs"):
         return None
     wanted = sorted(FORMS, key=lambda name: name != form)
-    fitting = [table for name in wanted if (table := _table(FORMS[name])) and _fits(chain, table)]
+    fitting = [table for name in wanted if (table := table_of(FORMS[name])) and _fits(chain, table)]
     found = [_tried(chain, table, columns) for table in (fitting[:1] if form else fitting)]
     return None if None in found else next(iter(found), None)
 
@@ -176,7 +176,8 @@ FORMS: Mapping[str, Mapping[str, WaveformTable]] = {
 """Traces of raw tables."""
 
 
-def _table(traces: Mapping[str, WaveformTable]) -> Table:
+def table_of(traces: Mapping[str, WaveformTable]) -> Table:
+    """A raw table of one row with these traces."""
     scalars = {name: Array(np.zeros(1, dtype)) for dtype, names in COLUMNS.items() for name in names}
     return Table(col_dict={**scalars, **traces})
 

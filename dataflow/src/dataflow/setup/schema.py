@@ -149,6 +149,9 @@ OPTIONS: Mapping[str, Option] = {
     "evt_buffer_len": Option(
         (int,), 1000000, "events at a time in evt; settings.tier_evt.buffer_len takes precedence over it"
     ),
+    "compiled_chains": Option(
+        (bool,), True, "signal processors in compiled forms; false: dspeed's own, equal but for the last digits"
+    ),
     "read_only_fs_sub_pattern": Option(
         (list,), [], "[pattern, replacement] that turns input paths into read-only ones", effective=False
     ),

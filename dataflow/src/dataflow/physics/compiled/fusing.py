@@ -1,0 +1,80 @@
+"""Calls that are done together: what lies between them is then made only where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from . import current
+from .call import Block, Call, Step, Unsuitable
+from .table import is_processor, whole
+
+
+def windows_of_currents(chain: Any) -> list[tuple[Any, Any]]:
+    """Calls that make the current of whole traces, where all that is needed of it is a window, with those that take it.
+
+    Parameters
+    ----------
+    chain
+        As dspeed has made it.
+    """
+    takers = list(_calls(chain, "windower"))
+    pairs = [(source, user) for source in _calls(chain, "avg_current") for user in takers if _is_all(source, user)]
+    return [pair for pair in pairs if not _is_needed(*pair, chain) and _can_be_one(*pair, chain)]
+
+
+def window_of_current(source: Any, user: Any, block: Block) -> Sequence[Step]:
+    """What is to be done for both calls.
+
+    Raises
+    ------
+    Unsuitable
+        If there is no compiled form for them.
+    """
+    made, taken = Call(source, block), Call(user, block)
+    wave, lag, out = made.wave(0), whole(made.number(1), 1), taken.target(2)
+    if made.wave(2).length != wave.length - lag:
+        raise Unsuitable("the current has another length")
+    bad, begin = made.marks(wave), taken.column(1)
+    last = partial(current.window_of_differences, *wave.read, bad, lag, begin, out.flat, out.length)
+    return [*made.before, *taken.before, last]
+
+
+def _can_be_one(source: Any, user: Any, chain: Any) -> bool:
+    try:
+        window_of_current(source, user, Block(chain._block_width))
+    except Unsuitable:
+        return False
+    return True
+
+
+def _is_all(source: Any, user: Any) -> bool:
+    """Whether a call takes just what another makes."""
+    made, taken = source.args[2], user.args[0]
+    return isinstance(taken, np.ndarray) and taken.shape == made.shape and _overlap(made, taken)
+
+
+def _calls(chain: Any, name: str) -> Iterator[Any]:
+    return (each for each in chain._proc_managers if is_processor(each.processor, name))
+
+
+def _is_needed(source: Any, user: Any, chain: Any) -> bool:
+    """Whether somebody else needs what a call makes."""
+    others = (arg for each in chain._proc_managers if each not in (source, user) for arg in each.args)
+    written = (_written(each) for each in chain._output_managers.values())
+    return any(_overlap(source.args[2], arg) for arg in _arrays([*others, *written]))
+
+
+def _written(output: Any) -> Any:
+    return getattr(getattr(output, "val_ioman", output), "raw_var", None)
+
+
+def _arrays(found: Iterable[Any]) -> Iterator[Any]:
+    return (each for each in found if isinstance(each, np.ndarray))
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    return bool(np.may_share_memory(one, other))

@@ -1,0 +1,126 @@
+"""Levels and sums of traces: counts at the ends of the range, averages of samples, what lies above a baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .jit import compiled
+
+Array = Any
+
+
+@compiled
+def count_beyond(flat: Array, stride: int, length: int, lowest: Array, highest: Array, low: Array, high: Array) -> None:
+    """How many samples lie at or beyond two values, as :func:`dataflow.physics.traces.samples_beyond`.
+
+    Parameters
+    ----------
+    flat, stride, length
+        As for :func:`.marks.mark`.
+    lowest, highest
+        In ADC counts, float32, shape (traces,).
+    low, high
+        What is counted, float32, shape (traces,).
+    """
+    for row in range(len(low)):
+        samples = flat[row * stride : row * stride + length]
+        bottom, top = lowest[row], highest[row]
+        under, over = np.int32(0), np.int32(0)
+        for i in range(length):
+            value = np.float32(samples[i])
+            under += np.int32(value <= bottom)
+            over += np.int32(value >= top)
+        low[row], high[row] = under, over
+
+
+@compiled
+def average(
+    flat: Array, stride: int, bad: Array, rate: int, divide: bool, out: Array, count: int, space: Array
+) -> None:
+    """Sums or averages of `rate` samples, as dspeed's ``presum``.
+
+    Parameters
+    ----------
+    flat, stride, bad
+        As for :func:`.marks.mark`.
+    rate
+        Samples that are taken together.
+    divide
+        Whether averages are wanted.
+    out
+        What is found, float32, `count` numbers a trace.
+    count
+        Numbers a trace.
+    space
+        To work in, float32, at least rate · count numbers.
+    """
+    whole = np.float32(rate)
+    for row in range(len(bad)):
+        samples = flat[row * stride : row * stride + rate * count]
+        target = out[row * count : (row + 1) * count]
+        for i in range(rate * count):
+            space[i] = np.float32(samples[i]) / whole if divide else np.float32(samples[i])
+        for i in range(count):
+            total = space[i * rate]
+            for j in range(1, rate):
+                total += space[i * rate + j]
+            target[i] = total
+        if bad[row]:
+            target[:] = np.nan
+
+
+@compiled
+def subtract(flat: Array, stride: int, length: int, bad: Array, level: Array, out: Array, out_stride: int) -> None:
+    """Traces above a level, as dspeed's ``bl_subtract``; shapes as before, `level` float32."""
+    for row in range(len(bad)):
+        samples = flat[row * stride : row * stride + length]
+        target = out[row * out_stride : row * out_stride + length]
+        base = np.float32(np.nan) if bad[row] else level[row]
+        for i in range(length):
+            target[i] = np.float32(samples[i]) - base
+
+
+@compiled
+def subtract_tail(
+    flat: Array,
+    stride: int,
+    length: int,
+    level: Array,
+    height: Array,
+    times: tuple[float, float, float],
+    out: Array,
+    out_stride: int,
+    space: Array,
+) -> None:
+    """Traces above a level and the tail of an earlier pulse, as :func:`dataflow.physics.traces.above_tail`.
+
+    Parameters
+    ----------
+    flat, stride, length
+        As for :func:`.marks.mark`.
+    level, height
+        Float32, shape (traces,).
+    times
+        Decay constant, centre and first sample.
+    out, out_stride
+        What is found, float32.
+    space
+        To work in, float64, at least `length` numbers.
+    """
+    tau, centre, first = times
+    ready = False
+    for row in range(len(level)):
+        samples = flat[row * stride : row * stride + length]
+        target = out[row * out_stride : row * out_stride + length]
+        base, tail = level[row], np.float64(height[row])
+        for i in range(length):
+            target[i] = np.float32(samples[i]) - base
+        if tail != 0:
+            if not ready:
+                for i in range(length):
+                    space[i] = np.exp(-(i + (first - centre)) / tau)
+                ready = True
+            for i in range(length):
+                target[i] = np.float32(np.float64(target[i]) - tail * space[i])

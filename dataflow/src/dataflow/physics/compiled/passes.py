@@ -1,0 +1,129 @@
+"""A whole pass over a table: rows read, a compiled chain run on them, results kept in memory and written together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import lh5
+import numpy as np
+from lgdo import Table
+
+from .alone import alone
+from .planner import Plan, compile_chain
+
+log = logging.getLogger(__name__)
+
+WIDTH = 64
+"""Traces of a block: their samples stay in the cache, and what is done once a block takes no time."""
+BYTES_OF_A_LIST = 256
+"""What a list of unknown length is taken for."""
+KEPT = 2**25
+"""Bytes of results in memory before they are written; writing them by the thousand rows takes ten times as long."""
+
+
+def run_compiled(
+    rows: Any,
+    chain: Mapping[str, Any],
+    database: Mapping[str, Any],
+    outputs: Sequence[str] | None = None,
+    target: tuple[Path, str] | None = None,
+) -> Any:
+    """Run a chain on rows of a table.
+
+    Parameters
+    ----------
+    rows
+        An :class:`lh5.LH5Iterator`, or a table.
+    chain
+        Configuration for :func:`dspeed.build_dsp`.
+    database
+        What ``db.`` stands for.
+    outputs
+        Instead of the chain's.
+    target
+        LH5 file, and the name of the table in it; without it, the table is returned.
+
+    Returns
+    -------
+    lgdo.Table or None
+    """
+    from dspeed import build_processing_chain
+
+    is_table = isinstance(rows, Table)
+    if not is_table:
+        rows.n_entries = len(rows)
+    first = rows if is_table else rows.read(rows.i_start, 1)  # a row tells types, lengths and units
+    made, needed, buffer = build_processing_chain(
+        chain["processors"], first, db_dict=database, outputs=list(outputs or chain["outputs"]), block_width=WIDTH
+    )
+    say(compile_chain(made))
+    if not is_table:
+        rows.reset_field_mask(needed)
+    results = Results(buffer, target)
+    for number, part in enumerate([rows] if is_table else rows):
+        if number == 0:
+            with alone():  # numba compiles, or takes what another process has compiled
+                made(part, buffer)
+        else:
+            made(part, buffer)
+        results.add(len(part))
+    return results.end()
+
+
+class Results:
+    """Results of a pass: kept, and written from time to time.
+
+    Parameters
+    ----------
+    buffer
+        Table that a chain writes into.
+    target
+        File and table; None if the results are only kept.
+    """
+
+    def __init__(self, buffer: Table, target: tuple[Path, str] | None) -> None:
+        self._buffer, self._target = buffer, target
+        self._kept = deepcopy(buffer)
+        self._kept.resize(0)
+        self._written = False
+        self._most = max(KEPT // max(_bytes_of_a_row(buffer), 1), 1)
+        if target:
+            target[0].unlink(missing_ok=True)
+
+    def add(self, count: int) -> None:
+        """Take what stands in the first rows of the buffer."""
+        self._buffer.resize(count)
+        self._kept.append(self._buffer)
+        if self._target and len(self._kept) >= self._most:
+            self._write(*self._target)
+
+    def end(self) -> Any:
+        """Write what is left, or return everything."""
+        if not self._target:
+            return self._kept
+        if len(self._kept) or not self._written:
+            self._write(*self._target)
+        return None
+
+    def _write(self, path: Path, name: str) -> None:
+        lh5.write(self._kept, name, str(path), wo_mode="append")
+        self._kept.resize(0)
+        self._written = True
+
+
+def _bytes_of_a_row(node: Any) -> int:
+    if isinstance(node, Table):
+        return sum(_bytes_of_a_row(column) for column in node.values())
+    array = getattr(node, "nda", None)
+    return int(array.itemsize * np.prod(array.shape[1:])) if array is not None else BYTES_OF_A_LIST
+
+
+def say(plan: Plan) -> None:
+    """Log which processors dspeed does itself."""
+    for call, why in plan.left:
+        log.info("not compiled: %s: %s", call, why)
+    log.debug("%d calls compiled, %d not", len(plan.compiled), len(plan.left))

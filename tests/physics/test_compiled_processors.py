@@ -1,0 +1,172 @@
+"""Compiled forms of processors give what dspeed's own give, on ordinary and on odd traces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from lgdo import Array, Table
+from numpy.typing import NDArray
+
+from dataflow.physics import dspeed_outputs
+from dataflow.physics.compiled.planner import Plan, compile_chain
+
+from .traces import digitised, pulse, waveform
+
+LENGTH = 512
+Recipe = tuple[dict[str, Any], tuple[str, ...]]
+"""Processors, and what is wanted of them."""
+Results = dict[str, NDArray[Any]]
+WIDTH = 8
+"""Traces of a block here, so that there are whole blocks and one that is not full."""
+
+
+def pulses(count: int = 21) -> NDArray[Any]:
+    """Pulses of all heights and places on noise, some of them saturated or pile-up."""
+    random = np.random.default_rng(7)
+    traces = np.array([
+        500 + 40000 * random.random() ** 3 * pulse(LENGTH, int(random.integers(0, LENGTH)), 1e5) for _ in range(count)
+    ])  # fmt: skip
+    traces[3] += 70000 * pulse(LENGTH, 200, 1e5)
+    traces[4] += 900 * pulse(LENGTH, 20, 1e5)
+    return traces + random.normal(0, 4, traces.shape)
+
+
+def odd() -> NDArray[Any]:
+    """Traces that pulses are not like: constant, zero, one sample high, falling, rising, at both ends of the range."""
+    ramp, spike = np.arange(LENGTH), np.zeros(LENGTH)
+    spike[100] = 30000
+    square = np.where(ramp % 64 < 32, 0.0, 65535.0)
+    return np.array([np.full(LENGTH, 1000.0), np.zeros(LENGTH), spike, 60000.0 - 100 * ramp, 100.0 * ramp, square])
+
+
+def integers() -> NDArray[Any]:
+    """As a digitizer stores them."""
+    return digitised(np.concatenate([pulses(), odd()]))
+
+
+def numbers() -> NDArray[Any]:
+    """Float32, some of them with NaN: one sample, the last one, all."""
+    traces = np.concatenate([pulses() - 500, odd() - 1000, pulses(4)]).astype("f4")
+    traces[5, 77], traces[12, -1], traces[20] = np.nan, np.nan, np.nan
+    return traces
+
+
+TRACES = {"integers": integers, "numbers": numbers}
+
+
+def made(
+    recipe: Recipe, values: NDArray[Any], columns: Mapping[str, NDArray[Any]], compiled: bool
+) -> tuple[Results, Plan | None]:
+    """What a chain makes of traces and columns."""
+    from dspeed import build_processing_chain
+
+    dspeed_outputs.install()
+    processors, outputs = recipe
+    table = Table(col_dict={"waveform": waveform(values), **{name: Array(column) for name, column in columns.items()}})
+    chain, _, out = build_processing_chain(dict(processors), table, {}, list(outputs), block_width=WIDTH)
+    plan = compile_chain(chain) if compiled else None
+    chain(table, out)
+    return {name: np.asarray(getattr(out[name], "values", out[name]).nda) for name in outputs}, plan
+
+
+def one(function: str, args: list[Any], outputs: tuple[str, ...], **others: Any) -> Recipe:
+    """A chain of one processor."""
+    module = others.pop("module", "dspeed.processors")
+    return {",".join(outputs): {"function": function, "module": module, "args": args, **others}}, outputs
+
+
+OWN = "dataflow.physics.traces"
+FIT = ("mean", "std", "slope", "cut")
+LIKE = "dtype='f', period=waveform.period"
+SUMMED = f"summed(shape={LENGTH // 6}, {LIKE})"
+EXACT: Mapping[str, Recipe] = {
+    "presum": one("presum", ["waveform", 1, "rate", SUMMED], ("rate", "summed")),
+    "presum without norm": one("presum", ["waveform", 0, "rate", SUMMED], ("rate", "summed")),
+    "min_max": one("min_max", ["waveform", "t1", "t2", "low", "high"], ("t1", "t2", "low", "high")),
+    "min_max of a part": one("min_max", ["waveform[30:400]", "t1", "t2", "low", "high"], ("t1", "t2", "low", "high")),
+    "bl_subtract": one("bl_subtract", ["waveform", "level", f"above(shape={LENGTH}, {LIKE})"], ("above",)),
+    "samples_beyond": one(
+        "samples_beyond", ["waveform", 10.0, 65535.0, "few", "many"], ("few", "many"), module=OWN,
+        kwargs={"signature": "(n),(),()->(),()", "types": ["Hff->ff", "fff->ff"]},
+    ),
+    "above_tail": one(
+        "above_tail", ["waveform", "level", "height", 300.0, 20.5, 0, f"above(shape={LENGTH}, {LIKE})"], ("above",),
+        module=OWN, kwargs={"signature": "(n),(),(),(),(),()->(n)", "types": ["Hffddd->f", "fffddd->f"]},
+    ),
+    "trap_norm": one("trap_norm", ["waveform", 60, 20, "out"], ("out",)),
+    "trap_norm without flat top": one("trap_norm", ["waveform", 100, 0, "out"], ("out",)),
+    "avg_current": one("avg_current", ["waveform", 3, f"out(shape={LENGTH - 3}, {LIKE})"], ("out",)),
+    "upsampler": one("upsampler", ["waveform", 5, f"out(shape={LENGTH * 5}, dtype='f')"], ("out",)),
+    "windower": one("windower", ["waveform", "begin", f"out(shape=100, {LIKE})"], ("out",)),
+    "time_point_thresh backwards": one("time_point_thresh", ["waveform", "level", "start", 0, "t"], ("t",)),
+    "time_point_thresh forwards": one("time_point_thresh", ["waveform", "level", "start", 1, "t"], ("t",)),
+    "fixed_time_pickoff": one("fixed_time_pickoff", ["waveform", "time", "'l'", "v"], ("v",)),
+    "moving_window_multi": one("moving_window_multi", ["waveform[:-1]", 24, 3, 0, "out"], ("out",)),
+    "moving_window_multi left": one("moving_window_multi", ["waveform", 7, 2, 1, "out"], ("out",)),
+    "moving_window_multi right": one("moving_window_multi", ["waveform", 1, 2, 2, "out"], ("out",)),
+}  # fmt: skip
+"""Bit by bit the same."""
+ROUNDED: Mapping[str, Recipe] = {
+    "linear_slope_fit": one("linear_slope_fit", ["waveform", *FIT], FIT),
+    "linear_slope_fit of a part": one(
+        "linear_slope_fit", ["waveform[5:177]", *FIT], FIT
+    ),
+    "pole_zero": one("pole_zero", ["waveform", 250.0, "out"], ("out",)),
+    "double_pole_zero": one("double_pole_zero", ["waveform", 250.0, 20.0, 0.1, "out"], ("out",)),
+    "double_pole_zero with one": one("double_pole_zero", ["waveform", 250.0, 20.0, 0.0, "out"], ("out",)),
+    "trap_pickoff": one("trap_pickoff", ["waveform", 50, 11, "time", "v"], ("v",)),
+}  # fmt: skip
+"""The same but for the last digit of float32: sums in double precision are taken in another order."""
+
+
+def columns(count: int) -> dict[str, NDArray[Any]]:
+    """Columns that processors take, with values at and beyond the ends of the traces."""
+    random = np.random.default_rng(3)
+    time = random.uniform(-20, LENGTH + 20, count).astype("f4")
+    time[::3] = np.round(time[::3])
+    time[1] = np.nan
+    start = random.integers(0, LENGTH, count).astype("f4")
+    start[2], start[4], start[6] = np.nan, 0, LENGTH - 1
+    height = np.where(random.random(count) < 0.5, 0.0, 300.0).astype("f4")
+    level = random.uniform(0, 9000, count).astype("f4")
+    level[3] = np.nan
+    begin = random.integers(-150, LENGTH + 50, count).astype("f4")
+    begin[7] = np.nan
+    return {"time": time, "start": start, "height": height, "level": level, "begin": begin}
+
+
+def pair(recipe: Recipe, kind: str) -> tuple[Results, Results]:
+    """What dspeed makes, and what the compiled form makes, which must be used."""
+    values = TRACES[kind]()
+    theirs, _ = made(recipe, values, columns(len(values)), compiled=False)
+    ours, plan = made(recipe, values, columns(len(values)), compiled=True)
+    assert plan is not None
+    assert (len(plan.compiled), plan.left) == (1, ())
+    assert np.isfinite(np.concatenate([np.ravel(column) for column in theirs.values()])).any()
+    return theirs, ours
+
+
+def steps_between(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """Difference in units of the last digit of the larger value of a trace; NaN must be at the same places."""
+    np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
+    scale = np.spacing(np.maximum(np.abs(one), np.abs(other)).astype("f4"))
+    return np.nan_to_num(np.abs(one.astype("f8") - other) / scale)
+
+
+@pytest.mark.parametrize("kind", TRACES)
+@pytest.mark.parametrize("name", EXACT)
+def test_the_same_bits_come_out(name: str, kind: str) -> None:
+    theirs, ours = pair(EXACT[name], kind)
+    for column in theirs:
+        np.testing.assert_array_equal(ours[column], theirs[column], err_msg=column)
+
+
+@pytest.mark.parametrize("kind", TRACES)
+@pytest.mark.parametrize("name", ROUNDED)
+def test_the_same_numbers_come_out_but_for_the_last_digit(name: str, kind: str) -> None:
+    theirs, ours = pair(ROUNDED[name], kind)
+    for column in theirs:
+        assert steps_between(ours[column], theirs[column]).max() <= 1, column
