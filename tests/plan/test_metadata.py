@@ -107,7 +107,7 @@ def test_a_detector_without_status_is_named_with_the_file(tree: Tree) -> None:
 
 def test_an_entry_that_applies_no_file_gives_no_status(tree: Tree) -> None:
     file = tree.validity("datasets/statuses", {"valid_from": "20200101T000000Z", "apply": []})
-    with pytest.raises(UserError, match="V02160A and V02160B .geds. have no status at") as caught:
+    with pytest.raises(UserError, match="V02160A and V02160B .geds. have no status from") as caught:
         tree.open().job("tier_dsp", PHY)
     assert caught.value.message.startswith(f"{file}: no file holds: ")
 
