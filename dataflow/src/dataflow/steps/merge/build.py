@@ -13,6 +13,8 @@ from dataflow.plan.job import Job
 from dataflow.registry.step import DATA as ROLE
 
 DATA = f".{ROLE}"
+WITH_PARS = ("par_hit", "par_pht")
+"""Readers of the collaboration look for ``pars`` in each entry of these, also where nothing could be calibrated."""
 
 
 def build(job: Job, threads: int = 1) -> None:
@@ -31,7 +33,8 @@ def build(job: Job, threads: int = 1) -> None:
     roles = [role for role in job.inputs if not role.endswith(DATA)]
     parts = [{name: of_run(entry or {}, job.key.run) for name, entry in job.pars(role).items()} for role in roles]
     names = sorted({name for part in parts for name in part})
-    merged = {name: _of_detector([part.get(name, {}) for part in parts]) for name in names}
+    empty = {"pars": {}} if job.step in WITH_PARS else {}
+    merged = {name: _of_detector([empty, *(part.get(name, {}) for part in parts)]) for name in names}
     with whole_files(job.outputs) as paths:
         write_pars(paths["par"], moved(merged, job.outputs["par"].parent))
         if "plt" in paths:
