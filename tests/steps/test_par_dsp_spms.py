@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import lh5
 import numpy as np
 import pytest
@@ -56,6 +57,23 @@ def test_the_simulations_noise_is_found(tmp_path: Path) -> None:
     assert entry["n_events"] == 100
     assert cycle.output("par_dsp_spms", "par").parent == cycle.folder / "generated/par/dsp/phy/p03/r001"
     assert cycle.output("par_dsp_spms", "par").name == f"{KEY}-par_dsp_spms.yaml"
+
+
+def test_the_figure_is_there_as_data(tmp_path: Path) -> None:
+    cycle = made(tmp_path, traces(6, 40))
+    cycle.run("par_dsp_spms")
+    entry = cycle.pars("par_dsp_spms")["S001"]
+    path = cycle.output("par_dsp_spms", "data")
+    assert path == cycle.folder / f"generated/plt/dsp/phy/p03/r001/{KEY}-plt_dsp_spms.lh5"
+    with h5py.File(path) as file:
+        own = file["S001/spms"]
+        assert own["baseline_curr_fwhm"][()] == pytest.approx(entry["baseline_curr_fwhm"], abs=1e-4)
+        by_trace = own["fwhm_by_trace"][()]
+        assert by_trace.shape == (40,)
+        assert np.nanstd(by_trace) / np.sqrt(40) == pytest.approx(entry["baseline_curr_fwhm_err"], abs=1e-4)
+        points = file["common/drawn/par_dsp_spms/axes0/curve0"]
+        assert points["y"][()] == pytest.approx([entry["baseline_curr_fwhm"]])
+        assert points["y_high"][()] - points["y"][()] == pytest.approx([entry["baseline_curr_fwhm_err"]])
 
 
 def test_dsp_compares_pulses_with_it(tmp_path: Path) -> None:

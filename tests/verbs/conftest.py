@@ -123,6 +123,14 @@ def hit_par(fwhm: float = 2.2, slope: float = 0.16) -> dict[str, Any]:
     return {"pars": {"operations": operations}, "results": {"ecal": {"e_cal": result}}}
 
 
+def sipms(tree: Tree, key: str, gain: float, noise: float = 4.0) -> None:
+    """What the SiPM of a run, and of a file, has from its own data."""
+    found = {"results": {"spms": {"gain": gain, "gain_err": 0.1}}}
+    place(tree, "par", "hit", key, "_spms.yaml").write_text(json.dumps({"S001": found}))
+    noises = {"baseline_curr_fwhm": noise, "baseline_curr_fwhm_err": 0.02}
+    place(tree, "par", "dsp", key, "_spms.yaml").write_text(json.dumps({"S001": noises}))
+
+
 def mark_as_ours(root: Path) -> None:
     """Say of all outputs that a job of ours made them, or began to: without any record they are those of others."""
     for path in [*root.glob("generated/tier/*/*/*/*/*.lh5"), *root.glob("generated/par/*/*/*/*/*.yaml")]:

@@ -20,7 +20,7 @@ from dataprod import Production, UserError
 from dataprod.exposure import YEAR, live_time
 
 from ..plan.conftest import Tree
-from .conftest import CHANNELS, KEYS, fill, hit_par, place
+from .conftest import CHANNELS, KEYS, fill, hit_par, place, sipms
 
 CAL, PHY, NEXT = KEYS
 FWHM = "results.ecal.e_cal.eres_linear.Qbb_fwhm_in_kev"
@@ -84,6 +84,24 @@ def test_overrides_are_marked_with_their_validity(tree: Tree) -> None:
     later = row(frame, "l200-p03-r001-cal", "V02160A", SLOPE)
     assert (later["by_hand"], later["valid_until"]) == (True, "20230401T000000Z")
     assert set(frame["detector"]) == {"V02160A"}
+
+
+def test_what_sipms_have_from_their_own_data_is_in_the_table(tree: Tree) -> None:
+    sipms(tree, PHY, gain=20.0)
+    cycle = dataprod.open(tree.root)
+    found = row(cycle.parameters("hit"), "l200-p03-r000-phy", "S001", "results.spms.gain")
+    assert (found["value"], found["error"], found["valid_from"], found["valid_until"]) == (
+        20.0, 0.1, "20230312T043356Z", "",
+    )  # fmt: skip
+    noise = cycle.parameters("dsp", detectors="S*")
+    assert noise[["run", "quantity", "value"]].to_numpy().tolist() == [["l200-p03-r000-phy", "baseline_curr_fwhm", 4.0]]
+    assert cycle.par("hit", PHY, "S001").results.spms.gain == 20.0
+    with pytest.raises(UserError, match="no hit parameters of 'S001'"):
+        cycle.par("hit", CAL, "S001")
+    text = json.dumps({"S001": {"results": {"spms": {"gain": 21.5}}}})
+    tree.write("inputs/dataprod/overrides/hit/mine.yaml", text)
+    found = row(dataprod.open(tree.root).parameters("hit", PHY), "l200-p03-r000-phy", "S001", "results.spms.gain")
+    assert (found["value"], found["by_hand"]) == (21.5, True)
 
 
 def test_the_table_says_what_par_says(tree: Tree) -> None:

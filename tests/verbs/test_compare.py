@@ -13,9 +13,9 @@ from dataflow.provenance.records import record_file
 from prodenv.comparison.report import with_error, words_of
 
 from ..plan.conftest import Tree
-from .conftest import CHANNELS, KEYS, Box, hit_par, place
+from .conftest import CHANNELS, KEYS, Box, hit_par, place, sipms
 
-CAL = KEYS[0]
+CAL, PHY = KEYS[:2]
 
 
 def pair(box: Box) -> tuple[Tree, Tree]:
@@ -100,6 +100,25 @@ def test_a_detector_that_failed_in_one_is_named_with_the_reason(box: Box) -> Non
         {"tier": "hit", "run": "l200-p03-r000-cal", "detector": "V02160A", "a": "ok", "b": "failed: no peak"}
     ]
     assert "failed: no peak" in box.ok("compare", "cycles/a", "cycles/b")
+
+
+def test_what_sipms_have_from_their_own_data_is_compared(box: Box) -> None:
+    first, second = pair(box)
+    sipms(first, PHY, gain=20.0)
+    sipms(second, PHY, gain=22.0, noise=4.01)
+    found = [each for each in compared(box, "--all")["physics"] if each["detector"] == "S001" and each["change"]]
+    rows = {(each["tier"], each["run"], each["quantity"]): each["significance"] for each in found}
+    assert rows == {
+        ("par_hit_spms", "l200-p03-r000-phy", "results.spms.gain"): pytest.approx(2 / (0.1 * 2**0.5)),
+        ("par_dsp_spms", "l200-p03-r000-phy", "baseline_curr_fwhm"): pytest.approx(0.01 / (0.02 * 2**0.5)),
+    }
+    assert "results.spms.gain" in {each["quantity"] for each in compared(box)["physics"] if each["significant"]}
+    sipms(first, PHY, gain=22.0, noise=4.01)
+    override(
+        second, "hit", "20230312T000000Z", {"S001": {"results": {"spms": {"gain": 25.0}}}} | {"V02160A": slope(0.15)}
+    )
+    by_hand = [each for each in compared(box, "--all")["physics"] if each["tier"] == "par_hit_spms" and each["change"]]
+    assert [(each["detector"], each["a"]["value"], each["b"]["value"]) for each in by_hand] == [("S001", 22.0, 25.0)]
 
 
 def test_changes_are_drawn(box: Box) -> None:

@@ -20,6 +20,7 @@ from dataflow.metadata.quantities import numbers_of, quantities, set_by_hand, un
 from .production import Production
 
 NO_NUMBER = float("nan")
+Content = Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -65,18 +66,37 @@ def rows(production: Production, tier: str, keys: Iterable[Key], detectors: Iter
     files = ParameterFiles(Contents(production.cycle.setup, production.cycle.scheme))
     wanted = None if detectors is None else list(detectors)
     held: dict[tuple[str, Files], Key] = {}
+    keys = list(keys)
     for key in sorted(keys, key=lambda key: key.order):
         held.setdefault((key.series, files.held(tier, key)), key)
     found: list[Row] = []
     seen: set[str] = set()
+    own = list(_own(files, tier, keys))
+    with_own = {(run, name) for run, _, made, _ in own for name in made}
     for (run, of_key), key in held.items():
         made, used = _content(of_key)
         seen |= used.keys()
-        for name in sorted(name for name in used if _is_wanted(str(name), wanted)):
+        names = (name for name in used if _is_wanted(str(name), wanted) and (run, name) not in with_own)
+        for name in sorted(names):
             found += _of_detector(run, str(name), made.get(name), used[name], files.validity(tier, key))
+    for run, valid_from, made, used in own:
+        seen |= made.keys()
+        for name in sorted(name for name in made if _is_wanted(str(name), wanted)):
+            found += _of_detector(run, str(name), made[name], used[name], (valid_from, ""))
     if not found:
         raise _nothing(tier, [run for run, _ in held], wanted, seen)
     return found
+
+
+def _own(files: ParameterFiles, tier: str, keys: Iterable[Key]) -> Iterator[tuple[str, str, Content, Content]]:
+    """What data have from themselves (SiPMs): run, begin, what was found, and the same with overrides over it."""
+    seen: set[Path] = set()
+    for step in files.own_steps(tier):
+        for key in sorted(keys, key=lambda key: key.order):
+            path = files.own(step, key)
+            if path and path not in seen:
+                seen.add(path)
+                yield key.series, key.timestamp, *_content(((path,), files.held(tier, key)[1]))
 
 
 def _content(files: Files) -> tuple[Mapping[Any, Any], Mapping[Any, Any]]:

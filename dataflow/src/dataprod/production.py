@@ -211,6 +211,9 @@ class Production:
             raise UserError(f"{key!r} fits keys with different {tier} parameters {several}", hint=hint)
         content = merged_all(self.cycle.metadata.reader(path).mapping() for path in files)
         if detector not in content:
+            files = (*self._own_files(tier, found), *files)
+            content = merged_all(self.cycle.metadata.reader(path).mapping() for path in files)
+        if detector not in content:
             hint = nearest(detector, map(str, content))
             raise UserError(f"there are no {tier} parameters of {detector!r} for {found[0]}", hint=hint)
         return Par(deepcopy(content[detector]), detector, files)
@@ -243,7 +246,8 @@ class Production:
             (NaN if there is none), ``unit``, ``by_hand`` (set by an override), ``failed`` (why the detector could not
             be calibrated; such a detector may have one row without a quantity), ``valid_from`` and ``valid_until``:
             from when on, and until when, the files that the parameters are merged from hold (UTC, half-open; empty
-            where there is no bound). A run within which they change has rows for each time.
+            where there is no bound). A run within which they change has rows for each time; what data have from
+            themselves (SiPMs) has rows for each of its files.
 
         Raises
         ------
@@ -324,6 +328,18 @@ class Production:
 
         wanted = _names(usability, "usability") or ()
         return exposure(self, self._chosen(tier, keys, ""), wanted, self._library(library))
+
+    def _own_files(self, tier: str, keys: Iterable[Key]) -> tuple[Path, ...]:
+        """What the first of some keys that has it has from its own data (SiPMs)."""
+        from dataflow.door.contents import Contents
+        from dataflow.door.parameters import ParameterFiles
+
+        files = ParameterFiles(Contents(self.cycle.setup, self.cycle.scheme))
+        for key in keys:
+            paths = (files.own(step, key) for step in files.own_steps(tier))
+            if found := tuple(path for path in paths if path):
+                return found
+        return ()
 
     def par_files(self, tier: str, key: Key) -> tuple[Path, ...]:
         """The parameter files that hold for a key, overrides last.

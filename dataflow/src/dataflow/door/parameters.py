@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,7 +16,8 @@ from dataflow.metadata.merge import merged_all
 from dataflow.metadata.overrides import check
 from dataflow.metadata.validity import ALL, Folder
 from dataflow.plan.cycle import Cycle
-from dataflow.registry.steps import calibrated_tiers
+from dataflow.registry.step import Scope, Step
+from dataflow.registry.steps import BY_NAME, STEPS, calibrated_tiers
 
 from .contents import Contents, contents_of
 
@@ -30,7 +31,8 @@ def parameters(question: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``runs``: by run, sorted by time, its keys, each with its time. ``held``: by tier and key the number of a set.
+        ``runs``: by run, sorted by time, its keys, each with its time. ``held``: by tier and key the number of a set;
+        by the name of a step where data have parameters from themselves (SiPMs), of a run's files the first one.
         ``sets``: the files ``made`` by calibrations, those made ``by_hand``, and whether all made ones are ``there``.
     """
     found = ParameterFiles(contents_of(question))
@@ -39,6 +41,10 @@ def parameters(question: Mapping[str, Any]) -> dict[str, Any]:
     for tier in (tier for tier in calibrated_tiers() if tier in found.contents.scheme.all_tiers):
         keys = [key for keys in found.runs.values() for key in keys]
         held[tier] = {str(key): numbers.setdefault(found.held(tier, key), len(numbers)) for key in keys}
+        for step in found.own_steps(tier):
+            sets = {run: found.of_run(step, of_run) for run, of_run in found.runs.items()}
+            numbered = {run: numbers.setdefault(files, len(numbers)) for run, files in sets.items()}
+            held[step.name] = {str(key): numbered[run] for run, of_run in found.runs.items() for key in of_run}
     runs = {run: [[str(key), key.timestamp] for key in keys] for run, keys in found.runs.items()}
     return {"runs": runs, "held": held, "sets": [_plain(*files) for files in numbers]}
 
@@ -49,7 +55,7 @@ def _plain(made: tuple[Path, ...], by_hand: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def values(question: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """For each of `sets` (with its ``tier``): what the calibrations say by detector, and what is used.
+    """For each of `sets` (with its ``tier``, or step): what the calibrations say by detector, and what is used.
 
     Raises
     ------
@@ -62,9 +68,11 @@ def values(question: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping
 def _values(files: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     made = merged_all(_content(path) for path in files["made"])
     texts = [read_text_file(Path(path)) for path in files["by_hand"]]
+    step = BY_NAME.get(files["tier"])
     for text in texts:
-        check(text, files["tier"])
-    return made, merged_all([made, *(text.mapping() for text in texts)])
+        check(text, step.tier if step else files["tier"])
+    used = merged_all([made, *(text.mapping() for text in texts)])
+    return made, {name: used[name] for name in made} if step else used  # others' overrides are those of the tier
 
 
 @lru_cache(maxsize=8)
@@ -109,6 +117,24 @@ class ParameterFiles:
         if not self._cycle.paths.inside(name):
             return self._foreign_folder(tier).files(key.timestamp, key.datatype), by_hand
         return tuple(self._cycle.output(name, each) for each in self._catalog(tier, key).at(key) or ()), by_hand
+
+    def own_steps(self, tier: str) -> tuple[Step, ...]:
+        """The steps by which data have parameters of a tier from themselves."""
+        return tuple(step for step in STEPS if step.part_of == tier and not step.merged)
+
+    def own(self, step: Step, key: Key) -> Path | None:
+        """What a file, or its run, has from its own data; None where that is not there."""
+        if key.datatype not in step.datatypes:
+            return None
+        path = self._cycle.output(step.name, key if step.scope is Scope.FILE else self.runs[key.series][0])
+        return path if path.is_file() else None
+
+    def of_run(self, step: Step, keys: Iterable[Key]) -> Files:
+        """What the first file of a run that has some has from its own data, and the overrides for that file."""
+        there = ((path, key) for key in keys if (path := self.own(step, key)))
+        for path, key in there:
+            return (path,), self._cycle.metadata.overrides(step.tier, key)
+        return (), ()
 
     def _foreign_folder(self, tier: str) -> Folder:
         if tier not in self._foreign:

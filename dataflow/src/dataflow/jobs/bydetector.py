@@ -86,11 +86,14 @@ def calibrate_detectors(
             pars = _entries(job, by_name, work, threads, folder)
             write_pars(parts["par"], pars)
             if overview:
-                save_page(overview(pars), parts["plt"])
+                figure = overview(pars)
+                save_page(figure, parts["plt"])
+                plotdata.write(folder / "_.lh5", plotdata.of_all(job.step, figure))
             else:
                 join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
             if "data" in parts:
-                plotdata.join([folder / f"{name}.lh5" for name in by_name], parts["data"])
+                drawn = [folder / f"{name}.lh5" for name in (*by_name, "_")]
+                plotdata.join([path for path in drawn if path.is_file()], parts["data"])
             for role in sorted(parts.keys() - {"par", "plt", "data"}):
                 shards = [*_shared(folder, role, shared or {}), *(folder / f"{name}.{role}.lh5" for name in by_name)]
                 join_shards([shard for shard in shards if shard.is_file()], parts[role])
@@ -116,6 +119,8 @@ def _entries(
             save_page(figure, folder / f"{name}.pdf")
             named = made.plot_data() if made.plot_data else {}
             plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, figure, named))
+        elif made.plot_data:
+            plotdata.write(folder / f"{name}.lh5", {name: made.plot_data()})
         for role, save in made.save.items():
             save(folder / f"{name}.{role}.lh5")
         return dict(plain(made.entry))

@@ -189,6 +189,11 @@ def _label(artist: Any) -> dict[str, Any]:
     return {} if label.startswith("_") else {"label": label}
 
 
+def of_all(step: str, figure: Figure) -> dict[str, Any]:
+    """What a step draws of all detectors in one figure."""
+    return {COMMON: {DRAWN: {step: drawn(figure)}}}
+
+
 def of_detector(name: str, step: str, figure: Figure, named: Values) -> dict[str, Any]:
     """All that a step has of a detector's figure: what it names itself, and what is drawn."""
     own = {key: value for key, value in named.items() if key != COMMON}

@@ -14,8 +14,9 @@ from dataflow.keys.channel import Channel
 from dataflow.physics.chains import made_by, run_chain
 from dataflow.plan.job import Job
 
-from .calibrate import noise_of
+from .calibrate import Noise, noise_of
 from .figure import draw
+from .plotdata import plot_data
 from .settings import NoiseSettings
 
 CURRENTS = ("wf_trap", "wf_current")
@@ -30,7 +31,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Input ``raw``; outputs ``par`` and ``plt``; ``processing_chain`` and ``settings`` of the rule.
+        Input ``raw``; outputs ``par``, ``plt`` and ``data``; ``processing_chain`` and ``settings`` of the rule.
     threads
         Worker processes over channels.
     """
@@ -39,12 +40,15 @@ def build(job: Job, threads: int = 1) -> None:
     def work(channel: Channel) -> Made:
         tables = job.tables_in("raw", channel)
         (rows,) = rows_by_file(job.inputs["raw"], {channel.name: tables})[channel.name]
-        return Made(_entry(job, channel, min(rows, settings.n_events), settings) if rows else {})
+        if not rows:
+            return Made({})
+        found = _noise(job, channel, min(rows, settings.n_events), settings)
+        return Made(found.entry(), plot_data=lambda: plot_data(found))
 
     calibrate_detectors(job, job.channels, work, threads, overview=lambda pars: draw(str(job.key), pars))
 
 
-def _entry(job: Job, channel: Channel, rows: int, settings: NoiseSettings) -> dict[str, Any]:
+def _noise(job: Job, channel: Channel, rows: int, settings: NoiseSettings) -> Noise:
     chain = job.config.read("processing_chain", channel) or {}
     current = _current(chain, channel)
     (path,) = job.inputs["raw"]
@@ -52,7 +56,7 @@ def _entry(job: Job, channel: Channel, rows: int, settings: NoiseSettings) -> di
         path, job.table("raw", channel), chain, {}, rows=range(rows), outputs=(current,), adc_bits=channel.adc_bits
     )[current]
     lag = max(round(FORGETS / float(found.dt.nda[0])), 1)
-    return noise_of(np.asarray(found.values.nda), lag, settings.least).entry()
+    return noise_of(np.asarray(found.values.nda), lag, settings.least)
 
 
 def _current(chain: Mapping[str, Any], channel: Channel) -> str:

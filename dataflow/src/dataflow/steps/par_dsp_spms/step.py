@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataflow.registry.step import LIGHT, OWN_PARS, PROCESSING_CHAIN, SIPMS, Input, Resources, Scope, Step
+from dataflow.registry.step import (
+    DATA,
+    LIGHT,
+    OWN_PARS,
+    PROCESSING_CHAIN,
+    SIPMS,
+    Input,
+    Output,
+    Resources,
+    Scope,
+    Step,
+)
 
 STEP = Step(
     "par_dsp_spms",
     Scope.FILE,
     (Input("raw"),),
-    OWN_PARS,
+    {**OWN_PARS, DATA: Output(".lh5", "plot")},
     datatypes=LIGHT,
     part_of="dsp",
     merged=False,
