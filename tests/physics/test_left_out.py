@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from dataflow.metadata.stepconfig import STEPS_FOLDER, shipped_folder
 from dataflow.plan import open_cycle
 from dataflow.plan.troubles import troubles_of
 from dataflow.provenance.records import Records
+from dataflow.steps.tier_hit.build import _not_calibrated
 
 from .conftest import TO_EVENTS
 
@@ -204,3 +206,14 @@ def test_the_chains_that_are_shipped_pass(gebox_cycle: Maker) -> None:
     looked_at = {path.relative_to(STEPS_FOLDER).parts[0] + path.stem[16:] for (path,) in made.chains._done}
     assert {f"tier_dsp-{system}" for system in ("geds", "spms", "puls", "bsln")} <= looked_at
     assert {"par_dsp_pz-geds", "par_dsp_nopt-geds"} <= looked_at
+
+
+def test_an_energy_that_alone_could_not_be_calibrated_is_told() -> None:
+    nan, known = {"parameters": {"a": 0, "b": math.nan}}, {"parameters": {"a": 0, "b": 0.2}}
+    failed = {"results": {"ecal_failed": {"cuspEmax_ctc": "one line", "zacEmax_ctc": "few events", "trapTmax": "none"}}}
+    config = {
+        "outputs": ["cuspEmax_ctc_cal", "zacEmax_ctc_cal"],
+        "operations": {"cuspEmax_ctc_cal": nan, "zacEmax_ctc_cal": known, "trapTmax_cal": nan},
+    }
+    assert list(_not_calibrated(failed, config)) == ["cuspEmax_ctc is not calibrated: one line"]
+    assert list(_not_calibrated({}, config)) == []

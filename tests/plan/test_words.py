@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dataflow.base.messages import _edits, listing, nearest
+from dataflow.base.messages import _edits, grouped, listing, nearest
 
 STEPS = ("tier_raw", "tier_psp", "tier_dsp", "tier_hit", "par_dsp")
 
@@ -28,3 +28,9 @@ def test_errors_are_counted_as_a_typist_makes_them(first: str, second: str, edit
 def test_what_is_near_to_nothing_gets_the_choices() -> None:
     assert nearest("zzz", STEPS) == f"there are: {listing(STEPS)}"
     assert nearest(7, []) == "there are: none"
+
+
+def test_a_reason_that_several_have_is_told_once() -> None:
+    assert grouped({"a": "too few", "b": "too few", "c": "no column c", "d": "too few"}) == (
+        "a, b and d: too few; c: no column c"
+    )

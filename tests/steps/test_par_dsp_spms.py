@@ -120,7 +120,7 @@ def many_channels(folder: Path) -> Path:
         values = 9000 + random.normal(0, SIGMA, (ROWS, 4096)) + TRUE * decaying(samples - AT, 40)
         if number in LOUD:
             heights = random.uniform(10_000, 50_000, (ROWS, 1))
-            values += heights * decaying(samples - LARGE_AT, 400) + 0.3 * heights * decaying(samples - 1600, 400)
+            values += heights * decaying(samples - LARGE_AT, 200) + 0.3 * heights * decaying(samples - 1600, 200)
         columns = {name: Array(np.zeros(ROWS, "u2")) for name in ("baseline", "daqenergy")}
         columns["timestamp"] = Array(np.arange(ROWS, dtype="f8"), attrs={"units": "s"})
         table = Table(col_dict={**columns, "waveform": waveform(digitised(values))})

@@ -228,6 +228,19 @@ def test_a_detector_without_calibration_does_not_count(tree: Tree, measured: Pro
     assert frame["left_out"]["l200-p03-r001-phy", "V02160A"] == "no calibration: no peak"
 
 
+def test_a_detector_whose_energy_in_events_is_not_calibrated_does_not_count(tree: Tree, measured: Production) -> None:
+    def entry(energy: str) -> dict[str, Any]:
+        return {"pars": {"operations": {}}, "results": {"ecal": {}, "ecal_failed": {energy: "one line"}}}
+
+    content = {"V02160A": entry("cuspEmax_ctc"), "V02160B": entry("zacEmax_ctc")}
+    place(tree, "par", "hit", NEXT, ".yaml").write_text(json.dumps(content))
+    tree.validity("dataprod/overrides/hit")
+    frame = dataprod.open(tree.root).exposure(usability=("on", "off")).set_index(["run", "detector"])
+    assert frame["livetime_in_s"]["l200-p03-r001-phy", "V02160A"] == 0.0
+    assert frame["left_out"]["l200-p03-r001-phy", "V02160A"] == "no calibration of cuspEmax_ctc_cal: one line"
+    assert frame["livetime_in_s"]["l200-p03-r001-phy", "V02160B"] > 0.0  # events are not made of zacEmax
+
+
 def test_an_unknown_mass_is_named_with_the_file_to_write(tree: Tree, measured: Production) -> None:
     path = tree.root / "inputs/hardware/detectors/germanium/diodes/V02160A.yaml"
     path.write_text("production: {mass_in_g: heavy}")

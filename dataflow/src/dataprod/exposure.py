@@ -27,8 +27,10 @@ from dataflow.base.textfile import SUFFIXES
 from dataflow.door.contents import Contents
 from dataflow.door.parameters import ParameterFiles
 from dataflow.keys.channel import Channel
+from dataflow.keys.key import Key
 from dataflow.metadata.merge import merged_all
 from dataflow.metadata.quantities import number
+from dataflow.plan.noeffect.energies import columns_used
 
 from .partable import of_columns
 from .production import Production, TierFile
@@ -214,7 +216,23 @@ class _Calibrated:
         entry = self._read[paths].get(channel.name, {}) if paths else {}
         status = entry.get("status") if isinstance(entry, Mapping) else None
         failed = isinstance(status, Mapping) and status.get("state") == "failed" and not entry.get("pars")
-        return f"no calibration: {status.get('reason', '')}".rstrip(": ") if failed and status else ""
+        if failed and status:
+            return f"no calibration: {status.get('reason', '')}".rstrip(": ")
+        return self._no_energy(file.key, entry if isinstance(entry, Mapping) else {})
+
+    def _no_energy(self, key: Key, entry: Mapping[str, Any]) -> str:
+        """Why the energy by which events are made could not be calibrated, where others could."""
+        results, pars = entry.get("results"), entry.get("pars")
+        failed = results.get("ecal_failed") if isinstance(results, Mapping) else None
+        own = pars.get("operations", pars) if isinstance(pars, Mapping) else {}
+        evt = self._production.cycle.metadata.config("tier_evt", key).shared("evt_config") or {}
+        used = columns_used(evt) if failed else {}
+        reasons = (
+            f"no calibration of {name}_cal: {reason}"
+            for name, reason in (failed or {}).items()
+            if f"{name}_cal" in used and f"{name}_cal" not in own
+        )
+        return next(reasons, "")
 
 
 class _Masses:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -21,6 +21,14 @@ def few(names: Iterable[str], most: int = 3) -> str:
     if rest > 0:
         return f"{', '.join(shown)} and {rest} more"
     return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
+
+
+def grouped(reasons: Mapping[str, str]) -> str:
+    """``a and b: why; c: why``: reasons by name, each once with all names that it is given for."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return "; ".join(f"{few(same, len(same))}: {reason}" for reason, same in names.items())
 
 
 def nearest(name: object, choices: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -171,11 +172,16 @@ def _trouble(detector: str, cause: str, reason: str, places: Sequence[tuple[str,
         min(states, key=STATES.index),
         cause,
         reason,
-        min(filter(None, thens), key=lambda then: (_place(then.partition(":")[0]), then), default=""),
+        _short(min(filter(None, thens), key=lambda then: (_place(then.partition(":")[0]), then), default=""), reason),
         tuple(sorted(steps, key=_place)),
         tuple(sorted(runs)),
         len(places),
     )
+
+
+def _short(then: str, reason: str) -> str:
+    """What came of it, without the cause that is told before it."""
+    return re.sub(rf": (?:\w+: )?{re.escape(reason)}$", "", then) if reason else then
 
 
 def _place(step: str) -> tuple[int, str]:

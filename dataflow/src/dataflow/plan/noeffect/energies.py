@@ -31,7 +31,7 @@ def missing(held: Held) -> Iterator[Finding]:
 def _at(held: Held, key: Key) -> Iterator[Finding]:
     layers = held.metadata.config("tier_evt", key).layers("evt_config")
     channels = [c for c in held.metadata.channels(key) if c.system == GERMANIUM and c.processable]
-    for column, places in _used(layers.data).items():
+    for column, places in columns_used(layers.data).items():
         names = few(dict.fromkeys(str(place[1]) for place in places))
         absent = [channel for channel in channels if column not in _outputs(held, key, channel)]
         if absent:
@@ -58,7 +58,7 @@ def _finding(
     return at(origin.text, origin.place, message, hint) if origin else Finding(message, hint)
 
 
-def _used(config: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+def columns_used(config: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
     """The columns of hit that operations on germanium detectors name, with the places of their expressions."""
     found: dict[str, list[tuple[str, ...]]] = {}
     for name, operation in (config.get("operations") or {}).items():

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflow.base.messages import grouped
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.policy import failure_of
@@ -140,7 +141,7 @@ def calibrate(
     names = list(map(estimator_name, settings.energy_params))
     left_out = {name: why for name in names if (why := _why_left_out(plain_name(name), data, without))}
     if len(left_out) == len(names):
-        raise WorkFailed("; ".join(f"{name}: {why}" for name, why in left_out.items()))
+        raise WorkFailed(grouped(left_out))
     results, failed = each_estimator([name for name in names if name not in left_out], one)
     monitored = {name: spread_of(data[name][accepted]) for name in settings.monitoring_parameters if name in data}
     absent = tuple(name for name in settings.monitoring_parameters if name not in data)
@@ -170,7 +171,7 @@ def each_estimator(names: Iterable[str], one: Callable[[str], Found]) -> tuple[t
             failed[name] = error.message
             log.warning("%s cannot be calibrated: %s", name, error.message)
     if not results:
-        raise WorkFailed("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
+        raise WorkFailed(grouped(failed))
     return tuple(results), failed
 
 

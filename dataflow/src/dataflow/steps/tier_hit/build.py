@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dataflow.base.errors import UserError
+from dataflow.jobs.notes import note
 from dataflow.jobs.policy import note_degraded
 from dataflow.jobs.shards import build_by_channel
 from dataflow.keys.channel import Channel
 from dataflow.metadata.expressions import parsed
 from dataflow.metadata.merge import merged_all
 from dataflow.plan.job import Job
+from dataflow.plan.troubles import DEGRADED
 from dataflow.steps.tier_dsp.build import channels_with_data, pars_of
 
+CALIBRATION = "par_hit_ecal"
 BUFFER = 100_000
 """Rows in memory; pygama's default of 3200 takes five times as long."""
 
@@ -39,6 +43,10 @@ def build(job: Job, threads: int = 1) -> None:
         calibrate(source, job.table("dsp", channel), configs[channel.name], target, job.table("hit", channel))
 
     notes = {channel.name: f"par_hit: {why}" for channel in channels if (why := _missing(channel, pars, job))}
+    for channel in channels:
+        for why in _not_calibrated(pars.get(channel.name, {}), configs[channel.name]):
+            note(channel.name, DEGRADED, CALIBRATION, why)
+            notes.setdefault(channel.name, f"{CALIBRATION}: {why}")
     build_by_channel(job, channels, work, threads, notes)
 
 
@@ -85,6 +93,16 @@ def _missing(channel: Channel, pars: Mapping[str, Any], job: Job) -> str:
     if role not in job.inputs:
         return ""
     return note_degraded(channel.name, pars.get(channel.name), "par_hit")
+
+
+def _not_calibrated(pars: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    """Energies that are NaN because they alone, of those of a detector, could not be calibrated."""
+    failed = (pars.get("results") or {}).get("ecal_failed") or {}
+    for energy, reason in failed.items():
+        operation = config["operations"].get(f"{energy}_cal") or {}
+        values = (operation.get("parameters") or {}).values()
+        if f"{energy}_cal" in config["outputs"] and any(map(math.isnan, values)):
+            yield f"{energy} is not calibrated: {reason}"
 
 
 def _checked(name: str, operation: Mapping[str, Any]) -> dict[str, Any]:
