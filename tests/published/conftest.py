@@ -31,7 +31,7 @@ class Theirs:
         """A stand-in of what an installation leaves: a Python, and a Snakemake that says that it is this one."""
         folder = self.root / "software/python/install/bin"
         folder.mkdir(parents=True)
-        (folder / "python").write_text(f'#!/bin/sh\necho "$@" >> {self.root}/own.txt\nexec {sys.executable} "$@"\n')
+        (folder / "python").write_text(f'#!/bin/sh\necho "$@" >> "{self.root}/own.txt"\nexec {sys.executable} "$@"\n')
         (folder / "snakemake").write_text("#!/bin/sh\nexit 1\n")
         for name in ("python", "snakemake"):
             (folder / name).chmod(0o755)

@@ -72,15 +72,19 @@ def write_published(inputs: Path) -> None:
     for rule in rules.values():
         rule["options"] = {"logging": _written(config, "logging", LOGGING)}
     (config / "l200-all-config.yaml").write_text(yaml.safe_dump({"snakemake_rules": rules}))
-    for tier, name in (("ann", "cuts"), ("pan", "cuts-overwrite")):
-        _override(inputs / "dataprod/overrides" / tier, f"cal/p03/r000/{KEY}-par_{tier}_{name}.yaml")
+    _override(inputs / "dataprod/overrides/ann", *(f"cal/p03/r000/{KEY}-par_ann_{name}.yaml" for name in CUTS))
 
 
-def _override(folder: Path, name: str) -> None:
-    """An empty override; the flow asks for the cuts of a network in periods up to p09 and p11."""
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text("{}\n")
-    entry = {"valid_from": "20000101T000000Z", "category": "all", "mode": "reset", "apply": [name]}
+CUTS = ("cuts", "cuts-overwrite")
+"""What the flow asks for in periods up to p09, and up to p11: the cuts of a network."""
+
+
+def _override(folder: Path, *names: str) -> None:
+    """Empty overrides."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}\n")
+    entry = {"valid_from": "20000101T000000Z", "category": "all", "mode": "reset", "apply": list(names)}
     (folder / "validity.yaml").write_text(yaml.safe_dump([entry]))
 
 

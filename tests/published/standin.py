@@ -51,20 +51,20 @@ paths = {name: path.replace("$_", os.getcwd()) for name, path in config["paths"]
 rule gen_filelist:
     input: lambda w: [f"{paths['tier_hit']}/{name}-tier_hit.lh5" for name in ("a", "b")]
     output: temp("{label}-{tier}.filelist")
-    shell: "printf '%s\\\\n' {input} > {output}"
+    shell: "printf '%s\\\\n' {input:q} > {output:q}"
 
 rule autogen_output:
     input: "{label}-{tier}.filelist"
     output: "{label}-{tier}.gen"
-    shell: "cp {input} {output}"
+    shell: "cp {input:q} {output:q}"
 
 rule build_hit:
     input: paths["tier_raw"] + "/{name}-tier_raw.lh5"
     output: paths["tier_hit"] + "/{name}-tier_hit.lh5"
     log: paths["tmp_log"] + "/{name}-tier_hit.log"
-    shell: "echo reading {input} > {log}; "
-        "grep -q good {input} || {{ echo 'ValueError: no counts' >> {log}; exit 1; }}; "
-        "echo {config[system]} $PRODENV > {output}"
+    shell: "echo reading {input:q} > {log:q}; "
+        "grep -q good {input:q} || {{ echo 'ValueError: no counts' >> {log:q}; exit 1; }}; "
+        "echo {config[system]} $PRODENV > {output:q}"
 """
 PROFILE = """\
 cores: all

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from logging import LogRecord
+from logging import Handler, LogRecord
 from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -26,6 +26,8 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         """Look for the pipe."""
+        if not hasattr(self, "lock"):  # the base class of Snakemake 9.9, which published flows pin, forgets it
+            Handler.__init__(self)
         number = os.environ.get(EVENTS, "")
         self._pipe = int(number) if number.isdigit() else None
 

@@ -222,7 +222,8 @@ def _configure(new: NewCycle, folder: Path) -> list[str]:
     text, more_said = published.config_text(form, flow, inputs, new.metadata, more)
     write_text(folder / form.config, text)
     published.link_workflow(folder)
-    return said + more_said
+    spaces = ["the path has spaces in it, and the commands of published flows do not quote it: use another one"]
+    return said + more_said + (spaces if " " in str(new.target) else [])
 
 
 def _nothing_built_in(to: Path) -> None:

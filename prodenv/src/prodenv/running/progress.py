@@ -102,6 +102,7 @@ class Progress:
         self.began = time.monotonic()
         self._learned, self._cores, self._rules = dict(learned or {}), max(cores, 1), rules
         self._jobs: dict[int, tuple[str, str]] = {}
+        self._failed: set[int] = set()
         self._later: dict[str, int] = {}
         self._before: dict[str, int] = {}
         self._said: list[str] = []
@@ -120,6 +121,7 @@ class Progress:
     def begin(self) -> None:
         """Snakemake is started, perhaps once more: it numbers its jobs anew, and knows only those still to be made."""
         self._jobs.clear()
+        self._failed.clear()
         self._later = {}
         self._before = {step: count.done + count.failed for step, count in self.steps.items()}
         for count in self.steps.values():
@@ -172,6 +174,9 @@ class Progress:
 
     def _on_job_error(self, event: Mapping[str, Any]) -> None:
         step = event["rule_name"]
+        if event["jobid"] in self._failed:  # Snakemake 9.9 tells it twice
+            return
+        self._failed.add(event["jobid"])
         log = next(iter(event.get("log", ())), "")
         self.failures.append(Failure(step, _output(event), log, self.interrupted or self._signalled))
         count = self._count(step)

@@ -17,9 +17,11 @@ from prodenv.base.errors import UserError
 from prodenv.base.places import ROOT
 from prodenv.cycles.find import CycleFolder, config_file, cycle_at
 from prodenv.cycles.flow import flow_folder, source_of
+from prodenv.cycles.published import is_published
 from prodenv.cycles.setups import setup_of, snakefile_in
 
 _SNAKEFILE = ("--snakefile", "-s")
+_DIRECTORY = ("--directory", "-d")
 _CONFIGFILE = ("--configfile", "--configfiles")
 _TAKE_A_PATH = frozenset(
     {
@@ -137,9 +139,11 @@ def arguments(argv: Sequence[str], here: Path) -> list[str]:
     flow = flow_folder(CycleFolder(cycle, found)) if found else None
     if snakefile is None and flow and snakefile_in(flow).is_file():
         added.append(f"--snakefile={snakefile_in(flow)}")
+    if found and here != cycle and _value(words, _DIRECTORY) is None and is_published(flow or cycle):
+        added.append(f"--directory={cycle}")  # ours goes there by itself
     if config is None and found:
         added.append(f"--configfile={found}")
-    return [*added, *_inside(words, cycle, here)]
+    return [*added, *_inside(words, cycle, here, absolute=is_published(flow or cycle))]
 
 
 def refuse_frozen(argv: Sequence[str], here: Path) -> None:
@@ -227,11 +231,12 @@ def _is_cycle(folder: Path) -> bool:
     return found is not None and flow_folder(found) is not None
 
 
-def _inside(words: Sequence[str], cycle: Path, here: Path) -> Iterator[str]:
+def _inside(words: Sequence[str], cycle: Path, here: Path, *, absolute: bool = False) -> Iterator[str]:
     before = ""
     for word in words:
         target = not word.startswith("-") and "/" in word and before not in _TAKE_A_PATH
-        yield (_relative(word, cycle, here) or word) if target else word
+        inner = _relative(word, cycle, here) if target else None
+        yield (str(cycle / inner) if absolute else inner) if inner else word
         before = word
 
 

@@ -72,6 +72,25 @@ class Installation:
     def uv(self, *arguments: str | Path, what: str, hint: str = "") -> str:
         return self.call(self.place.env / "bin" / "uv", *arguments, what=what, hint=hint or _HINT_NETWORK)
 
+    def uv_from_cache(self, *arguments: str | Path, what: str) -> str:
+        """The same without the package index, else with it: what was downloaded before is taken from there.
+
+        The arguments must say what is wanted by version and hash: then it does not matter where it comes from.
+        """
+        try:
+            return self.uv(*arguments, "--offline", what=what)
+        except WorkFailed:
+            return self.uv(*arguments, what=what)
+
+    def uv_or_cache(self, *arguments: str | Path, what: str, hint: str = "") -> str:
+        """The same with the package index, else without it: what it said before, and what was downloaded, may do."""
+        try:
+            return self.uv(*arguments, what=what, hint=hint)
+        except WorkFailed:
+            with contextlib.suppress(WorkFailed):
+                return self.uv(*arguments, "--offline", what=what)
+            raise
+
 
 def run(options: argparse.Namespace) -> int:
     """Install the software of the cycle whose configuration is given."""
@@ -243,7 +262,9 @@ def _compile(work: Installation, locks: Path, checkouts: list[Checkout], scratch
     form: list[str | Path] = ["--generate-hashes", "--no-header", "--no-annotate", "--quiet", "--python", work.python]
     form += _overrides(work, scratch)
     hint = f"other versions can be asked for in pkg_versions, another Python in python of {work.setup.file}"
-    work.uv("pip", "compile", *form, wanted, "-o", result, what="resolving versions", hint=f"{hint}; {_HINT_NETWORK}")
+    work.uv_or_cache(
+        "pip", "compile", *form, wanted, "-o", result, what="resolving versions", hint=f"{hint}; {_HINT_NETWORK}"
+    )
     replaced = {checkout.name for checkout in checkouts}
     return [pin for pin in parse_pins(result.read_text(encoding="utf-8")) if pin.name not in replaced]
 
@@ -264,11 +285,11 @@ def _install_pins(work: Installation, pins: list[Pin]) -> None:
         hashed, named = scratch / "hashed.txt", scratch / "named.txt"
         hashed.write_text("".join(f"{pin.line()}\n" for pin in pins if not pin.address))
         common: list[str | Path] = ["pip", "install", "--no-deps", "--compile-bytecode", "--python", work.python]
-        work.uv(*common, "--require-hashes", "-r", hashed, what="installing packages")
+        work.uv_from_cache(*common, "--require-hashes", "-r", hashed, what="installing packages")
         lines = [f"{pin.line()}\n" for pin in pins if pin.address]
         if lines:
             named.write_text("".join(lines))
-            work.uv(*common, "-r", named, what="installing packages from their addresses")
+            work.uv_or_cache(*common, "-r", named, what="installing packages from their addresses")
 
 
 def _install_checkouts(work: Installation, checkouts: list[Checkout]) -> None:
@@ -276,7 +297,7 @@ def _install_checkouts(work: Installation, checkouts: list[Checkout]) -> None:
     for checkout in checkouts:
         with step(f"{checkout.name} from {checkout.folder}, editable"):
             source: list[str | Path] = ["--no-deps", "--python", work.python, "-e", checkout.folder]
-            work.uv("pip", "install", *source, what=f"installing the checkout of {checkout.name}")
+            work.uv_or_cache("pip", "install", *source, what=f"installing the checkout of {checkout.name}")
 
 
 def _check(work: Installation) -> None:
