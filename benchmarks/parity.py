@@ -44,6 +44,8 @@ ENERGY, ESTIMATOR = "trapEmax_ctc_cal", "trapEmax_ctc"
 OF_AOE = "cuspEmax_ctc"
 """What A/E divides by, which the published script cannot be asked to change."""
 SATURATED = ("n_sat_lo", "n_sat_hi")
+ESCAPES = 0.04
+"""Of the events, as in the demo: enough double escapes for A/E."""
 KEY = "l200-p03-r000-cal-20240301T080000Z"
 Values = Mapping[str, Any]
 PZ = """
@@ -99,7 +101,7 @@ def simulated(folder: Path, scale: float) -> Path:
     from gebox.simulate import remember_truth, simulate
 
     if not (folder / "config.json").is_file():
-        experiment = build(seed=1, scale=scale)
+        experiment = build(seed=1, scale=scale, escapes=ESCAPES)
         write_tree(experiment, folder / "inputs")
         simulate(experiment, folder / "generated/tier/daq", folder / "truth", only="p03-r000-cal")
         remember_truth(folder / "inputs", folder / "truth")
@@ -402,7 +404,7 @@ def main() -> int:
     parser.add_argument("--table", default="ch1104000/dsp", help="its table (default: ch1104000/dsp)")
     parser.add_argument("--environment", type=Path, default=ROOT / "build/parity/environment", help="of their scripts")
     parser.add_argument("--out", type=Path, default=ROOT / "build/parity/out", help="for their results")
-    parser.add_argument("--scale", type=float, default=2.0, help="of the simulation (default: 2)")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the simulation (default: 1)")
     parser.add_argument("--beyond", type=float, default=2.0, help="differences that are marked, in errors (default: 2)")
     options = parser.parse_args()
     programs = environment(options.environment.resolve())

@@ -73,6 +73,7 @@ def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows
         found = channels_noted(cycle, step)["V09999Z"]
         assert (found["state"], found["step"]) == ("missing", "tier_raw"), step
         assert found["reason"] == "the DAQ file has no channel 1999999"
+    assert cycle.pars("par_hit")["V09999Z"]["pars"] == {}
     status = cycle.pars("par_hit")["V09999Z"]["status"]
     assert status == {
         "state": "failed",

@@ -17,7 +17,7 @@ from dataflow.jobs.runner import run
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.chains import continue_chain, run_chain
 from dataflow.physics.lines import Line
-from dataflow.physics.trapping import FWHM, fit_peaks
+from dataflow.physics.trapping import FWHM, Peaks, fit_peaks
 from dataflow.plan import open_cycle
 from dataflow.steps.par_dsp_eopt.build import ENERGIES, sample_of
 from dataflow.steps.par_dsp_eopt.calibrate import Sample, calibrate, flat_top
@@ -123,6 +123,21 @@ def test_the_flat_top_is_a_whole_number_of_samples_that_holds_the_longest_drift(
     assert flat_top(1.3, 96.0, SETTINGS) == pytest.approx(18 * 0.096)  # 1.625, then 1.7, then 1.728 us
     assert flat_top(0.2, 96.0, SETTINGS) == pytest.approx(11 * 0.096)
     assert flat_top(9.0, 96.0, SETTINGS) == pytest.approx(42 * 0.096)
+
+
+def test_a_line_of_few_events_that_lie_close_together_does_not_make_the_curve() -> None:
+    """Weights are those of the curve: by its own width of 0.1 keV the line at 1620 keV would have nearly all."""
+
+    def peaks(width: float, counts: float) -> Peaks:
+        full = np.ones(1)
+        return Peaks(full, full, full * width / FWHM, full * counts, full, full, full)
+
+    widths = {583.2: (1.25, 500.0), 727.3: (1.36, 150.0), 2614.5: (2.37, 170.0)}
+    lines = {energy: peaks(*each) for energy, each in widths.items()}
+    known, error = width_at(lines, 2039.0)
+    found, _ = width_at(lines | {1620.5: peaks(0.1, 6.0)}, 2039.0)
+    assert error[0] == pytest.approx(0.1, abs=0.04)
+    assert found[0] == pytest.approx(known[0], abs=0.1)
 
 
 def test_the_width_at_an_energy_is_that_of_the_curve_through_the_lines() -> None:

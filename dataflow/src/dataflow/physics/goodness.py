@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from scipy import stats
+from scipy import special
 
 
 def p_value(chi2: float, ndf: int) -> float | None:
     """Probability of a larger chi square, None without degrees of freedom."""
-    return float(stats.chi2.sf(chi2, ndf)) if ndf > 0 else None
+    return float(special.chdtrc(ndf, chi2)) if ndf > 0 else None
 
 
 def scale_of(chi2: float, ndf: int, least: float) -> float:

@@ -320,4 +320,4 @@ def _derivative(
 def _width(values: Mapping[str, float]) -> float:
     if "htail" not in values:
         return FWHM * values["sigma"]
-    return float(hpge_peak_fwhm(values["sigma"], min(max(values["htail"], 0), 0.999), values["tau"]))
+    return hpge_peak_fwhm(values["sigma"], min(max(values["htail"], 0), 0.999), values["tau"])

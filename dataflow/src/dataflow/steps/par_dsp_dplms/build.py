@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,14 +17,14 @@ from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.metadata.references import written
-from dataflow.physics.noisetraces import nanoseconds, noise_traces
 from dataflow.plan.job import Job
 from dataflow.steps.par_dsp_evtsel.result import reason_of
 
-from .calibrate import calibrate
-from .result import Result
 from .settings import DplmsSettings
-from .signals import Decay, Signals
+
+if TYPE_CHECKING:
+    from .result import Result
+    from .signals import Decay, Signals
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,9 @@ def not_made(job: Job, channel: Channel, why: str) -> Made:
 
 
 def _made(job: Job, channel: Channel, pars: Mapping[str, Any] | None, settings: DplmsSettings) -> Made:
+    from dataflow.physics.noisetraces import noise_traces
+
+    from .calibrate import calibrate
     from .figure import draw
     from .plotdata import plot_data
 
@@ -103,6 +106,10 @@ def _made(job: Job, channel: Channel, pars: Mapping[str, Any] | None, settings: 
 
 def decay_of(found: Mapping[str, Any]) -> Decay:
     """The decay that the parameters ``pz`` describe."""
+    from dataflow.physics.noisetraces import nanoseconds
+
+    from .signals import Decay
+
     second = nanoseconds(str(found["tau2"])) if found.get("frac") else 1.0
     return Decay(nanoseconds(str(found["tau1"])), second, float(found.get("frac") or 0.0))
 
@@ -112,6 +119,8 @@ def signals_of(path: Path, name: str, settings: DplmsSettings) -> tuple[Signals,
 
     Of several lines, each gives as many of its first events as the limit allows.
     """
+    from .signals import Signals
+
     table = f"{name}/peaks"
     with open_input(path, locking=False) as file:
         found = columns(file, table, (HEIGHT, START, DRIFT, LINE))

@@ -21,6 +21,10 @@ COARSE = 4
 """The coarse scan has steps of so many of the fine one."""
 PARTS = 10
 """Parts of the events, each of which is left out once for the error."""
+ROUNDS = 4
+"""In which the curve of widths gives its own weights."""
+LEAST_SQUARE = 0.01
+"""Square of a line's width that the curve may have at least, over the greatest."""
 EDGE = 1e-3
 """Relative gain at an end of the scan, over a coarse step within, from which on it is worth a word."""
 
@@ -187,14 +191,25 @@ def width_at(lines: Mapping[float, Peaks], reference: float) -> tuple[Floats, Fl
     if len(energies) == 1:
         return np.sqrt(squares[0]), errors[0]
     counts = np.stack([np.maximum(peaks.counts, 1.0) for peaks in lines.values()])
-    # the same weights for all filters, or the scan would not be smooth
-    weights = (counts / squares**2 / 2).mean(axis=1)
     design = np.stack([np.ones_like(energies), energies / reference], axis=1)
-    normal = np.linalg.inv((design * weights[:, None]).T @ design)
-    at_reference = np.ones(2) @ normal @ (design * weights[:, None]).T
+    # the same weights for all filters, or the scan would not be smooth; by the curve and not by a line's own width, or
+    # a few events that happen to lie close together would have most of the weight
+    expected, typical = design.sum(axis=1), np.median(squares, axis=1)
+    for _ in range(ROUNDS):
+        solved = _solver(design, counts.mean(axis=1) / expected**2 / 2)
+        expected = np.maximum(design @ solved @ typical, LEAST_SQUARE * typical.max())
+    at_reference = np.ones(2) @ solved
     square = np.maximum(at_reference @ squares, 1e-9)
-    variance = (at_reference**2) @ (4 * squares * errors**2)
+    curves = np.maximum(design @ solved @ squares, LEAST_SQUARE * squares.max(axis=0))
+    # the relative error of each line's square, at the width that the curve gives it
+    variance = (at_reference**2) @ (4 * (curves * errors) ** 2 / np.maximum(squares, 1e-9))
     return np.sqrt(square), np.sqrt(variance / square) / 2
+
+
+def _solver(design: Floats, weights: Floats) -> Floats:
+    """What makes the parameters of the curve from the squares of widths, shape (parameters, lines)."""
+    weighted = (design * weights[:, None]).T
+    return np.asarray(np.linalg.inv(weighted @ design) @ weighted)
 
 
 def scan(

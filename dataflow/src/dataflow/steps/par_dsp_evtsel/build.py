@@ -20,6 +20,7 @@ from dataflow.jobs.lh5files import column, open_input, rows_by_file
 from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
+from dataflow.physics import densities
 from dataflow.physics.chains import made_by, run_chain
 from dataflow.physics.pulser import Mask, event_masks
 from dataflow.physics.quality import clean
@@ -56,6 +57,7 @@ def build(job: Job, threads: int = 1) -> None:
     threads
         Worker processes over detectors.
     """
+    densities.load()
     tables = {channel.name: job.tables_in("raw", channel) for channel in job.channels}
     counts = rows_by_file(job.inputs["raw"], tables)
     masks = event_masks(job, counts)

@@ -15,7 +15,7 @@ from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
-from dataflow.physics import curves
+from dataflow.physics import curves, densities
 from dataflow.physics.dsprows import dsp_rows
 from dataflow.physics.linefit import LineFit, NoLine, fit_line
 from dataflow.physics.lines import Line, Source
@@ -57,6 +57,7 @@ def build(job: Job, threads: int = 1) -> None:
     """
     from .report import entry
 
+    densities.load()
     channels = {channel.name: channel for channel in job.channels}
     settings = {name: calibration_of(job.config, channel) for name, channel in channels.items()}
     rows = dsp_rows(job)

@@ -9,6 +9,7 @@ from typing import Any
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
+from dataflow.physics import densities
 from dataflow.physics.dsprows import DspRows, dsp_rows
 from dataflow.physics.quality import QUALITY, clean
 from dataflow.plan.job import Job
@@ -35,6 +36,7 @@ def build(job: Job, threads: int = 1) -> None:
     """
     from .report import entry
 
+    densities.load()
     channels = list(job.channels)
     settings = {channel.name: partition_of(job.config, channel) for channel in channels}
     runs = {run: _run(job, run) for run in job.runs}
