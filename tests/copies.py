@@ -16,10 +16,13 @@ from dataflow.registry.steps import STEPS
 UNWANTED = (".mypy_cache", ".ruff_cache", ".pytest_cache", "*.pyc.*", "*.meaning.*")
 
 
-def copy_sources(source: Path, target: Path) -> None:
-    """Copy a folder of sources; its byte code holds for the copy, because times are copied as well."""
+def copy_sources(source: Path, target: Path, *, links: bool = False) -> None:
+    """Copy a folder of sources, links as `links` or as what they lead to.
+
+    Its byte code holds for the copy, because times are copied as well.
+    """
     _compile(source)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*UNWANTED), symlinks=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*UNWANTED), symlinks=links)
 
 
 @cache

@@ -35,7 +35,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with one more step."""
     root = tmp_path_factory.mktemp("repository")
     for name in COPIED:
-        copy_sources(REPOSITORY / name, root / name)
+        copy_sources(REPOSITORY / name, root / name, links=True)
     for path in REPOSITORY.glob("*.*"):
         if path.is_file():
             shutil.copy(path, root)

@@ -12,7 +12,7 @@ from dataflow.plan import Cycle, Key
 
 from ..copies import copy_sources
 from ..plan.conftest import KEYS, Tree
-from ..workflow.conftest import Production
+from ..workflow.conftest import Production, two_periods
 
 
 class Origin(Tree):
@@ -91,10 +91,7 @@ def origin(tmp_path: Path, repository: Path) -> Origin:
 def production(tmp_path: Path, repository: Path) -> Production:
     """An L200 cycle with two periods that Snakemake runs, with a stand-in for the software."""
     pytest.importorskip("snakemake")
-    tree = Tree(tmp_path / "the cycle")
-    tree.metadata()
-    tree.daq(*KEYS)
-    return Production(tree, repository)
+    return two_periods(Tree(tmp_path / "the cycle"), repository)
 
 
 @pytest.fixture

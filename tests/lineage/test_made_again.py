@@ -40,7 +40,7 @@ def test_an_override_makes_again_what_it_reaches_and_nothing_else(production: Pr
 
 
 def test_touching_and_copying_make_nothing_again_and_changed_bytes_do(production: Production, tmp_path: Path) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     for path in sorted(production.root.rglob("*")):
         os.utime(path)
     assert production.made(TARGET) == []
@@ -54,7 +54,7 @@ def test_touching_and_copying_make_nothing_again_and_changed_bytes_do(production
 
 
 def test_an_output_without_any_record_is_that_of_others_and_stays(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     shutil.rmtree(output(production, "hit", PHY).parent / ".lineage")
     assert production.made(TARGET) == []
     output(production, "hit", PHY).unlink()
@@ -75,7 +75,7 @@ def test_the_record_tells_how_a_file_was_made(production: Production) -> None:
 
 
 def test_a_failed_attempt_leaves_the_old_file_and_its_record(production: Production) -> None:
-    production.made("all-l200-p03-r001-phy-raw.gen")
+    production.begin_with("all-l200-p03-r001-phy-raw.gen")
     raw = output(production, "raw", PHY)
     lineage = Records().lineage(raw)
     assert lineage
@@ -91,7 +91,7 @@ def test_a_failed_attempt_leaves_the_old_file_and_its_record(production: Product
 
 
 def test_a_raw_file_keeps_its_lineage_when_its_daq_file_goes(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     (production.root / f"generated/tier/daq/phy/p03/r001/{PHY}.fcio").unlink()
     assert production.made(TARGET) == []
 

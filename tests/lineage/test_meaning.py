@@ -163,6 +163,20 @@ def test_a_changed_fit_reaches_the_calibration_and_what_uses_it(origin: Origin) 
     assert steps_of(changed(before, origin.lineages())) == and_after(fitting) & steps_of(list(before))
 
 
+def test_a_changed_default_reaches_the_step_that_declares_it_and_what_uses_it(origin: Origin) -> None:
+    before = origin.lineages()
+    replace(origin, "steps/par_hit_lq/settings.py", 'lq_param: Name = "lq80"', 'lq_param: Name = "lq50"')
+    reading = {step.name for step in STEPS if "steps.par_hit_lq.settings" in Code(HERE).reached(step.module)}
+    assert "par_hit_lq" in reading and "par_hit_ecal" not in reading
+    assert steps_of(changed(before, origin.lineages())) == and_after(reading) & steps_of(list(before))
+
+
+def test_a_changed_log_line_reaches_nothing(origin: Origin) -> None:
+    before = origin.lineages()
+    replace(origin, "steps/par_dsp_evtsel/build.py", 'log.info("%s: %s: %s", ', 'log.warning("%s, %s: %s", ')
+    assert changed(before, origin.lineages()) == []
+
+
 def test_the_number_of_the_machinery_reaches_everything(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     before = origin.lineages()
     monkeypatch.setattr("dataflow.provenance.recipe.MACHINERY", code.MACHINERY + 1)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -63,7 +67,7 @@ class Production:
     """
 
     def __init__(self, tree: Tree, repository: Path) -> None:
-        self.tree, self.root = tree, tree.root
+        self.tree, self.root, self.repository = tree, tree.root, repository
         copy_sources(repository / "dataflow", self.root / "dataflow")
         python = tree.write("software/python/install/bin/python", STAND_IN.format(python=sys.executable))
         python.chmod(0o755)
@@ -93,6 +97,12 @@ class Production:
         assert result.returncode == 0, result.stderr
         return self.jobs()
 
+    def begin_with(self, target: str) -> None:
+        """Have a target made before anything is changed: a copy of what was made once for all tests that begin so."""
+        made = _made(self.repository, target)
+        for name in ("generated", ".snakemake"):
+            shutil.copytree(made / name, self.root / name, symlinks=True, dirs_exist_ok=True)
+
     def jobs(self) -> list[str]:
         """The jobs since the last call of :meth:`forget`: step and key, sorted."""
         record = self.root / "jobs.txt"
@@ -104,6 +114,23 @@ class Production:
         (self.root / "jobs.txt").unlink(missing_ok=True)
 
 
+@cache
+def _made(repository: Path, target: str) -> Path:
+    """A cycle of two periods in which a target is made."""
+    folder = Path(tempfile.mkdtemp(prefix="made-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    production = two_periods(Tree(folder / "the cycle"), repository)
+    assert production.made(target)
+    return production.root
+
+
+def two_periods(tree: Tree, repository: Path) -> Production:
+    """An L200 cycle with two periods."""
+    tree.metadata()
+    tree.daq(*KEYS)
+    return Production(tree, repository)
+
+
 @pytest.fixture
 def empty(tmp_path: Path) -> Tree:
     return Tree(tmp_path / "the cycle")
@@ -113,9 +140,7 @@ def empty(tmp_path: Path) -> Tree:
 def production(empty: Tree, repository: Path) -> Production:
     """An L200 cycle with two periods."""
     pytest.importorskip("snakemake")
-    empty.metadata()
-    empty.daq(*KEYS)
-    return Production(empty, repository)
+    return two_periods(empty, repository)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_a_job_that_fails_at_first_leaves_nothing(production: Production) -> Non
 
 
 def test_a_change_that_failed_and_was_taken_back_makes_nothing_again(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     daq = next(production.root.rglob(f"{CAL}.*"))
     before = daq.read_bytes(), daq.stat()
     daq.write_bytes(b"something else")

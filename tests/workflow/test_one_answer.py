@@ -42,7 +42,7 @@ def output(production: Production, tier: str) -> Path:
 
 
 def test_touching_outputs_makes_nothing_current(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     daq(production).write_bytes(b"something else")
     done = production.run("--touch", TARGET)
     assert done.returncode == 0, done.stderr
@@ -50,7 +50,7 @@ def test_touching_outputs_makes_nothing_current(production: Production) -> None:
 
 
 def test_touching_what_is_missing_makes_nothing_current(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     output(production, "raw").unlink()
     production.run("--touch", TARGET)
     assert planned(production) == []
@@ -58,7 +58,7 @@ def test_touching_what_is_missing_makes_nothing_current(production: Production) 
 
 
 def test_a_restored_older_file_with_its_record_is_known(production: Production, tmp_path: Path) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     folder = output(production, "tcm").parent
     shutil.copytree(folder, tmp_path / "backup")
     before = daq(production).read_bytes(), daq(production).stat()
@@ -75,7 +75,7 @@ def test_a_restored_older_file_with_its_record_is_known(production: Production, 
 
 
 def test_a_restored_state_of_before_is_current_again(production: Production, tmp_path: Path) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     tiers = production.root / "generated/tier"
     shutil.copytree(tiers, tmp_path / "backup")
     daq(production).write_bytes(b"something else")
@@ -86,7 +86,7 @@ def test_a_restored_state_of_before_is_current_again(production: Production, tmp
 
 
 def test_a_file_of_the_future_is_made_again_when_its_record_says_so(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     for tier in ("raw", "tcm"):
         os.utime(output(production, tier), (4e9, 4e9))
     daq(production).write_bytes(b"something else")
@@ -95,7 +95,7 @@ def test_a_file_of_the_future_is_made_again_when_its_record_says_so(production: 
 
 @pytest.mark.parametrize("how", ["BROKEN", "FAILING"])
 def test_a_failed_and_mended_file_is_made_once(production: Production, how: str) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     before = daq(production).read_bytes(), daq(production).stat()
     daq(production).write_bytes(b"broken")
     assert production.run(TARGET, **{how: RAW}).returncode == 1
@@ -109,7 +109,7 @@ def test_a_failed_and_mended_file_is_made_once(production: Production, how: str)
 
 
 def test_without_snakemakes_notes_nothing_is_another(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     shutil.rmtree(production.root / ".snakemake")
     assert agree(production) == []
     output(production, "tcm").unlink()
@@ -117,7 +117,7 @@ def test_without_snakemakes_notes_nothing_is_another(production: Production) -> 
 
 
 def test_a_file_whose_record_is_gone_is_that_of_others_and_stays(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     for record in (output(production, "tcm").parent / ".lineage").glob(f"{CAL}-tier_tcm.*"):
         record.unlink()
     assert agree(production) == []

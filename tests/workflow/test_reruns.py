@@ -39,7 +39,7 @@ def test_an_override_makes_again_the_tiers_under_it_while_it_holds(production: P
 
 
 def test_a_comment_and_touched_metadata_make_nothing_again(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     production.tree.write("inputs/datasets/statuses/always.yaml", f"# a comment\n{STATUSES}")
     production.tree.write("inputs/datasets/runlists.yaml", "valid: {}\n")
     assert production.made(TARGET) == []
@@ -55,7 +55,7 @@ def test_a_new_run_makes_only_itself(production: Production) -> None:
 
 
 def test_a_new_file_of_a_calibration_run_makes_the_run_again(production: Production) -> None:
-    production.made("all-l200-p03-r001-*-hit.gen")
+    production.begin_with("all-l200-p03-r001-*-hit.gen")
     production.tree.daq("l200-p03-r001-cal-20230317T221819Z")
     made = production.made("all-l200-p03-r001-*-hit.gen")
     assert f"par_dsp_pz {KEYS[4]}" in made and f"tier_hit {KEYS[5]}" in made
@@ -63,7 +63,7 @@ def test_a_new_file_of_a_calibration_run_makes_the_run_again(production: Product
 
 
 def test_a_moved_cycle_is_up_to_date(production: Production, tmp_path: Path) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     old, new = production.root, tmp_path / "another place" / "with 'quotes'"
     shutil.move(old, new)
     production.root = new
@@ -73,13 +73,13 @@ def test_a_moved_cycle_is_up_to_date(production: Production, tmp_path: Path) -> 
 
 
 def test_a_deleted_output_is_made_again(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     (production.root / f"generated/tier/hit/phy/p03/r001/{KEYS[5]}-tier_hit.lh5").unlink()
     assert production.made(TARGET) == [f"tier_hit {KEYS[5]}"]
 
 
 def test_other_cores_make_nothing_again(production: Production) -> None:
-    production.made(TARGET)
+    production.begin_with(TARGET)
     assert production.made(TARGET, "-j1") == []
 
 
@@ -93,7 +93,7 @@ def test_a_failing_job_fails_the_run_and_the_rest_goes_on(production: Production
 
 
 def test_a_raw_file_whose_daq_file_is_gone_is_still_good(production: Production) -> None:
-    production.made("all-l200-p03-r001-phy-raw.gen")
+    production.begin_with("all-l200-p03-r001-phy-raw.gen")
     (production.root / f"generated/tier/daq/phy/p03/r001/{KEYS[5]}.fcio").unlink()
     assert f"tier_hit {KEYS[5]}" in production.made("all-l200-p03-r001-phy-hit.gen")
     assert NOTHING in production.run("all-l200-p03-r001-phy-raw.gen").stderr
@@ -126,7 +126,7 @@ def test_parameter_jobs_get_the_threads_that_there_are(production: Production) -
 
 
 def test_touched_daq_files_make_nothing_again(production: Production) -> None:
-    production.made("all-l200-p03-r001-phy-raw.gen")
+    production.begin_with("all-l200-p03-r001-phy-raw.gen")
     os.utime(production.root / f"generated/tier/daq/phy/p03/r001/{KEYS[5]}.fcio")
     assert production.made("all-l200-p03-r001-phy-raw.gen") == []
 

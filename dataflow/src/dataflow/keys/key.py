@@ -43,7 +43,7 @@ class Key:
     @property
     def datatype(self) -> str:
         """The category of metadata validity: the datatype, or the measurement of a test stand."""
-        return self[self.scheme.category]
+        return self.values[self.scheme.category_place]
 
     @property
     def series(self) -> str:

@@ -108,6 +108,11 @@ class KeyScheme:
         return self.names[:-1]
 
     @cached_property
+    def category_place(self) -> int:
+        """The place in a key of the field that is its category."""
+        return self.names.index(self.category)
+
+    @cached_property
     def run_places(self) -> tuple[int, ...]:
         """The places in a key of the fields that name a run."""
         of_run = self.run or [name for name in self.series_fields if name != self.category]

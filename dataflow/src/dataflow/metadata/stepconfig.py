@@ -313,9 +313,14 @@ def shipped_files(rule: str, name: str, system: str = "") -> tuple[Path, ...]:
     It lies in the folder of the rule's step, or with the step that declares the settings which several share: all
     steps that apply a processing chain have that of ``tier_dsp``.
     """
+    return _shipped_files(STEPS_FOLDER, rule, name, system)
+
+
+@cache
+def _shipped_files(steps: Path, rule: str, name: str, system: str) -> tuple[Path, ...]:
     own = _shipped(shipped_folder(rule), name, system)
     folder, called = home(rule, name)
-    return own or (_shipped(STEPS_FOLDER / folder / "defaults", called, system) if folder else ())
+    return own or (_shipped(steps / folder / "defaults", called, system) if folder else ())
 
 
 @cache

@@ -229,8 +229,9 @@ class Cycle:
                 self._require(step, self.output(step, unit))
                 continue
             self._require_possible(step, unit)
-            self._refuse_foreign(self.job(step, unit))
-            self.chains.check(job := self.job(step, unit))
+            job = self.job(step, unit)
+            self._refuse_foreign(job)
+            self.chains.check(job)
             jobs.append(job)
             self.lineages.check(step, unit)
             new = [need for need in self.needs(step, unit) if need not in seen]

@@ -43,6 +43,7 @@ class Paths:
         self._folders: dict[str, str] = {}
         self._outputs: dict[str, Mapping[str, str]] = {}
         self._inside: dict[str, bool] = {}
+        self._parents: dict[str, Path] = {}
         self._directory = os.path.join(setup.directory, "")  # noqa: PTH118 - thousands of paths: parsed once each
 
     def folder(self, name: str) -> str:
@@ -65,7 +66,11 @@ class Paths:
 
     def absolute(self, text: str) -> Path:
         """The path that a workflow file spells."""
-        return Path(text if text.startswith(os.sep) else f"{self._directory}{text}")
+        folder, _, name = text.rpartition(os.sep)
+        if folder not in self._parents:  # a plan fills hundreds of thousands of templates, of few folders
+            whole = text.startswith(os.sep)
+            self._parents[folder] = Path(f"{folder}{os.sep}" if whole else f"{self._directory}{folder}")
+        return self._parents[folder] / name
 
     def tier(self, tier: str) -> str:
         """Template of the files of a tier."""

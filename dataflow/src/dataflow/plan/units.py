@@ -41,6 +41,7 @@ class Units:
         self._partitions: dict[str, Mapping[str, Unit]] = {}
         self._datatypes: dict[str, tuple[str, ...]] = {}
         self._holding: dict[tuple[str, tuple[Key, ...]], list[Place]] = {}
+        self._asked: tuple[Step | None, Unit | None, dict[str, list[Place]]] = (None, None, {})
 
     @cached_property
     def series(self) -> Mapping[str, tuple[Key, ...]]:
@@ -167,12 +168,22 @@ class Units:
 
     def origins(self, step: Step, wanted: Input, unit: Unit) -> list[Place]:
         """The jobs whose outputs an input consists of; none for what is not an output of a step of this cycle."""
+        if self._asked[0] is not step or self._asked[1] is not unit:  # a plan asks twice, for paths and for needs
+            self._asked = step, unit, {}
+        found = self._asked[2]
+        if wanted.name not in found:
+            found[wanted.name] = self._origins(step, wanted, unit)
+        return found[wanted.name]
+
+    def _origins(self, step: Step, wanted: Input, unit: Unit) -> list[Place]:
         if wanted.source == DAQ:
             return []
         origin = self._cycle.registry.by_name[wanted.source]
         if origin.kind != "par":
             keys = self._keys(wanted, unit)
-            found = list(dict.fromkeys((origin.name, self.at(origin, key)) for key in keys))
+            found = [(origin.name, self.at(origin, key)) for key in keys]
+            if len(found) > 1:
+                found = list(dict.fromkeys(found))
             is_there = not wanted.optional or all(self._cycle.is_possible(*place) for place in found)
             return found if is_there else []
         if not self._cycle.paths.inside(f"par_{origin.tier}"):
