@@ -33,7 +33,7 @@ def build(job: Job, threads: int = 1) -> None:
     roles = [role for role in job.inputs if not role.endswith(DATA)]
     parts = [{name: of_run(entry or {}, job.key.run) for name, entry in job.pars(role).items()} for role in roles]
     names = sorted({name for part in parts for name in part})
-    empty = {"pars": {}} if job.step in WITH_PARS else {}
+    empty: dict[str, Any] = {"pars": {}} if job.step in WITH_PARS else {}
     merged = {name: _of_detector([empty, *(part.get(name, {}) for part in parts)]) for name in names}
     with whole_files(job.outputs) as paths:
         write_pars(paths["par"], moved(merged, job.outputs["par"].parent))
