@@ -102,6 +102,8 @@ def test_each_event_has_the_time_of_its_earliest_row(files_of: Callable[..., Fil
     assert events.geds.name.tolist() == [[b"V01A"], [b"B02B"], [b"B02B", b"V01A"], [], []]
     assert events.geds.energy.tolist() == [[100], [1100], [1101, 101], [], []]
     assert events.geds.multiplicity.tolist() == [1, 1, 2, 0, 0]
+    assert events.geds.t0.tolist() == [[47_999.0], [47_998.0], [47_998.0, 47_999.0], [], []]
+    assert events.trigger.is_forced.tolist() == [False] * 5
     assert events.spms.name.tolist() == [[], [], [], [b"S001"], []]
     assert events.trigger.cycle.tolist() == [b"20230318T000000Z"] * 5
     assert events.trigger.period.tolist() == [1] * 5
