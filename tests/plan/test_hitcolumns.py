@@ -82,6 +82,11 @@ def test_a_column_of_an_override_is_known(tree: Tree) -> None:
     assert plan(tree, config) == ""
 
 
+def cut(quantity: str) -> str:
+    """A quality cut on a quantity."""
+    return f"cal_fields: {{cut_parameters: {{mine: {{{quantity}, cut_level: {{high_side: 10}}, mode: inclusive}}}}}}"
+
+
 @pytest.mark.parametrize(
     ("rule", "name", "text", "said"),
     [
@@ -94,12 +99,21 @@ def test_a_column_of_an_override_is_known(tree: Tree) -> None:
         ("pars_hit_aoecal", "aoecal_config", "cal_energy_param: cuspEmax_cal", ""),
         ("pars_hit_lqcal", "lqcal_config", "lq_param: lq_80", "did you mean 'lq80'?"),
         ("pars_hit_lqcal", "lqcal_config", "lq_param: lq80", ""),
+        ("pars_hit_qc", "qc_config", cut("cut_parameter: pz_bl_stdd"), "did you mean 'pz_bl_std'?"),
+        ("pars_hit_qc", "qc_config", cut("cut_parameter: pz_bl_std / cuspEmx"), "did you mean 'cuspEmax'?"),
+        ("pars_hit_qc", "qc_config", cut("cut_parameter: pz_bl_std / sqrt(cuspEmax)"), ""),
+        ("pars_hit_qc", "qc_config", "cal_fields: {cut_parameters: {x: {expression: is_valid_rt & is_valid_t0}}}", ""),
     ],
 )
 def test_a_column_that_a_calibration_takes_is_looked_for(
     tree: Tree, rule: str, name: str, text: str, said: str
 ) -> None:
-    step = {"ecal_config": "par_hit_ecal", "aoecal_config": "par_hit_aoe", "lqcal_config": "par_hit_lq"}[name]
+    step = {
+        "ecal_config": "par_hit_ecal",
+        "aoecal_config": "par_hit_aoe",
+        "lqcal_config": "par_hit_lq",
+        "qc_config": "par_hit_qc",
+    }[name]
     tree.write(f"{FOLDER}/settings.yaml", f"{text}\n")
     configure(tree, {rule: {"inputs": {name: "$_/settings.yaml"}}})
     cycle = tree.open()

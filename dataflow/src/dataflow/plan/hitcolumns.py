@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 HIT, CHAIN, IF_CALIBRATED = "hit_config", "processing_chain", "outputs_if_calibrated"
 DSP = "dsp"
-CALIBRATIONS = frozenset({"ecal_config", "aoecal_config", "lqcal_config"})
+CUTS = ("cal_fields", "fft_fields")
+"""Parts of quality cuts."""
+CALIBRATIONS = frozenset({"ecal_config", "aoecal_config", "lqcal_config", "qc_config"})
 """Settings of calibrations that name columns."""
 CALIBRATED = ("AoE_", "LQ_")
 """What names begin with that calibrations of pulse shapes make."""
@@ -141,6 +143,20 @@ def _taken(node: Mapping[str, Any], place: Location) -> Iterator[tuple[Location,
             yield from (((*here, number), str(each), True) for number, each in enumerate(value))
         elif name.endswith("_param") and isinstance(value, str):
             yield here, value, False
+        elif name in CUTS and isinstance(value, Mapping):
+            yield from _in_cuts(value, here)
+
+
+def _in_cuts(cuts: Mapping[str, Any], place: Location) -> Iterator[tuple[Location, str, bool]]:
+    """The columns in quality cuts, which may be expressions of columns and of other cuts."""
+    found = cuts.get("cut_parameters")
+    parts: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    for cut, entry in parts.items():
+        for word in ("cut_parameter", "expression"):
+            text = entry.get(word) if isinstance(entry, Mapping) else None
+            if isinstance(text, str):
+                names = parsed(text).names - {*parts, *(entry.get("parameters") or ())}
+                yield from (((*place, "cut_parameters", cut, word), name, True) for name in sorted(names))
 
 
 def _hint(name: str, close: list[str], known: set[str]) -> str:
