@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import yaml
 from tests.steps.pulses import CAL, CHANNELS, TAU, make_cycle, traces, truth, write_raw
 
 from dataflow.base.errors import UserError
+from dataflow.checks.verify import How, check_all, groups_of, joined
+from dataflow.door.cleaning import Selection, chosen
+from dataflow.door.contents import contents_of
 from dataflow.jobs import plotdata
 from dataflow.jobs.runner import main
 from dataflow.physics.svm import ARRAYS, Model
@@ -110,6 +114,26 @@ def test_the_parameter_file_names_the_arrays_of_the_model(made: Path) -> None:
     with h5py.File(outputs["data"]) as file:
         assert [name.decode() for name in file["V01A/svm/names"][()]] == list(NAMES)
         assert file["V01A/svm/run"][()].tolist() == [40, 20]
+
+
+def test_verify_show_and_clean_know_the_model_also_where_the_cycle_was_moved(made: Path, tmp_path: Path) -> None:
+    moved, model = tmp_path / "moved", f"generated/par/dsp/cal/p03/r000/{CAL}-par_dsp_svm.lh5"
+    shutil.copytree(made, moved)
+    root, groups = groups_of(moved / "config.json")
+    assert any("par_dsp_svm.model" in group for group in groups.values())
+    mine = {CAL: {"par_dsp_svm.model": model}}
+    assert joined(check_all(root, mine, jobs=1, how=How())).findings == ()
+    found = contents_of({"config": str(moved / "config.json"), "setup": None})
+    assert {output.path: output.step for output in found.outputs()}[model] == "par_dsp_svm"
+    going, _ = chosen(found, Selection(("par_dsp_svm",), (), False, False, ""))
+    assert model in {each.path for each in going}
+    open_cycle(moved / "config.json").job("tier_dsp", CAL).outputs["tier"].unlink()
+    run_all(moved, "tier_dsp")
+    np.testing.assert_array_equal(labels(moved, 1), labels(made, 1))
+    with h5py.File(moved / model, "a") as file:
+        file["svm/model_0/intercept"][:] *= 2
+    findings = joined(check_all(root, mine, jobs=1, how=How())).findings
+    assert [(each.file, each.problem) for each in findings] == [(model, "it is not what its job wrote")]
 
 
 def test_the_job_of_dsp_reads_the_model(made: Path) -> None:

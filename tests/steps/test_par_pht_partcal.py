@@ -222,14 +222,15 @@ def test_a_target_of_pht_needs_the_calibrations_of_all_runs_of_the_partition(roo
         seen.update(new)
         ahead += new
     assert sorted(str(unit) for step, unit in seen if step == "par_hit_ecal") == sorted(KEYS.values())
-    assert {step for step, _ in seen} == cycle.upstream(["tier_pht"]) - {"par_dsp_spms", "par_pht_spms"}  # no SiPM here
+    without = {"par_dsp_spms", "par_pht_spms", "par_dsp_svm"}  # there is no SiPM here, and no training data
+    assert {step for step, _ in seen} == cycle.upstream(["tier_pht"]) - without
     assert "par_hit" not in {step for step, _ in seen}
 
 
 def test_pht_is_made_only_where_it_is_asked_for(root: Path) -> None:
     cycle = opened(root)
     of_pht = {step.name for step in REGISTRY.steps if step.tier == "pht"}
-    assert of_pht == {"tier_pht", "par_pht_partcal", "par_pht_spms", "par_pht", "validity_pht"}
+    assert of_pht == {"tier_pht", "par_pht_qc", "par_pht_partcal", "par_pht_spms", "par_pht", "validity_pht"}
     assert of_pht <= {step.name for step in cycle.steps}
     for target in ("all-l200-p03-*-phy-hit.gen", "all-l200-p03-*-phy-evt.gen", "all-l200-p03-*-phy-skm.gen"):
         jobs = resolve(target, cycle).jobs
@@ -263,6 +264,18 @@ def test_the_pht_tier_is_the_hit_tier_with_other_parameters() -> None:
 # jobs ---------------------------------------------------------------------------------------------------------------
 
 
+def quality(amplitudes: Floats, seed: int) -> dict[str, Floats]:
+    """The columns of the quality cuts for good pulses; the baseline is noisier in each run than in the one before."""
+    random, count = np.random.default_rng(seed), len(amplitudes)
+    zero = np.zeros(count)
+    names = ("n_sat_lo", "n_sat_hi", "bl_mean", "wf_min")
+    return dict.fromkeys(names, zero) | {
+        "trapTmax": amplitudes, "wf_max": amplitudes, "timestamp": 1e6 * seed + np.arange(count, dtype=float),
+        "bl_slope": random.normal(0, 1, count), "tp_0_est": random.normal(48_000, 10, count), "tp_01": zero + 47_000,
+        "pz_bl_std": random.normal(5 + seed, 0.5, count), "pz_after_std": random.normal(6 + seed, 0.5, count),
+    }  # fmt: skip
+
+
 def make_inputs(cycle: Cycle, th228: Source, failed: str = "", who: str = "V0000A") -> None:
     """The dsp and calibration files of the runs, and masks without marks, as earlier steps would have left them."""
     import lh5
@@ -275,7 +288,8 @@ def make_inputs(cycle: Cycle, th228: Source, failed: str = "", who: str = "V0000
         pars = {}
         for number, (name, values) in enumerate(energies.items()):
             amplitudes = values / GAINS[run]
-            table = Table(col_dict={"cuspEmax": Array(amplitudes), "dt_eff": Array(np.zeros(len(values)))})
+            columns = {"cuspEmax": amplitudes, "dt_eff": np.zeros(len(values))} | quality(amplitudes, seed)
+            table = Table(col_dict={column: Array(array) for column, array in columns.items()})
             lh5.write(table, "dsp", str(path), group=f"ch{1104000 + number}", wo_mode="a" if number else "of")
             found = calibrate_one(amplitudes, NAME, Settings(energy_params=(NAME,)), th228)
             pars[f"V0000{name}"] = {
@@ -299,7 +313,8 @@ def make_inputs(cycle: Cycle, th228: Source, failed: str = "", who: str = "V0000
 def run_jobs(root: Path) -> dict[str, dict[str, Any]]:
     """Make the parameters of all partitions and runs; the merged ones by run."""
     cycle = opened(root)
-    jobs = [("par_pht_partcal", str(unit)) for unit in cycle.units.of(cycle.step("par_pht_partcal"))]
+    parts = ("par_pht_qc", "par_pht_partcal")
+    jobs = [(part, str(unit)) for part in parts for unit in cycle.units.of(cycle.step(part))]
     for step, name in (*jobs, *(("par_pht", key) for key in KEYS.values())):
         assert main([step, "--config", str(root / "config.json"), "--key", name]) == 0, (step, name)
     outputs = {run: cycle.output("par_pht", cycle.scheme.key(key)) for run, key in KEYS.items()}
@@ -312,7 +327,7 @@ def test_the_jobs_make_parameters_for_each_run_that_say_where_there_is_a_gap(roo
     for number, (run, gain) in enumerate(GAINS.items()):
         for detector in ("V0000A", "V0000B"):
             operations = pars[f"r00{number}"][detector]["pars"]["operations"]
-            assert list(operations) == [NAME, f"{NAME}_cal"], run
+            assert list(operations)[-2:] == [NAME, f"{NAME}_cal"], run
             assert operations[f"{NAME}_cal"]["parameters"]["b"] == pytest.approx(gain, rel=5e-4)
             assert "by_run" not in pars[f"r00{number}"][detector]
     alone = pars["r002"]["V0000B"]
@@ -329,6 +344,26 @@ def test_the_jobs_make_parameters_for_each_run_that_say_where_there_is_a_gap(roo
     assert figure.read_bytes().startswith(b"%PDF")
 
 
+def test_the_runs_of_a_partition_have_the_same_quality_cuts(root: Path, th228: Source) -> None:
+    """From the events of all of them: no run has the scatter of the baseline that lies in the middle of them."""
+    make_inputs(opened(root), th228)
+    pars = run_jobs(root)
+    classifier = "is_valid_baseline_classifier"
+    cuts = {
+        (run, name): pars[run][name]["pars"]["operations"][classifier]["parameters"]
+        for run in ("r000", "r001", "r002")
+        for name in ("V0000A", "V0000B")
+    }
+    assert cuts["r000", "V0000A"] == cuts["r001", "V0000A"] == cuts["r002", "V0000A"]
+    assert cuts["r000", "V0000B"] == cuts["r001", "V0000B"]
+    assert cuts["r000", "V0000A"]["a"] == pytest.approx(6, abs=0.6)  # of means of 5, 6 and 7
+    assert cuts["r000", "V0000A"]["b"] > 0.8
+    assert (cuts["r002", "V0000B"]["a"], cuts["r002", "V0000B"]["b"]) == pytest.approx((7, 0.5), abs=0.15)
+    events = [pars[run]["V0000A"]["results"]["qc_events"]["cal"] for run in ("r000", "r002")]
+    amplitudes = (spectrum(10 * number) / gain for number, gain in enumerate(GAINS.values()))
+    assert events[0] == events[1] == sum(int(np.count_nonzero(each > 25)) for each in amplitudes)
+
+
 def test_status_tells_of_the_gap(root: Path, th228: Source) -> None:
     from dataflow.door.detectors import detectors
 
@@ -337,7 +372,7 @@ def test_status_tells_of_the_gap(root: Path, th228: Source) -> None:
     found = detectors({"config": str(root / "config.json"), "experiment": None})
     said = {each["detector"]: each for each in found["detectors"] if each["reason"] == GAP}
     assert set(said) == {"V0000B"}
-    assert said["V0000B"]["line"].startswith("warning: V0000B in par_pht_partcal: no grouping holds l200-p03-r002")
+    assert said["V0000B"]["line"].startswith("warning: V0000B in par_pht_qc: no grouping holds l200-p03-r002")
     assert said["V0000B"]["runs"] == ["l200-p03_r002"]
 
 
@@ -366,7 +401,8 @@ def test_a_run_that_could_not_be_calibrated_is_left_out_and_fails_alone(root: Pa
     make_inputs(opened(root), th228, failed="l200-p03-r001")
     pars = run_jobs(root)
     assert pars["r001"]["V0000A"]["status"]["reason"] == "par_hit_ecal: no peak"
-    assert "pars" not in pars["r001"]["V0000A"]
+    assert f"{NAME}_cal" not in pars["r001"]["V0000A"]["pars"]["operations"]
+    assert "is_valid_0vbb" in pars["r001"]["V0000A"]["pars"]["operations"]
     partition = pars["r000"]["V0000A"]["results"]["partition"]
     assert partition["left_out"] == {"l200-p03-r001": "par_hit_ecal: no peak"}
     assert partition["runs"] == ["l200-p03-r000", "l200-p03-r002"]

@@ -51,7 +51,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "tier_pan": ("processing_chain",),
     "pars_psp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp": ("psp_config",),
-    "pars_pht_qc": ("qc_config",),
     "pars_pht_ecal": ("ecal_config",),
     "pars_pht_lqcal": ("lqcal_config",),
     "pars_pht_aoecal": ("par_pht_aoecal_config",),

@@ -98,7 +98,8 @@ def _read(paths: Iterable[Path], names: Iterable[str]) -> dict[str, dict[str, ND
                 group = file.get(f"{MASKS}/{name}")
                 if isinstance(group, h5py.Group):
                     flags, of_file = np.stack([group[flag][:].astype(bool) for flag in FLAGS]), group[FILE][:]
-                    found[name] = {key: flags[:, of_file == number] for number, key in enumerate(keys)}
+                    by_key = {key: flags[:, of_file == number] for number, key in enumerate(keys)}
+                    found.setdefault(name, {}).update(by_key)  # a partition has the masks of several runs
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from .step import Input, Registry, Step, twin
+from .step import Input, Registry, Resources, Scope, Step, twin
 
 
 def of(folder: str, tier: str = "") -> Step:
@@ -40,6 +40,14 @@ STEPS: tuple[Step, ...] = (
     of("par_hit_lq"),
     of("par_hit_spms"),
     of("merge", "hit"),
+    twin(
+        of("par_hit_qc"),
+        {"hit": "pht"},
+        scope=Scope.PARTITION,
+        rule="pars_pht_qc",
+        resources=Resources(8000, 8),
+        doc="quality cuts of the runs of a partition together",
+    ),
     of("par_pht_partcal"),
     twin(of("par_hit_spms"), {"hit": "pht"}, rule="pars_pht_spms"),
     of("merge", "pht"),

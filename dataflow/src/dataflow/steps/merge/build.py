@@ -44,7 +44,7 @@ def build(job: Job, threads: int = 1) -> None:
 
 def _of_detector(entries: list[dict[str, Any]]) -> dict[str, Any]:
     failures = [entry["status"] for entry in entries if "status" in entry]
-    warnings = [text for entry in entries for text in entry.get("warnings", ())]
+    warnings = list(dict.fromkeys(text for entry in entries for text in entry.get("warnings", ())))
     merged: dict[str, Any] = dict(merged_all({k: v for k, v in entry.items() if k != "status"} for entry in entries))
     merged |= {"warnings": warnings} if warnings else {}
     return merged | ({"status": failures[0]} if failures else {})

@@ -1,4 +1,4 @@
-"""Quality cuts of the detectors of a run: reads dsp, hands on operations for hit."""
+"""Quality cuts of the detectors of a run, or of a partition: reads dsp, hands on operations for hit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOISE = "noise"
 
 
 def build(job: Job, threads: int = 1) -> None:
-    """Derive the quality cuts of all detectors of a run.
+    """Derive the quality cuts of all detectors of a run, or of the runs of a partition together.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def build(job: Job, threads: int = 1) -> None:
             # a detector without quality cuts can still be calibrated: it has not failed
             reason = error.message
             return Made(failed_entry(reason), lambda: text_page(f"{name}: no quality cuts", f"{name}: {reason}"))
-        return Made(entry(found), lambda: draw(name, str(job.key), found), lambda: plot_data(found))
+        return Made(entry(found), lambda: draw(name, job.unit.name, found), lambda: plot_data(found))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
 
