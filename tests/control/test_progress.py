@@ -12,7 +12,7 @@ import pytest
 
 from prodenv.running.display import overall
 from prodenv.running.production import EVENTS, LOGGER, _follow
-from prodenv.running.progress import INTERRUPTED, Learned, Progress
+from prodenv.running.progress import ANY, INTERRUPTED, Learned, Progress
 
 LATER = "interrupted; the next run continues from here"
 Events = list[dict[str, Any]]
@@ -93,6 +93,40 @@ def test_without_a_record_of_the_failure_the_end_of_the_log_is_told(tmp_path: Pa
     (tmp_path / "log/tier_raw.log").write_text("one\ntwo\n")
     said = list(progress(failure("tier_raw", 1)).last_words(tmp_path, 1))
     assert said[1:3] == ["  one", "  two"]
+
+
+def test_an_error_that_is_only_printed_is_told_instead_of_a_log_without_one(tmp_path: Path) -> None:
+    """Programs of other flows may print their traceback, and log what they did until then."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/tier_raw.log").write_text("[INFO] found table\n")
+    found = progress(failure("tier_raw", 1))
+    for line in (
+        "Traceback (most recent call last):",
+        '  File "x.py", line 1',
+        "ValueError: no counts",
+        "Shutting down",
+    ):
+        found.hear(line)
+    said = list(found.last_words(tmp_path, 1))
+    assert said[1:4] == ["  Traceback (most recent call last):", '    File "x.py", line 1', "  ValueError: no counts"]
+    assert said[4] == f"log: {tmp_path}/log/tier_raw.log"
+    (tmp_path / "log/tier_raw.log").write_text("[ERROR] KeyError: 'V01'\n")
+    assert list(found.last_words(tmp_path, 1))[1] == "  [ERROR] KeyError: 'V01'"
+
+
+def test_a_failure_that_snakemake_tells_twice_is_one() -> None:
+    found = progress(failure("tier_raw", 1) * 2)
+    assert (found.failed, len(found.failures)) == (1, 1)
+    found.begin()
+    for line in lines(failure("tier_raw", 1)):
+        found.feed(line)
+    assert found.failed == 2, "another start numbers its jobs anew"
+
+
+def test_rules_of_any_name_are_told_of_where_the_flow_is_not_ours() -> None:
+    found = Progress(rules=ANY)
+    found.feed(json.dumps(stats(build_dsp=2, gen_filelist=1, all=1)))
+    assert {step: count.total for step, count in found.steps.items()} == {"build_dsp": 2, "gen_filelist": 1}
 
 
 def test_a_job_killed_by_somebody_else_has_failed(tmp_path: Path) -> None:

@@ -17,25 +17,53 @@ LOGGING = {
     "handlers": {
         "dataflow": {"class": "logging.FileHandler", "level": "INFO", "formatter": "simple", "filename": "x.log"}
     },
-    "root": {"level": "INFO", "handlers": ["dataflow"]},
+    "loggers": {"prod": {"level": "INFO", "handlers": ["dataflow"]}},
 }
+CHAIN = """
+outputs: [timestamp, baseline, wf_min, wf_max, tp_max, bl_mean, bl_std, trapEmax]
+processors:
+  tp_min, tp_max, wf_min, wf_max:
+    {function: min_max, module: dspeed.processors, args: [waveform, tp_min, tp_max, wf_min, wf_max],
+     unit: [ns, ns, ADC, ADC]}
+  bl_mean, bl_std, bl_slope, bl_intercept:
+    {function: linear_slope_fit, module: dspeed.processors,
+     args: ["waveform[0:round(0.34*len(waveform))]", bl_mean, bl_std, bl_slope, bl_intercept],
+     unit: [ADC, ADC, ADC, ADC]}
+  wf_blsub: {function: bl_subtract, module: dspeed.processors, args: [waveform, bl_mean, wf_blsub], unit: ADC}
+  wf_pz:
+    {function: pole_zero, module: dspeed.processors, args: [wf_blsub, db.pz.tau, wf_pz], unit: ADC,
+     defaults: {db.pz.tau: 100*us}}
+  wf_trap: {function: trap_norm, module: dspeed.processors, args: [wf_pz, 4*us, 2*us, wf_trap], unit: ADC}
+  trapEmax:
+    {function: amax, module: numpy, args: [wf_trap, 1, trapEmax], unit: ADC,
+     kwargs: {signature: "(n),()->()", types: ["fi->f"]}}
+"""
+"""Processors of dspeed alone: our default chain has some of our own, which the published environment lacks."""
+HIT = """
+outputs: [timestamp, trapEmax_cal, is_high, is_quiet]
+operations:
+  trapEmax_cal: {expression: a + b * trapEmax, parameters: {a: 0, b: 1}, lgdo_attrs: {units: keV}}
+  is_high: {expression: trapEmax_cal > 1000}
+  is_quiet: {expression: (bl_std < a) & (wf_min > 0), parameters: {a: 100}}
+"""
+PLAIN: Mapping[tuple[str, str], str] = {("tier_dsp", "processing_chain"): CHAIN, ("tier_hit", "hit_config"): HIT}
 OF_CHANNELS: Mapping[str, Mapping[str, str]] = {
-    "pars_dsp_tau": {"tau_config": "par_dsp_pz/tau_config", "processing_chain": "par_dsp_pz/processing_chain-geds"},
+    "pars_dsp_tau": {"tau_config": "par_dsp_pz/tau_config", "processing_chain": "chain"},
     "pars_dsp_peak_selection": {
         "peak_config": "par_dsp_evtsel/peak_config",
-        "processing_chain": "par_dsp_evtsel/processing_chain-geds",
+        "processing_chain": "chain",
     },
     "pars_dsp_nopt": {
         "optimiser_config": "par_dsp_nopt/optimiser_config",
-        "processing_chain": "par_dsp_nopt/processing_chain-geds",
+        "processing_chain": "chain",
     },
     "pars_dsp_eopt": {
         "optimiser_config": "par_dsp_eopt/optimiser_config",
-        "processing_chain": "par_dsp_eopt/processing_chain-geds",
+        "processing_chain": "chain",
     },
-    "pars_dsp_dplms": {"dplms_pars": "par_dsp_dplms/dplms_pars", "proc_chain": "par_dsp_dplms/proc_chain-geds"},
+    "pars_dsp_dplms": {"dplms_pars": "par_dsp_dplms/dplms_pars", "proc_chain": "chain"},
     "pars_psp": {"psp_config": "par_dsp_nopt/optimiser_config"},
-    "pars_psp_dplms": {"dplms_pars": "par_dsp_dplms/dplms_pars", "proc_chain": "par_dsp_dplms/proc_chain-geds"},
+    "pars_psp_dplms": {"dplms_pars": "par_dsp_dplms/dplms_pars", "proc_chain": "chain"},
     "pars_hit_qc": {"qc_config": "par_hit_qc/qc_config"},
     "pars_hit_ecal": {"ecal_config": "par_hit_ecal/ecal_config"},
     "pars_hit_aoecal": {"aoecal_config": "par_hit_aoe/aoecal_config"},
@@ -52,7 +80,7 @@ OF_CHANNELS: Mapping[str, Mapping[str, str]] = {
 def write_published(inputs: Path) -> None:
     """Add the step configuration to metadata that have channel maps."""
     config = inputs / "dataprod/config"
-    systems = _systems(inputs)
+    systems = {name: system for name, system in _systems(inputs).items() if system != "spms"}
     rules: dict[str, Any] = {
         "tier_tcm": {"inputs": {"config": _written(config, "tcm", _tcm())}},
         "tier_dsp": {"inputs": {"processing_chain": _by_channel(config, systems, "tier_dsp", "processing_chain")}},
@@ -88,6 +116,23 @@ def _override(folder: Path, *names: str) -> None:
     (folder / "validity.yaml").write_text(yaml.safe_dump([entry]))
 
 
+def write_parameters(folder: Path, inputs: Path) -> None:
+    """Parameters as both flows read them, one calibration for all times: decay constants, and factors to keV."""
+    systems = _systems(inputs)
+    detectors = sorted(name for name, system in systems.items() if system == "geds")
+    dsp = {name: {"pz": {"tau": f"{200 + number}*us"}} for number, name in enumerate(detectors)}
+    hit = {
+        name: {"pars": {"operations": {"trapEmax_cal": {"parameters": {"a": -0.5, "b": 0.1 + number / 100}}}}}
+        for number, name in enumerate(detectors)
+    }
+    for tier, content in (("dsp", dsp), ("hit", hit)):
+        name = f"cal/p03/r000/{KEY}-par_{tier}.yaml"
+        (folder / tier / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / tier / name).write_text(yaml.safe_dump(content))
+        entry = {"valid_from": "20000101T000000Z", "category": "all", "mode": "reset", "apply": [name]}
+        (folder / tier / "validity.yaml").write_text(yaml.safe_dump([entry]))
+
+
 def _systems(inputs: Path) -> dict[str, str]:
     file = next((inputs / "hardware/configuration/channelmaps").glob("*-config.yaml"))
     return {name: channel["system"] for name, channel in yaml.safe_load(file.read_text()).items()}
@@ -98,16 +143,17 @@ def _tcm() -> dict[str, Any]:
 
 
 def _default(path: str) -> Any:
+    if path == "chain":
+        return yaml.safe_load(CHAIN)
     step, name = path.split("/")
     return yaml.safe_load((STEPS / step / "defaults" / f"{name}.yaml").read_text())
 
 
 def _by_channel(config: Path, systems: Mapping[str, str], step: str, kind: str) -> dict[str, str]:
-    """The file of each channel; what our flow alone knows of is left out."""
+    """The file of each channel."""
     found = {}
     for name, system in systems.items():
-        content = _default(f"{step}/{kind}-{system}")
-        content.pop("outputs_if_calibrated", None)
+        content = yaml.safe_load(PLAIN[step, kind]) if system == "geds" else _default(f"{step}/{kind}-{system}")
         found[name] = _written(config, f"{step}-{system}", content)
     return found
 

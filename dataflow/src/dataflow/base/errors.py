@@ -63,11 +63,10 @@ def raise_first(errors: Iterable[UserError]) -> None:
     UserError
         The first.
     """
-    found = list(errors)
+    found = [each for error in errors for each in error.all()]
     if found:
-        first = found[0]
-        first.others = (*first.others, *found[1:])
-        raise first
+        found[0].others = tuple(found[1:])
+        raise found[0]
 
 
 class Unavailable(UserError):

@@ -63,7 +63,10 @@ REVISIONS: Mapping[str, str] = {"legend_metadata_version": "", "hades_metadata_v
 SEEDED = ("datasets/*.yaml", "dataprod/overrides/*/validity.yaml")
 """Metadata that the flow reads also where there is nothing to say."""
 ASKED_BY: Mapping[str, tuple[str, str]] = {
-    "hades_metadata_version": ("dataprod/config/ignored_cycles.yaml", "# Keys that are left out.\n[]\n")
+    "hades_metadata_version": (
+        "dataprod/config/ignored_cycles.yaml",
+        "# Keys that are left out.\nunprocessable: []\nremoved: []\n",
+    )
 }
 """Further files that are asked for by flows whose configuration has a key."""
 SHOWN = 3

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ LOCKED = "LockException"
 INTERRUPTED = 130
 """The exit code of what a Ctrl-C has stopped."""
 NOTHING = "Nothing to be done"
+ERROR = re.compile(r"(^|\b)(Traceback|\w*(Error|Exception)\b|error:|fatal:)", re.IGNORECASE)
+"""What a line says that tells of an error."""
 _STOPPING = "Terminating processes on user request"
 _STOPPED = re.compile(r"' (died with <Signals\.SIG(INT|TERM|HUP)|returned non-zero exit status 130)\b")
 """How Snakemake says that a job's command was ended by a signal that ends runs too; no event tells that."""
@@ -272,6 +274,8 @@ class Progress:
         yield f"error: {failure.step} failed to make {name}{more}"
         said = recorded_failure(cycle / failure.output) if failure.output else []
         said = said or last_lines(cycle / failure.log if failure.log else None)
+        if not any(ERROR.search(line) for line in said):  # the programs of other flows may print it instead
+            said = printed_error(self.tail) or said
         yield from (f"  {line}" for line in said or list(self.tail)[-LAST:])  # a job may die before it has a log
         if failure.log:
             yield f"log: {cycle / failure.log}"
@@ -290,6 +294,17 @@ def _name(event: Mapping[str, Any]) -> str:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def printed_error(lines: Iterable[str], number: int = LAST) -> list[str]:
+    """The end of the last traceback among printed lines, nothing if there is none."""
+    kept = list(lines)
+    begin = next((at for at in reversed(range(len(kept))) if kept[at].startswith("Traceback")), None)
+    if begin is None:
+        return []
+    after = range(begin + 1, len(kept))
+    end = next((at for at in after if kept[at] and not kept[at][0].isspace()), len(kept) - 1)
+    return kept[max(begin, end + 1 - number) : end + 1]
 
 
 def recorded_failure(output: Path) -> list[str]:

@@ -1,0 +1,185 @@
+"""The published flows themselves, from local git repositories that environment variables name.
+
+Each test installs from the package index, which takes minutes. Without its variable it is skipped:
+
+    PUBLISHED_DATAFLOW=…/legend-dataflow PUBLISHED_HADES=… PUBLISHED_SIMFLOW=… pytest tests/published/test_real.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ..production.conftest import Environment, environment, places  # noqa: F401 - fixtures
+from .comparing import differences, in_both
+from .metadata import write_parameters, write_published
+
+pytestmark = pytest.mark.production
+RUNS = {
+    "cal/p03/r000": ("l200-p03-r000-cal-20240301T080000Z", "l200-p03-r000-cal-20240301T090000Z"),
+    "phy/p03/r000": ("l200-p03-r000-phy-20240301T140000Z",),
+}
+
+
+def repository_of(variable: str) -> Path:
+    """The repository that a variable names; the test is skipped where it names none."""
+    folder = os.environ.get(variable, "")
+    if not folder:
+        pytest.skip(f"{variable} names no local git repository of the published flow")
+    return Path(folder)
+
+
+@pytest.fixture
+def metadata(tmp_path: Path) -> Path:
+    """Metadata of the simulated experiment, configured for the published flow."""
+    from gebox.experiment import build
+    from gebox.metadata.tree import write_tree
+
+    write_tree(build(seed=1, scale=0.02), tmp_path / "metadata")
+    write_published(tmp_path / "metadata")
+    return tmp_path / "metadata"
+
+
+def made(environment: Environment, place: Path, source: str, metadata: Path) -> Path:  # noqa: F811
+    """A new cycle with the published flow; returns its configuration."""
+    words = ("--dataflow", source, "--metadata", metadata)
+    environment.run("dataprod-init-cycle", place.relative_to(environment.root), *words)
+    return place / "dataflow-config.yaml"
+
+
+def configure(config: Path, **paths: Path) -> None:
+    text = config.read_text()
+    for name, path in paths.items():
+        text = re.sub(rf"^  {name}: .*$", f"  {name}: {path}", text, flags=re.MULTILINE)
+    config.write_text(text)
+
+
+def planned(environment: Environment, cycle: Path, target: str) -> dict[str, int]:  # noqa: F811
+    """The jobs of a dry run by rule."""
+    done = environment.run("dataprod", "run", cycle, target, "--dry-run", "-j", 8)
+    rows = re.findall(r"^(\S+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)
+    return {name: int(count) for name, count in rows}
+
+
+@pytest.mark.parametrize(("revision", "wishes"), [("@v2.2.2", {}), ("", {"legend-dataflow-scripts": "0.4.0a4"})])
+def test_the_flow_plans_all_tiers(
+    revision: str,
+    wishes: dict[str, str],
+    environment: Environment,  # noqa: F811
+    places: Path,  # noqa: F811
+    metadata: Path,
+) -> None:
+    source = repository_of("PUBLISHED_DATAFLOW")
+    cycle = places / f"theirs{revision[1:]}"
+    config = made(environment, cycle, f"{source}{revision}", metadata)
+    if wishes:
+        config.write_text(config.read_text() + yaml.safe_dump({"pkg_versions": wishes}))
+    environment.run("dataprod-install-sw", config)
+    for folder, keys in RUNS.items():
+        for key in keys:
+            raw = cycle / f"generated/tier/raw/{folder}/{key}-tier_raw.lh5"
+            raw.parent.mkdir(parents=True, exist_ok=True)
+            raw.touch()
+    assert planned(environment, cycle, "all-l200-p03-r000-cal-hit.gen")["build_hit"] == 2
+    assert planned(environment, cycle, "all-l200-p03-r000-phy-evt.gen")["build_evt"] == 1
+    assert planned(environment, cycle, "all-l200-p03-r000-cal-pht.gen")["build_pht"] == 2
+    skm = planned(environment, cycle, "all-l200-p03-r000-phy-skm.gen")
+    assert (skm["build_pet"], skm["build_skm"]) == (1, 1)
+    assert json.loads(environment.run("dataprod", "show", cycle, "--json").stdout)["flow"] == "unknown"
+
+
+def test_its_tiers_are_ours(environment: Environment, places: Path, metadata: Path, tmp_path: Path) -> None:  # noqa: F811
+    """The same raw files, configuration and parameters give the same tcm, dsp and hit, dataset by dataset."""
+    source = repository_of("PUBLISHED_DATAFLOW")
+    write_parameters(tmp_path / "par", metadata)
+    mine, theirs = places / "mine", places / "theirs-real"
+    environment.run("dataprod-init-cycle", mine.relative_to(environment.root), "--metadata", metadata)
+    simulate(metadata, mine)
+    ours = mine / "config.json"
+    text = ours.read_text()
+    for tier in ("dsp", "hit"):
+        text = text.replace(f'"$_/generated/par/{tier}"', f'"{tmp_path}/par/{tier}"')
+    ours.write_text(text)
+    environment.run("dataprod-install-sw", ours)
+    target = "all-l200-p03-r000-cal-{}.gen"
+    environment.run("dataprod", "run", mine, target.format("hit"), target.format("tcm"), "-j", 2)
+
+    config = made(environment, theirs, f"{source}@v2.2.2", metadata)
+    configure(config, par_dsp=tmp_path / "par/dsp", par_hit=tmp_path / "par/hit")
+    shutil.copytree(mine / "generated/tier/raw", theirs / "generated/tier/raw")
+    environment.run("dataprod-install-sw", config)
+    for tier in ("hit", "tcm"):
+        environment.run("dataprod", "run", theirs, target.format(tier), "-j", 2)
+    compared = 0
+    for one, other in pairs(mine, theirs):
+        assert list(differences(one, other)) == [], one.name
+        compared += len(in_both(one, other))
+    assert compared > 100
+
+
+def pairs(mine: Path, theirs: Path) -> Iterator[tuple[Path, Path]]:
+    for tier in ("tcm", "dsp", "hit"):
+        for key in RUNS["cal/p03/r000"]:
+            name = f"generated/tier/{tier}/cal/p03/r000/{key}-tier_{tier}.lh5"
+            yield mine / name, theirs / name
+
+
+def simulate(metadata: Path, cycle: Path) -> None:
+    """DAQ files of one calibration run."""
+    from gebox.experiment import build
+    from gebox.simulate import simulate as simulated
+
+    simulated(build(seed=1, scale=0.02), cycle / "generated/tier/daq", cycle / "truth", only="p03-r000-cal")
+
+
+def test_the_flow_of_hades_plans_dsp(environment: Environment, places: Path, tmp_path: Path) -> None:  # noqa: F811
+    source = repository_of("PUBLISHED_HADES")
+    cycle = places / "hades"
+    environment.run("dataprod-init-cycle", cycle.relative_to(environment.root), "--dataflow", source)
+    write_hades(cycle / "inputs/dataprod/config")
+    environment.run("dataprod-install-sw", cycle / "dataflow-config.yaml")
+    daq = cycle / "generated/tier/daq/V00001A/c1/th_HS2_top_psa"
+    daq.mkdir(parents=True)
+    (daq / "char_data-V00001A-th_HS2_top_psa-run0001-180925T093000.fcio").touch()
+    jobs = planned(environment, cycle, "all-char_data-V00001A-th_HS2_top_psa-r001-dsp.gen")
+    assert (jobs["build_raw"], jobs["build_pars_dsp_eopt_geds"], jobs["build_dsp"]) == (1, 1, 1)
+
+
+def write_hades(folder: Path) -> None:
+    """The step configuration of one test stand."""
+    (folder / "x.yaml").write_text("{}\n")
+    fields = {
+        "tier_raw": ("raw_config",),
+        "tier_dsp": ("processing_chain",),
+        "pars_dsp_tau": ("tau_config", "processing_chain"),
+        "pars_dsp_peak_selection": ("peak_config", "processing_chain"),
+        "pars_dsp_eopt": ("optimiser_config", "processing_chain"),
+    }
+    rules = {
+        rule: {
+            "inputs": {name: {"__default__": "$_/x.yaml"} for name in names},
+            "options": {"logging": "$_/x.yaml"},
+        }
+        for rule, names in fields.items()
+    }
+    (folder / "l200-p00-r%-T%-all-config.yaml").write_text(yaml.safe_dump({"snakemake_rules": rules}))
+
+
+def test_a_simulation_cycle_plans_with_our_data(environment: Environment, places: Path) -> None:  # noqa: F811
+    source = repository_of("PUBLISHED_SIMFLOW")
+    if sys.version_info < (3, 12):
+        pytest.skip("the published simulation flow needs Python 3.12")
+    data, cycle = places / "l200data", places / "sim"
+    environment.run("dataprod-init-cycle", data.relative_to(environment.root))
+    words = ("--simflow", source, "--l200data", data)
+    environment.run("simprod-init-cycle", cycle.relative_to(environment.root), *words)
+    environment.run("dataprod-install-sw", cycle / "simflow-config.yaml")
+    assert planned(environment, cycle, "all")["total"] > 0
