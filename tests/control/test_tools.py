@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from prodenv.cli.parsers import COMMANDS
+from prodenv.software import tools
 from prodenv.software.tools import Place, digest
 
 from .conftest import CLEAN, ProdEnv
@@ -54,6 +56,19 @@ def test_a_failing_installation_leaves_nothing_half_made(bare: ProdEnv) -> None:
     assert "error: installing uv failed" in done.stderr
     left = sorted(path.name for path in (bare.root / "tools").iterdir())
     assert left == [".lock"]
+
+
+@pytest.mark.parametrize(("words", "done"), [((), ["tools", "dev", "warm"]), (("--no-compile",), ["tools", "dev"])])
+def test_what_the_tests_need_compiled_can_be_left_to_the_next_call(
+    bare: ProdEnv, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], done: list[str]
+) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(tools, "ROOT", bare.root)
+    monkeypatch.setattr(tools, "_ensure", lambda place, name, *_: called.append(name))
+    monkeypatch.setattr(tools, "_warm", lambda *_: called.append("warm"))
+    monkeypatch.setattr(tools, "_summary", lambda place: "")
+    assert tools.run(COMMANDS["tools"].parse(["--dev", *words])) == 0
+    assert called == done
 
 
 @pytest.mark.production

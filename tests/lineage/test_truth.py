@@ -85,7 +85,7 @@ def broken_code(tree: Tree) -> None:
     tree.write("dataflow/src/dataflow/steps/tier_hit/build.py", "import this\ndef build(:\n")
 
 
-SLIPS = pytest.mark.parametrize(
+MISTAKES = pytest.mark.parametrize(
     ("error", "place"),
     [
         (unreadable_override, "overrides/hit/v.yaml:2: "),
@@ -102,7 +102,7 @@ SLIPS = pytest.mark.parametrize(
 )
 
 
-@SLIPS
+@MISTAKES
 @pytest.mark.parametrize("made", [True, False], ids=["made", "empty"])
 def test_every_verb_refuses_what_is_wrong(
     origin: Origin, capfd: pytest.CaptureFixture[str], error: Mistake, place: str, made: bool
@@ -122,7 +122,7 @@ def test_every_verb_refuses_what_is_wrong(
         Workflow(origin.save()).targets([TARGET])
 
 
-@SLIPS
+@MISTAKES
 def test_snakemake_refuses_what_is_wrong(production: Production, error: Mistake, place: str) -> None:
     error(production.tree)
     result = production.run(TARGET)

@@ -168,16 +168,17 @@ def gebox_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gebox_cycle(gebox_data: Path, tmp_path: Path) -> Callable[..., SmallCycle]:
     """Makes a cycle around some DAQ files of the simulated experiment: ``gebox_cycle("cycle", *keys)``."""
 
-    def made(name: str, *keys: str) -> SmallCycle:
-        folder = tmp_path / name
-        shutil.copytree(gebox_data / "inputs", folder / "inputs")
-        for key in keys:
-            (source,) = (gebox_data / "daq").rglob(f"{key}.fcio")
-            target = folder / "generated/tier/daq" / source.relative_to(gebox_data / "daq")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
-        setup = {"paths": {"tier": "$_/generated/tier"}}
-        (folder / "config.json").write_text(json.dumps({"setups": {"l200": setup}}))
-        return SmallCycle(folder, keys[0])
+    return lambda name, *keys: cycle_around(gebox_data, tmp_path / name, *keys)
 
-    return made
+
+def cycle_around(gebox_data: Path, folder: Path, *keys: str) -> SmallCycle:
+    """Make a cycle around some DAQ files of the simulated experiment."""
+    shutil.copytree(gebox_data / "inputs", folder / "inputs")
+    for key in keys:
+        (source,) = (gebox_data / "daq").rglob(f"{key}.fcio")
+        target = folder / "generated/tier/daq" / source.relative_to(gebox_data / "daq")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    setup = {"paths": {"tier": "$_/generated/tier"}}
+    (folder / "config.json").write_text(json.dumps({"setups": {"l200": setup}}))
+    return SmallCycle(folder, keys[0])

@@ -19,7 +19,7 @@ from dataflow.plan.troubles import troubles_of
 from dataflow.provenance.records import Records
 from dataflow.steps.tier_hit.build import _not_calibrated
 
-from .conftest import TO_EVENTS
+from .conftest import TO_EVENTS, cycle_around
 
 if TYPE_CHECKING:
     from tests.physics.conftest import SmallCycle
@@ -59,8 +59,14 @@ def channels_noted(cycle: SmallCycle, step: str) -> dict[str, dict[str, str]]:
     return dict(Records().notes(made.output(step, made.scheme.key(CAL))).get("channels", {}))
 
 
-def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows(gebox_cycle: Maker) -> None:
-    cycle = gebox_cycle("cycle", CAL)
+@pytest.fixture(scope="module")
+def troubled(gebox_data: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallCycle:
+    """A cycle up to events with three troubles: V09999Z is not in the data, V01001A and B02001A cannot be processed.
+
+    V01001A has a wrong variable in its chain, which cannot be told from a column of the raw file before the data is
+    there; B02001A wants more events for its decay constant than there are.
+    """
+    cycle = cycle_around(gebox_data, tmp_path_factory.mktemp("troubled") / "cycle", CAL)
     lost = {"name": "V09999Z", "system": "geds", "daq": {"rawid": 1999999, "fcid": 1}}
     change(cycle, MAP, V09999Z=lost)
     change(
@@ -68,7 +74,18 @@ def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows
         "datasets/statuses/l200-p03-r%-T%-all-config.yaml",
         V09999Z={"processable": True, "usability": "on"},
     )
+    chain_with(cycle, "args: [wf_presum, tp_min", "args: [other_column, tp_min")
+    config = "dataprod/config/l200-all-config.yaml"
+    rules = yaml.safe_load((cycle.folder / "inputs" / config).read_text())["snakemake_rules"]
+    rules["pars_dsp_tau"] = {"inputs": {"tau_config": {"B02001A": "tau.yaml"}}}
+    change(cycle, config, snakemake_rules=rules)
+    (cycle.folder / "inputs/dataprod/config/tau.yaml").write_text("least: 1000000\n")
     cycle.recorded(*((step, CAL) for step in TO_EVENTS))
+    return cycle
+
+
+def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows(troubled: SmallCycle) -> None:
+    cycle = troubled
     for step in TO_EVENTS:
         found = channels_noted(cycle, step)["V09999Z"]
         assert (found["state"], found["step"]) == ("missing", "tier_raw"), step
@@ -99,11 +116,8 @@ def test_a_channel_that_the_daq_file_lacks_is_missing_in_every_step_that_follows
     )
 
 
-def test_a_detector_that_fails_in_dsp_carries_that_cause_to_its_calibration_and_events(gebox_cycle: Maker) -> None:
-    """A wrong variable in a chain cannot be told from a column of the raw file before the data is there."""
-    cycle = gebox_cycle("cycle", CAL)
-    chain_with(cycle, "args: [wf_presum, tp_min", "args: [other_column, tp_min")
-    cycle.recorded(*((step, CAL) for step in TO_EVENTS))
+def test_a_detector_that_fails_in_dsp_carries_that_cause_to_its_calibration_and_events(troubled: SmallCycle) -> None:
+    cycle = troubled
     for step in ("tier_dsp", "par_hit_ecal", "par_hit", "tier_hit", "tier_evt"):
         found = channels_noted(cycle, step)["V01001A"]
         assert found["step"] == "tier_dsp", step
@@ -121,13 +135,8 @@ def test_a_detector_that_fails_in_dsp_carries_that_cause_to_its_calibration_and_
         )
 
 
-def test_a_decay_constant_that_fails_is_the_cause_of_what_comes_of_it(gebox_cycle: Maker) -> None:
-    cycle = gebox_cycle("cycle", CAL)
-    rules = {"pars_dsp_tau": {"inputs": {"tau_config": {"V01001A": "tau.yaml"}}}}
-    change(cycle, "dataprod/config/l200-all-config.yaml", snakemake_rules=rules)
-    (cycle.folder / "inputs/dataprod/config/tau.yaml").write_text("least: 1000000\n")
-    cycle.recorded(*((step, CAL) for step in TO_EVENTS))
-    states = {step: channels_noted(cycle, step)["V01001A"] for step in TO_EVENTS[3:]}
+def test_a_decay_constant_that_fails_is_the_cause_of_what_comes_of_it(troubled: SmallCycle) -> None:
+    states = {step: channels_noted(troubled, step)["B02001A"] for step in TO_EVENTS[3:]}
     assert {step: found["step"] for step, found in states.items()} == dict.fromkeys(TO_EVENTS[3:], "par_dsp_pz")
     assert all("are too few for a decay constant" in found["reason"] for found in states.values())
     assert {step: found["state"] for step, found in states.items()} == {

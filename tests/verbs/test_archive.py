@@ -30,7 +30,8 @@ def archived(box: Box, *words: str) -> Path:
     """A cycle and its archive."""
     tree = box.cycle()
     (tree.root / "dataflow").unlink()
-    shutil.copytree(box.env.root / "dataflow", tree.root / "dataflow")
+    without = shutil.ignore_patterns("__pycache__")  # archives have no byte code
+    shutil.copytree(box.env.root / "dataflow", tree.root / "dataflow", ignore=without)
     box.ok("archive", "cycles/v01", box.env.root / "v01.tar", *words)
     return tree.root
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import subprocess
@@ -99,7 +98,7 @@ class Production:
 
     def begin_with(self, target: str) -> None:
         """Have a target made before anything is changed: a copy of what was made once for all tests that begin so."""
-        made = _made(self.repository, target)
+        made = _made(self.repository, target, self.root.parents[1])
         for name in ("generated", ".snakemake"):
             shutil.copytree(made / name, self.root / name, symlinks=True, dirs_exist_ok=True)
 
@@ -115,11 +114,9 @@ class Production:
 
 
 @cache
-def _made(repository: Path, target: str) -> Path:
-    """A cycle of two periods in which a target is made."""
-    folder = Path(tempfile.mkdtemp(prefix="made-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    production = two_periods(Tree(folder / "the cycle"), repository)
+def _made(repository: Path, target: str, place: Path) -> Path:
+    """A cycle of two periods, in a folder for temporary files, in which a target is made."""
+    production = two_periods(Tree(Path(tempfile.mkdtemp(prefix="made-", dir=place)) / "the cycle"), repository)
     assert production.made(target)
     return production.root
 
