@@ -141,9 +141,9 @@ class Call:
     def number(self, place: int) -> Any:
         """A number that is the same for all traces."""
         value = self.args[place]
-        if isinstance(value, np.ndarray):
+        if np.ndim(value):
             raise Unsuitable(f"argument {place + 1} differs between traces")
-        return value
+        return value[()] if isinstance(value, np.ndarray) else value
 
     def column(self, place: int) -> Array:
         """A number of each trace, float32."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .call import Call, Step, Unsuitable
 from .convolve import GROUP, SIDE, convolve
 
-FLAT_FROM = 24
+FLAT_FROM = 48
 """Equal coefficients from which on running sums are faster."""
 WORTH = 30
 """A Fourier transform of n samples takes as long as this times n · log2(n) products, about."""
