@@ -38,10 +38,10 @@ def convolution(call: Call) -> Step:
     first, last = shift + margin - end + 1, shift + margin - begin + 1
     prepared = groups, begins, first, last, float(kernel[begin]) if end > begin else 0.0
     room = SIDE * (wave.length + 2 * margin)
-    call.block.reserve(single=room, double=room)
-    bad, where, block = call.marks(wave), (out.flat, out.stride, out.length), call.block
+    call.block.space.reserve(single=room, double=room)
+    bad, where, space = call.marks(wave), (out.flat, out.stride, out.length), call.block.space
     call.same_marks(out, bad)
-    return lambda: convolve(*wave.read, bad, prepared, where, margin, (block.single, block.double))
+    return lambda: convolve(*wave.read, bad, prepared, where, margin, (space.single, space.double))
 
 
 def _fixed(call: Call) -> NDArray[np.float32]:

@@ -121,7 +121,7 @@ class Results:
 
 def _bytes_of_a_row(node: Any) -> int:
     if isinstance(node, Table):
-        return sum(_bytes_of_a_row(column) for column in node.values())
+        return sum(_bytes_of_a_row(node[name]) for name in node)  # a table of waveforms has a column called values
     array = getattr(node, "nda", None)
     return int(array.itemsize * np.prod(array.shape[1:])) if array is not None else BYTES_OF_A_LIST
 
