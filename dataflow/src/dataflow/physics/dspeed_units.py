@@ -1,12 +1,14 @@
 """Units that dspeed looks up again and again while it makes a chain: looked up once.
 
-For each name and each argument of a chain dspeed asks pint whether it is a unit, whether units can be converted, and
-how; that is half of the time of making a chain, a tenth of a second for each channel of each file.
+For each name and each argument of a chain dspeed asks pint whether it is a unit and whether units can be converted, and
+spells out variables with their units for a log that nobody reads; that is half of the time of making a chain, which is
+a tenth of a second for each channel of each file.
 :func:`install` puts a registry that remembers into the place of dspeed's. Needless as soon as pint or dspeed remember.
 """
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -41,8 +43,15 @@ class Remembering:
 
 
 def install() -> None:
-    """Have dspeed use a registry that remembers; a second call does nothing."""
+    """Have dspeed use a registry that remembers, and describe variables only where that is logged; once is enough."""
     from dspeed import processing_chain
 
-    if not isinstance(processing_chain.ureg, Remembering):
-        processing_chain.ureg = Remembering(processing_chain.ureg)
+    if isinstance(processing_chain.ureg, Remembering):
+        return
+    processing_chain.ureg = Remembering(processing_chain.ureg)
+    described = processing_chain.ProcChainVar.description
+
+    def description(self: Any) -> str:
+        return str(described(self)) if processing_chain.log.isEnabledFor(logging.DEBUG) else ""
+
+    processing_chain.ProcChainVar.description = description

@@ -57,6 +57,21 @@ def as_wave(array: Array, place: int) -> Wave:
 
 
 @dataclass
+class Space:
+    """Space to work in, float32 and float64; it only grows while a chain is planned."""
+
+    single: Array = field(default_factory=lambda: np.empty(0, np.float32))
+    double: Array = field(default_factory=lambda: np.empty(0, np.float64))
+
+    def reserve(self, single: int = 0, double: int = 0) -> None:
+        """Make sure that there is space for so many numbers."""
+        if len(self.single) < single:
+            self.single = np.empty(single, np.float32)
+        if len(self.double) < double:
+            self.double = np.empty(double, np.float64)
+
+
+@dataclass
 class Block:
     """What the calls of a chain share: marks of traces with NaN, and space to work in.
 
@@ -64,8 +79,8 @@ class Block:
     ----------
     width
         Traces.
-    single, double
-        Space, float32 and float64; they only grow while a chain is planned.
+    space
+        For what is needed during one call.
     marks, copies
         By the place of traces, whether they have NaN, and the same traces as float32.
     alike
@@ -73,8 +88,7 @@ class Block:
     """
 
     width: int
-    single: Array = field(default_factory=lambda: np.empty(0, np.float32))
-    double: Array = field(default_factory=lambda: np.empty(0, np.float64))
+    space: Space = field(default_factory=Space)
     marks: dict[tuple[int, int, int], Array] = field(default_factory=dict)
     copies: dict[tuple[int, int, int], Array] = field(default_factory=dict)
     alike: list[tuple[Wave, Array]] = field(default_factory=list)
@@ -83,13 +97,6 @@ class Block:
         """Whether traces have NaN, as far as that has been looked up."""
         parts = (marks for whole, marks in self.alike if whole.contains(wave))
         return self.marks.get(wave.place, next(parts, None))
-
-    def reserve(self, single: int = 0, double: int = 0) -> None:
-        """Make sure that there is space for so many numbers."""
-        if len(self.single) < single:
-            self.single = np.empty(single, np.float32)
-        if len(self.double) < double:
-            self.double = np.empty(double, np.float64)
 
 
 class Call:
@@ -141,9 +148,9 @@ class Call:
     def number(self, place: int) -> Any:
         """A number that is the same for all traces."""
         value = self.args[place]
-        if isinstance(value, np.ndarray):
+        if np.ndim(value):
             raise Unsuitable(f"argument {place + 1} differs between traces")
-        return value
+        return value[()] if isinstance(value, np.ndarray) else value
 
     def column(self, place: int) -> Array:
         """A number of each trace, float32."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .call import Call, Step, Unsuitable
 from .convolve import GROUP, SIDE, convolve
 
-FLAT_FROM = 24
+FLAT_FROM = 48
 """Equal coefficients from which on running sums are faster."""
 WORTH = 30
 """A Fourier transform of n samples takes as long as this times n · log2(n) products, about."""
@@ -38,10 +38,10 @@ def convolution(call: Call) -> Step:
     first, last = shift + margin - end + 1, shift + margin - begin + 1
     prepared = groups, begins, first, last, float(kernel[begin]) if end > begin else 0.0
     room = SIDE * (wave.length + 2 * margin)
-    call.block.reserve(single=room, double=room)
-    bad, where, block = call.marks(wave), (out.flat, out.stride, out.length), call.block
+    call.block.space.reserve(single=room, double=room)
+    bad, where, space = call.marks(wave), (out.flat, out.stride, out.length), call.block.space
     call.same_marks(out, bad)
-    return lambda: convolve(*wave.read, bad, prepared, where, margin, (block.single, block.double))
+    return lambda: convolve(*wave.read, bad, prepared, where, margin, (space.single, space.double))
 
 
 def _fixed(call: Call) -> NDArray[np.float32]:

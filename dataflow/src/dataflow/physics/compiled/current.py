@@ -28,8 +28,9 @@ def difference(flat: Array, stride: int, length: int, bad: Array, lag: int, out:
     for row in range(len(bad)):
         w = flat[row * stride : row * stride + length]
         target = out[row * count : (row + 1) * count]
+        after = w[lag:]
         for i in range(count):
-            target[i] = (w[i + lag] - w[i]) / divisor
+            target[i] = (after[i] - w[i]) / divisor
         if bad[row]:
             target[:] = np.nan
 
@@ -95,8 +96,9 @@ def finer(flat: Array, stride: int, length: int, bad: Array, times: int, out: Ar
         place = 0
         for i in range(length):
             end = min((i + 1) * times - half, size)
-            for j in range(place, end):
-                target[j] = w[i]
+            part, value = target[place:end], w[i]
+            for j in range(len(part)):
+                part[j] = value
             place = max(place, end)
         target[place:] = np.nan
         if bad[row]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -53,23 +54,26 @@ def run_compiled(
     """
     from dspeed import build_processing_chain
 
-    is_table = isinstance(rows, Table)
-    if not is_table:
+    if isinstance(rows, Table):
+        first = rows
+    else:
         rows.n_entries = len(rows)
-    first = rows if is_table else rows.read(rows.i_start, 1)  # a row tells types, lengths and units
+        first = rows.read(rows.i_start, 1)  # a row tells types, lengths and units
     made, needed, buffer = build_processing_chain(
         chain["processors"], first, db_dict=database, outputs=list(outputs or chain["outputs"]), block_width=WIDTH
     )
     say(compile_chain(made))
-    if not is_table:
-        rows.reset_field_mask(needed)
-    results = Results(buffer, target)
-    for number, part in enumerate([rows] if is_table else rows):
-        if number == 0:
-            with alone():  # numba compiles, or takes what another process has compiled
-                made(part, buffer)
-        else:
-            made(part, buffer)
+    if isinstance(rows, Table):
+        return _results(made, [rows], Results(buffer, target), buffer)
+    rows.reset_field_mask(needed)
+    return _results(made, rows, Results(buffer, target), buffer)
+
+
+def _results(chain: Any, parts: Iterable[Table], results: Results, buffer: Table) -> Any:
+    """What a chain makes of parts of a table."""
+    for number, part in enumerate(parts):
+        with alone() if number == 0 else nullcontext():  # numba compiles, or takes what another process has compiled
+            chain(part, buffer)
         results.add(len(part))
     return results.end()
 

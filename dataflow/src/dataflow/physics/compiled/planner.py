@@ -11,7 +11,8 @@ import numpy as np
 from .call import Block, Call, Step, Unsuitable
 from .fusing import window_of_current, windows_of_currents
 from .recursive import SIDE
-from .table import form_of
+from .table import form_of, is_processor
+from .tiles import rows_of_calls, steps_in_tiles
 
 
 @dataclass(frozen=True)
@@ -58,38 +59,47 @@ def compile_chain(chain: Any) -> Plan:
         It is changed: its managers of processors call the compiled forms.
     """
     block = Block(chain._block_width)
+    joined = together(chain) if _is_divisible(block) else []
+    lasts = {id(row[-1]): row for row in joined}
+    before = {id(manager) for row in joined for manager in row[:-1]}
     compiled, left = [], []
-    pairs = windows_of_currents(chain) if _is_divisible(block) else []
-    sources = {id(user): source for source, user in pairs}
     for manager in chain._proc_managers:
-        if any(manager is source for source, _ in pairs):
+        if id(manager) in before:
             continue
-        source = sources.get(id(manager))
         try:
-            steps = steps_of(manager, block) if source is None else window_of_current(source, manager, block)
+            steps = steps_of(lasts.get(id(manager), [manager]), block)
         except Unsuitable as reason:
             left += [(str(manager), str(reason))] if _reads_traces(manager) else []
         else:
             _replace(manager, steps)
             compiled.append(str(manager))
-    for source, _ in pairs:
-        _replace(source, ())
-        compiled.append(str(source))
+    for manager in (each for row in joined for each in row[:-1]):
+        _replace(manager, ())
+        compiled.append(str(manager))
     return Plan(tuple(compiled), tuple(left))
+
+
+def together(chain: Any) -> list[list[Any]]:
+    """Calls that are done together with the last one of them, in the order of the chain."""
+    return [list(pair) for pair in windows_of_currents(chain)] + rows_of_calls(chain)
 
 
 def _replace(manager: Any, steps: Sequence[Step]) -> None:
     manager.processor, manager.args, manager.kwargs = Steps(manager.processor.__name__, steps), [], {}
 
 
-def steps_of(manager: Any, block: Block) -> Sequence[Step]:
-    """What is to be done for a call.
+def steps_of(row: Sequence[Any], block: Block) -> Sequence[Step]:
+    """What is to be done for a call, or for calls together.
 
     Raises
     ------
     Unsuitable
         If there is no compiled form for it.
     """
+    if len(row) > 1:
+        is_current = is_processor(row[0].processor, "avg_current")
+        return window_of_current(row[0], row[1], block) if is_current else steps_in_tiles(row, block)
+    (manager,) = row
     form = form_of(manager.processor)
     if form is None:
         raise Unsuitable("there is no compiled form")

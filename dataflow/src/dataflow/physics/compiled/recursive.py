@@ -30,14 +30,20 @@ def _summed(steps: Array, length: int, a: Array, b: Array, c: Array, d: Array) -
 
 @compiled
 def _trapezoid_steps(w: Array, rise: int, flat: int, out: Array) -> None:
+    """What each sample adds; parts of arrays instead of differences of places, because only those are vectorised."""
+    low, fall, end = rise + flat, 2 * rise + flat, len(w)
     for i in range(rise):
         out[i] = np.float64(w[i]) / rise
-    for i in range(rise, rise + flat):
-        out[i] = np.float64(w[i] - w[i - rise]) / rise
-    for i in range(rise + flat, 2 * rise + flat):
-        out[i] = np.float64(w[i] - w[i - rise] - w[i - rise - flat]) / rise
-    for i in range(2 * rise + flat, len(w)):
-        out[i] = np.float64(w[i] - w[i - rise] - w[i - rise - flat] + w[i - 2 * rise - flat]) / rise
+    a, b, target = w[rise:low], w[:flat], out[rise:low]
+    for i in range(flat):
+        target[i] = np.float64(a[i] - b[i]) / rise
+    a, b, c, target = w[low:fall], w[flat : flat + rise], w[:rise], out[low:fall]
+    for i in range(rise):
+        target[i] = np.float64(a[i] - b[i] - c[i]) / rise
+    a, b, c, d = w[fall:], w[low : low + end - fall], w[rise : rise + end - fall], w[: end - fall]
+    target = out[fall:end]
+    for i in range(end - fall):
+        target[i] = np.float64(a[i] - b[i] - c[i] + d[i]) / rise
 
 
 @compiled
@@ -72,8 +78,9 @@ def trapezoid(
 @compiled
 def _without_past(w: Array, one: float, two: float, out: Array) -> None:
     """The part of a pole-zero filter that depends on its input alone."""
-    for i in range(2, len(w)):
-        out[i] = np.float64(w[i]) + one * w[i - 1] + two * w[i - 2]
+    a, b, target = w[2:], w[1:-1], out[2:]
+    for i in range(len(w) - 2):
+        target[i] = np.float64(a[i]) + one * b[i] + two * w[i]
 
 
 @compiled
@@ -127,9 +134,10 @@ def pole_zero(flat: Array, stride: int, length: int, bad: Array, tau: float, out
     for row in range(0, len(bad), SIDE):
         for k in range(SIDE):
             w = flat[(row + k) * stride : (row + k) * stride + length]
+            after, target = w[1:], steps[k, 1:]
             steps[k, 0] = w[0]
-            for i in range(1, length):
-                steps[k, i] = np.float64(w[i]) - w[i - 1] * share
+            for i in range(length - 1):
+                target[i] = np.float64(after[i]) - w[i] * share
         targets = out[row * length : (row + SIDE) * length].reshape(SIDE, length)
         _one_back(steps, targets)
         for k in range(SIDE):
@@ -153,19 +161,22 @@ def _window_steps(w: Array, size: int, out: Array) -> None:
     out[0] = w[0]
     for i in range(1, size):
         out[i] = (w[i] - w[0]) / length
-    for i in range(size, len(w)):
-        out[i] = (w[i] - w[i - size]) / length
+    after, target = w[size:], out[size:]
+    for i in range(len(after)):
+        target[i] = (after[i] - w[i]) / length
 
 
 @compiled
 def _window_steps_back(w: Array, size: int, out: Array) -> None:
     """The same from the right."""
     length, last = np.float32(size), len(w) - 1
+    begin = last - size + 1
+    after, near, target = w[size:], w[begin:last], out[begin:last]
+    for i in range(len(after)):
+        out[i] = (w[i] - after[i]) / length
+    for i in range(len(near)):
+        target[i] = (near[i] - w[last]) / length
     out[last] = w[last]
-    for i in range(last - size + 1, last):
-        out[i] = (w[i] - w[last]) / length
-    for i in range(last - size + 1):
-        out[i] = (w[i] - w[i + size]) / length
 
 
 @compiled

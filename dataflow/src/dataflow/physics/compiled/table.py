@@ -21,11 +21,11 @@ def _averages(call: Call) -> Step:
     wave, rate, out = call.wave(0, READ), call.result(2), call.target(3)
     times, bad = wave.length // out.length, call.marks(wave)
     call.same_marks(out, bad)
-    call.block.reserve(single=times * out.length)
+    call.block.space.reserve(single=times * out.length)
 
     def step() -> None:
         rate[:] = times
-        levels.average(wave.flat, wave.stride, bad, times, divide, out.flat, out.length, call.block.single)
+        levels.average(wave.flat, wave.stride, bad, times, divide, out.flat, out.length, call.block.space.single)
         rate[bad] = np.nan
 
     divide = bool(whole(call.number(1), 0))
@@ -60,11 +60,11 @@ def _above_tail(call: Call) -> Step:
     wave, out = call.wave(0, READ), call.target(6)
     level, height = call.column(1), call.column(2)
     tau, centre, first = call.args[3:6]
-    call.block.reserve(double=wave.length)
+    call.block.space.reserve(double=wave.length)
 
     def step() -> None:
         times = (float(np.max(tau)), float(np.max(centre)), float(np.max(first)))
-        levels.subtract_tail(*wave.read, level, height, times, out.flat, out.stride, call.block.double)
+        levels.subtract_tail(*wave.read, level, height, times, out.flat, out.stride, call.block.space.double)
 
     return step
 
@@ -93,8 +93,8 @@ def _double_pole_zero(call: Call) -> Step:
 def _recursive(call: Call, loop: Callable[..., object], wave: Wave, how: Any, out: Wave) -> Step:
     bad = call.marks(wave)
     call.same_marks(out, bad)
-    call.block.reserve(double=recursive.SIDE * wave.length)
-    return lambda: loop(*wave.read, bad, how, out.flat, call.block.double)
+    call.block.space.reserve(double=recursive.SIDE * wave.length)
+    return lambda: loop(*wave.read, bad, how, out.flat, call.block.space.double)
 
 
 def _moving_windows(call: Call) -> Step:
@@ -104,8 +104,8 @@ def _moving_windows(call: Call) -> Step:
     back = np.array([kind == 2 or (kind == 0 and number % 2 == 1) for number in range(count)])
     bad = call.marks(wave)
     call.same_marks(out, bad)
-    call.block.reserve(single=recursive.SIDE * wave.length)
-    return lambda: recursive.moving_windows(*wave.read, bad, size, back, out.flat, call.block.single)
+    call.block.space.reserve(single=recursive.SIDE * wave.length)
+    return lambda: recursive.moving_windows(*wave.read, bad, size, back, out.flat, call.block.space.single)
 
 
 def _crossing(call: Call) -> Step:
@@ -224,3 +224,8 @@ def is_processor(function: Any, name: str) -> bool:
     from dspeed import processors
 
     return getattr(function, "__name__", "") == name and getattr(processors, name, None) is function
+
+
+def name_of(function: Any) -> str:
+    """The name of a processor, also where it has been wrapped."""
+    return str(getattr(function, "__name__", ""))
