@@ -47,7 +47,8 @@ class KeyScheme:
     directory
         Folder of a file below its tier, a template of fields.
     daq_names
-        Names of DAQ files without extension. ``{run:04d}`` is the last number of the value in digits, ``{timestamp:%y%m%dT%H%M%S}`` a time.
+        Names of DAQ files without extension. ``{run:04d}`` is the last number of the value in digits,
+        ``{timestamp:%y%m%dT%H%M%S}`` a time.
     calibration
         Categories that give parameters.
     choice
