@@ -64,8 +64,9 @@ def test_daq_files_may_lie_in_folders_with_brackets(write: Write, tmp_path: Path
 def test_a_cycle_that_was_moved_to_such_a_place_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="has the character .* in it, which has a meaning in names of files"):
+    with pytest.raises(UserError, match="has the character .* in it, which has a meaning in names of files") as caught:
         read_config(tmp_path / name / "config.json")
+    assert "the path of the cycle" in caught.value.message and caught.value.hint.startswith("move the cycle")
 
 
 def test_a_cycle_that_was_moved_to_a_place_with_a_colon_is_refused(tmp_path: Path) -> None:

@@ -304,8 +304,12 @@ def _refuse_characters(source: _Source, paths: Mapping[str, Path]) -> None:
         refused = BRACES + GLOBS if name.startswith(("tier", "par", "plt", "tmp")) and name != "tier_daq" else BRACES
         found = next((character for character in str(path) if character in refused), "")
         if found:
-            what = f"paths.{name} ({path}) has the character {found!r} in it"
-            raise source.error(f"{what}, which has a meaning in names of files", key=name, hint="rename it")
+            of_cycle = found in str(source.file.parent)
+            whose = f"the path of the cycle ({source.file.parent})" if of_cycle else f"paths.{name} ({path})"
+            what = f"{whose} has the character {found!r} in it, which has a meaning in names of files"
+            raise source.error(
+                what, key=name, hint="move the cycle to a folder without it" if of_cycle else "rename it"
+            )
 
 
 def _filled_paths(given: Mapping[str, str], directory: Path) -> dict[str, Path]:
