@@ -9,11 +9,14 @@ from dataflow.registry.steps import REGISTRY, STEPS, parts_of
 
 
 def in_order(*tiers: str) -> tuple[str, ...]:
-    """All steps of some tiers: the parts of a tier's parameters, their merge, the tier."""
+    """All steps of some tiers: the parts of a tier's parameters, their merge, the tier.
+
+    Parts without a merge (the masks of tcm) are made of the tier.
+    """
     found: list[str] = []
     for tier in tiers:
-        merge = [f"par_{tier}"] if f"par_{tier}" in REGISTRY.by_name else []
-        found += [*(part.name for part in parts_of(tier) if not part.only_with), *merge] if merge else []
-        found.append(f"tier_{tier}")
+        parts = [part.name for part in parts_of(tier) if not part.only_with]
+        merge = f"par_{tier}"
+        found += [*parts, merge, f"tier_{tier}"] if merge in REGISTRY.by_name else [f"tier_{tier}", *parts]
     assert set(found) <= {step.name for step in STEPS}
     return tuple(found)
