@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from torture.order import in_order
+
 from dataflow.registry.step import DAQ
 from dataflow.registry.steps import REGISTRY
-from torture.order import in_order
 
 
 def test_steps_of_the_campaign_come_after_those_that_they_need() -> None:
