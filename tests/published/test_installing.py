@@ -13,7 +13,7 @@ import pytest
 
 from ..control.conftest import GitRepository, ProdEnv, find_uv
 from ..control.wheels import make_wheel
-from .standin import flow_files
+from .standin import flow_files, simulation_files
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,28 @@ def test_a_python_that_is_not_there_is_a_sentence(small: Small) -> None:
     assert "is there such a Python on this machine? See `python` in" in done.stderr
     small.config.write_text(small.config.read_text().replace("/nowhere/python3", sys.executable))
     assert small.installed()["python"]["version"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
+
+
+def test_a_simulation_cycle_is_told_which_steps_are_possible(
+    small: Small, git_repository: GitRepository, tmp_path: Path
+) -> None:
+    """Two of its programs are on no package index."""
+    source = git_repository("simflow", simulation_files())
+    made = small.prodenv.run("simprod-init-cycle", "cycles/sim", "--simflow", source)
+    assert made.returncode == 0, made.stderr
+    config = small.prodenv.root / "cycles/sim/simflow-config.yaml"
+    cache = str(small.prodenv.root / "tools/cache/uv")
+    environ = {"UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(small.index), "UV_CACHE_DIR": cache}
+    julia = tmp_path / "bin/julia"
+    julia.parent.mkdir()
+    julia.write_text("#!/bin/sh\n")
+    julia.chmod(0o755)
+    path = f"{julia.parent}:/usr/bin:/bin"
+    done = small.prodenv.run("dataprod-install-sw", config, environ=environ | {"PATH": path})
+    assert done.returncode == 0, done.stderr
+    assert "steps that are possible here: vtx, par, opt, hit, evt, cvt, pdf" in done.stdout
+    assert "not possible: stp, which runs remage: that is on no package index" in done.stdout
+    assert "julia" not in done.stdout
 
 
 DSPEED = """

@@ -29,6 +29,7 @@ from prodenv.cycles.setups import Setup, read_setup, wrap
 from . import numba_cache
 from .checkouts import Checkout, find_checkouts, flow_package
 from .lock import SoftwareLock, read_lock
+from .outside import possible_steps
 from .requirements import Pin, merged, name_of, normalise, parse_pins, requirement
 from .tools import PYTHON_FACTS, Place, environment
 
@@ -112,6 +113,8 @@ def run(options: argparse.Namespace) -> int:
             remove(target)
         _install(setup, wanted)
     print(f"installed in {target}; list of packages: {lock_of(setup)}")
+    for line in possible_steps(setup):
+        print(f"  {line}")
     return 0
 
 
