@@ -253,6 +253,15 @@ def test_the_true_cut_keeps_nine_tenths_of_the_double_escape_peak() -> None:
     assert 2039.061 not in found
 
 
+@pytest.mark.parametrize(("rise", "noise"), [("11.000*us", (0.9 * 1.0) ** 0.5), ("8.000*us", 1.2)])
+def test_the_time_of_the_filter_is_that_of_least_noise(rise: str, noise: float) -> None:
+    true = TRUE | {"gain": 0.2, "resolution": TRUE["resolution"] | {"noise_by_rise": {8.0: 1.2, 10.0: 1.0, 12.0: 0.9}}}
+    dsp = {"pz": {}, "nopt_pars": {"etrap": {"rise": rise, "noise": noise / 0.471, "noise_err": 0.02}}}
+    found = {each.quantity: each for each in residuals(Result("p03", "r000", "A", true, dsp, {}))}
+    assert abs(found["noise"].pull) < 0.1
+    assert found["least noise"].pull == pytest.approx((noise / 0.9 - 1) / 0.01)
+
+
 def test_what_trapping_adds_is_taken_out_of_the_charge() -> None:
     rng = np.random.default_rng(2)
     drift = rng.uniform(200, 1200, 4000)

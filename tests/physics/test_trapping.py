@@ -151,3 +151,15 @@ def test_lines_are_joined_by_their_errors_which_grow_where_they_contradict() -> 
     assert contradict is not None
     assert contradict.error == pytest.approx(agree.error * np.sqrt(contradict.chi2))
     assert joined([(583.2, np.nan, 2e-7, 5.0)]) is None
+
+
+def test_errors_with_background_are_the_scatter_over_many_samples() -> None:
+    """Half of the information on the width is in the wings, which a tenth of the line's density hides."""
+    rng = np.random.default_rng(3)
+    samples, events, width = 600, 260, 50.0
+    line = rng.random((samples, events)) < 0.5
+    energies = np.where(line, rng.normal(860.0, 0.7, line.shape), rng.uniform(835.0, 885.0, line.shape))
+    found = fit_peaks(energies, rng.uniform(300, 1200, events), width)
+    assert np.std(found.fwhm) == pytest.approx(np.mean(found.fwhm_error), rel=0.1)
+    assert np.std(found.factor) == pytest.approx(np.mean(found.factor_error), rel=0.1)
+    assert np.mean(found.fwhm_error) > 1.15 * np.mean(found.fwhm / np.sqrt(2 * found.counts))

@@ -17,7 +17,7 @@ from dataflow.metadata.expressions import parsed
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.curves import Curve
 from dataflow.physics.pulseshape.energies import operations_of, widths_of
-from dataflow.physics.pulseshape.survival import ENERGIES
+from dataflow.physics.pulseshape.survival import ENERGIES, survival, survival_fractions
 from dataflow.steps.par_hit_aoe import build as aoe
 from dataflow.steps.par_hit_aoe.bands import cumulative
 from dataflow.steps.par_hit_aoe.calibrate import calibrate, fit_bands, sigma_at
@@ -130,6 +130,23 @@ def test_survival_at_lines_is_that_of_a_cut_on_the_truth(simulated: Simulated, f
         start += counts
     assert list(found.low_side) == list(ENERGIES)
     assert found.two_sided[2614.5].fraction <= found.low_side[2614.5].fraction
+
+
+def test_errors_of_survival_hold_that_of_the_cut(simulated: Simulated, found: Result) -> None:
+    """The 20,000 counts at 2614.5 keV alone are known to 0.3 %; at the peak that defines the cut nothing is added."""
+    energy = simulated.energy
+    passes = found.classifier > found.cut
+    bare = survival_fractions(energy, passes, WIDTHS)
+    for line in (1620.5, 2614.5):
+        shift = [
+            survival(energy, found.classifier > found.cut + sign * found.cut_error, line, WIDTHS).fraction
+            for sign in (-1, 1)
+        ]
+        expected = np.hypot(bare[line].error, (shift[0] - shift[1]) / 2)
+        assert found.low_side[line].error == pytest.approx(expected)
+        assert found.low_side[line].fraction == bare[line].fraction
+    assert found.low_side[2614.5].error > 1.3 * bare[2614.5].error
+    assert found.low_side[1592.5].error == bare[1592.5].error
 
 
 def test_a_slope_over_the_drift_time_is_found_and_removed() -> None:

@@ -36,6 +36,8 @@ NOISE_TOLERANCE = 0.05
 """Relative: the flat top differs, and the baseline of each trace is subtracted."""
 SURVIVAL_TOLERANCE = 2.0
 """Percent: noise moves events across the cut, and side bands are no flat background."""
+LEAST_NOISE_TOLERANCE = 0.01
+"""Relative: what a step of the scan changes where the noise falls slowly."""
 TRAPPING_TOLERANCE = 0.25
 """Relative: the effective drift time of dsp is not the drift time of the holes."""
 COUNT_TOLERANCE = 0.05
@@ -271,14 +273,21 @@ def noise_at(true: dict[str, Any], rise: float) -> float | None:
 
 
 def _noise(result: Result) -> list[Residual]:
-    """The noise that the optimisation found for the trapezoid at its best time, as FWHM in keV."""
+    """The noise that the optimisation found for the trapezoid at its best time, as FWHM in keV.
+
+    And what the true noise is at that time, beside the least that there is at any.
+    """
     scan = (result.dsp.get("nopt_pars") or {}).get("etrap") or {}
     true = noise_at(result.true, nanoseconds(scan.get("rise")))
     if true is None or "noise_err" not in scan:
         return []
     factor = 2 * math.sqrt(2 * math.log(2)) * float(result.true["gain"])
     found = factor * _value(scan, "noise"), factor * _value(scan, "noise_err")
-    return [_residual(result, "noise", found, (true, NOISE_TOLERANCE * true), "keV")]
+    least = min(map(float, result.true["resolution"]["noise_by_rise"].values()))
+    return [
+        _residual(result, "noise", found, (true, NOISE_TOLERANCE * true), "keV"),
+        _residual(result, "least noise", (true, 0.0), (least, LEAST_NOISE_TOLERANCE * least), "keV"),
+    ]
 
 
 def _decay(result: Result) -> list[Residual]:

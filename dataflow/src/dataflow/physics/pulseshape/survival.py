@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,9 +71,36 @@ def regions(energies: Floats, line: float, widths: Curve) -> tuple[Mask, Mask, f
     return distance < half, (distance > inner) & (distance < outer), half / (outer - inner)
 
 
-def survival_fractions(energies: Floats, passes: Mask, widths: Curve) -> Mapping[float, Survival]:
-    """Survival fractions at :data:`ENERGIES`; `energies` (keV) and `passes` have the shape (events,)."""
-    return {energy: survival(energies, passes, energy, widths) for energy in ENERGIES}
+def survival_fractions(
+    energies: Floats, passes: Mask, widths: Curve, varied: tuple[Mask, Mask] | None = None
+) -> Mapping[float, Survival]:
+    """Survival fractions at :data:`ENERGIES`.
+
+    Parameters
+    ----------
+    energies
+        In keV, shape (events,).
+    passes
+        Which events pass, shape (events,).
+    widths
+        FWHM of lines over the energy.
+    varied
+        What passes with the cut lower and higher by its error, which then is a part of the errors; but for the
+        double-escape peak, whose survival defines the cut.
+    """
+    found = {energy: survival(energies, passes, energy, widths) for energy in ENERGIES}
+    if varied is None:
+        return found
+    return {
+        energy: one if energy == DEP else _with_cut(one, *(survival(energies, each, energy, widths) for each in varied))
+        for energy, one in found.items()
+    }
+
+
+def _with_cut(one: Survival, low: Survival, high: Survival) -> Survival:
+    """With half of the difference that the error of the cut makes, where there is a line to count."""
+    half = abs(low.fraction - high.fraction) / 2
+    return replace(one, error=float(np.hypot(one.error, half))) if np.isfinite(half) else one
 
 
 def survival(energies: Floats, passes: Mask, line: float, widths: Curve) -> Survival:

@@ -89,13 +89,13 @@ def calibrate(
     classifier = (scaled / _mean_at(mean, energies) - 1) / sigma_at(sigma, energies)
     cut, cut_error = cut_at(energies, classifier, widths)
     slices = () if stamps is None else along_the_run(scaled, energies, np.asarray(stamps)[usable])
-    passes = classifier > cut
-    kept = passes & (classifier < settings.high_cut_val)
+    passes, below = classifier > cut, classifier < settings.high_cut_val
+    lower, higher = classifier > cut - cut_error, classifier > cut + cut_error
     return Result(
         time, alpha, alpha_error, tuple(bands), tuple(left_out), mean, sigma, cut, cut_error,
-        settings.high_cut_val, survival_fractions(energies, passes, widths),
-        survival_fractions(energies, kept, widths), energies, ratio, classifier, slices,
-        np.empty(0) if drift is None else times,
+        settings.high_cut_val, survival_fractions(energies, passes, widths, (lower, higher)),
+        survival_fractions(energies, passes & below, widths, (lower & below, higher & below)),
+        energies, ratio, classifier, slices, np.empty(0) if drift is None else times,
     )  # fmt: skip
 
 
