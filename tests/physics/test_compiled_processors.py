@@ -101,10 +101,10 @@ EXACT: Mapping[str, Recipe] = {
     "avg_current": one("avg_current", ["waveform", 3, f"out(shape={LENGTH - 3}, {LIKE})"], ("out",)),
     "upsampler": one("upsampler", ["waveform", 5, f"out(shape={LENGTH * 5}, dtype='f')"], ("out",)),
     "windower": one("windower", ["waveform", "begin", f"out(shape=100, {LIKE})"], ("out",)),
-    "time_point_thresh backwards": one("time_point_thresh", ["waveform", "level", "start", 0, "t"], ("t",)),
-    "time_point_thresh forwards": one("time_point_thresh", ["waveform", "level", "start", 1, "t"], ("t",)),
-    "fixed_time_pickoff": one("fixed_time_pickoff", ["waveform", "time", "'l'", "v"], ("v",)),
-    "moving_window_multi": one("moving_window_multi", ["waveform[:-1]", 24, 3, 0, "out"], ("out",)),
+    "time_point_thresh backwards": one("time_point_thresh", ["waveform", "level", "start", 0, "place"], ("place",)),
+    "time_point_thresh forwards": one("time_point_thresh", ["waveform", "level", "start", 1, "place"], ("place",)),
+    "fixed_time_pickoff": one("fixed_time_pickoff", ["waveform", "time", "'l'", "picked"], ("picked",)),
+    "moving_window_multi": one("moving_window_multi", ["waveform[0:500]", 24, 3, 0, "out"], ("out",)),
     "moving_window_multi left": one("moving_window_multi", ["waveform", 7, 2, 1, "out"], ("out",)),
     "moving_window_multi right": one("moving_window_multi", ["waveform", 1, 2, 2, "out"], ("out",)),
 }  # fmt: skip
@@ -117,7 +117,7 @@ ROUNDED: Mapping[str, Recipe] = {
     "pole_zero": one("pole_zero", ["waveform", 250.0, "out"], ("out",)),
     "double_pole_zero": one("double_pole_zero", ["waveform", 250.0, 20.0, 0.1, "out"], ("out",)),
     "double_pole_zero with one": one("double_pole_zero", ["waveform", 250.0, 20.0, 0.0, "out"], ("out",)),
-    "trap_pickoff": one("trap_pickoff", ["waveform", 50, 11, "time", "v"], ("v",)),
+    "trap_pickoff": one("trap_pickoff", ["waveform", 50, 11, "time", "picked"], ("picked",)),
 }  # fmt: skip
 """The same but for the last digit of float32: sums in double precision are taken in another order."""
 

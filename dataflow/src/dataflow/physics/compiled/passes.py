@@ -72,6 +72,7 @@ def run_compiled(
 def _results(chain: Any, parts: Iterable[Table], results: Results, buffer: Table) -> Any:
     """What a chain makes of parts of a table."""
     for number, part in enumerate(parts):
+        buffer.resize(len(part))  # sampling periods are filled in for as many rows as there are
         with alone() if number == 0 else nullcontext():  # numba compiles, or takes what another process has compiled
             chain(part, buffer)
         results.add(len(part))
