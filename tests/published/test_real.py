@@ -113,7 +113,8 @@ def test_its_tiers_are_ours(environment: Environment, places: Path, metadata: Pa
 
     config = made(environment, theirs, f"{source}@v2.2.2", metadata)
     configure(config, par_dsp=tmp_path / "par/dsp", par_hit=tmp_path / "par/hit")
-    shutil.copytree(mine / "generated/tier/raw", theirs / "generated/tier/raw")
+    ours_raw, theirs_raw = (cycle / "generated/tier/raw" for cycle in (mine, theirs))
+    shutil.copytree(ours_raw, theirs_raw, ignore=shutil.ignore_patterns(".lineage"))
     environment.run("dataprod-install-sw", config)
     for tier in ("hit", "tcm"):
         environment.run("dataprod", "run", theirs, target.format(tier), "-j", 2)
