@@ -272,7 +272,7 @@ def theirs(programs: Path, events: Events, ours: Values, folder: Path) -> dict[s
 
 
 def _yaml(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(yaml.safe_dump(dict(content)))
+    path.write_text(yaml.safe_dump(dict(content), sort_keys=False))  # operations are evaluated in this order
 
 
 def _read(path: Path) -> dict[str, Any]:
