@@ -20,7 +20,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ ENERGY, ESTIMATOR = "trapEmax_ctc_cal", "trapEmax_ctc"
 """The truth knows the noise of a trapezoid."""
 OF_AOE = "cuspEmax_ctc"
 """What A/E divides by, which the published script cannot be asked to change."""
+FLAG = "is_valid_cal"
+"""What the quality cuts say of events of a calibration."""
 SATURATED = ("n_sat_lo", "n_sat_hi")
 ESCAPES = 0.04
 """Of the events, as in the demo: enough double escapes for A/E."""
@@ -126,8 +128,9 @@ def published(programs: Path, name: str, *arguments: object) -> None:
     command, log = [str(programs / name), *map(str, arguments)], Path(str(arguments[-1]))
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=_quiet())
     if done.returncode:
-        said = done.stderr.strip() or log.read_text().strip()
-        raise RuntimeError(f"{name} failed: {said.splitlines()[-1]}")
+        logged = log.read_text().strip() if log.is_file() else ""
+        said = (done.stderr.strip() or logged).splitlines() or [f"exit code {done.returncode}"]
+        raise RuntimeError(f"{name} failed: {said[-1]}")
 
 
 def _quiet() -> dict[str, str]:
@@ -201,6 +204,25 @@ def of_file(path: Path, table: str, programs: Path, out: Path) -> list[Pair]:
     return compared(events.detector, ours, theirs(programs, events, ours, out), {})
 
 
+def good_events(operations: Values, columns: Collection[str]) -> dict[str, Any]:
+    """Operations that end with ``is_good``: the flag that ours took, after all that it needs, or our own cuts."""
+    if FLAG in operations:
+        needed = _needed(FLAG, operations)
+        return {**needed, "is_good": {"expression": f"{FLAG} & (tp_0_est > 0)", "parameters": {}}}
+    good = dict(operations["is_valid_baseline"])
+    cuts = (f"({good['expression']})", *(f"({name} == 0)" for name in SATURATED if name in columns))
+    return {"is_good": good | {"expression": " & ".join([*cuts, "(tp_0_est > 0)"])}}
+
+
+def _needed(name: str, operations: Values) -> dict[str, Any]:
+    """An operation after those whose results it takes."""
+    found: dict[str, Any] = {}
+    for word in re.findall(r"[A-Za-z_]\w*", operations[name]["expression"]):
+        if word in operations and word != name:
+            found |= _needed(word, operations)
+    return found | {name: dict(operations[name])}
+
+
 def theirs(programs: Path, events: Events, ours: Values, folder: Path) -> dict[str, Any]:
     """The published energy calibration and A/E of a detector."""
     detector = events.detector
@@ -208,10 +230,7 @@ def theirs(programs: Path, events: Events, ours: Values, folder: Path) -> dict[s
     pulser = {"mask": events.pulser.tolist()}
     (folder / "pulser.yaml").write_text(yaml.safe_dump(pulser, default_flow_style=True, width=10**9))
     operations = ours["pars"]["operations"]
-    good = dict(operations["is_valid_baseline"])
-    cuts = (f"({good['expression']})", *(f"({name} == 0)" for name in SATURATED if name in events.columns))
-    good["expression"] = " & ".join([*cuts, "(tp_0_est > 0)"])
-    _yaml(folder / "hit.yaml", {"operations": {"is_good": good}})
+    _yaml(folder / "hit.yaml", {"operations": good_events(operations, events.columns)})
     corrections = {name: operations[name] for name in (ESTIMATOR, OF_AOE)}
     _yaml(folder / "ctc.yaml", {detector: {"ctc_params": corrections}})
     _yaml(folder / "overrides.yaml", {detector: {}, "none": {}})
@@ -253,7 +272,7 @@ def theirs(programs: Path, events: Events, ours: Values, folder: Path) -> dict[s
 
 
 def _yaml(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(yaml.safe_dump(dict(content)))
+    path.write_text(yaml.safe_dump(dict(content), sort_keys=False))  # operations are evaluated in this order
 
 
 def _read(path: Path) -> dict[str, Any]:
