@@ -58,10 +58,15 @@ def as_wave(array: Array, place: int) -> Wave:
 
 @dataclass
 class Space:
-    """Space to work in, float32 and float64; it only grows while a chain is planned."""
+    """Space to work in, float32 and float64, which only grows while a chain is planned; and shapes that are kept."""
 
     single: Array = field(default_factory=lambda: np.empty(0, np.float32))
     double: Array = field(default_factory=lambda: np.empty(0, np.float64))
+    tails: dict[tuple[int, str], Array] = field(default_factory=dict)
+
+    def tail(self, length: int, kind: str) -> Array:
+        """Where the shape of a tail is kept between calls, with the three times that it is for (NaN: none yet)."""
+        return self.tails.setdefault((length, kind), np.full(length + 3, np.nan))
 
     def reserve(self, single: int = 0, double: int = 0) -> None:
         """Make sure that there is space for so many numbers."""

@@ -18,8 +18,8 @@ from .planner import Plan, compile_chain
 
 log = logging.getLogger(__name__)
 
-WIDTH = 64
-"""Traces of a block: their samples stay in the cache, and what is done once a block takes no time."""
+WIDTH = 128
+"""Traces of a block: what is done once a block then takes little time, and its samples stay in the cache."""
 BYTES_OF_A_LIST = 256
 """What a list of unknown length is taken for."""
 KEPT = 2**25

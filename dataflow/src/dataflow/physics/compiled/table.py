@@ -60,11 +60,11 @@ def _above_tail(call: Call) -> Step:
     wave, out = call.wave(0, READ), call.target(6)
     level, height = call.column(1), call.column(2)
     tau, centre, first = call.args[3:6]
-    call.block.space.reserve(double=wave.length)
+    shape = call.block.space.tail(wave.length, str(tau))
 
     def step() -> None:
         times = (float(np.max(tau)), float(np.max(centre)), float(np.max(first)))
-        levels.subtract_tail(*wave.read, level, height, times, out.flat, out.stride, call.block.space.double)
+        levels.subtract_tail(*wave.read, level, height, times, out.flat, out.stride, shape)
 
     return step
 
