@@ -11,7 +11,7 @@ from typing import Any
 
 import lh5
 import numpy as np
-from lgdo import Table
+from lgdo import Array, Table
 
 from .alone import alone
 from .planner import Plan, compile_chain
@@ -101,8 +101,7 @@ class Results:
 
     def add(self, count: int) -> None:
         """Take what stands in the first rows of the buffer."""
-        self._buffer.resize(count)
-        self._kept.append(self._buffer)
+        append(self._kept, self._buffer, count)
         if self._target and len(self._kept) >= self._most:
             self._write(*self._target)
 
@@ -118,6 +117,21 @@ class Results:
         lh5.write(self._kept, name, str(path), wo_mode="append")
         self._kept.resize(0)
         self._written = True
+
+
+def append(node: Any, buffer: Any, count: int) -> None:
+    """Add the first rows of a buffer; lgdo's own method copies arrays number by number."""
+    if isinstance(node, Table):
+        for name, column in node.items():
+            append(column, buffer[name], count)
+        node.size = len(next(iter(node.values()))) if len(node) else count
+    elif isinstance(node, Array):
+        known = len(node)
+        node.resize(known + count)
+        node.nda[known:] = buffer.nda[:count]
+    else:
+        buffer.resize(count)
+        node.append(buffer)
 
 
 def _bytes_of_a_row(node: Any) -> int:
