@@ -35,7 +35,6 @@ from dataflow.physics.compiled.passes import WIDTH  # noqa: E402
 from dataflow.physics.compiled.planner import compile_chain  # noqa: E402
 from dataflow.physics.rawtables import column_names, digitizer  # noqa: E402
 
-ROUNDS = 3
 NEAR = 1e-6
 """Relative difference from which on values are counted as different."""
 Values = dict[str, Any]
@@ -43,8 +42,9 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Source:
-    """A raw file, its germanium tables with their parameters, and the chain."""
+    """A raw file, its germanium tables with their parameters, the chain, and how often each side is measured."""
 
+    rounds: int
     path: Path
     tables: Mapping[str, Mapping[str, Any]]
     chain: Mapping[str, Any]
@@ -60,10 +60,12 @@ def main() -> int:
     made.add_argument("raw", nargs="?", type=Path)
     made.add_argument("--pars", type=Path, help="parameters of dsp; without them the chain's own values hold")
     made.add_argument("--rows", type=int, default=2000, help="traces of one detector for the times of processors")
+    made.add_argument("--tables", type=int, default=100, help="detectors for the whole pass")
+    made.add_argument("--rounds", type=int, default=3, help="the best of how many rounds counts")
     made.add_argument("--json", type=Path, help="where numbers are written")
     options = made.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        source = source_of(options.raw or simulated(Path(name)), options.pars)
+        source = source_of(options.raw or simulated(Path(name)), options.pars, options.tables, options.rounds)
         found = {"processors": processors(source, options.rows), "whole pass": whole_pass(source, Path(name))}
     report(found)
     if options.json:
@@ -83,17 +85,17 @@ def simulated(folder: Path) -> Path:
     return next((folder / "generated/tier/raw").rglob("*.lh5"))
 
 
-def source_of(path: Path, pars: Path | None) -> Source:
+def source_of(path: Path, pars: Path | None, most: int, rounds: int) -> Source:
     """The tables with whole traces of more than a few events; the parameters are given to them in their order."""
     found = yaml.safe_load(pars.read_text()) if pars else {}
     with h5py.File(path) as file:
         names = [f"{name}/raw" for name, node in file.items() if "raw" in node and "waveform" in node["raw"]]
-        long = [name for name in names if file[name]["waveform/values"].shape[0] > 200]
+        long = [name for name in names if file[name]["waveform/values"].shape[0] > 200][:most]
     given = [dict(entry) for entry in found.values()][: len(long)] or [{}]
     tables = {name: given[number % len(given)] for number, name in enumerate(long)}
     chain = yaml.safe_load((shipped_folder("tier_dsp") / "processing_chain-geds.yaml").read_text())
     chains.install()
-    return Source(path, tables, chains.fitted(chain, column_names(path, long[0])))
+    return Source(rounds, path, tables, chains.fitted(chain, column_names(path, long[0])))
 
 
 def processors(source: Source, rows: int) -> Values:
@@ -104,7 +106,7 @@ def processors(source: Source, rows: int) -> Values:
     left = compile_chain(sides["compiled"][0]).left
     for chain, out in sides.values():
         chain(read, out)
-    chains_alone = best({name: partial(chain, read, out) for name, (chain, out) in sides.items()})
+    chains_alone = best({name: partial(chain, read, out) for name, (chain, out) in sides.items()}, source.rounds)
     calls = {name: by_call(chain, read, out) for name, (chain, out) in sides.items()}
     dspeeds, ours = (as_arrays(out) for _, out in sides.values())
     per_trace = {name: seconds / len(read) * 1e6 for name, seconds in chains_alone.items()}
@@ -129,10 +131,10 @@ def built(source: Source, table: str, read: Any, width: int) -> tuple[Any, Any]:
     return chain, out
 
 
-def best(sides: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+def best(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """The least CPU seconds of each in some rounds, in turns."""
     found: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, work in sides.items():
             begin = time.process_time()
             work()
@@ -161,7 +163,8 @@ class _ProcessClock:
 def whole_pass(source: Source, folder: Path) -> Values:
     """Times from the raw file to the dsp file."""
     targets = {name: folder / f"{name}.lh5" for name in ("dspeed", "compiled")}
-    seconds = best({"dspeed": lambda: dspeeds(source, targets["dspeed"]), "compiled": lambda: ours(source, folder)})
+    sides = {"dspeed": lambda: dspeeds(source, targets["dspeed"]), "compiled": lambda: ours(source, folder)}
+    seconds = best(sides, source.rounds)
     join(folder, source.tables, targets["compiled"])
     before, after = (columns_of(path) for path in targets.values())
     rows = sum(len(column) for name, column in before.items() if name.endswith("/timestamp"))

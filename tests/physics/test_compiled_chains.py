@@ -97,7 +97,7 @@ def test_traces_have_their_sampling_in_every_row(tmp_path: Path, monkeypatch: py
 
 
 def test_the_setting_switches_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = raw_file(tmp_path / "raw.lh5", whole(germanium(4)))
+    path = raw_file(tmp_path / "raw.lh5", whole(germanium(12)[:4]))
     seen: list[object] = []
     monkeypatch.setattr("dataflow.physics.compiled.passes.compile_chain", lambda made: seen.append(made) or plan())
     monkeypatch.setenv(CHAINS, "1")
@@ -157,7 +157,7 @@ def test_what_dspeed_refuses_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
             "crossing": {"function": "time_point_thresh", **LIBRARY, "args": ["waveform", 100, 0.5, 0, "crossing"]},
         },
     }  # fmt: skip
-    path = raw_file(tmp_path / "raw.lh5", {"waveform": waveform(germanium(4))})
+    path = raw_file(tmp_path / "raw.lh5", {"waveform": waveform(germanium(12)[:4])})
     for value in ("1", "0"):
         monkeypatch.setenv(CHAINS, value)
         with pytest.raises(DSPFatal, match="starting index must be an integer"):

@@ -49,7 +49,7 @@ def integers() -> NDArray[Any]:
 
 def numbers() -> NDArray[Any]:
     """Float32, some of them with NaN: one sample, the last one, all."""
-    traces = np.concatenate([pulses() - 500, odd() - 1000, pulses(4)]).astype("f4")
+    traces = np.concatenate([pulses() - 500, odd() - 1000, pulses(6)]).astype("f4")
     traces[5, 77], traces[12, -1], traces[20] = np.nan, np.nan, np.nan
     return traces
 

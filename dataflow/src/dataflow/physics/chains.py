@@ -51,7 +51,7 @@ def run_chain(
     rows: Sequence[int] | None = None,
     outputs: Sequence[str] | None = None,
     adc_bits: int | None = None,
-    buffer_len: int = 1000,
+    buffer_len: int = 4000,
     block_width: int = 16,
 ) -> Any:
     """Run a chain on a raw table.

@@ -14,6 +14,8 @@ from .marks import mark
 
 READ = "fHhBb"
 """Types of samples that are read: float32, and the integers that it holds exactly."""
+LINE = 64
+"""Bytes of a line of the cache."""
 Step = Callable[[], object]
 Array = NDArray[Any]
 
@@ -56,19 +58,32 @@ def as_wave(array: Array, place: int) -> Wave:
     return Wave(np.lib.stride_tricks.as_strided(array, (reach,), (size,)), stride, length)
 
 
+def aligned(count: int, kind: type[np.floating[Any]]) -> Array:
+    """Numbers that begin where a line of the cache begins."""
+    size = np.dtype(kind).itemsize
+    room: Array = np.empty(count + LINE // size, kind)
+    begin = -room.ctypes.data % LINE // size
+    return room[begin : begin + count]
+
+
 @dataclass
 class Space:
-    """Space to work in, float32 and float64; it only grows while a chain is planned."""
+    """Space to work in, float32 and float64, which only grows while a chain is planned; and shapes that are kept."""
 
     single: Array = field(default_factory=lambda: np.empty(0, np.float32))
     double: Array = field(default_factory=lambda: np.empty(0, np.float64))
+    tails: dict[tuple[int, str], Array] = field(default_factory=dict)
+
+    def tail(self, length: int, kind: str) -> Array:
+        """Where the shape of a tail is kept between calls, with the three times that it is for (NaN: none yet)."""
+        return self.tails.setdefault((length, kind), np.full(length + 3, np.nan))
 
     def reserve(self, single: int = 0, double: int = 0) -> None:
         """Make sure that there is space for so many numbers."""
         if len(self.single) < single:
-            self.single = np.empty(single, np.float32)
+            self.single = aligned(single, np.float32)
         if len(self.double) < double:
-            self.double = np.empty(double, np.float64)
+            self.double = aligned(double, np.float64)
 
 
 @dataclass

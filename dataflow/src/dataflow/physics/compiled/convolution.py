@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .call import Call, Step, Unsuitable
-from .convolve import GROUP, SIDE, convolve
+from .convolve import GROUP, LANES, SIDE, convolve, convolve_many
 
 FLAT_FROM = 48
 """Equal coefficients from which on running sums are faster."""
+MANY = 12
+"""Groups of coefficients from which on traces are laid side by side."""
 WORTH = 30
 """A Fourier transform of n samples takes as long as this times n · log2(n) products, about."""
 
@@ -41,6 +43,9 @@ def convolution(call: Call) -> Step:
     call.block.space.reserve(single=room, double=room)
     bad, where, space = call.marks(wave), (out.flat, out.stride, out.length), call.block.space
     call.same_marks(out, bad)
+    if len(places) >= MANY and end == begin and call.block.width % LANES == 0:
+        space.reserve(single=LANES * (wave.length + 2 * margin + size))
+        return lambda: convolve_many(*wave.read, bad, (groups, begins), where, margin, space.single)
     return lambda: convolve(*wave.read, bad, prepared, where, margin, (space.single, space.double))
 
 

@@ -16,6 +16,8 @@ Array = Any
 GROUP = 8
 """Coefficients that are applied in one pass."""
 SIDE = 4
+LANES = 16
+"""Traces that are laid side by side, sample by sample."""
 
 
 @compiled
@@ -43,6 +45,60 @@ def _add_group(x: Array, k: Array, out: Array) -> None:
     for i in range(len(out)):
         near = (k0 * x[i] + k1 * x[i + 1]) + (k2 * x[i + 2] + k3 * x[i + 3])
         out[i] += near + ((k4 * x[i + 4] + k5 * x[i + 5]) + (k6 * x[i + 6] + k7 * x[i + 7]))
+
+
+@compiled
+def _add_group_of_lanes(x: Array, k: Array, out: Array) -> None:
+    """As :func:`_add_group` for :data:`LANES` traces sample by sample: whole lines of the cache are read."""
+    k0, k1, k2, k3, k4, k5, k6, k7 = k[0], k[1], k[2], k[3], k[4], k[5], k[6], k[7]
+    for i in range(len(out)):
+        near = (k0 * x[i] + k1 * x[i + 16]) + (k2 * x[i + 32] + k3 * x[i + 48])
+        out[i] += near + ((k4 * x[i + 64] + k5 * x[i + 80]) + (k6 * x[i + 96] + k7 * x[i + 112]))
+
+
+@compiled
+def convolve_many(
+    flat: Array,
+    stride: int,
+    length: int,
+    bad: Array,
+    kernel: tuple[Array, Array],
+    out: tuple[Array, int, int],
+    margin: int,
+    space: Array,
+) -> None:
+    """As :func:`convolve`, for kernels of many groups, without a window of equal coefficients.
+
+    Parameters
+    ----------
+    flat, stride, length, bad, out, margin
+        As there; a multiple of :data:`LANES` traces.
+    kernel
+        Groups, and the sample that each begins at.
+    space
+        To work in, float32, :data:`LANES` traces with margins, and their results.
+    """
+    groups, begins = kernel
+    target, out_stride, count = out
+    size = (length + 2 * margin) * LANES
+    x, found = space[:size], space[size : size + count * LANES]
+    x[:] = 0
+    for row in range(0, len(bad), LANES):
+        middle = x[margin * LANES : (margin + length) * LANES]
+        for k in range(LANES):
+            w = flat[(row + k) * stride : (row + k) * stride + length]
+            for i in range(length):
+                middle[i * LANES + k] = np.float32(0) if bad[row + k] else w[i]
+        found[:] = 0
+        for number in range(len(begins)):
+            first = begins[number] * LANES
+            _add_group_of_lanes(x[first : first + (count + GROUP) * LANES], groups[number], found)
+        for k in range(LANES):
+            result = target[(row + k) * out_stride : (row + k) * out_stride + count]
+            for i in range(count):
+                result[i] = found[i * LANES + k]
+            if bad[row + k]:
+                result[:] = np.nan
 
 
 @compiled

@@ -92,7 +92,7 @@ def subtract_tail(
     times: tuple[float, float, float],
     out: Array,
     out_stride: int,
-    space: Array,
+    shape: Array,
 ) -> None:
     """Traces above a level and the tail of an earlier pulse, as :func:`dataflow.physics.traces.above_tail`.
 
@@ -106,11 +106,12 @@ def subtract_tail(
         Decay constant, centre and first sample.
     out, out_stride
         What is found, float32.
-    space
-        To work in, float64, at least `length` numbers.
+    shape
+        The tail's, float64, `length` numbers and the three times that they are for; it is made anew for others.
     """
     tau, centre, first = times
-    ready = False
+    kept = shape[length:]
+    ready = kept[0] == tau and kept[1] == centre and kept[2] == first
     for row in range(len(level)):
         samples = flat[row * stride : row * stride + length]
         target = out[row * out_stride : row * out_stride + length]
@@ -120,7 +121,7 @@ def subtract_tail(
         if tail != 0:
             if not ready:
                 for i in range(length):
-                    space[i] = np.exp(-(i + (first - centre)) / tau)
-                ready = True
+                    shape[i] = np.exp(-(i + (first - centre)) / tau)
+                kept[0], kept[1], kept[2], ready = tau, centre, first, True
             for i in range(length):
-                target[i] = np.float32(np.float64(target[i]) - tail * space[i])
+                target[i] = np.float32(np.float64(target[i]) - tail * shape[i])

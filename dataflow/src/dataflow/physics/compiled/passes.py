@@ -11,15 +11,15 @@ from typing import Any
 
 import lh5
 import numpy as np
-from lgdo import Table
+from lgdo import Array, Table
 
 from .alone import alone
 from .planner import Plan, compile_chain
 
 log = logging.getLogger(__name__)
 
-WIDTH = 64
-"""Traces of a block: their samples stay in the cache, and what is done once a block takes no time."""
+WIDTH = 128
+"""Traces of a block: what is done once a block then takes little time, and its samples stay in the cache."""
 BYTES_OF_A_LIST = 256
 """What a list of unknown length is taken for."""
 KEPT = 2**25
@@ -101,8 +101,7 @@ class Results:
 
     def add(self, count: int) -> None:
         """Take what stands in the first rows of the buffer."""
-        self._buffer.resize(count)
-        self._kept.append(self._buffer)
+        append(self._kept, self._buffer, count)
         if self._target and len(self._kept) >= self._most:
             self._write(*self._target)
 
@@ -118,6 +117,21 @@ class Results:
         lh5.write(self._kept, name, str(path), wo_mode="append")
         self._kept.resize(0)
         self._written = True
+
+
+def append(node: Any, buffer: Any, count: int) -> None:
+    """Add the first rows of a buffer; lgdo's own method copies arrays number by number."""
+    if isinstance(node, Table):
+        for name, column in node.items():
+            append(column, buffer[name], count)
+        node.size = len(next(iter(node.values()))) if len(node) else count
+    elif isinstance(node, Array):
+        known = len(node)
+        node.resize(known + count)
+        node.nda[known:] = buffer.nda[:count]
+    else:
+        buffer.resize(count)
+        node.append(buffer)
 
 
 def _bytes_of_a_row(node: Any) -> int:

@@ -60,11 +60,11 @@ def _above_tail(call: Call) -> Step:
     wave, out = call.wave(0, READ), call.target(6)
     level, height = call.column(1), call.column(2)
     tau, centre, first = call.args[3:6]
-    call.block.space.reserve(double=wave.length)
+    shape = call.block.space.tail(wave.length, str(tau))
 
     def step() -> None:
-        times = (float(np.max(tau)), float(np.max(centre)), float(np.max(first)))
-        levels.subtract_tail(*wave.read, level, height, times, out.flat, out.stride, call.block.space.double)
+        times = _largest(tau), _largest(centre), _largest(first)
+        levels.subtract_tail(*wave.read, level, height, times, out.flat, out.stride, shape)
 
     return step
 
@@ -153,6 +153,10 @@ def _finer(call: Call) -> Step:
     wave, out = call.wave(0), call.target(2)
     times = whole(call.number(1), 1)
     return partial(current.finer, *wave.read, call.marks(wave), times, out.flat, out.length)
+
+
+def _largest(value: Any) -> float:
+    return float(value.max() if isinstance(value, np.ndarray) else value)
 
 
 def whole(value: Any, least: int) -> int:

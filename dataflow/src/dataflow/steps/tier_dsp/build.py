@@ -19,7 +19,7 @@ from dataflow.plan.job import Job
 
 log = logging.getLogger(__name__)
 
-SETTINGS: Mapping[str, int] = {"buffer_len": 1000, "block_width": 16}
+SETTINGS: Mapping[str, int] = {"buffer_len": 4000, "block_width": 16}
 
 
 def build(job: Job, threads: int = 1) -> None:

@@ -90,7 +90,7 @@ class DspSettings(StepSettings):
         Add the names of detectors as hard links, ``dsp/V07302A`` and ``V07302A/dsp``.
     """
 
-    buffer_len: int = Field(1000, ge=1)
+    buffer_len: int = Field(4000, ge=1)
     block_width: int = Field(16, ge=1)
     aliases: bool = True
 
