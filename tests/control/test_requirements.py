@@ -34,7 +34,7 @@ def test_a_pin_written_is_the_pin_read() -> None:
         assert parse_pins(pin.line()) == [pin]
 
 
-@pytest.mark.parametrize("name", ["software.txt", "tools.txt", "dev.txt", "bootstrap.txt"])
+@pytest.mark.parametrize("name", ["software.txt", "tools.txt", "clusters.txt", "dev.txt", "bootstrap.txt"])
 def test_the_committed_locks_have_hashes_and_no_addresses(name: str, repository: Path) -> None:
     folder = "dataflow" if name == "software.txt" else "prodenv"
     text = (repository / folder / "locks" / name).read_text()

@@ -13,7 +13,7 @@ import pytest
 
 from prodenv.cli.parsers import COMMANDS
 from prodenv.software import tools
-from prodenv.software.tools import Place, digest
+from prodenv.software.tools import Place, digest, has_clusters
 
 from .conftest import CLEAN, ProdEnv
 
@@ -29,6 +29,14 @@ def test_the_lock_in_use_is_the_upgraded_one_until_the_committed_one_changes(bar
     assert place.lock("tools") == upgraded
     committed.write_text("newest")
     assert place.lock("tools") == committed
+
+
+def test_what_was_installed_with_clusters_keeps_them(tmp_path: Path) -> None:
+    site = tmp_path / "lib/python3.11/site-packages"
+    (site / "snakemake-9.27.1.dist-info").mkdir(parents=True)
+    assert not has_clusters(tmp_path)
+    (site / "snakemake_executor_plugin_slurm-2.8.0.dist-info").mkdir()
+    assert has_clusters(tmp_path)
 
 
 def test_an_interpreter_that_is_not_there_is_a_sentence(bare: ProdEnv) -> None:

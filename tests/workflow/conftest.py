@@ -38,6 +38,9 @@ with open(job.setup.directory / "jobs.txt", "a") as stream:
 if f"{{step}} {{job.key}}" == os.environ.get("FAILING"):
     sys.exit("error: made to fail")
 def work():
+    if f"{{step}} {{job.key}}" == os.environ.get("LARGE"):
+        block = b"x" * int(os.environ["BYTES"])
+        time.sleep(3)  # SLURM looks at memory every second
     time.sleep(float(os.environ.get("SLOW", "0")))
     if f"{{step}} {{job.key}}" == os.environ.get("BROKEN"):
         raise WorkFailed("made to break")
@@ -78,7 +81,7 @@ class Production:
         whole += [f"--configfile={self.root / 'config.json'}", *words]
         return call_snakemake(whole, cwd or self.root, dict(os.environ) | environ)
 
-    def dataprod(self, verb: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    def dataprod(self, verb: str, *words: str, limit: float = 120, **environ: str) -> subprocess.CompletedProcess[str]:
         """Call a verb of ``dataprod`` on the cycle."""
         return subprocess.run(
             [sys.executable, "-m", "prodenv", verb, str(self.root), *words],
@@ -86,7 +89,7 @@ class Production:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=limit,
         )
 
     def made(self, *words: str, cwd: Path | None = None, **environ: str) -> list[str]:

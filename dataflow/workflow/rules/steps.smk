@@ -19,6 +19,7 @@ def let_records_decide():
     """Tell Snakemake what to make, once it has begun to plan."""
     if not workflow.dag.ignore_incomplete:
         workflow.dag.ignore_incomplete = True
+        let_small_jobs_go_together()
         workflow.dag.forcefiles.update(to_make)
         workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
 
@@ -63,8 +64,10 @@ for step in flow.steps:
             lineage=flow.lineage(step),
             ticket=flow.ticket(step),
         threads: step.resources.threads
+        group:
+            group(step)
         resources:
-            mem_mb=step.resources.mem_mb,
+            **resources(step),
         shell:
             "{job_command:q} {rule} --config {flow.config:q} --key {params.key} --threads {threads}"
             " --ticket {flow.tickets:q}/{params.ticket} --lineage {params.lineage}"

@@ -15,7 +15,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 
 EVENTS = "DATAPROD_EVENTS"
 """The variable with the number of the pipe to write to."""
-FIELDS = ("stats", "jobid", "job_id", "jobs", "rule_name", "output", "log", "exception")
+FIELDS = ("stats", "jobid", "job_id", "jobs", "rule_name", "output", "log", "exception", "rule_msg", "indent")
 """What is told of an event, where it has it."""
 
 

@@ -12,6 +12,7 @@ from dataflow.base.errors import Unavailable
 from dataflow.keys.key import Key
 
 from .cycle import Cycle
+from .demand import Seen, seen
 from .job import Unit
 from .units import Place
 
@@ -140,12 +141,20 @@ class Survey:
 
     def costs(self, items: Iterable[Item]) -> dict[str, Cost]:
         """What jobs take, by step, from the records of some that are there."""
+        return {step: _cost(records) for step, records in self._finished(items).items()}
+
+    def demands(self, items: Iterable[Item]) -> dict[str, Seen]:
+        """What jobs took at most, by step, from the records of some that are there."""
+        return {step: seen(records) for step, records in self._finished(items).items()}
+
+    def _finished(self, items: Iterable[Item]) -> dict[str, list[Mapping[str, Any]]]:
+        """Some records of each step."""
         done: dict[str, list[Item]] = {}
         for item in items:
             if item.state in (THERE, STALE):
                 done.setdefault(item.step, []).append(item)
         found = {step: list(self._records(_spread(some))) for step, some in done.items()}
-        return {step: _cost(records) for step, records in found.items() if records}
+        return {step: records for step, records in found.items() if records}
 
     def _records(self, items: Iterable[Item]) -> Iterator[Mapping[str, Any]]:
         for item in items:

@@ -18,11 +18,12 @@ from dataflow.setup.execenv import own_python, wrap
 from dataflow.setup.wishes import not_installed
 
 from .cycle import Cycle, open_cycle
+from .demand import Demand, Seen
 from .job import Job, Unit
 from .noeffect import Finding, findings
 from .paths import template_pattern
 from .portion import Portion, first_of
-from .survey import Item, Survey
+from .survey import THERE, Item, Survey, all_jobs
 from .targets import Target, form, is_target, resolve
 from .ticket import FOLDER, Ticket, Tickets, read_ticket
 from .troubles import Trouble, sentences, troubles_of
@@ -268,6 +269,15 @@ class Workflow:
     def tickets(self) -> str:
         """The folder of the tickets."""
         return str(self.cycle.setup.path("tmp") / FOLDER)
+
+    def demand(self, step: Step) -> Demand:
+        """What the jobs of a step need on a cluster, learned from those that are done."""
+        return Demand(step.resources, self._seen.get(step.name))
+
+    @cached_property
+    def _seen(self) -> Mapping[str, Seen]:
+        maybe = (Item(step, unit, THERE) for step, unit in all_jobs(self.cycle))  # what has no record teaches nothing
+        return Survey(self.cycle).demands(maybe)
 
     def write_tickets(self, jobs: Iterable[tuple[str, Wildcards]]) -> None:
         """Write the tickets of the jobs that are about to run: the name of the rule and the wildcards of each."""

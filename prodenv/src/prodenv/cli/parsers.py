@@ -76,6 +76,9 @@ def _tools(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--upgrade", action="store_true", help="the newest allowed versions instead of the pinned ones")
     group.add_argument("--pinned", action="store_true", help="the pinned versions again, after an upgrade")
+    parser.add_argument(
+        "--clusters", action="store_true", help="with Snakemake's executors for clusters; later calls keep them"
+    )
     parser.add_argument("--dev", action="store_true", help="also tools/dev, the environment of the tests")
     parser.add_argument(
         "--no-compile", action="store_true", help="leave it to the next call to compile the signal processors of --dev"

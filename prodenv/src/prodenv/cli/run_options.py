@@ -32,9 +32,12 @@ def _number(text: str) -> int:
 def run(parser: argparse.ArgumentParser) -> None:
     _cycle(parser)
     parser.add_argument("targets", metavar="TARGET", nargs="+", help=TARGET_HELP)
-    _cores(parser, "cores to use")
+    _cores(parser, "cores to use, or jobs of a cluster at a time")
     parser.add_argument(
-        "--profile", metavar="NAME", default="", help="a folder of dataflow/profiles (default: default)"
+        "--profile",
+        metavar="NAME",
+        default="",
+        help="slurm, htcondor or another folder of dataflow/profiles, or a path",
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 also if a detector failed or is missing")
     parser.add_argument("--dry-run", action="store_true", help="say what would be made, and make nothing")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from prodenv.base.errors import UserError
@@ -17,9 +18,10 @@ from prodenv.cycles.find import CycleFolder, command, find_cycle
 from prodenv.cycles.flow import ask, flow_folder, source_of
 from prodenv.cycles.lock import refuse_living
 from prodenv.cycles.setups import setup_of, snakefile_in
+from prodenv.running.cluster import profile_of, require_engine
 from prodenv.running.planning import cores, targets_of
+from prodenv.running.production import Way, produce, tell
 from prodenv.running.production import command as command_line
-from prodenv.running.production import produce, tell
 from prodenv.running.progress import Learned
 from prodenv.running.snakemake import environment, require_notes
 
@@ -56,11 +58,11 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     """Run Snakemake for the targets; what is wrong with them comes out before it starts."""
     refuse_living(cycle.root)
     targets = targets_of(cycle, options.targets)
-    extra = _extra(cycle, options)
-    jobs, begin, ours = cores(options.jobs), time.monotonic(), source_of(cycle) is not None
+    way = _way(cycle, options)
+    begin, ours = time.monotonic(), source_of(cycle) is not None
     took = _prepare(cycle, targets, options) if ours else {}  # what another flow needs, it says itself
     learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
-    code, progress = produce(cycle, targets, jobs, extra=extra, learned=learned)
+    code, progress = produce(cycle, targets, way, learned=learned)
     nothing: dict[str, Any] = {"lines": [], "counted": "", "lost": False}
     told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
     closing = progress.closing(time.monotonic() - begin, told["counted"])
@@ -92,8 +94,9 @@ def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace
 def look(cycle: CycleFolder, options: argparse.Namespace) -> int:
     """Let the Snakemake of a flow that is not ours say what it would make."""
     require_notes(cycle.root)
-    extra = [*_extra(cycle, options), "--dry-run"]
-    words = command_line(cycle, targets_of(cycle, options.targets), cores(options.jobs), extra, logger="")
+    way = _way(cycle, options)
+    way = replace(way, extra=(*way.extra, "--dry-run"))
+    words = command_line(cycle, targets_of(cycle, options.targets), way, logger="")
     done = subprocess.run(words, cwd=cycle.root, env=environment(os.environ), stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         tell(_without_software(cycle))
@@ -108,10 +111,14 @@ def _without_software(cycle: CycleFolder) -> list[str]:
     return [f"hint: no software is installed in {setup.path('install')}: dataprod-install-sw {cycle.config}"]
 
 
-def _extra(cycle: CycleFolder, options: argparse.Namespace) -> list[str]:
-    """More options for Snakemake: the profile, the execution environment of another flow, and what the user gives."""
-    chosen = _profile(cycle, options.profile)
-    return [*chosen, *([] if chosen else _system(cycle)), *options.snakemake]
+def _way(cycle: CycleFolder, options: argparse.Namespace) -> Way:
+    """How jobs are run: cores, the profile, the execution environment of another flow, and what the user gives."""
+    profiles = snakefile_in(flow_folder(cycle) or cycle.root / "dataflow").parent / "profiles"
+    profile = profile_of(options.profile, profiles) if options.profile else None
+    if profile:
+        require_engine(profile)
+    jobs = options.jobs if profile and profile.is_remote else cores(options.jobs)
+    return Way(jobs, profile, (*([] if profile else _system(cycle)), *options.snakemake))
 
 
 def _system(cycle: CycleFolder) -> list[str]:
@@ -120,14 +127,3 @@ def _system(cycle: CycleFolder) -> list[str]:
         return []
     name = setup_of(cycle).execenv.name
     return [] if name in ("bare", "default") else ["--config", f"system={name}"]
-
-
-def _profile(cycle: CycleFolder, name: str) -> list[str]:
-    if not name:
-        return []
-    flow = flow_folder(cycle) or cycle.root
-    folder = snakefile_in(flow).parent / "profiles"
-    if not (folder / name / "config.yaml").is_file():
-        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        raise UserError(f"there is no profile {name!r}", hint=f"in {folder} there are: {', '.join(names) or 'none'}")
-    return [f"--workflow-profile={folder / name}"]

@@ -109,8 +109,9 @@ def overall(progress: Progress) -> str:
     time_left = f", {duration(left)} left" if left else ""
     now = progress.now()
     more = f" and {len(now) - 1} more" if len(now) > 1 else ""
-    running = f", now {now[0]}{more}" if now else ""
-    return f"{progress.done} of {progress.total} jobs{time_left}{running}"
+    running = f", now {now[0]}{more}" if now and not progress.queue else ""
+    queue = f", queue: {progress.queue}" if progress.queue else ""
+    return f"{progress.done} of {progress.total} jobs{time_left}{running}{queue}"
 
 
 def _mark(count: Count) -> str:

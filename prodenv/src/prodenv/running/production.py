@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +21,7 @@ from prodenv.cycles.find import CycleFolder
 from prodenv.cycles.flow import flow_folder, source_of, unknown
 from prodenv.cycles.setups import snakefile_in
 
+from .cluster import SLURM, Profile, cancel_leftovers, in_words, options, queue
 from .display import display
 from .progress import ANY, INTERRUPTED, STEPS, Learned, Progress
 from .snakemake import engine, environment
@@ -40,6 +42,49 @@ AFTER_END = 2.0
 """Seconds in which the end of the output is awaited once Snakemake is gone; jobs that outlive it hold the pipe."""
 
 
+QUEUE_EVERY = 5.0
+"""Seconds between two looks at a cluster's queue."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How jobs are run.
+
+    Parameters
+    ----------
+    jobs
+        Cores to use, or jobs of a cluster at a time; 0 for what the profile says.
+    profile
+        Options for Snakemake; None for those that it finds by itself.
+    extra
+        More options for Snakemake, which come last.
+    """
+
+    jobs: int
+    profile: Profile | None = None
+    extra: tuple[str, ...] = ()
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether jobs run elsewhere."""
+        return self.profile is not None and self.profile.is_remote
+
+    @property
+    def is_slurm(self) -> bool:
+        """Whether jobs are those of SLURM."""
+        return self.profile is not None and self.profile.executor == SLURM
+
+    @property
+    def is_to_be_divided(self) -> bool:
+        """Whether Snakemake is started for some thousand jobs at a time; the user's options may not allow it."""
+        return not self.extra and (self.profile is None or self.is_remote)
+
+    def options(self, cycle: Path) -> list[str]:
+        """The options for Snakemake."""
+        own = options(self.profile, cycle, self.jobs) if self.profile else []
+        return [*own, *([] if self.is_remote else [f"--cores={self.jobs}"])]
+
+
 def tell(lines: Iterable[str]) -> None:
     """Say something on the terminal, without empty lines."""
     for line in filter(None, lines):
@@ -49,9 +94,8 @@ def tell(lines: Iterable[str]) -> None:
 def produce(
     cycle: CycleFolder,
     targets: list[str],
-    jobs: int,
+    way: Way,
     *,
-    extra: Sequence[str] = (),
     learned: Mapping[str, Learned] | None = None,
 ) -> tuple[int, Progress]:
     """Make targets of a cycle.
@@ -62,10 +106,8 @@ def produce(
         The cycle.
     targets
         Words of the target grammar, or output files.
-    jobs
-        Cores to use.
-    extra
-        More options for Snakemake, for example ``--workflow-profile``.
+    way
+        How many cores or jobs, a profile, more options.
     learned
         What jobs took before, by step.
 
@@ -82,28 +124,54 @@ def produce(
     WorkFailed
         If the cycle is being worked on by a process that lives.
     """
-    root, words, ours = cycle.root, command(cycle, targets, jobs, extra), source_of(cycle) is not None
-    progress = Progress(learned, jobs, STEPS if ours else ANY)
-    with holder.taken(root), display(progress) as draw:
-        if ours and not extra:
-            code = _in_portions(words, root, progress, draw)
-        else:
-            code = _watched(words, root, progress, draw, {} if ours else {"PYTHONPATH": str(PLUGINS)})
+    root, words, ours = cycle.root, command(cycle, targets, way), source_of(cycle) is not None
+    progress = Progress(learned, way.jobs, STEPS if ours else ANY)
+    with holder.taken(root):
+        if way.is_slurm:
+            cancel_leftovers(root)
+        with display(progress) as draw, _queue_shown(way, root, progress, draw):
+            if ours and way.is_to_be_divided:
+                code = _in_portions(words, root, progress, draw)
+            else:
+                code = _watched(words, root, progress, draw, {} if ours else {"PYTHONPATH": str(PLUGINS)})
     if progress.is_locked:
         holder.refuse_living(root)
         raise WorkFailed(f"{root} is locked by a Snakemake that was started meanwhile", hint="wait until it is done")
     return 1 if code < 0 else code, progress
 
 
-def command(
-    cycle: CycleFolder, targets: Sequence[str], jobs: int, extra: Sequence[str] = (), *, logger: str = LOGGER
-) -> list[str]:
+def command(cycle: CycleFolder, targets: Sequence[str], way: Way, *, logger: str = LOGGER) -> list[str]:
     """The command line of Snakemake for some targets of a cycle."""
     flow = flow_folder(cycle)
     if flow is None:
         raise unknown(cycle)
     words = [*engine(cycle), "--snakefile", str(snakefile_in(flow)), "--configfile", str(cycle.config)]
-    return [*words, f"--cores={jobs}", *(["--logger", logger] if logger else []), *extra, "--", *targets]
+    more = [*(["--logger", logger] if logger else []), *way.options(cycle.root), *way.extra]
+    return [*words, *more, "--", *targets]
+
+
+@contextlib.contextmanager
+def _queue_shown(way: Way, cycle: Path, progress: Progress, draw: Callable[[], None]) -> Iterator[None]:
+    """Keep the progress told of the queue, where there is one."""
+    if not way.is_slurm:
+        yield
+        return
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(QUEUE_EVERY):
+            progress.queue = in_words(queue(cycle))
+            with contextlib.suppress(BrokenPipeError):  # nobody looks at the terminal any more
+                draw()
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join()
+        progress.queue = ""
 
 
 def _in_portions(words: Sequence[str], cycle: Path, progress: Progress, draw: Callable[[], None]) -> int:
@@ -111,16 +179,20 @@ def _in_portions(words: Sequence[str], cycle: Path, progress: Progress, draw: Ca
 
     Its time and memory grow with the jobs that it plans.
     """
-    failed, before, some_failed = cycle / FAILED_FILE, 0, False
+    failed, before, some_failed = cycle / FAILED_FILE, (0, 0), False
     asked = {PORTION: os.environ.get(PORTION, str(JOBS_AT_A_TIME)), FAILED: str(failed)}
     try:
         while True:
             write_text(failed, "".join(f"{failure.output}\n" for failure in progress.failures))
             code = _watched(words, cycle, progress, draw, asked)
-            some_failed = some_failed or code == 1
-            if not progress.is_to_go_on(code) or progress.later == before:
+            open_ones = progress.open_ones(cycle)
+            now = progress.later, progress.settled(open_ones, cycle)
+            is_stuck = now[0] == before[0] and (not open_ones or now[1] == before[1])
+            if is_stuck or not progress.is_to_go_on(code, len(open_ones)):
                 return code or int(some_failed)
-            before = progress.later
+            progress.take_back(open_ones, cycle)
+            some_failed = some_failed or bool(progress.failures) or (code == 1 and not open_ones)
+            before = now
     finally:
         failed.unlink(missing_ok=True)
 

@@ -23,6 +23,16 @@ LOCKED = "LockException"
 INTERRUPTED = 130
 """The exit code of what a Ctrl-C has stopped."""
 NOTHING = "Nothing to be done"
+_GROUP = re.compile(r"group ended \((?P<log>.*?)\): (?P<said>.*)", re.DOTALL)
+"""How our flow says what the cluster said of a group, with the cluster's log."""
+_AGAIN = "run again with twice the memory"
+"""How our flow says that a job, or a group, lacked memory."""
+_FURTHER = "For further error details"
+_OWN = re.compile(r"(?!its memory was too small).*status is: '(FAILED|COMPLETED)'")
+"""What SLURM says of a job whose command failed by itself."""
+_RECORD = re.compile(r"[0-9a-f]{32}\.json")
+CLOCKS = 60.0
+"""Seconds by which the clocks of a cluster may differ."""
 ERROR = re.compile(r"(^|\b)(Traceback|\w*(Error|Exception)\b|error:|fatal:)", re.IGNORECASE)
 """What a line says that tells of an error."""
 _STOPPING = "Terminating processes on user request"
@@ -70,12 +80,31 @@ class Count:
 
 @dataclass
 class Failure:
-    """A job that failed: its step, its first output and its log; whether a signal to the whole run stopped it."""
+    """A job that failed.
+
+    Attributes
+    ----------
+    step
+        Its step.
+    output
+        Its first output.
+    log
+        Its own log.
+    stopped
+        Whether a signal to the whole run stopped it.
+    cluster, cluster_log
+        What the cluster says of it, and the cluster's own log; empty for a job of this host.
+    grouped
+        Whether it failed as one of a group: others of the group may be done, or not tried.
+    """
 
     step: str
     output: str = ""
     log: str = ""
     stopped: bool = False
+    cluster: str = ""
+    cluster_log: str = ""
+    grouped: bool = False
 
 
 class Progress:
@@ -101,7 +130,8 @@ class Progress:
         self.interrupted = False
         self.keeps_going = True
         self.nothing = False
-        self.began = time.monotonic()
+        self.queue = ""
+        self.began, self._since = time.monotonic(), time.time()
         self._learned, self._cores, self._rules = dict(learned or {}), max(cores, 1), rules
         self._jobs: dict[int, tuple[str, str]] = {}
         self._failed: set[int] = set()
@@ -109,16 +139,18 @@ class Progress:
         self._before: dict[str, int] = {}
         self._said: list[str] = []
         self._signalled = False
+        self.again = 0
+        self._group_said = "", ""
 
     @property
     def later(self) -> int:
         """How many jobs come after those that Snakemake knows of now."""
         return sum(self._later.values())
 
-    def is_to_go_on(self, code: int) -> bool:
-        """Whether Snakemake, which has ended with a code, is to be started for the jobs that come after."""
+    def is_to_go_on(self, code: int, others: int = 0) -> bool:
+        """Whether Snakemake, which has ended with a code, is to be started for the jobs that come after, or others."""
         ended_well = code == 0 or (code == 1 and self.keeps_going)
-        return ended_well and self.later > 0 and not self.is_locked
+        return ended_well and self.later + others > 0 and not self.is_locked
 
     def begin(self) -> None:
         """Snakemake is started, perhaps once more: it numbers its jobs anew, and knows only those still to be made."""
@@ -179,14 +211,43 @@ class Progress:
         if event["jobid"] in self._failed:  # Snakemake 9.9 tells it twice
             return
         self._failed.add(event["jobid"])
-        log = next(iter(event.get("log", ())), "")
-        self.failures.append(Failure(step, _output(event), log, self.interrupted or self._signalled))
+        log, cluster_log = (*event.get("log", ()), "", "")[:2]
+        grouped = bool(event.get("indent"))
+        said, cluster_log = self._group_said if grouped else (event.get("rule_msg", ""), cluster_log)
+        stopped = self.interrupted or self._signalled
+        failure = Failure(step, _output(event), log, stopped, _of_cluster(said), cluster_log, grouped)
+        self.failures.append(failure)
         count = self._count(step)
         count.running.pop(event["jobid"], None)
         count.failed += not self.interrupted
         self._signalled = False
 
+    def open_ones(self, cycle: Path) -> list[Failure]:
+        """The jobs of groups that failed of which no failure of their own is known: they are done, or not tried."""
+        return [each for each in self.failures if each.grouped and not self._failed_itself(each, cycle)]
+
+    def _failed_itself(self, failure: Failure, cycle: Path) -> bool:
+        file = failure_file(cycle / failure.output)
+        return file.is_file() and file.stat().st_mtime > self._since - CLOCKS
+
+    def settled(self, open_ones: Sequence[Failure], cycle: Path) -> int:
+        """How many jobs are done or have failed by themselves."""
+        return self.done + self.failed - sum(not self._is_made(each, cycle) for each in open_ones)
+
+    def take_back(self, open_ones: Iterable[Failure], cycle: Path) -> None:
+        """Jobs of groups are done, or are tried again: they did not fail."""
+        for each in open_ones:
+            self.failures.remove(each)
+            self._count(each.step).failed -= 1
+            self._count(each.step).done += self._is_made(each, cycle)
+
+    def _is_made(self, failure: Failure, cycle: Path) -> bool:
+        return any(record.stat().st_mtime > self._since for record in records_of(cycle / failure.output))
+
     def _text(self, text: str, exception: str) -> None:
+        self.again += text.startswith(_AGAIN)
+        if group := _GROUP.match(text):
+            self._group_said = group["said"], group["log"]
         self.is_locked = self.is_locked or exception == LOCKED
         self.nothing = self.nothing or text.startswith(NOTHING)
         self._signalled = self._signalled or _STOPPED.search(text) is not None
@@ -261,6 +322,7 @@ class Progress:
         jobs = f"{self.total} job{'s' if self.total > 1 else ''}"
         jobs = f"{self.done} of {jobs}" if self.done < self.total else jobs
         failed = f", {self.failed} failed" if self.failed else ""
+        failed += f", {self.again} times again with more memory" if self.again else ""
         return f"{jobs} done{failed} in {_duration(seconds)}" + (f"; {detectors}" if detectors else "")
 
     def _about(self, failures: Sequence[Failure], cycle: Path) -> Iterator[str]:
@@ -272,13 +334,32 @@ class Progress:
         others = len(failures) - 1
         more = f" (and {others} more job{'s' if others > 1 else ''} failed)" if others else ""
         yield f"error: {failure.step} failed to make {name}{more}"
-        said = recorded_failure(cycle / failure.output) if failure.output else []
-        said = said or last_lines(cycle / failure.log if failure.log else None)
-        if not any(ERROR.search(line) for line in said):  # the programs of other flows may print it instead
-            said = printed_error(self.tail) or said
-        yield from (f"  {line}" for line in said or list(self.tail)[-LAST:])  # a job may die before it has a log
-        if failure.log:
-            yield f"log: {cycle / failure.log}"
+        yield from (f"  {line}" for line in _reason(failure, cycle, self.tail) or list(self.tail)[-LAST:])
+        if log := _log_of(failure, cycle):
+            yield f"log: {log}"
+
+
+def _reason(failure: Failure, cycle: Path, tail: Iterable[str]) -> list[str]:
+    """Why a job failed: as it wrote down itself, unless the cluster ended it; else the end of its log."""
+    if failure.cluster and not _OWN.match(failure.cluster):
+        log = last_lines(cycle / failure.cluster_log if failure.cluster_log else None)
+        return [failure.cluster, *log]
+    said = recorded_failure(cycle / failure.output) if failure.output else []
+    said = said or last_lines(cycle / failure.log if failure.log else None)
+    if not any(ERROR.search(line) for line in said):  # the programs of other flows may print it instead
+        said = printed_error(tail) or said
+    return said or last_lines(cycle / failure.cluster_log if failure.cluster_log else None)
+
+
+def _log_of(failure: Failure, cycle: Path) -> Path | None:
+    """The log to read on in: that of the job, or, where it has none, that of the cluster."""
+    own, of_cluster = (cycle / log if log else None for log in (failure.log, failure.cluster_log))
+    return of_cluster if of_cluster and not (own and own.is_file()) and of_cluster.is_file() else own
+
+
+def _of_cluster(message: str) -> str:
+    """What the cluster says of a job, in a line."""
+    return next(iter(message.partition(_FURTHER)[0].strip().splitlines()), "")
 
 
 def _output(event: Mapping[str, Any]) -> str:
@@ -307,13 +388,24 @@ def printed_error(lines: Iterable[str], number: int = LAST) -> list[str]:
     return kept[max(begin, end + 1 - number) : end + 1]
 
 
+def failure_file(output: Path) -> Path:
+    """Where the job of an output writes down its failure."""
+    return output.parent / ".lineage" / f"{output.name}.failed.json"
+
+
 def recorded_failure(output: Path) -> list[str]:
     """What the job of an output wrote down about its failure, line by line; nothing if it could not."""
     try:
-        record = json.loads((output.parent / ".lineage" / f"{output.name}.failed.json").read_text(encoding="utf-8"))
+        record = json.loads(failure_file(output).read_text(encoding="utf-8"))
         return str(record["error"]).splitlines()
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def records_of(output: Path) -> list[Path]:
+    """The files in which jobs have written down how they made an output."""
+    folder, length = output.parent / ".lineage", len(output.name) + 1
+    return [path for path in folder.glob(f"{output.name}.*.json") if _RECORD.fullmatch(path.name[length:])]
 
 
 def last_lines(log: Path | None, number: int = LAST) -> list[str]:

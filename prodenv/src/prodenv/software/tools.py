@@ -100,7 +100,8 @@ def run(options: argparse.Namespace) -> int:
             shutil.rmtree(place.tools / "locks", ignore_errors=True)
         if options.upgrade:
             _upgrade(place, python)
-        changed = [_ensure(place, "tools", place.env, python)]
+        name = "clusters" if options.clusters or has_clusters(place.env) else "tools"
+        changed = [_ensure(place, name, place.env, python)]
         if options.dev:
             changed.append(_ensure(place, "dev", place.tools / "dev", python))
             if not options.no_compile:
@@ -108,6 +109,11 @@ def run(options: argparse.Namespace) -> int:
         _write_bin(place)
     print(("installed" if any(changed) else "up to date") + f": {_summary(place)}")
     return 0
+
+
+def has_clusters(env: Path) -> bool:
+    """Whether an environment has Snakemake's executors for clusters; what was installed with them keeps them."""
+    return any((env / "lib").glob("python3.*/site-packages/snakemake_executor_plugin_slurm-*.dist-info"))
 
 
 def _interpreter(wanted: str) -> str:
@@ -238,7 +244,7 @@ def _upgrade(place: Place, python: str) -> None:
     """Resolve ``prodenv/locks/*.in`` again, and record the result under ``tools/locks``."""
     with aside(place.tools / "locks.new") as folder:
         uv = _uv(place, folder, python)
-        for name in ("tools", "dev"):
+        for name in ("tools", "clusters", "dev"):
             source = place.root / "prodenv" / "locks" / f"{name}.in"
             new = place.tools / "locks" / f"{name}.txt"
             with step(f"newest versions for {source.name}"):
