@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -89,12 +90,19 @@ def run_chain(
     check_columns(fitting, columns, f"{table} of {source}")
     known = {**digitizer(source, table, adc_bits), **with_arrays(pars)}
     chosen, kept = _reading(rows, None if target else len(rows or ()))
-    read = RawRows(str(source), table, buffer_len=buffer_len, **chosen)
+    named = mentioned(columns, fitting, outputs or ())
+    read = RawRows(str(source), table, buffer_len=buffer_len, field_mask=named or None, **chosen)
     if is_on(fitting):
         made = run_compiled(read, fitting, known, outputs, (target, table.replace("raw", "dsp")) if target else None)
     else:
         made = _run_dspeed(read, fitting, known, outputs, table if target else "", target, buffer_len, block_width)
     return made if kept is None else rows_of(made, kept)
+
+
+def mentioned(columns: Sequence[str], chain: Mapping[str, Any], outputs: Sequence[str]) -> list[str]:
+    """The columns that a chain may need: those whose names stand anywhere in it, or among the outputs."""
+    words = set(re.findall(r"\w+", json.dumps([chain, list(outputs)], default=str)))
+    return [name for name in columns if name in words]
 
 
 def install() -> None:

@@ -124,7 +124,7 @@ def append(node: Any, buffer: Any, count: int) -> None:
     if isinstance(node, Table):
         for name, column in node.items():
             append(column, buffer[name], count)
-        node.size = len(next(iter(node.values()))) if len(node) else count
+        node.size += count
     elif isinstance(node, Array):
         known = len(node)
         node.resize(known + count)
