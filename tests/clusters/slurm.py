@@ -168,7 +168,7 @@ class Slurm:
         key.chmod(0o400)
         ports = _free_ports(1 + len(NODES))
         host = socket.gethostname().partition(".")[0]
-        each = "CPUs=4 RealMemory=8000"
+        each = "CPUs=8 RealMemory=8000"
         at = f"NodeHostname={host} NodeAddr=127.0.0.1"
         nodes = [f"NodeName={node} {at} Port={port} {each}" for node, port in zip(NODES, ports[1:], strict=True)]
         facts = {"host": host, "controller": ports[0], "folder": self.folder, "partition": PARTITION}
