@@ -456,6 +456,7 @@ MEANINGS: Mapping[str, str] = {
     "tp_max": "when the trace is highest",
     "wf_min": "lowest value of the trace",
     "wf_max": "highest value of the trace",
+    "t_sat_lo": "`n_sat_lo`, by the name under which the published quality cuts look for discharges",
     "bl_mean": "mean of the baseline: the first third of the trace",
     "bl_std": "scatter of the baseline",
     "bl_slope": "slope of the baseline, per sample of the averaged trace",
