@@ -9,7 +9,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-LONG = ("production", "workflow", "lineage", "physics", "steps")
+LONG = ("production", "clusters", "workflow", "lineage", "physics", "steps")
 """Folders of tests that take long: they begin first, so that no process works alone at the end."""
 
 

@@ -24,7 +24,7 @@ def slurm() -> Iterator[real.Slurm]:
     pytest.importorskip("snakemake_executor_plugin_slurm")
     if reason := real.reason_without():
         pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # its sockets have short names
+    folder = Path(tempfile.mkdtemp(prefix=real.FOLDER, dir="/tmp"))  # its sockets have short names
     try:
         with real.running(folder) as found:
             yield found

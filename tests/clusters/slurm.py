@@ -21,6 +21,8 @@ from pathlib import Path
 PACKAGES = ("slurm-wlm", "munge")
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue")
 CONF = Path("/etc/slurm/slurm.conf")
+FOLDER = "slurm-"
+"""How the names of folders begin that have a SLURM of a test."""
 NODES = ("n1", "n2")
 PARTITION = "prod"
 INSTALLING, STARTING = 400, 60
@@ -75,7 +77,13 @@ def _has_programs() -> bool:
 
 def _is_leftover() -> bool:
     """Whether the configuration is a link of a test that was killed."""
-    return CONF.is_symlink() and not CONF.exists()
+    if not CONF.is_symlink() or not CONF.readlink().parent.name.startswith(FOLDER):
+        return False
+    try:
+        os.kill(int((CONF.readlink().parent / "slurmctld.pid").read_text()), 0)
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _install() -> str:
@@ -83,9 +91,12 @@ def _install() -> str:
     if not shutil.which("apt-get"):
         return f"there is no {', '.join(PROGRAMS)}, and no apt-get to install {' '.join(PACKAGES)} with"
     environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    short = ["-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=20"]  # without a network it is soon known
     for words in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
         try:
-            subprocess.run(["apt-get", "-q", *words], env=environ, capture_output=True, check=True, timeout=INSTALLING)
+            subprocess.run(
+                ["apt-get", "-q", *short, *words], env=environ, capture_output=True, check=True, timeout=INSTALLING
+            )
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             return f"{' '.join(PACKAGES)} cannot be installed: {error}"
     return "" if _has_programs() else f"{' '.join(PACKAGES)} are installed without {', '.join(PROGRAMS)}"
