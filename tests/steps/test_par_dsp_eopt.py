@@ -130,7 +130,9 @@ def test_a_line_of_few_events_that_lie_close_together_does_not_make_the_curve() 
 
     def peaks(width: float, counts: float) -> Peaks:
         full = np.ones(1)
-        return Peaks(full, full, full * width / FWHM, full * counts, full, full, full)
+        sigma = width / FWHM
+        errors = (full, full, full * sigma / np.sqrt(2 * counts))
+        return Peaks(full, full, full * sigma, full * counts, full, full, full, *errors)
 
     widths = {583.2: (1.25, 500.0), 727.3: (1.36, 150.0), 2614.5: (2.37, 170.0)}
     lines = {energy: peaks(*each) for energy, each in widths.items()}

@@ -188,6 +188,7 @@ def width_at(lines: Mapping[float, Peaks], reference: float) -> tuple[Floats, Fl
     energies = np.array(list(lines))
     squares = np.stack([peaks.fwhm**2 for peaks in lines.values()])
     errors = np.stack([peaks.fwhm_error for peaks in lines.values()])
+    errors = np.where(np.isfinite(errors), errors, np.sqrt(squares))  # events that do not tell it: all of the width
     if len(energies) == 1:
         return np.sqrt(squares[0]), errors[0]
     counts = np.stack([np.maximum(peaks.counts, 1.0) for peaks in lines.values()])
