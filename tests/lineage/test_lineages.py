@@ -26,7 +26,7 @@ DSP_AND_ABOVE = (
     "par_hit_spms",
 )
 
-CLASSIFIER = "operations: {x: {expression: a, lgdo_attrs: {classifier: $_/weights.bin}}}\n"
+CLASSIFIER = "operations: {x: {expression: timestamp, lgdo_attrs: {classifier: $_/weights.bin}}}\n"
 
 
 def steps(names: list[str]) -> set[str]:
@@ -118,7 +118,7 @@ def test_drawing_reaches_nothing(origin: Origin) -> None:
 
 def test_files_that_a_configuration_names_reach_what_it_reaches(origin: Origin) -> None:
     origin.configure("tier_hit", hit_config={"__default__": "$_/hit.yaml"})
-    origin.write("inputs/dataprod/config/hit.yaml", CLASSIFIER + "aggregations: {flags: {bit0: $_/gone.bin}}\n")
+    origin.write("inputs/dataprod/config/hit.yaml", CLASSIFIER.replace("bin}", "bin, other: $_/gone.bin}"))
     origin.write("inputs/dataprod/config/weights.bin", "1 2 3")
     before = origin.lineages()
     os.utime(origin.root / "inputs/dataprod/config/weights.bin")
@@ -288,23 +288,20 @@ def test_an_option_over_what_is_shipped_reaches_what_takes_it(origin: Origin) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "concerned"),
-    [
-        ("outputs: [x]\nprocessors: {x: baseline + 1}\n", set()),
-        ("outputs: [$default]\n", set(DSP_AND_ABOVE)),
-    ],
+    ("is_complete", "concerned"),
+    [(True, set()), (False, set(DSP_AND_ABOVE))],
 )
 def test_a_complete_chain_does_not_depend_on_the_one_that_is_shipped(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch, text: str, concerned: set[str]
+    origin: Origin, monkeypatch: pytest.MonkeyPatch, is_complete: bool, concerned: set[str]
 ) -> None:
     monkeypatch.setattr(stepconfig, "STEPS_FOLDER", origin.code("steps"))
     origin.configure("tier_dsp")
     chains = [(step.rule, name) for step in STEPS for name, kind in step.configs.items() if kind == PROCESSING_CHAIN]
     rules = {rule: {"inputs": {name: {"geds": "$_/chain.yaml"}}} for rule, name in chains}
     origin.write("inputs/dataprod/config/all.yaml", json.dumps({"snakemake_rules": rules}))
-    origin.write("inputs/dataprod/config/chain.yaml", text)
-    before = origin.lineages()
     chain = origin.code("steps/tier_dsp/defaults/processing_chain-geds.yaml")
+    origin.write("inputs/dataprod/config/chain.yaml", chain.read_text() if is_complete else "outputs: [$default]\n")
+    before = origin.lineages()
     chain.write_text(chain.read_text().replace("processors:\n", "processors:\n  new: baseline + 1\n", 1))
     assert steps(changed(before, origin.lineages())) == concerned
 

@@ -268,7 +268,8 @@ def test_a_cycle_whose_dataflow_is_too_old_to_answer_is_named(production: Produc
     (production.root / "dataflow/src/dataflow/plan/__main__.py").unlink()
     for name, *words in (("status",), ("plan", TARGET), ("why", "x")):
         code, out, err = verb(name, *words)
-        assert (code, out) == (2, "") and "is older than this production environment" in err
+        assert code == (0 if name == "status" else 2)  # it lists the files that are there, whatever made them
+        assert "is older than this production environment" in out + err
 
 
 def test_help_imports_little() -> None:

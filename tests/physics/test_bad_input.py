@@ -164,7 +164,7 @@ def test_channels_that_the_map_does_not_know_are_left_out_and_named(shared_data:
     )
     cycle.run("tier_raw")
     with h5py.File(cycle.output("tier_raw")) as file:
-        assert sorted(file) == ["ch0052800", "ch0052801"]
+        assert sorted(file) == ["S000", "S001", "ch0052800", "ch0052801", "raw"]
         assert file.attrs["unmapped_channels"] == "52802 52803 52804 52805"
 
 

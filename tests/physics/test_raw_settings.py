@@ -273,11 +273,13 @@ def test_rows_end_where_the_settings_say(cycle: SmallCycle) -> None:
     configure(cycle, {"n_max": 17})
     cycle.run("tier_raw")
     with h5py.File(cycle.output("tier_raw")) as file:
-        assert sum(len(file[f"{table}/raw/timestamp"]) for table in file) == 17
+        assert sum(len(file[f"{table}/raw/timestamp"]) for table in file if table.startswith("ch")) == 17
 
 
 def test_the_file_may_lie_in_a_folder_of_any_name(tmp_path: Path, cycle_of: Maker) -> None:
-    name = "é $HOME [ab]"
-    cycle = cycle_of(write(tmp_path / "three.fcio"), KEY, {"X": {"rawid": RAWIDS[1]}}, name=name)
+    cycle = cycle_of(write(tmp_path / "three.fcio"), KEY, {"X": {"rawid": RAWIDS[1]}}, name="é 測定")
+    (daq,) = (cycle.folder / "generated/tier/daq").rglob("*.fcio")
+    (daq.parent / "é $HOME [ab]").mkdir()
+    daq.rename(daq.parent / "é $HOME [ab]" / daq.name)
     cycle.run("tier_raw")
     np.testing.assert_array_equal(read(cycle, "waveform/values", RAWIDS[1]).nda, traces()[:, 1, 2:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,8 +59,8 @@ def environment(repository: Path) -> Environment:
 @pytest.fixture(scope="session")
 def places(repository: Path) -> Iterator[Path]:
     """A folder for cycles inside the environment, removed afterwards."""
-    folder = repository / "cycles" / f"test-{os.getpid()}"
-    folder.mkdir(parents=True)
+    (repository / "cycles").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="test-", dir=repository / "cycles"))
     yield folder
     if not os.environ.get("KEEP_CYCLES"):
         shutil.rmtree(folder)

@@ -113,10 +113,10 @@ def test_pulser_events_are_marked_and_muons_are_not_lost(demo: tuple[Path, Run])
     with h5py.File(evt) as file:
         pulser = file["evt/coincident/puls"][:]
         assert 0 < pulser.sum() < len(pulser)
-        forced = file["evt/trigger/is_forced"][:]
+        forced = file["evt/trigger/is_forced"][:].astype(bool)
         assert 0 < forced.sum() < len(forced)
-        assert not (forced & pulser).any()
-        assert not file["evt/coincident/geds"][:][forced].all()
+        assert not pulser[forced].any()
+        assert not file["evt/coincident/geds"][:][forced].any()
 
 
 def test_the_physics_run_is_skimmed(demo: tuple[Path, Run]) -> None:
