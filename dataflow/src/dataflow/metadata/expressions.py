@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from typing import Any
 
 from dataflow.base.errors import UserError
@@ -145,12 +145,18 @@ def parsed(text: object, what: str = "an expression") -> Expression:
     written = str(text) if isinstance(text, bool | int | float) else text
     if not isinstance(written, str) or not written.strip():
         raise UserError(f"{what} is a text, not {text!r}", hint=_FORM)
-    node = _tree(written, what)
+    return _checked(written, what)
+
+
+@lru_cache(maxsize=4096)
+def _checked(text: str, what: str) -> Expression:
+    """A text that was parsed once; a hundred detectors have the same expressions."""
+    node = _tree(text, what)
     try:
-        _check(node, written)
+        _check(node, text)
     except RecursionError:
-        raise UserError(f"{written[:60]!r} is not {what}: nested too deeply", hint=_FORM) from None
-    return Expression(written, node)
+        raise UserError(f"{text[:60]!r} is not {what}: nested too deeply", hint=_FORM) from None
+    return Expression(text, node)
 
 
 def _tree(text: str, what: str) -> ast.expr:

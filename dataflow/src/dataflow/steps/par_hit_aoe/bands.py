@@ -26,6 +26,8 @@ FAR = 3.5
 SHORTEST, LONGEST = 1.5, 60.0
 """Limits of the tail's length in standard deviations; a shorter one cannot be told from the Gaussian."""
 LEAST_EXPECTED = 5.0
+TOLD = 9.2
+"""What a tail must add to -2 ln L to be there: 1 % of samples without one reach it with its two parameters."""
 UPPER_QUARTILE = 0.6745
 
 
@@ -76,11 +78,18 @@ def fit_band(values: Floats, energies: Floats, low: float, high: float) -> BandF
         return NoBand(low, high, "no peak in A/E")
     window = mode - BELOW * width, mode + ABOVE * width
     counts, edges = np.histogram(values, int((BELOW + ABOVE) * BINS_A_SIGMA), window)
-    fit = _minimise(counts.astype(float), edges, mode, width)
-    return _result(fit, counts.astype(float), edges, (low, high, float(np.mean(energies))))
+    counted, place = counts.astype(float), (low, high, float(np.mean(energies)))
+    fit = _minimise(counted, edges, mode, width)
+    found = _result(fit, counted, edges, place)
+    if isinstance(found, NoBand):  # of few events, a short tail can take the place of the peak
+        simple = _minimise(counted, edges, mode, width, tail=False)
+        if simple.fval - fit.fval < TOLD:
+            peak = _result(simple, counted, edges, place)
+            return peak if isinstance(peak, BandFit) else found
+    return found
 
 
-def _minimise(counts: Floats, edges: Floats, mode: float, width: float) -> Minuit:
+def _minimise(counts: Floats, edges: Floats, mode: float, width: float, *, tail: bool = True) -> Minuit:
     above = 2 * counts[edges[:-1] >= mode].sum()
     density = float(counts[edges[:-1] >= mode + FAR * width].sum()) / (float(edges[-1]) - mode - FAR * width)
     signal = float(np.clip(above, 5, 0.95 * counts.sum()))
@@ -101,6 +110,9 @@ def _minimise(counts: Floats, edges: Floats, mode: float, width: float) -> Minui
         fit.limits["mu"] = (mode - 3 * width, mode + 3 * width)
         fit.limits["sigma"] = (0.3 * width, 3 * width)
         fit.limits["tau"] = (SHORTEST * width, LONGEST * width)
+        if not tail:
+            fit.values["n_bkg"] = 0
+            fit.fixed["n_bkg"] = fit.fixed["tau"] = True
         fit.migrad(ncall=2000)
         if not fit.valid:
             fit.simplex().migrad(ncall=2000)
