@@ -28,6 +28,27 @@ class Generator(Protocol):
 
 
 @compiled
+def _decay(
+    state: rng.State,
+    world: transport.Array,
+    tables: crosssections.Materials,
+    lines: decays.Tables,
+    sources: Floats,
+    found: transport.Sites,
+    argon: Floats,
+    sums: Floats,
+) -> int:
+    """Let a nucleus decay at a random source place; sums up by detector, and returns how many sites were hit."""
+    argon[0] = 0.0
+    origin = sources[rng.below(state, sources.shape[0])]
+    count = transport.decay(state, world, tables, lines, origin, found, argon)
+    sums[:] = 0.0
+    for site in range(count):
+        sums[found.detector[site]] += found.energy[site]
+    return int(count)
+
+
+@compiled
 def _search(
     state: rng.State,
     world: transport.Array,
@@ -41,14 +62,7 @@ def _search(
     """Let nuclei decay at random source places until one leaves more than the threshold in a detector."""
     sums = np.zeros(world.crystals.shape[0])
     while True:
-        argon[0] = 0.0
-        origin = sources[rng.below(state, sources.shape[0])]
-        count = transport.decay(state, world, tables, lines, origin, found, argon)
-        if count == 0:
-            continue
-        sums[:] = 0.0
-        for site in range(count):
-            sums[found.detector[site]] += found.energy[site]
+        count = _decay(state, world, tables, lines, sources, found, argon, sums)
         if sums.max() > threshold:
             return count
 
@@ -67,12 +81,7 @@ def _escape(
     """Let nuclei decay until a detector is left with `energy` keV, to 0.01 keV."""
     sums = np.zeros(world.crystals.shape[0])
     while True:
-        argon[0] = 0.0
-        origin = sources[rng.below(state, sources.shape[0])]
-        count = transport.decay(state, world, tables, lines, origin, found, argon)
-        sums[:] = 0.0
-        for site in range(count):
-            sums[found.detector[site]] += found.energy[site]
+        count = _decay(state, world, tables, lines, sources, found, argon, sums)
         for detector in range(sums.size):
             if abs(sums[detector] - energy) < 0.01:
                 return count
