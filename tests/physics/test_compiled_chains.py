@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import h5py
 import lh5
 import numpy as np
 import pytest
+from dspeed.processing_chain import ProcessingChain
 from numpy.typing import NDArray
 
 from dataflow.jobs.compiled import CHAINS, choose
@@ -105,6 +107,29 @@ def test_the_setting_switches_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyP
         choose(is_wanted)
         processed(path, rows=[0, 1, 2, 3])
         assert len(seen) == count
+
+
+def test_other_processes_wait_for_one_row_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code that two processes compile at once kills later ones; but a file's channels are to be done side by side."""
+    path = raw_file(tmp_path / "raw.lh5", whole(germanium(150)))
+    monkeypatch.delenv(CHAINS, raising=False)
+    rows: dict[bool, list[int]] = {True: [], False: []}
+    is_alone, execute = [False], ProcessingChain._execute_procs
+
+    def counted(made: ProcessingChain, begin: int, end: int) -> None:
+        rows[is_alone[-1]].append(end - begin)
+        execute(made, begin, end)
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        is_alone.append(True)
+        yield
+        is_alone.pop()
+
+    monkeypatch.setattr(ProcessingChain, "_execute_procs", counted)
+    monkeypatch.setattr("dataflow.physics.compiled.passes.alone", alone)
+    run_chain(path, TABLE, chain("geds"), {}, target=tmp_path / "dsp.lh5")
+    assert rows == {True: [1], False: [128, 22]}
 
 
 def plan() -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -63,6 +62,8 @@ def run_compiled(
         chain["processors"], first, db_dict=database, outputs=list(outputs or chain["outputs"]), block_width=WIDTH
     )
     say(compile_chain(made))
+    with alone():  # numba compiles, or takes what another process has compiled: for one row, others wait meanwhile
+        made.execute(0, min(len(first), 1))
     if isinstance(rows, Table):
         return _results(made, [rows], Results(buffer, target), buffer)
     rows.reset_field_mask(needed)
@@ -71,10 +72,9 @@ def run_compiled(
 
 def _results(chain: Any, parts: Iterable[Table], results: Results, buffer: Table) -> Any:
     """What a chain makes of parts of a table."""
-    for number, part in enumerate(parts):
+    for part in parts:
         buffer.resize(len(part))  # sampling periods are filled in for as many rows as there are
-        with alone() if number == 0 else nullcontext():  # numba compiles, or takes what another process has compiled
-            chain(part, buffer)
+        chain(part, buffer)
         results.add(len(part))
     return results.end()
 
