@@ -32,17 +32,17 @@ LAST = "par_hit"
 Seconds = tuple[float, float]
 
 
-def simulated(folder: Path) -> Path:
-    """The demo's experiment, written once."""
+def simulated(folder: Path, scale: float = 1.0, only: str = "") -> Path:
+    """The demo's experiment, or of it the files whose keys contain a text; written once."""
     from gebox.experiment import build
     from gebox.metadata.tree import write_tree
     from gebox.simulate import remember_truth, simulate
     from prodenv.commands.demo import ESCAPES
 
     if not (folder / "config.json").is_file():
-        experiment = build(seed=1, escapes=float(ESCAPES))
+        experiment = build(seed=1, scale=scale, escapes=float(ESCAPES))
         write_tree(experiment, folder / "inputs")
-        simulate(experiment, folder / "generated/tier/daq", folder / "truth", jobs=CORES)
+        simulate(experiment, folder / "generated/tier/daq", folder / "truth", only=only, jobs=CORES)
         remember_truth(folder / "inputs", folder / "truth")
         setup = {"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}
         (folder / "config.json").write_text(json.dumps(setup))

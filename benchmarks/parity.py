@@ -29,7 +29,9 @@ import numpy as np
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "dataflow/src"), str(ROOT / "demo/src")]
+sys.path[:0] = [str(ROOT / "dataflow/src"), str(ROOT / "demo/src"), str(Path(__file__).resolve().parent)]
+
+from par_chain import simulated as demo  # noqa: E402
 
 from dataflow.base.textfile import yaml_data  # noqa: E402
 from dataflow.jobs.runner import run  # noqa: E402
@@ -46,8 +48,6 @@ OF_AOE = "cuspEmax_ctc"
 FLAG = "is_valid_cal"
 """What the quality cuts say of events of a calibration."""
 SATURATED = ("n_sat_lo", "n_sat_hi")
-ESCAPES = 0.04
-"""Of the events, as in the demo: enough double escapes for A/E."""
 KEY = "l200-p03-r000-cal-20240301T080000Z"
 Values = Mapping[str, Any]
 PZ = """
@@ -98,18 +98,7 @@ def environment(folder: Path) -> Path:
 
 def simulated(folder: Path, scale: float) -> Path:
     """A small cycle with one calibrated run, made once."""
-    from gebox.experiment import build
-    from gebox.metadata.tree import write_tree
-    from gebox.simulate import remember_truth, simulate
-
-    if not (folder / "config.json").is_file():
-        experiment = build(seed=1, scale=scale, escapes=ESCAPES)
-        write_tree(experiment, folder / "inputs")
-        simulate(experiment, folder / "generated/tier/daq", folder / "truth", only="p03-r000-cal")
-        remember_truth(folder / "inputs", folder / "truth")
-        setup = {"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}
-        (folder / "config.json").write_text(json.dumps(setup))
-    made(folder, "par_hit", KEY)
+    made(demo(folder, scale, "p03-r000-cal"), "par_hit", KEY)
     return folder
 
 

@@ -222,6 +222,26 @@ def test_a_filter_may_use_words_lists_and_dots(files_of: Callable[..., Files]) -
     assert seconds(skm.select(columns, {"evt_filter": text})["trigger"]["timestamp"].nda) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("field", "kept"),
+    [
+        ("geds.energy", {"energy"}),
+        ("evt.geds_energy", {"energy"}),
+        ("geds.quality", {"quality"}),
+        ("geds.quality.is_bb_like", {"quality"}),
+        ("geds", {"multiplicity", "rawid", "hit_idx", "name", "energy", "energy_sum", "t0", "is_valid", "quality"}),
+    ],
+)
+def test_a_field_is_kept_alone_and_a_group_whole(files_of: Callable[..., Files], field: str, kept: set[str]) -> None:
+    files = files_of(V01A=[1, 3.000002], B02B=[2, 3.000001], S001=[4])
+    files.run()
+    columns = skm.flattened(lh5.read("evt", str(files.job("tier_evt").outputs["tier"])))
+    found = skm.select(columns, {"keep_fields": [field]})
+    assert set(found) == {"geds"}
+    assert kept <= set(found["geds"])
+    assert set(found["geds"]) == kept or field == "geds"
+
+
 def test_a_hit_expression_in_parameters_is_checked_before_a_library_sees_it(
     files_of: Callable[..., Files], tmp_path: Path
 ) -> None:

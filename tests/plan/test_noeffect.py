@@ -302,6 +302,7 @@ def test_an_override_that_no_chain_reads(tree: Tree, entry: str, close: str) -> 
         ("keep_fields: [trigger, geds.energyy]", "geds.energyy", "geds_energy"),
         ("keep_fields: [trigger, ged]", "ged", "geds"),
         ("evt_filter: geds.multiplicity == 1\nkeep_fields: [trigger, evt.geds.energy, geds.name]", "", ""),
+        ("keep_fields: [geds.quality, geds_quality]", "", ""),
     ],
 )
 def test_a_field_that_skm_asks_for_and_evt_almost_makes(tree: Tree, skim: str, asked: str, close: str) -> None:

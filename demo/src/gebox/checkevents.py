@@ -165,7 +165,7 @@ class Hits:
 
 
 def _hits(true: h5py.Group, columns: Mapping[int, int]) -> Hits:
-    event, column, kept = _places(true["hit_rawid"], columns)
+    event, column, kept = places(true["hit_rawid"], columns)
     shape = (len(true["timestamp"]), len(columns))
     charge, slow, certain, there = np.zeros(shape), np.zeros(shape, bool), np.ones(shape, bool), (event, column)
     charge[there] = true["hit_charge/flattened_data"][:][kept]
@@ -177,7 +177,7 @@ def _hits(true: h5py.Group, columns: Mapping[int, int]) -> Hits:
     return Hits(charge, slow, certain, certain & (charge > THRESHOLD + margin), may)
 
 
-def _places(node: h5py.Group, columns: Mapping[int, int]) -> tuple[Matrix, Matrix, Matrix]:
+def places(node: h5py.Group, columns: Mapping[int, int]) -> tuple[Matrix, Matrix, Matrix]:
     """Event and column of each entry of a list of raw ids, of those that have a column; and which entries these are."""
     ends, numbers = node["cumulative_length"][:].astype(np.int64), node["flattened_data"][:]
     event = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
@@ -188,7 +188,7 @@ def _places(node: h5py.Group, columns: Mapping[int, int]) -> tuple[Matrix, Matri
 
 def _energies(table: h5py.Group, columns: Mapping[int, int]) -> Matrix:
     """Energies that the events have, NaN where a detector is not in the event."""
-    event, column, kept = _places(table["geds/rawid"], columns)
+    event, column, kept = places(table["geds/rawid"], columns)
     found = np.full((len(table["trigger/timestamp"]), len(columns)), np.nan)
     found[event, column] = table["geds/energy/flattened_data"][:][kept]
     return found
@@ -197,7 +197,7 @@ def _energies(table: h5py.Group, columns: Mapping[int, int]) -> Matrix:
 def _foreign(table: h5py.Group, columns: Mapping[int, int]) -> Matrix:
     """Events with a detector that may not be in them, or with one twice."""
     ends = table["geds/rawid/cumulative_length"][:].astype(np.int64)
-    event, column, _ = _places(table["geds/rawid"], columns)
+    event, column, _ = places(table["geds/rawid"], columns)
     single = np.zeros((len(ends), len(columns)), bool)
     single[event, column] = True
     return np.asarray(single.sum(axis=1) != np.diff(ends, prepend=0))

@@ -8,7 +8,7 @@ and elsewhere what a cut on the true A/E keeps; of late charge that it keeps wha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gebox.check import tier_folder, truth_folder
+from gebox.checkevents import places
 from gebox.experiment.build import load
 from gebox.experiment.model import Detector
 from gebox.summary import CLEAN, DEP, HALF_QBB, LEAST_DEP, QBB, SURVIVAL, survival
@@ -126,21 +127,19 @@ def compare(cycle: Path, *, truth: Path | None = None) -> dict[tuple[str, str], 
     return {place: demands(_joined(each)) for place, each in sorted(parts.items())}
 
 
-def _of_file(run: str, hits: h5py.File, true: h5py.Group, detectors: Iterable[Detector]) -> Iterable[Pulses]:
-    times, ends = true["timestamp"][:], true["hit_rawid/cumulative_length"][:].astype(np.int64)
-    event = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
-    rawids = true["hit_rawid/flattened_data"][:]
+def _of_file(run: str, hits: h5py.File, true: h5py.Group, detectors: Sequence[Detector]) -> Iterable[Pulses]:
+    times = true["timestamp"][:]
+    event, column, kept = places(true["hit_rawid"], {each.address.rawid: n for n, each in enumerate(detectors)})
     values = {name: true[f"hit_{name}/flattened_data"][:] for name in COLUMNS}
-    for detector in detectors:
-        table = hits.get(f"ch{detector.address.rawid:07d}/hit")
-        mine = np.flatnonzero(rawids == detector.address.rawid)
-        if table is None or QUALITY not in table or not len(mine):
+    for number, detector in enumerate(detectors):
+        table, mine = hits.get(f"ch{detector.address.rawid:07d}/hit"), column == number
+        if table is None or QUALITY not in table or not mine.any():
             continue
         found, known = table["timestamp"][:], times[event[mine]]
         nearest = np.clip(np.searchsorted(known, found - CLOCK), 0, len(known) - 1)
         same = np.abs(known[nearest] - found) <= CLOCK
         flags = {name: table[name][:][same].astype(bool) for name in (QUALITY, LOW_CUT, LATE_CUT) if name in table}
-        rows = mine[nearest[same]]
+        rows = kept[mine][nearest[same]]
         yield Pulses(run, detector.name, {name: each[rows] for name, each in values.items()}, flags)
 
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import accumulate
 from typing import Any
 
 from dataflow.base.messages import nearest
@@ -127,8 +128,8 @@ def skims(held: Held) -> Iterator[Finding]:
     for key in held.moments if "skm" in held.cycle.scheme.tiers else ():
         layers = held.metadata.config("tier_skm", key).layers("skm_config")
         made = held.metadata.config("tier_evt", key).shared("evt_config") or {}
-        fields = {str(name).replace("___", "_") for name in made.get("outputs") or ()}
-        fields |= {str(name).partition("___")[0] for name in made.get("outputs") or ()}
+        places = [str(name).split("___") for name in made.get("outputs") or ()]
+        fields = {group for parts in places for group in accumulate(parts, "{}_{}".format)}
         for place, name in _asked_for(layers.data) if layers.own else ():
             field = name.removeprefix("evt.").replace(".", "_")
             close = [] if field in fields else get_close_matches(field, sorted(fields), n=1, cutoff=CLOSE)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,6 @@ from dataflow.jobs.evaluate import evaluate
 from dataflow.jobs.lgdos import selected
 from dataflow.metadata.expressions import parsed
 from dataflow.plan.job import Job
-
-log = logging.getLogger(__name__)
 
 BUFFER = 1_000_000
 SEPARATOR = "_"
@@ -132,6 +130,11 @@ def nested(columns: Mapping[str, Any], size: int) -> Table:
     return found
 
 
+def _with_groups(place: str) -> Iterator[str]:
+    """The groups around a field and itself: ``geds``, ``geds/quality``, ``geds/quality/is_bb_like``."""
+    return accumulate(place.split(PLACE), "{}/{}".format)
+
+
 def _flat(place: str) -> str:
     """How an expression names the column at a place."""
     return place.removeprefix("evt.").replace(PLACE, SEPARATOR).replace(".", SEPARATOR)
@@ -165,8 +168,7 @@ def _fields(columns: Mapping[str, Any], wanted: list[str] | None) -> list[str]:
         return list(columns)
     kept: list[str] = []
     for field in wanted:
-        name = _flat(field)
-        matches = [place for place in columns if _flat(place) == name or _flat(place).startswith(name + SEPARATOR)]
+        matches = [place for place in columns if _flat(field) in map(_flat, _with_groups(place))]
         if not matches:
             raise UserError(f"keep_fields names {field!r}", hint=f"there are: {', '.join(map(_flat, columns))}")
         kept += [match for match in matches if match not in kept]
