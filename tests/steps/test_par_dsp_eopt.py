@@ -157,10 +157,22 @@ def test_the_width_at_an_energy_is_that_of_the_curve_through_the_lines() -> None
     assert alone[0] == pytest.approx(1.3, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("signal", "background", "known"), [(0, 30, False), (0, 300, False), (12, 3, True), (50, 60, True)]
+)
+def test_a_line_counts_where_it_stands_out(signal: int, background: int, known: bool) -> None:
+    rng = np.random.default_rng(1)
+    line, around = Line(1620.5, 20, 40), rng.uniform(1600.5, 1660.5, background)
+    energy = np.concatenate([rng.normal(1620.5, 0.8, signal), around])
+    peak, drift = np.full(len(energy), line.key), rng.normal(500, 50, len(energy))
+    found = line_events(peak, energy, drift, [line], 10)
+    assert [each.energy for each in found] == ([1620.5] if known else [])
+
+
 def test_few_events_of_a_line_do_not_count() -> None:
     peak, drift = np.repeat([583.191, 2614.511], [60, 10]), np.random.default_rng(1).normal(500, 50, 70)
     lines = (Line(583.187, 20, 20, name=583.191), Line(2614.511, 35, 35))
-    assert [each.energy for each in line_events(peak, drift, lines, 50)] == [583.187]
+    assert [each.energy for each in line_events(peak, peak, drift, lines, 50)] == [583.187]
     with pytest.raises(WorkFailed, match="60 events of a line are too few to optimise filters, 200 are needed"):
         sample = Sample(*(np.zeros((70, 9), dtype="f4"),) * 2, 96.0, 1e5, peak, peak, drift, drift, drift)
         calibrate(sample, lines, 2039.0, lambda _: {}, EoptSettings(least=200))

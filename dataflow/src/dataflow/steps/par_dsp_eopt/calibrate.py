@@ -97,9 +97,11 @@ def calibrate(sample: Sample, lines: Sequence[Line], reference: float, chain: Ch
         If no line has enough events, or no filter fits into the trace.
     """
     wanted = [line for line in lines if not settings.peaks or _is_among(line.energy, settings.peaks)]
-    events = line_events(sample.peak, sample.drift, wanted, settings.least)
+    events = line_events(sample.peak, sample.energy, sample.drift, wanted, settings.least)
     if not events:
         most = max((int(np.count_nonzero(sample.peak == line.key)) for line in wanted), default=0)
+        if most >= settings.least:
+            raise WorkFailed("no line stands out of its events")
         raise WorkFailed(f"{most} events of a line are too few to optimise filters, {settings.least} are needed")
     longest = _longest(sample, events[-1])
     flat = flat_top(longest, sample.period, settings)

@@ -25,6 +25,10 @@ ROUNDS = 4
 """In which the curve of widths gives its own weights."""
 LEAST_SQUARE = 0.01
 """Square of a line's width that the curve may have at least, over the greatest."""
+NEAR = 6.0
+"""What holds a line in energies that no correction has improved yet, in keV."""
+SIGNIFICANT = 5.0
+"""Standard deviations of the background that a line must exceed; a densest interval is looked for."""
 EDGE = 1e-3
 """Relative gain at an end of the scan, over a coarse step within, from which on it is worth a word."""
 
@@ -153,13 +157,15 @@ def in_kev(energies: Floats, good: Floats) -> Floats:
     return energies * ratio[:, None]
 
 
-def line_events(peak: Floats, drift: Floats, lines: Sequence[Line], least: int) -> tuple[Events, ...]:
-    """The events of each line that has enough, in the order of energy.
+def line_events(peak: Floats, energy: Floats, drift: Floats, lines: Sequence[Line], least: int) -> tuple[Events, ...]:
+    """The events of each line that has enough and stands out of them, in the order of energy.
 
     Parameters
     ----------
     peak
         The line of each row, as parameter files call it, shape (rows,).
+    energy
+        Of each row in keV, roughly calibrated, shape (rows,).
     drift
         Drift times in ns, shape (rows,).
     lines
@@ -171,10 +177,21 @@ def line_events(peak: Floats, drift: Floats, lines: Sequence[Line], least: int) 
     for line in sorted(lines, key=lambda line: line.energy):
         rows = np.flatnonzero(peak == line.key)
         rows = rows[usable_drifts(drift[rows])] if len(rows) else rows
-        if len(rows) >= least:
-            width = line.below + line.above
+        width = line.below + line.above
+        if len(rows) >= least and stands_out(energy[rows], width):
             found.append(Events(line.energy, rows, drift[rows].astype(np.float64), width, line.neighbours))
     return tuple(found)
+
+
+def stands_out(energies: Floats, width: float) -> bool:
+    """Whether some :data:`NEAR` keV of a window have more events than the others let expect.
+
+    A line that hides in its background has any width, another one at each time of a filter: the scan would jump.
+    """
+    found = np.sort(energies)
+    most = int((np.searchsorted(found, found + NEAR, "right") - np.arange(len(found))).max())
+    expected = (len(found) - most) * NEAR / max(width - NEAR, NEAR)
+    return bool(most - expected > SIGNIFICANT * max(np.sqrt(expected), 1.0))
 
 
 def width_at(lines: Mapping[float, Peaks], reference: float) -> tuple[Floats, Floats]:
