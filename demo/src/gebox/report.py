@@ -158,7 +158,7 @@ def _row(
 ) -> list[str]:
     tau = group["tau"]
     cells = [f"{place[0]} {place[1]}", place[2], "-" if count is None else str(count)]
-    cells += [_number(tau.found, tau.error, 1), f"{tau.true:.1f}"]
+    cells += [_number(tau.found, tau.error, 2), f"{tau.true:.2f}"]
     for line in lines:
         position, width = group[f"{POSITION}{line}"], group[f"FWHM {line}"]
         cells += [_number(position.found, position.error, 2), _number(width.found, width.error, 2), f"{width.true:.2f}"]

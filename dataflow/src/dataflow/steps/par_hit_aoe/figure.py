@@ -95,9 +95,14 @@ def _reference(axes: Any, result: Result) -> None:
     axes.stairs(np.diff(cumulative(fit.edges, *values)), fit.edges, color=RED, lw=1, label="model")
     tail = np.diff(cumulative(fit.edges, 0.0, *values[1:]))
     axes.stairs(tail, fit.edges, color=GREY, lw=0.8, ls="--", label="others")
-    title = f"{fit.low:g} to {fit.high:g} keV: χ²/ndf = {fit.chi2:.0f}/{fit.ndf}"
+    title = f"{fit.low:g} to {fit.high:g} keV: {_goodness(fit.chi2, fit.ndf)}"
     axes.set(xlabel="A/E as in dsp", ylabel="events / bin", title=title)
     axes.legend(loc="upper left")
+
+
+def _goodness(chi2: float, ndf: int) -> str:
+    """As few events or bands as a model has parameters are fitted by it, however wrong it is."""
+    return f"χ²/ndf = {chi2:.1f}/{ndf}" if ndf > 0 else "too few for a χ²"
 
 
 def _means(axes: Any, result: Result) -> None:
@@ -108,7 +113,8 @@ def _means(axes: Any, result: Result) -> None:
     )  # fmt: skip
     a, b = result.mean.parameters["a"], result.mean.parameters["b"]
     axes.plot(energies, a * energies + b, color=RED, lw=1)
-    title = f"χ²/ndf = {result.mean.chi2:.1f}/{result.mean.ndf}; {len(result.left_out)} bands left out"
+    left_out = len(result.left_out)
+    title = f"{_goodness(result.mean.chi2, result.mean.ndf)}; {left_out} band{'' if left_out == 1 else 's'} left out"
     axes.set(xlabel="energy [keV]", ylabel="mean of A/E, relative", title=title)
 
 
@@ -120,7 +126,7 @@ def _sigmas(axes: Any, result: Result) -> None:
     errors = np.array([band.sigma_error / band.mean for band in result.bands])
     axes.errorbar(energies, 100 * widths, 100 * errors, fmt="o", ms=2.5, lw=0.8, color=BLUE)
     axes.plot(energies, 100 * sigma_at(result.sigma, energies), color=RED, lw=1)
-    title = f"χ²/ndf = {result.sigma.chi2:.1f}/{result.sigma.ndf}"
+    title = _goodness(result.sigma.chi2, result.sigma.ndf)
     axes.set(xlabel="energy [keV]", ylabel="σ of A/E [%]", title=title)
 
 
