@@ -199,12 +199,15 @@ CURRENT = one("avg_current", ["waveform", 3, f"current(shape={LENGTH - 3}, {LIKE
 PART = one("windower", ["current", "begin", f"part(shape=100, {LIKE})"], ("part",))
 ABOVE = one("bl_subtract", ["waveform", "level", f"above(shape={LENGTH}, {LIKE})"], ("above",))
 STEPPED = one("trap_norm", ["above[30:500]", 60, 20, "stepped"], ("stepped",))
-EXTREMES = one("min_max", ["stepped[5:400]", "t1", "t2", "low", "high"], ("t1", "t2", "low", "high"))
+ENDS = ("t1", "t2", "low", "high")
+EXTREMES = one("min_max", ["stepped[5:400]", *ENDS], ENDS)
+OUT, OF_ABOVE = one("trap_norm", ["waveform", 60, 20, "out"], ("out",)), one("min_max", ["above", *ENDS], ENDS)
 TOGETHER: Mapping[str, Recipe] = {
+    "traces of which some have no level": several(OUT, ABOVE, OF_ABOVE, outputs=("out", "above", *ENDS)),
     "window of a current": several(CURRENT, PART, outputs=("part",)),
     "current that is wanted": several(CURRENT, PART, outputs=("current", "part")),
     "tails of two kinds of traces": several(tail(0, "above"), tail(400, "late"), outputs=("above", "late")),
-    "calls in a row": several(ABOVE, STEPPED, EXTREMES, outputs=("t1", "t2", "low", "high")),
+    "calls in a row": several(ABOVE, STEPPED, EXTREMES, outputs=ENDS),
     "calls in a row of which one is wanted": several(ABOVE, STEPPED, EXTREMES, outputs=("above", "low", "high")),
 }
 
