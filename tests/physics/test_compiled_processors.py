@@ -39,7 +39,12 @@ def odd() -> NDArray[Any]:
     ramp, spike = np.arange(LENGTH), np.zeros(LENGTH)
     spike[100] = 30000
     square = np.where(ramp % 64 < 32, 0.0, 65535.0)
-    return np.array([np.full(LENGTH, 1000.0), np.zeros(LENGTH), spike, 60000.0 - 100 * ramp, 100.0 * ramp, square])
+    ramps = [60000.0 - 100 * ramp, 100.0 * ramp] * 2
+    return np.array([np.full(LENGTH, 1000.0), np.zeros(LENGTH), spike, *ramps, square])
+
+
+RAMPS = slice(24, 28)
+"""Where falling and rising traces are: their samples are whole hundreds, as some thresholds."""
 
 
 def integers() -> NDArray[Any]:
@@ -51,6 +56,7 @@ def numbers() -> NDArray[Any]:
     """Float32, some of them with NaN: one sample, the last one, all."""
     traces = np.concatenate([pulses() - 500, odd() - 1000, pulses(6)]).astype("f4")
     traces[5, 77], traces[12, -1], traces[20] = np.nan, np.nan, np.nan
+    traces[22] = np.where(np.arange(LENGTH) < 100, 0.0, -0.0)  # the same number
     return traces
 
 
@@ -58,7 +64,12 @@ TRACES = {"integers": integers, "numbers": numbers}
 
 
 def made(
-    recipe: Recipe, values: NDArray[Any], columns: Mapping[str, NDArray[Any]], compiled: bool
+    recipe: Recipe,
+    values: NDArray[Any],
+    columns: Mapping[str, NDArray[Any]],
+    compiled: bool,
+    pars: Mapping[str, Any] | None = None,
+    width: int = WIDTH,
 ) -> tuple[Results, Plan | None]:
     """What a chain makes of traces and columns."""
     from dspeed import build_processing_chain
@@ -66,7 +77,7 @@ def made(
     dspeed_outputs.install()
     processors, outputs = recipe
     table = Table(col_dict={"waveform": waveform(values), **{name: Array(column) for name, column in columns.items()}})
-    chain, _, out = build_processing_chain(dict(processors), table, {}, list(outputs), block_width=WIDTH)
+    chain, _, out = build_processing_chain(dict(processors), table, dict(pars or {}), list(outputs), block_width=width)
     plan = compile_chain(chain) if compiled else None
     chain(table, out)
     return {name: np.asarray(getattr(out[name], "values", out[name]).nda) for name in outputs}, plan
@@ -127,24 +138,24 @@ def columns(count: int) -> dict[str, NDArray[Any]]:
     random = np.random.default_rng(3)
     time = random.uniform(-20, LENGTH + 20, count).astype("f4")
     time[::3] = np.round(time[::3])
-    time[1] = np.nan
+    time[1], time[4], time[5], time[6] = np.nan, LENGTH - 1, LENGTH - 0.5, -0.5
     start = random.integers(0, LENGTH, count).astype("f4")
     start[2], start[4], start[6] = np.nan, 0, LENGTH - 1
     height = np.where(random.random(count) < 0.5, 0.0, 300.0).astype("f4")
     level = random.uniform(0, 9000, count).astype("f4")
-    level[3] = np.nan
+    level[3], level[RAMPS], start[RAMPS] = np.nan, 20000, (0, 0, LENGTH - 1, LENGTH - 1)
     begin = random.integers(-150, LENGTH + 50, count).astype("f4")
     begin[7] = np.nan
     return {"time": time, "start": start, "height": height, "level": level, "begin": begin}
 
 
-def pair(recipe: Recipe, kind: str) -> tuple[Results, Results]:
+def pair(recipe: Recipe, kind: str, **others: Any) -> tuple[Results, Results]:
     """What dspeed makes, and what the compiled form makes, which must be used."""
     values = TRACES[kind]()
-    theirs, _ = made(recipe, values, columns(len(values)), compiled=False)
-    ours, plan = made(recipe, values, columns(len(values)), compiled=True)
+    theirs, _ = made(recipe, values, columns(len(values)), compiled=False, **others)
+    ours, plan = made(recipe, values, columns(len(values)), compiled=True, **others)
     assert plan is not None
-    assert (len(plan.compiled), plan.left) == (1, ())
+    assert (len(plan.compiled), plan.left) == (len(recipe[0]), ())
     assert np.isfinite(np.concatenate([np.ravel(column) for column in theirs.values()])).any()
     return theirs, ours
 
@@ -170,3 +181,66 @@ def test_the_same_numbers_come_out_but_for_the_last_digit(name: str, kind: str) 
     theirs, ours = pair(ROUNDED[name], kind)
     for column in theirs:
         assert steps_between(ours[column], theirs[column]).max() <= 1, column
+
+
+def several(*recipes: Recipe, outputs: tuple[str, ...]) -> Recipe:
+    """A chain of the processors of several, of which less may be wanted than they make."""
+    return {names: node for processors, _ in recipes for names, node in processors.items()}, outputs
+
+
+def tail(first: int, name: str) -> Recipe:
+    """The tail of an earlier pulse, for traces that begin at a sample of the whole ones."""
+    processors, _ = EXACT["above_tail"]
+    (node,) = processors.values()
+    return {name: {**node, "args": [*node["args"][:5], first, f"{name}(shape={LENGTH}, {LIKE})"]}}, (name,)
+
+
+CURRENT = one("avg_current", ["waveform", 3, f"current(shape={LENGTH - 3}, {LIKE})"], ("current",))
+PART = one("windower", ["current", "begin", f"part(shape=100, {LIKE})"], ("part",))
+ABOVE = one("bl_subtract", ["waveform", "level", f"above(shape={LENGTH}, {LIKE})"], ("above",))
+STEPPED = one("trap_norm", ["above[30:500]", 60, 20, "stepped"], ("stepped",))
+ENDS = ("t1", "t2", "low", "high")
+EXTREMES = one("min_max", ["stepped[5:400]", *ENDS], ENDS)
+OUT, OF_ABOVE = one("trap_norm", ["waveform", 60, 20, "out"], ("out",)), one("min_max", ["above", *ENDS], ENDS)
+TOGETHER: Mapping[str, Recipe] = {
+    "traces of which some have no level": several(OUT, ABOVE, OF_ABOVE, outputs=("out", "above", *ENDS)),
+    "window of a current": several(CURRENT, PART, outputs=("part",)),
+    "current that is wanted": several(CURRENT, PART, outputs=("current", "part")),
+    "tails of two kinds of traces": several(tail(0, "above"), tail(400, "late"), outputs=("above", "late")),
+    "calls in a row": several(ABOVE, STEPPED, EXTREMES, outputs=ENDS),
+    "calls in a row of which one is wanted": several(ABOVE, STEPPED, EXTREMES, outputs=("above", "low", "high")),
+}
+
+
+@pytest.mark.parametrize("kind", TRACES)
+@pytest.mark.parametrize("name", TOGETHER)
+def test_calls_that_are_done_together_make_the_same_bits(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflow.physics.compiled.tiles.LONG", 100)
+    theirs, ours = pair(TOGETHER[name], kind)
+    for column in theirs:
+        np.testing.assert_array_equal(ours[column], theirs[column], err_msg=column)
+
+
+def kernels() -> dict[str, NDArray[np.float32]]:
+    """Short, with a flat part of 60 samples, without one and long."""
+    random = np.random.default_rng(5)
+    flat = np.concatenate([random.normal(size=21), np.full(60, 0.7), random.normal(size=13)])
+    return {name: values.astype("f4") for name, values in (
+        ("short", random.normal(size=11)), ("flat", flat), ("long", random.normal(size=133)),
+    )}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [8, 16])
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("name", kernels())
+@pytest.mark.parametrize("kind", TRACES)
+def test_a_convolution_is_the_sum_of_products(name: str, mode: str, width: int, kind: str) -> None:
+    kernel, values = kernels()[name], TRACES[kind]().astype("f8")
+    expected = np.array([np.convolve(trace, kernel.astype("f8"), mode) for trace in values])
+    expected[np.isnan(values).any(axis=1)] = np.nan
+    shape = f"out(shape={expected.shape[1]}, {LIKE})"
+    recipe = one("fft_convolve_wf", ["waveform", "db.kernel", f"'{mode[0]}'", shape], ("out",))
+    theirs, ours = pair(recipe, kind, pars={"kernel": kernel}, width=width)
+    scale = np.nanmax(np.abs(values)) * np.abs(kernel).sum()
+    np.testing.assert_allclose(ours["out"], expected, rtol=0, atol=3e-7 * scale)
+    np.testing.assert_allclose(theirs["out"], expected, rtol=0, atol=1e-6 * scale)

@@ -90,6 +90,15 @@ def test_a_channel_number_reaches_everything(tree: Tree) -> None:
     assert changed(before, recipes(tree)) == list(before)
 
 
+def test_chains_that_are_not_compiled_change_the_steps_that_run_chains(tree: Tree) -> None:
+    """They differ in the last digits, which are to be told from where they come."""
+    before = recipes(tree)
+    tree.config["compiled_chains"] = True
+    assert changed(before, recipes(tree)) == []
+    tree.config["compiled_chains"] = False
+    assert changed(before, recipes(tree)) == ["tier_dsp p03-r000", "par_dsp_pz p03-r000", "tier_dsp p04-r000"]
+
+
 def test_logging_options_and_threads_change_nothing(tree: Tree) -> None:
     before = recipes(tree)
     rules = {"snakemake_rules": {"tier_dsp": {"options": {"logging": {"level": "DEBUG"}}}}}

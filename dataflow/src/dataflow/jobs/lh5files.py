@@ -124,6 +124,16 @@ def rows_by_file(paths: Sequence[Path], tables: Tables) -> dict[str, list[int]]:
     return found
 
 
+def first_rows(paths: Sequence[Path], tables: Sequence[str | None], wanted: int) -> Iterator[tuple[Path, str, range]]:
+    """The first rows of an item's table in each of several files, as many as are wanted of all together."""
+    counts = rows_by_file(paths, {"": tuple(tables)})[""]
+    for path, table, count in zip(paths, tables, counts, strict=True):
+        found = min(count, wanted)
+        if table is not None and found > 0:
+            yield path, table, range(found)
+            wanted -= found
+
+
 def rows(file: h5py.File, table: str) -> int:
     """Number of rows of a table.
 

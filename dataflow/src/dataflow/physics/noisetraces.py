@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import rows_by_file
+from dataflow.jobs.lh5files import first_rows
 from dataflow.keys.channel import Channel
 from dataflow.plan.job import Job
 
@@ -78,13 +78,10 @@ def noise_traces(
         If the detector has no traces there.
     """
     chain = chain_with(job, channel, config, outputs)
-    paths, tables = job.inputs["noise"], job.tables_in("noise", channel)
-    counts = rows_by_file(paths, {channel.name: tables})[channel.name]
-    found: list[tuple[Arrays, float]] = []
-    for path, table, count in zip(paths, tables, counts, strict=True):
-        rows = min(count, wanted - sum(len(part[outputs[0]]) for part, _ in found))
-        if table is not None and rows > 0:
-            found.append(_processed(path, table, range(rows), chain, pars, outputs, channel.adc_bits))
+    found = [
+        _processed(path, table, rows, chain, pars, outputs, channel.adc_bits)
+        for path, table, rows in first_rows(job.inputs["noise"], job.tables_in("noise", channel), wanted)
+    ]
     if not found:
         raise WorkFailed(f"{channel.name} has no events in the fft data of this run")
     return {name: np.concatenate([part[name] for part, _ in found]) for name in outputs}, found[0][1]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dataflow.keys.channel import Channel
 from dataflow.metadata.references import reference_of
 from dataflow.metadata.stepconfig import NESTED
-from dataflow.registry.step import Scope, Step
+from dataflow.registry.step import PROCESSING_CHAIN, Scope, Step
 from dataflow.setup.packages import Software
 
 from .code import MACHINERY, PARAMETERS, Code
@@ -30,6 +30,8 @@ UNIMPORTANT = frozenset({"logging", "buffer_len", "buffer_size", "block_width", 
 """Options that change nothing about the result."""
 PLOTTING = frozenset({"plot", "plots", "plot_options", "common_plots"})
 """Settings of figures; they reach no parameter."""
+COMPILED = "compiled_chains"
+"""Setting of a cycle that changes the last digits of what chains compute."""
 
 
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
@@ -157,7 +159,7 @@ class Recipes:
             "channels": channels,
             "pulsers": sorted(channel.rawid or 0 for channel in job.pulsers) if step.scope is not Scope.FILE else [],
             "tables": {tier: form for tier, form in job.setup.table_format.items() if tier in tiers},
-            "settings": self._with_files(_important(step, job.setup.settings.get(step.name) or {})),
+            "settings": self._with_files(_settings_of(step, job)),
         }
 
     def _channel(self, step: Step, job: Job, channel: Channel, configs: dict[str, object]) -> dict[str, Any]:
@@ -248,6 +250,13 @@ def _configured(step: Step, job: Job) -> dict[str, Any]:
         if name in NESTED or not step.channels.systems
     }
     return {"rule": job.config.rule, "options": _important(step, job.config.options), "inputs": common}
+
+
+def _settings_of(step: Step, job: Job) -> object:
+    """What the configuration of the cycle says of a step; chains are compiled unless it says otherwise."""
+    runs_others = PROCESSING_CHAIN in step.configs.values() and not job.setup.options.get(COMPILED, True)
+    own = {**(job.setup.settings.get(step.name) or {}), **({COMPILED: False} if runs_others else {})}
+    return _important(step, own)
 
 
 def _important(step: Step, value: object) -> object:

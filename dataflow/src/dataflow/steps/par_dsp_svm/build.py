@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.lh5files import rows_by_file
+from dataflow.jobs.lh5files import first_rows
 from dataflow.jobs.pages import text_page
 from dataflow.keys.channel import Channel
 from dataflow.metadata.references import written
-from dataflow.physics.svm import Model
+from dataflow.physics.svm import SAME_PERIOD, Model
 from dataflow.plan.job import Job
 
 from .calibrate import calibrate
@@ -113,18 +113,15 @@ def shapes_of_run(job: Job, channel: Channel, wanted: int, trained: Trained) -> 
         If they are of another form than those of the training.
     """
     chain = job.config.shared("processing_chain", channel) or {}
-    paths, tables = job.inputs["raw"], job.tables_in("raw", channel)
-    counts = rows_by_file(paths, {channel.name: tables})[channel.name]
-    parts: list[Shapes] = []
-    for path, table, count in zip(paths, tables, counts, strict=True):
-        rows = min(count, wanted - sum(len(shapes) for shapes, _ in parts))
-        if table is not None and rows > 0:
-            parts.append(shapes_of(path, table, chain, range(rows), channel.adc_bits))
+    parts = [
+        shapes_of(path, table, chain, rows, channel.adc_bits)
+        for path, table, rows in first_rows(job.inputs["raw"], job.tables_in("raw", channel), wanted)
+    ]
     features, known = trained.sample.shapes.shape[1], trained.sample.period
     if not parts:
         return np.empty((0, features), np.float32), known
     shapes, period = np.concatenate([part for part, _ in parts]), parts[0][1]
-    if shapes.shape[1] != features or abs(period / known - 1) > 1e-3:  # not known: nothing to compare
+    if shapes.shape[1] != features or abs(period / known - 1) > SAME_PERIOD:  # not known: nothing to compare
         raise WorkFailed(
             f"the traces of this run have {shapes.shape[1]} features of {period:g} ns,"
             f" those of the training data {features} of {known:g} ns"

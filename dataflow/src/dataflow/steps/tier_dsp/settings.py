@@ -78,14 +78,14 @@ class ProcessingChain(StepSettings):
 
 
 class DspSettings(StepSettings):
-    """Sizes; they change nothing about the result.
+    """Sizes, which change nothing about the values, and names.
 
     Attributes
     ----------
     buffer_len
         Rows in memory.
     block_width
-        Rows that are processed at a time.
+        Rows that dspeed's own driver processes at a time; compiled chains have blocks of a fixed size.
     aliases
         Add the names of detectors as hard links, ``dsp/V07302A`` and ``V07302A/dsp``.
     """
