@@ -160,7 +160,8 @@ def _queue_shown(way: Way, cycle: Path, progress: Progress, draw: Callable[[], N
 
     def look() -> None:
         while not over.wait(QUEUE_EVERY):
-            progress.queue = in_words(queue(cycle))
+            with contextlib.suppress(WorkFailed):  # the run goes on, and so does what was said last
+                progress.queue = in_words(queue(cycle))
             with contextlib.suppress(BrokenPipeError):  # nobody looks at the terminal any more
                 draw()
 
