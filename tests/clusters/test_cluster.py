@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prodenv.base.errors import UserError
-from prodenv.running.cluster import Queued, in_words, job_prefix, options, profile_of, require_engine
+from dataflow.plan import attempts
+from prodenv.base.errors import UserError, WorkFailed
+from prodenv.running import progress as words
+from prodenv.running.cluster import (
+    Queued,
+    cancel_leftovers,
+    in_words,
+    job_prefix,
+    options,
+    profile_of,
+    queue,
+    require_engine,
+)
 from prodenv.running.progress import Progress
 
 STEP = "tier_raw"
@@ -64,6 +76,42 @@ def test_a_queue_is_told_in_words() -> None:
     assert in_words(jobs) == "2 on n1, n2; 2 waiting (Priority, Resources); 1 completing"
     assert in_words([Queued(str(n), "RUNNING", f"n{n}") for n in range(9)]) == "9 on 9 nodes"
     assert in_words([]) == ""
+
+
+def programs(folder: Path, monkeypatch: pytest.MonkeyPatch, **texts: str) -> None:
+    """Shell scripts in the place of SLURM's programs."""
+    for name, text in texts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+def test_jobs_that_an_earlier_run_left_are_cancelled_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = job_prefix(tmp_path)
+    rows = f"7|{name}_x|PENDING|(Resources)\n8|dataprod-of-another_x|RUNNING|n1\n9|{name}_y|RUNNING|n2\n"
+    (tmp_path / "rows").write_text(rows)
+    asked = f"echo $1 > {tmp_path}/asked; cat {tmp_path}/rows"
+    cancel = f"echo $* > {tmp_path}/gone; sed -i /{name}/d {tmp_path}/rows"
+    programs(tmp_path, monkeypatch, squeue=asked, scancel=cancel)
+    assert queue(tmp_path) == [Queued("7", "PENDING", "Resources"), Queued("9", "RUNNING", "n2")]
+    cancel_leftovers(tmp_path)
+    assert (tmp_path / "gone").read_text() == "7 9\n"
+    assert (tmp_path / "asked").read_text() == f"--user={os.getuid()}\n"  # a name may be another one's, or be missing
+
+
+def test_where_the_queue_is_not_known_no_run_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs of an earlier run may be in it, which would write the same files."""
+    programs(tmp_path, monkeypatch, squeue="echo slurm_load_jobs error >&2; exit 1", scontrol="echo is UP")
+    with pytest.raises(WorkFailed, match="SLURM does not answer"):
+        cancel_leftovers(tmp_path)
+
+
+def test_control_knows_the_words_by_which_the_flow_tells_of_memory() -> None:
+    assert attempts.AGAIN == words._AGAIN
+    assert words._OWN.match("x, status is: 'FAILED'")
+    assert not words._OWN.match(f"{attempts.LACKED}: 900 MB, attempt 3. x, status is: 'FAILED'")
 
 
 def failed(number: int, **more: Any) -> dict[str, Any]:

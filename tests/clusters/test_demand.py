@@ -68,6 +68,23 @@ def test_the_demand_is_read_from_the_records_of_a_cycle(tmp_path: Path) -> None:
     assert seen == Seen(len(KEYS), 107.0, 507)
 
 
+def test_few_finished_jobs_among_many_are_found(tmp_path: Path) -> None:
+    """Four that are done teach what the hundred that are not need."""
+    tree = Tree(tmp_path / "cycle")
+    tree.metadata()
+    keys = [f"l200-p03-r000-phy-20230312T0{hour}{minute:02d}00Z" for hour in (4, 5) for minute in range(60)]
+    tree.daq(*keys)
+    cycle = tree.open()
+    for number, key in enumerate(keys[1 : 1 + ENOUGH]):
+        unit = cycle.unit("tier_raw", key)
+        file = record_file(cycle.output("tier_raw", unit), cycle.lineage("tier_raw", unit))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"seconds": 10.0, "peak_memory_mb": 500 + number, "recipe": {}}))
+    demand = Workflow(tree.root / "config.json").demand(cycle.step("tier_raw"))
+    assert demand.seen == Seen(ENOUGH, 10.0, 503)
+    assert demand.together == 30
+
+
 @pytest.mark.parametrize(
     ("message", "log", "lacked"),
     [

@@ -7,9 +7,15 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+
+from prodenv.base.errors import UserError
+from prodenv.cycles.setups import Setup
+from prodenv.software.install import Installation, _make_environment
+from prodenv.software.tools import PYTHON_FACTS, Place
 
 from .conftest import GitRepository, ProdEnv, find_uv, git
 from .test_execenv import find_bubblewrap
@@ -323,3 +329,17 @@ def test_a_flow_of_others_is_a_package_that_brings_what_it_needs(small: Small) -
     assert [entry["name"] for entry in lock["checkouts"]] == ["theirs"]
     assert small.ask("import theirs; print(theirs.__file__)").startswith(str(small.cycle / "dataflow"))
     assert small.run("--if-changed").stdout.startswith("up to date")
+
+
+@pytest.mark.parametrize(("wanted", "named"), [("3.10", "3.10 is Python"), ("", "python3 of the container is Python")])
+def test_a_python_that_is_too_old_is_named_as_it_was_asked_for(wanted: str, named: str) -> None:
+    setup = SimpleNamespace(python=wanted, execenv=SimpleNamespace(cmd=("podman",)), file=Path("c/config.json"))
+
+    class Old(Installation):
+        def call(self, *argv: str | Path, what: str, hint: str = "") -> str:
+            return '{"version": "3.10.13"}' if PYTHON_FACTS in argv else ""
+
+    with pytest.raises(UserError) as raised:
+        _make_environment(Old(cast(Setup, setup), Place(Path()), Path("new")))
+    assert raised.value.message == f"{named} 3.10.13; 3.11 or newer is needed"
+    assert "`python` in c/config.json" in raised.value.hint

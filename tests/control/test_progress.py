@@ -208,6 +208,14 @@ def test_the_time_left_comes_from_earlier_runs_and_from_this_one() -> None:
     assert found.remaining() == pytest.approx(3 * 4 / 2 + 2 * 20, abs=0.5)
 
 
+def test_on_a_cluster_the_queue_is_told_and_no_time_that_is_left() -> None:
+    found = Progress({"tier_raw": Learned(10.0, 1)}, cores=0)
+    for event in (stats(tier_raw=40), begun("tier_raw", 1)):
+        found.feed(json.dumps(event))
+    found.queue = "4 on n1, n2; 8 waiting (Resources)"
+    assert overall(found) == "0 of 40 jobs, queue: 4 on n1, n2; 8 waiting (Resources)"
+
+
 def test_the_plugin_writes_what_progress_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through Snakemake's own registry, with the records that Snakemake makes."""
     registry = pytest.importorskip("snakemake_interface_logger_plugins.registry")

@@ -87,7 +87,7 @@ def test_the_time_is_learned_from_finished_jobs(origin: Origin) -> None:
     produce(origin)
     cycle = origin.open()
     survey = Survey(cycle)
-    costs = survey.costs(survey.everything())
+    costs = survey.costs(all_jobs(cycle))
     assert costs["tier_hit"] == Cost(2.0, 2, 0)
     missing = [Item("tier_hit", cycle.scheme.key(PHY), "missing")] * 6
     assert remaining(missing, costs, 4) == (round(6 * (2.0 * 2 + START) / 4, 1), [])

@@ -24,7 +24,7 @@ def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 
 def differences(ours: Path, theirs: Path) -> Iterator[tuple[str, str]]:
-    """What is in both and differs, as path and reason; datasets of one alone are left to :func:`alone`."""
+    """What is in both and differs, as path and reason; datasets of one alone are not looked at."""
     with h5py.File(ours) as one, h5py.File(theirs) as other:
         left, right = datasets(one), datasets(other)
         for name in sorted(left.keys() & right.keys()):

@@ -93,7 +93,7 @@ def _sources(theirs: Theirs) -> str:
     return os.pathsep.join(str(theirs.box.env.root / name / "src") for name in ("prodenv", "dataflow"))
 
 
-def test_the_lock_is_held_while_it_runs(theirs: Theirs) -> None:
+def test_a_lock_that_was_left_behind_is_shown_and_taken_over(theirs: Theirs) -> None:
     (theirs.root / ".snakemake/locks").mkdir(parents=True)
     (theirs.root / ".snakemake/locks/0.output.lock").touch()
     (line,) = theirs.box.json("list")["cycles"]

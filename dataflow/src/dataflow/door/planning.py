@@ -13,7 +13,7 @@ from dataflow.base.messages import few
 from dataflow.keys.inventory import left_out_note
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.job import Unit
-from dataflow.plan.survey import START, THERE, Cost, Item, Survey, all_jobs, remaining
+from dataflow.plan.survey import START, Cost, Item, Survey, all_jobs, remaining
 from dataflow.plan.workflow import Workflow
 
 from .setups import said
@@ -54,7 +54,7 @@ def plan(question: Mapping[str, Any]) -> dict[str, Any]:
     wanted = flow.wanted(question["targets"])
     survey = Survey(flow.cycle)
     items = survey.to_make(wanted)
-    costs = survey.costs(survey.everything()) if items else {}
+    costs = survey.costs(all_jobs(flow.cycle)) if items else {}
     seconds, unknown = remaining(items, costs, question["cores"])
     steps = list(dict.fromkeys(item.step for item in items))
     return {
@@ -106,8 +106,7 @@ def check(question: Mapping[str, Any]) -> dict[str, Any]:
 
 def _took(cycle: Cycle) -> dict[str, dict[str, float]]:
     """What the jobs of each step took before, with their start, from the records of some that are there."""
-    maybe = (Item(step, unit, THERE) for step, unit in all_jobs(cycle))  # what has no record teaches nothing
-    costs = Survey(cycle).costs(maybe)
+    costs = Survey(cycle).costs(all_jobs(cycle))
     return {step: {"seconds": cost.seconds + START, "threads": cost.threads} for step, cost in costs.items()}
 
 

@@ -25,7 +25,7 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
     plan.lineages.read_unknown = False
     survey = Survey(plan)
     items = survey.everything()
-    seconds, unknown = remaining(items, survey.costs(items), question["cores"])
+    seconds, unknown = remaining(items, survey.costs((item.step, item.unit) for item in items), question["cores"])
     made = (item for item in items if item.state != MISSING)
     places = ((item.step, run_of(item.unit), survey.outputs(item.step, item.unit)[0]) for item in made)
     noted = told(troubles(plan.lineages.records, places))

@@ -139,26 +139,27 @@ class Survey:
     def _are_there(self, outputs: list[str]) -> bool:
         return all(map(self.cycle.lineages.records.is_there, outputs))
 
-    def costs(self, items: Iterable[Item]) -> dict[str, Cost]:
-        """What jobs take, by step, from the records of some that are there."""
-        return {step: _cost(records) for step, records in self._finished(items).items()}
+    def costs(self, jobs: Iterable[Place]) -> dict[str, Cost]:
+        """What jobs take, by step, from the records of some that are done."""
+        return {step: _cost(records) for step, records in self._finished(jobs).items()}
 
-    def demands(self, items: Iterable[Item]) -> dict[str, Seen]:
-        """What jobs took at most, by step, from the records of some that are there."""
-        return {step: seen(records) for step, records in self._finished(items).items()}
+    def demands(self, jobs: Iterable[Place]) -> dict[str, Seen]:
+        """What jobs took at most, by step, from the records of some that are done."""
+        return {step: seen(records) for step, records in self._finished(jobs).items()}
 
-    def _finished(self, items: Iterable[Item]) -> dict[str, list[Mapping[str, Any]]]:
-        """Some records of each step."""
-        done: dict[str, list[Item]] = {}
-        for item in items:
-            if item.state in (THERE, STALE):
-                done.setdefault(item.step, []).append(item)
+    def _finished(self, jobs: Iterable[Place]) -> dict[str, list[Mapping[str, Any]]]:
+        """Some records of each step, of those jobs that have one."""
+        done: dict[str, list[str]] = {}
+        for step, unit in jobs:
+            output = self.outputs(step, unit)[0]
+            if self.cycle.lineages.records.has_record(output):
+                done.setdefault(step, []).append(output)
         found = {step: list(self._records(_spread(some))) for step, some in done.items()}
         return {step: records for step, records in found.items() if records}
 
-    def _records(self, items: Iterable[Item]) -> Iterator[Mapping[str, Any]]:
-        for item in items:
-            record = self.cycle.lineages.records.raw(Path(self.outputs(item.step, item.unit)[0]))
+    def _records(self, outputs: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        for output in outputs:
+            record = self.cycle.lineages.records.raw(Path(output))
             if (
                 record
                 and all(isinstance(record.get(name, 1), (int, float)) for name in NUMBERS)
@@ -208,8 +209,8 @@ def remaining(items: Iterable[Item], costs: Mapping[str, Cost], cores: int) -> t
     return round(work / max(cores, 1), 1), unknown
 
 
-def _spread(items: list[Item]) -> list[Item]:
-    return items[:: max(1, len(items) // SAMPLE)][:SAMPLE]
+def _spread(outputs: list[str]) -> list[str]:
+    return outputs[:: max(1, len(outputs) // SAMPLE)][:SAMPLE]
 
 
 def _cost(records: list[Mapping[str, Any]]) -> Cost:

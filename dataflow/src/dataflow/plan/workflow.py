@@ -23,7 +23,7 @@ from .job import Job, Unit
 from .noeffect import Finding, findings
 from .paths import template_pattern
 from .portion import Portion, first_of
-from .survey import THERE, Item, Survey, all_jobs
+from .survey import Item, Survey, all_jobs
 from .targets import Target, form, is_target, resolve
 from .ticket import FOLDER, Ticket, Tickets, read_ticket
 from .troubles import Trouble, sentences, troubles_of
@@ -276,8 +276,7 @@ class Workflow:
 
     @cached_property
     def _seen(self) -> Mapping[str, Seen]:
-        maybe = (Item(step, unit, THERE) for step, unit in all_jobs(self.cycle))  # what has no record teaches nothing
-        return Survey(self.cycle).demands(maybe)
+        return Survey(self.cycle).demands(all_jobs(self.cycle))
 
     def write_tickets(self, jobs: Iterable[tuple[str, Wildcards]]) -> None:
         """Write the tickets of the jobs that are about to run: the name of the rule and the wildcards of each."""

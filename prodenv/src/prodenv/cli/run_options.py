@@ -18,9 +18,7 @@ def _json(parser: argparse.ArgumentParser) -> None:
 
 
 def _cores(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument(
-        "-j", "--jobs", metavar="N", type=_number, default=0, help=f"{what} (default: all of this host)"
-    )
+    parser.add_argument("-j", "--jobs", metavar="N", type=_number, default=0, help=what)
 
 
 def _number(text: str) -> int:
@@ -32,7 +30,10 @@ def _number(text: str) -> int:
 def run(parser: argparse.ArgumentParser) -> None:
     _cycle(parser)
     parser.add_argument("targets", metavar="TARGET", nargs="+", help=TARGET_HELP)
-    _cores(parser, "cores to use, or jobs of a cluster at a time")
+    _cores(
+        parser,
+        "cores to use (default: all of this host), or jobs of a cluster at a time (default: what its profile says)",
+    )
     parser.add_argument(
         "--profile",
         metavar="NAME",
@@ -50,14 +51,14 @@ def run(parser: argparse.ArgumentParser) -> None:
 def plan(parser: argparse.ArgumentParser) -> None:
     _cycle(parser)
     parser.add_argument("targets", metavar="TARGET", nargs="+", help=TARGET_HELP)
-    _cores(parser, "cores that the time is estimated for")
+    _cores(parser, "cores that the time is estimated for (default: all of this host)")
     _json(parser)
     parser.add_argument("--check", action="store_true", help="exit with 3 if something would be made")
 
 
 def status(parser: argparse.ArgumentParser) -> None:
     _cycle(parser)
-    _cores(parser, "cores that the time is estimated for")
+    _cores(parser, "cores that the time is estimated for (default: all of this host)")
     _json(parser)
     parser.add_argument("--all", action="store_true", help="also the complete runs")
 

@@ -5,9 +5,9 @@ Snakemake and its executor do the work; see ``dataflow/profiles`` of a cycle and
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import time
@@ -58,7 +58,7 @@ def profile_of(name: str, shipped: Path) -> Profile:
     Raises
     ------
     UserError
-        If there is none, if it cannot be read, or if Snakemake lacks its executor.
+        If there is none, or if it cannot be read.
     """
     folder = Path(name).absolute() if "/" in name else shipped / name
     if not (folder / "config.yaml").is_file():
@@ -117,7 +117,7 @@ def job_prefix(cycle: Path) -> str:
 
 def _keeps_accounts() -> bool:
     """Whether SLURM remembers jobs that have ended; ``sacct`` is there even where it does not."""
-    for line in _ask("scontrol", "show", "config").splitlines():
+    for line in (_ask("scontrol", "show", "config") or "").splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "AccountingStorageType":
             return value.strip() not in ("(null)", "", "accounting_storage/none")
@@ -126,7 +126,7 @@ def _keeps_accounts() -> bool:
 
 @dataclass(frozen=True)
 class Queued:
-    """A job in the queue: number, state, the nodes that it has, else why it waits, its comment."""
+    """A job in the queue: number, state, the nodes that it has, else why it waits."""
 
     number: str
     state: str
@@ -134,15 +134,23 @@ class Queued:
 
 
 def queue(cycle: Path) -> list[Queued]:
-    """The jobs of a cycle that SLURM has, of this run or an earlier one."""
+    """The jobs of a cycle that SLURM has, of this run or an earlier one.
+
+    Raises
+    ------
+    WorkFailed
+        If SLURM does not say.
+    """
     name = job_prefix(cycle)
-    printed = _ask("squeue", f"--user={getpass.getuser()}", "--noheader", "--format=%i|%j|%T|%R")
+    printed = _ask("squeue", f"--user={os.getuid()}", "--noheader", "--format=%i|%j|%T|%R")
+    if printed is None:
+        raise WorkFailed("SLURM does not answer", hint="squeue tells more; run again when it is back")
     rows = [line.split("|", 3) for line in printed.splitlines()]
     return [Queued(row[0], row[2], row[3].strip("()")) for row in rows if len(row) == 4 and row[1].startswith(name)]
 
 
 def in_words(jobs: Sequence[Queued]) -> str:
-    """A queue in words: ``2 run on n1, n2; 5 wait (Resources)``; empty where it is."""
+    """A queue in words: ``2 on n1, n2; 5 waiting (Resources)``; empty where it is."""
     running = [job for job in jobs if job.state == "RUNNING"]
     waiting = [job for job in jobs if job.state == "PENDING"]
     others = Counter(job.state.lower() for job in jobs if job not in running and job not in waiting)
@@ -160,10 +168,8 @@ def cancel_leftovers(cycle: Path) -> None:
     Raises
     ------
     WorkFailed
-        If they do not end.
+        If they do not end, or SLURM does not say which there are.
     """
-    if not _ask("scontrol", "ping"):
-        raise WorkFailed("SLURM does not answer", hint="sinfo tells more; run again when it is back")
     left = queue(cycle)
     if not left:
         return
@@ -178,10 +184,10 @@ def cancel_leftovers(cycle: Path) -> None:
             time.sleep(PAUSE)
 
 
-def _ask(*words: str) -> str:
-    """What a program of SLURM prints; nothing if it fails."""
+def _ask(*words: str) -> str | None:
+    """What a program of SLURM prints; None if it fails."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+        return None
+    return done.stdout if done.returncode == 0 else None

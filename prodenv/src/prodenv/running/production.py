@@ -125,7 +125,7 @@ def produce(
         If the cycle is being worked on by a process that lives.
     """
     root, words, ours = cycle.root, command(cycle, targets, way), source_of(cycle) is not None
-    progress = Progress(learned, way.jobs, STEPS if ours else ANY)
+    progress = Progress(learned, 0 if way.is_remote else way.jobs, STEPS if ours else ANY)
     with holder.taken(root):
         if way.is_slurm:
             cancel_leftovers(root)
@@ -160,7 +160,8 @@ def _queue_shown(way: Way, cycle: Path, progress: Progress, draw: Callable[[], N
 
     def look() -> None:
         while not over.wait(QUEUE_EVERY):
-            progress.queue = in_words(queue(cycle))
+            with contextlib.suppress(WorkFailed):  # the run goes on, and so does what was said last
+                progress.queue = in_words(queue(cycle))
             with contextlib.suppress(BrokenPipeError):  # nobody looks at the terminal any more
                 draw()
 

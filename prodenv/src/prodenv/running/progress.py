@@ -115,7 +115,7 @@ class Progress:
     learned
         What jobs took before, by step, for the time that is left.
     cores
-        Cores that it has.
+        Cores that it has; 0 where jobs wait for those of a cluster: nobody knows how long.
     rules
         The rules whose jobs are told of.
     """
@@ -132,7 +132,7 @@ class Progress:
         self.nothing = False
         self.queue = ""
         self.began, self._since = time.monotonic(), time.time()
-        self._learned, self._cores, self._rules = dict(learned or {}), max(cores, 1), rules
+        self._learned, self._cores, self._rules = dict(learned or {}), cores, rules
         self._jobs: dict[int, tuple[str, str]] = {}
         self._failed: set[int] = set()
         self._later: dict[str, int] = {}
@@ -285,7 +285,9 @@ class Progress:
         return [" ".join(self._jobs[number]) for _, number in sorted(running)]
 
     def remaining(self) -> float | None:
-        """Seconds that are left; None as long as nothing is known of some step."""
+        """Seconds that are left; None as long as nothing is known of some step, and on a cluster."""
+        if not self._cores:
+            return None
         seconds = 0.0
         for step, count in self.steps.items():
             each = self._each(step, count)

@@ -223,7 +223,8 @@ def _make_environment(work: Installation) -> dict[str, str]:
         answer = work.call(work.python, "-c", PYTHON_FACTS, what="asking Python for its version")
         facts: dict[str, str] = json.loads(answer)
     if tuple(map(int, facts["version"].split(".")[:2])) < (3, 11):
-        raise UserError(f"python3 of the container is {facts['version']}; 3.11 or newer is needed")
+        found = f"{wanted or 'python3 of the container'} is Python {facts['version']}; 3.11 or newer is needed"
+        raise UserError(found, hint=f"set `python` in {work.setup.file} to a newer one")
     return facts
 
 
