@@ -97,9 +97,10 @@ def environment(folder: Path) -> Path:
 
 
 def simulated(folder: Path, scale: float) -> Path:
-    """A small cycle with one calibrated run, made once."""
-    made(demo(folder, scale, "p03-r000-cal"), "par_hit", KEY)
-    return folder
+    """A small cycle with one calibrated run, made once for each scale below a folder."""
+    cycle = demo(folder / f"cycle-{scale:g}", scale, "p03-r000-cal")
+    made(cycle, "par_hit", KEY)
+    return cycle
 
 
 def made(folder: Path, step: str, unit: Any) -> None:
@@ -419,7 +420,7 @@ def main() -> int:
     if options.dsp:
         found = of_file(options.dsp.resolve(), options.table, programs, options.out.resolve())
     else:
-        cycle = options.cycle or simulated(ROOT / "build/parity/cycle", options.scale)
+        cycle = options.cycle or simulated(ROOT / "build/parity", options.scale)
         found = parity(cycle.resolve(), programs, options.out.resolve())
     table(found, options.beyond)
     (options.out / "parity.json").write_text(json.dumps([asdict(each) for each in found], indent=1))

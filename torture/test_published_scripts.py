@@ -26,13 +26,13 @@ from dataflow.plan.job import Job
 
 ROOT = Path(__file__).resolve().parents[1]
 SCALE = 2.0
-"""As in the benchmark of parity: their energy calibration needs a hundred counts a line."""
+"""Their energy calibration needs a hundred counts a line."""
 TIMESTAMP = KEY.split("-")[4]
 
 
 @dataclass(frozen=True)
 class Published:
-    """Programs of the published scripts, and a cycle whose calibration run has been made to evt."""
+    """Programs of the published scripts, and a cycle whose calibration run has been made to hit."""
 
     programs: Path
     cycle: Path
@@ -62,9 +62,12 @@ def published() -> Published:
         programs = environment(folder / "environment")
     except (subprocess.CalledProcessError, OSError) as error:
         pytest.skip(f"legend-dataflow-scripts cannot be installed: {error}")
-    cycle = simulated(folder / "cycle", SCALE)
-    for step in ("tier_hit", "tier_evt"):
-        made(cycle, step, KEY)
+    cycle = simulated(folder, SCALE)
+    opened = open_cycle(cycle / "config.json")
+    for key in opened.keys:
+        made(cycle, "tier_hit", key)
+    for unit in opened.units.of(opened.step("validity_hit")):
+        made(cycle, "validity_hit", unit)
     return Published(programs, cycle)
 
 
@@ -151,7 +154,7 @@ def test_their_quality_cuts_are_derived_from_our_dsp(published: Published, tmp_p
     published.run(
         "par-geds-hit-qc", "--cal-files", *job.inputs["dsp"], "--config-file", tmp_path / "qc.yaml", "--channel",
         channel.name, "--table-name", f"ch{channel.rawid}/dsp", "--log", tmp_path / "log", "--save-path",
-        tmp_path / "qc_pars.yaml",
+        tmp_path / "qc_pars.yaml", "--plot-path", tmp_path / "qc.pkl",  # without, it fails: pygama returns no pages
     )  # fmt: skip
     found = yaml.safe_load((tmp_path / "qc_pars.yaml").read_text())
     theirs = found["operations"]["is_upgoing_baseline_classifier"]["parameters"]
@@ -191,10 +194,11 @@ def test_pygamas_file_database_and_loader_read_a_cycle(published: Published) -> 
     }
     channel = next(each for each in job.channels if each.system == "geds" and each.processable)
     found = published.told(FILE_DB, json.dumps(config), channel.rawid)
-    hit = columns(job.outputs["tier"], f"ch{channel.rawid}/hit")
-    assert found["files"] == len(list((published.cycle / "generated/tier/raw").rglob("*.lh5")))
+    paths = sorted((published.cycle / "generated/tier/hit").rglob("*.lh5"))
+    energies = [columns(path, f"ch{channel.rawid}/hit")["cuspEmax_ctc_cal"] for path in paths]
+    assert found["files"] == len(paths) == 4
     assert found["tables"] == sorted(int(name[2:]) for name in h5py.File(job.outputs["tier"]) if name.startswith("ch"))
-    np.testing.assert_array_equal(found["energies"], hit["cuspEmax_ctc_cal"].astype(float))
+    np.testing.assert_array_equal(found["energies"], np.concatenate(energies).astype(float))
 
 
 METADATA = """

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
+from gebox.errors import UserError
+from gebox.experiment import build
 from gebox.happenings import Hit
-from gebox.training import NAMES, label_of
+from gebox.training import NAMES, label_of, write_training
 from gebox.truth import Kind
 
 TAU = 200_000.0
@@ -44,3 +47,10 @@ def test_another_pulse_is_labelled_where_it_can_be_seen(
     kind: Kind, charge: float, second: float, start: float, label: int | None
 ) -> None:
     assert label_of(Hit(0, kind, charge=charge, second_charge=second, second_start=start), TAU) == label
+
+
+@pytest.mark.parametrize(("good", "each"), [(-1, 5), (5, -1), (0, 0)])
+def test_numbers_of_traces_that_are_none_are_refused(good: int, each: int, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"{good} good traces and {each} of each defect are no numbers"):
+        write_training(build(scale=0.02), tmp_path / "train.lh5", good, each)
+    assert not list(tmp_path.iterdir())

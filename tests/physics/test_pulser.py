@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from dataflow.physics.pulser import FLAGS, event_masks
 KEYS = ("l200-p03-r000-cal-20230311T235840Z", "l200-p03-r000-cal-20230312T005840Z")
 
 
-def job_with(masks: dict[str, list[tuple[int, int, int, int]]], folder: Path, files: int = 2) -> Any:
+def job_with(masks: dict[str, list[tuple[int, int, int, int]]], folder: Path, keys: Sequence[str] = KEYS) -> Any:
     """A job whose masks have these rows by detector: number of the file, pulser, forced, recovering."""
     tables = {
         name: Table(
@@ -29,9 +30,9 @@ def job_with(masks: dict[str, list[tuple[int, int, int, int]]], folder: Path, fi
         for name, rows in masks.items()
     }
     path = folder / "masks.lh5"
-    write(Struct({"files": Array(np.array(KEYS, dtype="S")), **tables}), "masks", str(path), wo_mode="of")
-    paths = tuple(folder / f"{key}-tier_dsp.lh5" for key in KEYS[:files])
-    return SimpleNamespace(inputs={"masks": (path,), "dsp": paths}, unit=KEYS[0])
+    write(Struct({"files": Array(np.array(keys, dtype="S")), **tables}), "masks", str(path), wo_mode="of")
+    paths = tuple(folder / f"{key}-tier_dsp.lh5" for key in keys)
+    return SimpleNamespace(inputs={"masks": (path,), "dsp": paths}, unit=keys[0])
 
 
 ROWS = [(0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (1, 0, 0, 1), (1, 0, 0, 0)]
@@ -46,6 +47,19 @@ def test_rows_are_those_of_the_files_in_their_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(masks.usable, [True, False, False, False, True])
     second = event_masks(job, {"V1": [2]}, job.inputs["dsp"][1:])["V1"]
     np.testing.assert_array_equal(second.usable, [False, True])
+
+
+def test_a_partition_has_the_masks_of_all_its_runs(tmp_path: Path) -> None:
+    """A file of masks for each run, here of one file each."""
+    job = job_with({"V1": [row for row in ROWS if row[0] == 0]}, tmp_path)
+    (tmp_path / "next").mkdir()
+    other = job_with(
+        {"V1": [(0, 1, 0, 0), (0, 0, 0, 0)]}, tmp_path / "next", keys=["l200-p03-r001-cal-20230401T000000Z"]
+    )
+    job.inputs = {name: job.inputs[name][:1] + other.inputs[name] for name in job.inputs}
+    masks = event_masks(job, {"V1": [3, 2]})["V1"]
+    np.testing.assert_array_equal(masks.pulser, [False, True, False, True, False])
+    np.testing.assert_array_equal(masks.usable, [True, False, False, False, True])
 
 
 def test_where_nothing_is_known_nothing_is_marked(tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ from dataflow.physics.curves import Curve
 from dataflow.physics.pulseshape.energies import operations_of, widths_of
 from dataflow.physics.pulseshape.survival import ENERGIES, survival, survival_fractions
 from dataflow.steps.par_hit_aoe import build as aoe
-from dataflow.steps.par_hit_aoe.bands import cumulative
+from dataflow.steps.par_hit_aoe.bands import cumulative, fit_band
 from dataflow.steps.par_hit_aoe.calibrate import calibrate, fit_bands, sigma_at
 from dataflow.steps.par_hit_aoe.figure import draw
 from dataflow.steps.par_hit_aoe.report import AOE, entry
-from dataflow.steps.par_hit_aoe.result import Result
+from dataflow.steps.par_hit_aoe.result import BandFit, NoBand, Result
 from dataflow.steps.par_hit_aoe.settings import Settings
 from dataflow.steps.par_hit_ecal.build import calibrate as calibrate_energy
 from dataflow.steps.par_hit_ecal.report import entry as energy_entry
@@ -197,9 +197,6 @@ def test_the_model_of_a_band_is_normalised_and_falls_to_zero_below() -> None:
 
 def test_events_above_the_peak_do_not_make_it_wider() -> None:
     """Pulses near the p+ contact have a higher A/E: a tenth of the single-site events, anywhere above."""
-    from dataflow.steps.par_hit_aoe.bands import fit_band
-    from dataflow.steps.par_hit_aoe.result import BandFit
-
     draw_ = np.random.default_rng(6)
     single, tail = draw_.normal(1, 0.01, 3000), 1 - draw_.exponential(0.05, 2000)
     everywhere = draw_.uniform(0.5, 1.6, 3000)
@@ -210,6 +207,27 @@ def test_events_above_the_peak_do_not_make_it_wider() -> None:
     assert fit.mean == pytest.approx(1.0, abs=3.5 * fit.mean_error)
     assert fit.flat == pytest.approx(3000 / 1.1, rel=0.35)
     assert fit.chi2 < fit.ndf + 4 * np.sqrt(2 * fit.ndf)
+
+
+@pytest.mark.parametrize("seed", [11, 15, 27, 42, 53])
+def test_a_short_tail_does_not_take_the_place_of_the_peak_of_few_events(seed: int) -> None:
+    """With a tail, fits of these samples tell no single-site peak, though five of six events are in it."""
+    fit = _band(seed, single=100, multiple=20)
+    assert isinstance(fit, BandFit)
+    assert (fit.tail, fit.mean) == (0, pytest.approx(1.0, abs=3.5 * fit.mean_error))
+    assert fit.sigma == pytest.approx(0.01, abs=3.5 * fit.sigma_error) and fit.sigma_error < 0.0015
+    assert fit.signal == pytest.approx(100, abs=35)
+
+
+def test_a_tail_that_the_likelihood_tells_is_not_left_out() -> None:
+    """Half of the events are multi-site ones: without a tail, the peak would be theirs, too."""
+    assert isinstance(_band(13, single=60, multiple=60), NoBand)
+
+
+def _band(seed: int, single: int, multiple: int) -> BandFit | NoBand:
+    draw_ = np.random.default_rng(seed)
+    values = np.concatenate([draw_.normal(1, 0.01, single), 1 - draw_.exponential(0.05, multiple)])
+    return fit_band(values, np.full(len(values), 1100.0), 1000.0, 1300.0)
 
 
 def _energies(columns: dict[str, Any]) -> dict[str, Any]:

@@ -224,12 +224,13 @@ class _Calibrated:
         """Why the energy by which events are made could not be calibrated, where others could."""
         results, pars = entry.get("results"), entry.get("pars")
         failed = results.get("ecal_failed") if isinstance(results, Mapping) else None
+        if not failed:
+            return ""
         own = pars.get("operations", pars) if isinstance(pars, Mapping) else {}
-        evt = self._production.cycle.metadata.config("tier_evt", key).shared("evt_config") or {}
-        used = columns_used(evt) if failed else {}
+        used = columns_used(self._production.cycle.metadata.config("tier_evt", key).shared("evt_config") or {})
         reasons = (
             f"no calibration of {name}_cal: {reason}"
-            for name, reason in (failed or {}).items()
+            for name, reason in failed.items()
             if f"{name}_cal" in used and f"{name}_cal" not in own
         )
         return next(reasons, "")

@@ -85,8 +85,10 @@ def write_training(
     Raises
     ------
     UserError
-        If there is no calibration.
+        If there is no calibration, or these are no numbers of traces.
     """
+    if min(good, each) < 0 or not good + each:
+        raise UserError(f"{good} good traces and {each} of each defect are no numbers of traces")
     wanted = {number: good if name == NORMAL else each for number, name in enumerate(NAMES)}
     labels, traces = [], []
     for label, row in _labelled(experiment, each, f"training {sample}"):
