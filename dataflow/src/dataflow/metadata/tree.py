@@ -103,9 +103,10 @@ class Metadata:
         UserError
             If no channel map is valid then, or an entry has a wrong form; file and line are named.
         """
-        if key not in self._of_key:
-            self._of_key[key] = self._channels_at(key)
-        return self._of_key[key]
+        found = self._of_key.get(key)
+        if found is None:
+            found = self._of_key[key] = self._channels_at(key)
+        return found
 
     def _channels_at(self, key: Key) -> tuple[Channel, ...]:
         if self.scheme.detector:

@@ -74,6 +74,7 @@ class Cycle:
         self.hit_columns = HitColumns(self)
         self.chains = Chains(setup, self.metadata.reader, self._made_of, self._raw)
         self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
+        self._turns: dict[Place, tuple[Key, ...]] = {}
         self._joined: dict[tuple[int, ...], tuple[tuple[Channel, ...], object]] = {}
 
     @cached_property
@@ -149,9 +150,10 @@ class Cycle:
             If there is no such step or file, parameters are missing, or the metadata is wrong.
         """
         place = step, self.unit(step, unit)
-        if place not in self._jobs:
-            self._jobs[place] = self._job(self.step(step), place[1])
-        return self._jobs[place]
+        found = self._jobs.get(place)
+        if found is None:
+            found = self._jobs[place] = self._job(self.step(step), place[1])
+        return found
 
     def unit(self, step: str, unit: str | Key | Unit) -> Unit:
         """The unit of a step that a key or a name means.
@@ -291,8 +293,16 @@ class Cycle:
 
         The first file is always among them, and mostly the only one.
         """
-        if unit.scope not in (Scope.RUN, Scope.PARTITION):
+        if unit.scope is Scope.FILE or unit.scope is Scope.CYCLE:
             return (unit.key,)
+        if unit.scope is Scope.PARTITION:  # parts of it have its name and other files
+            return self._turns_of(step, unit)
+        place = step.name, unit
+        if place not in self._turns:
+            self._turns[place] = self._turns_of(step, unit)
+        return self._turns[place]
+
+    def _turns_of(self, step: Step, unit: Unit) -> tuple[Key, ...]:
         keys = unit.keys
         if any(each.datatypes for each in self.inputs(step)):
             keys = tuple(key for run in unit.runs for key in self.units.runs[run])
@@ -381,9 +391,11 @@ class Cycle:
 
         It takes as it is what lies elsewhere, what is foreign, and what is there without the files to make it from.
         """
-        if (name, unit) not in self._made:
-            self._made[name, unit] = self._is_made(name, unit)
-        return self._made[name, unit]
+        place = name, unit
+        found = self._made.get(place)
+        if found is None:
+            found = self._made[place] = self._is_made(name, unit)
+        return found
 
     def _is_made(self, name: str, unit: Key | Unit) -> bool:
         step, key = self.registry.by_name[name], unit if isinstance(unit, Key) else unit.key
@@ -463,11 +475,12 @@ class Cycle:
         """An output of a step, the main one if no role is given; or the raw file that is there without its DAQ file."""
         step = self.registry.by_name[name]
         place = name, unit, role or step.main
-        if place not in self._outputs:
+        found = self._outputs.get(place)
+        if found is None:
             key = unit if isinstance(unit, Key) else unit.key
             there = self.inventory.raw.get(key) if name == "tier_raw" else None
-            self._outputs[place] = there or self.paths.fill(self.paths.outputs(step)[place[2]], unit)
-        return self._outputs[place]
+            found = self._outputs[place] = there or self.paths.fill(self.paths.outputs(step)[place[2]], unit)
+        return found
 
     def _daq(self, key: Key) -> Path:
         path = self.inventory.daq.get(key)

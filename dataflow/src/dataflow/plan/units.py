@@ -41,7 +41,7 @@ class Units:
         self._partitions: dict[str, Mapping[str, Unit]] = {}
         self._datatypes: dict[str, tuple[str, ...]] = {}
         self._holding: dict[tuple[str, tuple[Key, ...]], list[Place]] = {}
-        self._asked: tuple[Step | None, Unit | None, dict[str, list[Place]]] = (None, None, {})
+        self._found: dict[Place, dict[str, list[Place]]] = {}
 
     @cached_property
     def series(self) -> Mapping[str, tuple[Key, ...]]:
@@ -98,9 +98,10 @@ class Units:
         if scope is Scope.PARTITION:
             known = listing(unit.name for unit in self.of(step))
             raise UserError(f"{step.name} runs for partitions, {key} is a file", hint=f"there are: {known}")
-        known_units = self._files if scope is Scope.FILE else self._runs
-        if key not in known_units or step.kind == "par":
-            self._check(step, key)
+        there = (self._files if scope is Scope.FILE else self._runs).get(key)
+        if there is not None and step.kind != "par":
+            return there
+        self._check(step, key)
         return self._file(key) if scope is Scope.FILE else self._run(key)
 
     def called(self, step: Step, name: str) -> Unit:
@@ -168,12 +169,16 @@ class Units:
 
     def origins(self, step: Step, wanted: Input, unit: Unit) -> list[Place]:
         """The jobs whose outputs an input consists of; none for what is not an output of a step of this cycle."""
-        if self._asked[0] is not step or self._asked[1] is not unit:  # a plan asks twice, for paths and for needs
-            self._asked = step, unit, {}
-        found = self._asked[2]
-        if wanted.name not in found:
-            found[wanted.name] = self._origins(step, wanted, unit)
-        return found[wanted.name]
+        if unit.scope is Scope.PARTITION:  # parts of it have its name and other files
+            return self._origins(step, wanted, unit)
+        place = step.name, unit
+        of_unit = self._found.get(place)  # a plan asks for paths, for needs and for lineages
+        if of_unit is None:
+            of_unit = self._found[place] = {}
+        found = of_unit.get(wanted.name)
+        if found is None:
+            found = of_unit[wanted.name] = self._origins(step, wanted, unit)
+        return found
 
     def _origins(self, step: Step, wanted: Input, unit: Unit) -> list[Place]:
         if wanted.source == DAQ:
@@ -261,14 +266,16 @@ class Units:
             yield Unit(Scope.PARTITION, name, own[0], own, each.detectors, each.name, note)
 
     def _file(self, key: Key) -> Unit:
-        if key not in self._files:
-            self._files[key] = Unit(Scope.FILE, str(key), key, (key,))
-        return self._files[key]
+        found = self._files.get(key)
+        if found is None:
+            found = self._files[key] = Unit(Scope.FILE, str(key), key, (key,))
+        return found
 
     def _run(self, key: Key) -> Unit:
-        if key not in self._runs:
-            self._runs[key] = Unit(Scope.RUN, str(key), key, self.series[key.series])
-        return self._runs[key]
+        found = self._runs.get(key)
+        if found is None:
+            found = self._runs[key] = Unit(Scope.RUN, str(key), key, self.series[key.series])
+        return found
 
     def _check(self, step: Step, key: Key) -> None:
         cycle = self._cycle

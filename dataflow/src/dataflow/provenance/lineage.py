@@ -108,9 +108,10 @@ class Lineages:
     def wanted(self, step: str, unit: Key | Unit) -> str:
         """The lineage that the output of a step would be made by now; of what is not made here, that which it has."""
         place = step, self._cycle.unit(step, unit)
-        if place not in self._wanted:
-            self._wanted[place] = self._of(*place)
-        return self._wanted[place]
+        found = self._wanted.get(place)
+        if found is None:
+            found = self._wanted[place] = self._of(*place)
+        return found
 
     def unread(self, jobs: Iterable[tuple[str, Key | Unit]]) -> list[Path]:
         """The DAQ files of jobs that would have to be read for their identity."""
@@ -133,7 +134,7 @@ class Lineages:
         UserError
             If the configuration, the metadata, or the code of the step is wrong.
         """
-        self._own(self._cycle.step(step), self._cycle.unit(step, unit))
+        self._shared(self._cycle.step(step), self._cycle.unit(step, unit))
 
     def recipe(self, job: Job) -> Recipe:
         """The recipe of a job, with the identity of its DAQ file."""
@@ -184,23 +185,33 @@ class Lineages:
 
     def _own(self, step: Step, unit: Unit) -> Mapping[str, Any]:
         """The recipe of a step but for the DAQ file; the same as :meth:`recipe` gives, without planning every job."""
+        shared = self._shared(step, unit)
+        return shared if step.scope in (Scope.CYCLE, Scope.PARTITION) else {**shared, "key": unit.name}
+
+    def _shared(self, step: Step, unit: Unit) -> Mapping[str, Any]:
+        """The recipe of a step but for the DAQ file; the key in it may be that of another file.
+
+        Files between two changes of the metadata have one recipe, and there are thousands of them: it is computed once
+        for each moment, else planning grows with files times detectors.
+        """
         if step.scope in (Scope.CYCLE, Scope.PARTITION):
-            return dict(self._plain(self._cycle.job(step.name, unit)).own)
-        # files between two changes of the metadata have one recipe, and there are thousands of them: computed once
-        # for each moment, else planning grows with files times detectors
-        changes = tuple((str(key), id(self._cycle.metadata.channels(key))) for key in self._cycle.turns(step, unit)[1:])
+            return self._plain(self._cycle.job(step.name, unit)).own
+        turns = self._cycle.turns(step, unit)[1:]
+        changes = tuple((str(key), id(self._cycle.metadata.channels(key))) for key in turns) if turns else ()
         place = (step.name, self._moment(unit.key), self._format(step, unit.key), changes)
-        if place not in self._owns:
-            self._owns[place] = self._plain(self._cycle.job(step.name, unit)).own
-        return {**self._owns[place], "key": unit.name}
+        found = self._owns.get(place)
+        if found is None:
+            found = self._owns[place] = self._plain(self._cycle.job(step.name, unit)).own
+        return found
 
     def _moment(self, key: Key) -> int:
         """A number for the metadata that hold for a key; keys with the same number have the same recipes."""
-        if key not in self._moment_of:
+        found = self._moment_of.get(key)
+        if found is None:
             held = self._cycle.metadata.moment(key, self._tiers)
-            number, _ = self._moments.setdefault(tuple(map(id, held)), (len(self._moments), held))
-            self._moment_of[key] = number
-        return self._moment_of[key]
+            found, _ = self._moments.setdefault(tuple(map(id, held)), (len(self._moments), held))
+            self._moment_of[key] = found
+        return found
 
     def _format(self, step: Step, key: Key) -> str:
         return self._cycle.inventory.formats[key] if "{daq}" in step.rule else ""
