@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from parity import KEY, environment, made, simulated
+from parity import KEY, _read, environment, made, simulated
 
 from dataflow.jobs.runner import run
 from dataflow.plan import open_cycle
@@ -44,6 +44,7 @@ class Published:
     def run(self, name: str, *arguments: object) -> str:
         """Run one of the programs; it must succeed."""
         quiet = os.environ | {"MPLBACKEND": "Agg", "PYGAMA_PARALLEL": "false", "METADATA_NO_GIT_REPO": "1"}
+        quiet["PYTHONPATH"] = str(ROOT / "dataflow/src")  # processors of our default chain
         command = [str(self.programs / name), *map(str, arguments)]
         done = subprocess.run(command, check=False, capture_output=True, text=True, env=quiet, cwd=self.cycle)
         assert done.returncode == 0, done.stderr[-3000:]
@@ -64,6 +65,7 @@ def published() -> Published:
         pytest.skip(f"legend-dataflow-scripts cannot be installed: {error}")
     cycle = simulated(folder, SCALE)
     opened = open_cycle(cycle / "config.json")
+    made(cycle, "par_dsp", KEY)
     for key in opened.keys:
         made(cycle, "tier_hit", key)
     for unit in opened.units.of(opened.step("validity_hit")):
@@ -119,6 +121,35 @@ def test_their_hit_on_our_dsp_and_parameters_is_our_hit(published: Published, tm
     assert compared >= 4 * len(base["outputs"])
 
 
+CHAIN = ("timestamp", "baseline", "bl_mean", "trapEmax", "cuspEmax", "zacEmax", "dt_eff", "A_max", "lq80", "tp_0_est")
+
+
+def test_their_dsp_on_our_raw_and_parameters_is_our_dsp(published: Published, tmp_path: Path) -> None:
+    """With filters and decay constants of ``par_dsp``, whose entries have texts as well."""
+    job = published.job("tier_dsp")
+    (raw,), (pars,) = job.inputs["raw"], job.inputs["par_dsp"]
+    assert any("warnings" in entry for entry in yaml.safe_load(pars.read_text()).values())
+    geds = [channel for channel in job.channels if channel.system == "geds" and channel.processable]
+    files, tables = {}, {}
+    for channel in geds:
+        chain = dict(job.config.read("processing_chain", channel) or {}) | {"outputs": list(CHAIN)}
+        chain.pop("windowed", None)
+        (tmp_path / f"{channel.name}.yaml").write_text(yaml.safe_dump(chain))
+        files[channel.name], tables[channel.name] = f"$_/{channel.name}.yaml", f"ch{channel.rawid}/raw"
+    folder = configuration(tmp_path, "tier_dsp", {"processing_chain": files})
+    theirs = tmp_path / "theirs.lh5"
+    published.run(
+        "build-tier-dsp", "--input", raw, "--pars-file", pars, "--configs", folder, "--table-map", json.dumps(tables),
+        "--log", tmp_path / "log", "--datatype", "cal", "--timestamp", TIMESTAMP, "--tier", "dsp", "--output", theirs,
+    )  # fmt: skip
+    for channel in geds:
+        ours, other = (columns(path, f"ch{channel.rawid}/dsp") for path in (job.outputs["tier"], theirs))
+        for name in CHAIN:
+            # compiled processors round otherwise: of maxima that are equal but for it, another one may be found
+            differing = np.abs(ours[name] - other[name]) > 1e-3 + 1e-5 * np.abs(other[name])
+            assert np.mean(differing) < 1e-3, (channel.name, name, ours[name][differing], other[name][differing])
+
+
 def test_our_hit_on_their_energy_calibration_is_what_their_curve_says(published: Published, tmp_path: Path) -> None:
     from parity import events_of, theirs
 
@@ -143,6 +174,35 @@ def test_our_hit_on_their_energy_calibration_is_what_their_curve_says(published:
     corrected = dsp["cuspEmax"] * (1 + dsp["dt_eff"] * correction["a"])
     hit = columns(target.outputs["tier"], f"ch{channel.rawid}/hit")
     np.testing.assert_allclose(hit[name], curve["a"] + curve["b"] * corrected, rtol=2e-6, atol=1e-3)
+
+
+def test_their_late_charge_and_a_over_e_are_found_with_our_dsp(published: Published, tmp_path: Path) -> None:
+    """Their chain from energies over A/E to late charge, with our events, corrections and flags."""
+    from parity import events_of, theirs
+
+    job = published.job("tier_hit")
+    pars = yaml.safe_load(job.inputs["par_hit"][0].read_text())
+    name = next(name for name, entry in pars.items() if entry["results"].get("aoe") and entry["results"].get("lq"))
+    events, ours = events_of(published.job("par_hit_ecal"), name), pars[name]["results"]
+    found = theirs(published.programs, events, pars[name], tmp_path)
+    assert "aoe_failed" not in found, found["aoe_failed"]
+    (band,), (other,) = (each["1000-1300keV"].values() for each in (ours["aoe"], found["aoe"]))
+    assert abs(band["mean"] - other["mean"]) < 5 * band["mean_err"]
+    lq = {
+        "run_lq": True, "energy_param": "cuspEmax", "cal_energy_param": "cuspEmax_ctc_cal", "cut_field": "is_good",
+        "dt_param": "dt_eff", "threshold": 800, "plot_options": {},
+    }  # fmt: skip
+    (tmp_path / "lq.yaml").write_text(yaml.safe_dump(lq))
+    published.run(
+        "par-geds-hit-lq", tmp_path / "files", "--ecal-file", tmp_path / "par_aoe.yaml", "--eres-file",
+        tmp_path / "aoe.pkl", "--config-file", tmp_path / "lq.yaml", "--pulser-file", tmp_path / "pulser.yaml",
+        "--table-name", events.table, "--hit-pars", tmp_path / "par_lq.yaml", "--lq-results", tmp_path / "lq.pkl",
+        "--log", tmp_path / "log",
+    )  # fmt: skip
+    theirs_lq = _read(tmp_path / "par_lq.yaml")["results"]["lq"]
+    kept = next(each for energy, each in theirs_lq["sfs"].items() if abs(float(energy) - 1592.5) < 0.1)
+    mine = ours["lq"]["sfs"][1592.5]
+    assert abs(kept["sf"] - mine["sf"]) < 5 * max(mine["sf_err"], kept["sf_err"]), (kept, mine)
 
 
 def test_their_quality_cuts_are_derived_from_our_dsp(published: Published, tmp_path: Path) -> None:
