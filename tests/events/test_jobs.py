@@ -59,8 +59,9 @@ class Files:
         tables: dict[str, dict[str, Any]] = {"raw": {"timestamp": times, "fcid": np.ones(count, "int32")}}
         if name != "V99X":
             tables["dsp"] = {"timestamp": times, "tp_0_est": np.full(count, 48_000.0) - RAWIDS[name] % 10}
+            tables["dsp"] |= {"daqenergy": np.arange(count) + RAWIDS[name] % 10}
             tables["dsp"]["trapTmax"] = np.zeros(count)
-            tables["hit"] = {"cuspEmax_ctc_cal": energy, "energy_sum": energy}
+            tables["hit"] = {"cuspEmax_ctc_cal": energy, "energy_sum": energy, "drift_time": energy / 2}
             alone = ~np.isin(np.arange(count), self.tails)
             tables["hit"] |= {"is_valid_cal": np.ones(count, bool), "is_valid_0vbb": alone}
             tables["hit"]["quality_flags"] = np.zeros(count, "uint8")
@@ -103,6 +104,9 @@ def test_each_event_has_the_time_of_its_earliest_row(files_of: Callable[..., Fil
     assert events.geds.energy.tolist() == [[100], [1100], [1101, 101], [], []]
     assert events.geds.multiplicity.tolist() == [1, 1, 2, 0, 0]
     assert events.geds.t0.tolist() == [[47_999.0], [47_998.0], [47_998.0, 47_999.0], [], []]
+    assert events.geds.daqenergy.tolist() == [[1], [2], [3, 2], [], []]
+    assert events.geds.psd.drift_time.tolist() == [[50], [550], [550.5, 50.5], [], []]
+    assert events.spms.hit_idx.tolist() == [[], [], [], [5], []]
     assert events.trigger.is_forced.tolist() == [False] * 5
     assert events.spms.name.tolist() == [[], [], [], [b"S001"], []]
     assert events.trigger.cycle.tolist() == [b"20230318T000000Z"] * 5
@@ -229,7 +233,22 @@ def test_a_filter_may_use_words_lists_and_dots(files_of: Callable[..., Files]) -
         ("evt.geds_energy", {"energy"}),
         ("geds.quality", {"quality"}),
         ("geds.quality.is_bb_like", {"quality"}),
-        ("geds", {"multiplicity", "rawid", "hit_idx", "name", "energy", "energy_sum", "t0", "is_valid", "quality"}),
+        (
+            "geds",
+            {
+                "multiplicity",
+                "rawid",
+                "hit_idx",
+                "name",
+                "energy",
+                "energy_sum",
+                "t0",
+                "is_valid",
+                "quality",
+                "daqenergy",
+                "psd",
+            },
+        ),
     ],
 )
 def test_a_field_is_kept_alone_and_a_group_whole(files_of: Callable[..., Files], field: str, kept: set[str]) -> None:

@@ -216,8 +216,8 @@ def test_one_estimator_that_fails_is_a_warning_and_all_a_failure(th228: Source) 
 
 def test_warnings_of_all_steps_are_in_the_parameter_file_of_the_tier() -> None:
     failed = {"status": {"state": "failed", "step": "par_hit_aoe", "reason": "too few events"}}
-    parts = [{"results": {"ecal": {}}, "warnings": ["a curve does not fit"]}, failed | {"warnings": ["few events"]}]
-    merged = _of_detector(parts)
-    assert merged["warnings"] == ["a curve does not fit", "few events"]
+    ecal = {"results": {"ecal": {}}, "warnings": ["a curve does not fit", "one peak"]}
+    merged = _of_detector({"par_hit_ecal": ecal, "par_hit_aoe": failed | {"warnings": ["one peak", "few events"]}})
+    assert merged["warnings"] == {"par_hit_ecal": "a curve does not fit; one peak", "par_hit_aoe": "few events"}
     assert merged["status"]["step"] == "par_hit_aoe"
     assert merged["results"] == {"ecal": {}}

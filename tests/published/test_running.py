@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ..control.conftest import GitRepository
 from .conftest import Theirs
 
 pytest.importorskip("snakemake")
@@ -28,6 +29,32 @@ def test_its_own_snakemake_runs_its_own_snakefile_with_its_own_profile(theirs: T
     assert "✓ build hit: 2 of 2" in done.stderr
     assert "4 jobs done in" in done.stderr
     assert not (theirs.root / ".snakemake/holder.json").exists()
+
+
+ASKS_GIT = """
+import subprocess
+for folder in ("dataflow", "inputs"):
+    subprocess.run(["git", "-C", os.path.join(os.getcwd(), folder), "rev-parse", "HEAD"], check=True)
+outside = subprocess.run(["git", "-C", os.environ["OUTSIDE"], "rev-parse", "HEAD"], capture_output=True, text=True)
+assert "dubious ownership" in outside.stderr, outside
+"""
+
+
+@pytest.mark.parametrize("option", ["-j2", "--dry-run"])
+def test_its_git_reads_a_colleagues_checkout_and_metadata_and_no_other(
+    option: str, theirs: Theirs, git_repository: GitRepository
+) -> None:
+    """The flow asks git of its revisions at each start, which refuses repositories of other users."""
+    outside = git_repository("outside", {"x": "1"})
+    snakefile = theirs.root / "dataflow/workflow/Snakefile"
+    snakefile.write_text(snakefile.read_text() + ASKS_GIT)
+    environ = {"OUTSIDE": str(outside), "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    if os.getuid() == 0:
+        for folder in (theirs.root / "dataflow", theirs.root / "inputs", outside):
+            subprocess.run(["chown", "-R", "12345:12345", folder], check=True)
+    done = theirs.box.env.run("dataprod", "run", "cycles/theirs", TARGET, option, environ=environ)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert (theirs.root / "generated/tier/hit/a-tier_hit.lh5").exists() == (option == "-j2")
 
 
 def test_another_profile_and_another_execenv(theirs: Theirs) -> None:

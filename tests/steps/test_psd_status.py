@@ -27,7 +27,7 @@ def test_a_detector_whose_status_lacks_a_classifier_has_none(parameters: dict[st
     assert results["aoe_left_out"] == "its status says psd.status.low_aoe: missing"
     assert results["lq_left_out"] == "its status says psd.status.lq: missing"
     assert "aoe_failed" not in results and "lq_failed" not in results
-    warned = " ".join(parameters[WITHOUT].get("warnings", ()))
+    warned = " ".join(parameters[WITHOUT].get("warnings", {}).values())
     assert "A/E" not in warned and "late charge" not in warned
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,17 @@ def git_environment() -> dict[str, str]:
     refuses to say anything of a colleague's checkout.
     """
     kept = {name: value for name, value in os.environ.items() if not GIT_VARIABLES.match(name)}
-    text = kept.get("GIT_CONFIG_COUNT", "")
-    count = int(text) if text.isdigit() else 0
-    safe = {f"GIT_CONFIG_KEY_{count}": "safe.directory", f"GIT_CONFIG_VALUE_{count}": "*"}
-    safe["GIT_CONFIG_COUNT"] = str(count + 1)
-    return kept | safe | {"LC_ALL": "C"}
+    return trusting(kept, ["*"]) | {"LC_ALL": "C"}
+
+
+def trusting(environ: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:
+    """An environment whose git looks at some repositories whoever they belong to, besides what it trusts already."""
+    text = environ.get("GIT_CONFIG_COUNT", "")
+    first = int(text) if text.isdigit() else 0
+    added = dict[str, str]()
+    for number, folder in enumerate(folders, first):
+        added |= {f"GIT_CONFIG_KEY_{number}": "safe.directory", f"GIT_CONFIG_VALUE_{number}": folder}
+    return {**environ, **added, "GIT_CONFIG_COUNT": str(first + len(added) // 2)}
 
 
 def git(*arguments: str | Path, cwd: Path | None = None, what: str = "", hint: str = "") -> str:

@@ -97,7 +97,9 @@ def look(cycle: CycleFolder, options: argparse.Namespace) -> int:
     way = _way(cycle, options)
     way = replace(way, extra=(*way.extra, "--dry-run"))
     words = command_line(cycle, targets_of(cycle, options.targets), way, logger="")
-    done = subprocess.run(words, cwd=cycle.root, env=environment(os.environ), stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        words, cwd=cycle.root, env=environment(os.environ, cycle), stdin=subprocess.DEVNULL, check=False
+    )
     if done.returncode:
         tell(_without_software(cycle))
     return min(abs(done.returncode), 1)

@@ -17,7 +17,7 @@ from prodenv.base.errors import WorkFailed
 from prodenv.base.files import write_text
 from prodenv.base.places import ROOT
 from prodenv.cycles import lock as holder
-from prodenv.cycles.find import CycleFolder
+from prodenv.cycles.find import CycleFolder, cycle_at
 from prodenv.cycles.flow import flow_folder, source_of, unknown
 from prodenv.cycles.setups import snakefile_in
 
@@ -244,9 +244,10 @@ def _follow(events: Iterable[str], progress: Progress, draw: Callable[[], None])
 def _child(words: Sequence[str], cycle: Path, events: int, asked: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Snakemake in a session of its own, so that it alone decides what a Ctrl-C means; it is told of signals."""
     bound = [sys.executable, "-I", str(Path(__file__).with_name("bound.py")), str(os.getpid())]
+    around = environment(os.environ, cycle_at(cycle))
     try:
         child = subprocess.Popen(
-            [*bound, *words], cwd=cycle, env={**environment(os.environ), EVENTS: str(events), **asked},
+            [*bound, *words], cwd=cycle, env={**around, EVENTS: str(events), **asked},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace", start_new_session=True, pass_fds=(events,),
         )  # fmt: skip

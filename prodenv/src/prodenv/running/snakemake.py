@@ -15,6 +15,7 @@ from pathlib import Path
 
 from prodenv.base.errors import UserError
 from prodenv.base.places import ROOT
+from prodenv.base.sources import trusting
 from prodenv.cycles.find import CycleFolder, config_file, cycle_at
 from prodenv.cycles.flow import flow_folder, source_of
 from prodenv.cycles.published import is_published
@@ -81,7 +82,7 @@ def main(argv: Sequence[str]) -> None:
     found = _cycle(Path.cwd(), _value(argv, _CONFIGFILE), _value(argv, _SNAKEFILE))
     cycle = cycle_at(found) if found else None
     words = [*(engine(cycle) if cycle else TOOLS), *arguments(argv, Path.cwd())]
-    os.execve(words[0], words, environment(os.environ))  # noqa: S606 - a list, no shell
+    os.execve(words[0], words, environment(os.environ, cycle))  # noqa: S606 - a list, no shell
 
 
 TOOLS = (sys.executable, "-I", "-m", "snakemake")
@@ -97,12 +98,12 @@ def engine(cycle: CycleFolder) -> list[str]:
     return list(TOOLS)
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
+def environment(environ: Mapping[str, str], cycle: CycleFolder | None = None) -> dict[str, str]:
     """The environment for Snakemake: nothing leads its Python elsewhere, its caches can be written, users have a name.
 
     Snakemake keeps files below the user's cache folder, and ends with a traceback where it cannot be made, or where
     neither a variable nor the system knows the name of the user (in containers, for example). The flows of the
-    collaboration ask for ``PRODENV``.
+    collaboration ask for ``PRODENV``; git in them refuses a colleague's checkout and metadata, if not told otherwise.
     """
     kept = {name: value for name, value in environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     kept.setdefault("PRODENV", str(ROOT))
@@ -111,7 +112,16 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         kept["XDG_CACHE_HOME"] = str(Path(kept.get("TMPDIR") or "/tmp") / f"prodenv-cache-{os.getuid()}")  # noqa: S108
     if not any(kept.get(name) for name in _NAMES) and not _has_name(os.getuid()):
         kept["LOGNAME"] = str(os.getuid())
-    return kept
+    return trusting(kept, _repositories(cycle)) if cycle and source_of(cycle) is None else kept
+
+
+def _repositories(cycle: CycleFolder) -> list[str]:
+    """The git repositories of a cycle: its dataflow, its metadata and their submodules."""
+    flow, paths = flow_folder(cycle), setup_of(cycle).paths
+    inputs = paths.get("metadata", paths.get("inputs", cycle.root / "inputs"))
+    found = [] if flow is None else [flow]
+    found += [folder.parent for depth in (".git", "*/.git", "*/*/.git") for folder in sorted(inputs.glob(depth))]
+    return [str(folder.resolve()) for folder in found]
 
 
 def _has_name(uid: int) -> bool:

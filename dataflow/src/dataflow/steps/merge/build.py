@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from dataflow.jobs import plotdata
@@ -13,6 +14,8 @@ from dataflow.plan.job import Job
 from dataflow.registry.step import DATA as ROLE
 
 DATA = f".{ROLE}"
+NOTES = ("status", "warnings")
+"""What is not merged over what earlier steps say."""
 WITH_PARS = ("par_hit", "par_pht")
 """Readers of the collaboration look for ``pars`` in each entry of these, also where nothing could be calibrated."""
 
@@ -25,16 +28,18 @@ def build(job: Job, threads: int = 1) -> None:
     job
         Its inputs are the steps' results and what their figures are drawn from (``par_hit_ecal.data``), its outputs
         ``par`` and ``plt``. A detector that failed in a step keeps what the other
-        steps found, and the reason of the first failure; warnings of all steps are joined. Of what a step found for a
+        steps found, and the reason of the first failure; warnings are there by step. Of what a step found for a
         partition, that for the run is taken. Arrays in LH5 files are named as seen from the new file.
     threads
         Not used.
     """
     roles = [role for role in job.inputs if not role.endswith(DATA)]
-    parts = [{name: of_run(entry or {}, job.key.run) for name, entry in job.pars(role).items()} for role in roles]
-    names = sorted({name for part in parts for name in part})
+    parts = {role: {name: of_run(entry or {}, job.key.run) for name, entry in job.pars(role).items()} for role in roles}
+    names = sorted({name for part in parts.values() for name in part})
     empty: dict[str, Any] = {"pars": {}} if job.step in WITH_PARS else {}
-    merged = {name: _of_detector([empty, *(part.get(name, {}) for part in parts)]) for name in names}
+    merged = {
+        name: empty | _of_detector({role: part[name] for role, part in parts.items() if name in part}) for name in names
+    }
     with whole_files(job.outputs) as paths:
         write_pars(paths["par"], moved(merged, job.outputs["par"].parent))
         if "plt" in paths:
@@ -42,9 +47,24 @@ def build(job: Job, threads: int = 1) -> None:
             plotdata.join(drawn, paths["plt"])
 
 
-def _of_detector(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    failures = [entry["status"] for entry in entries if "status" in entry]
-    warnings = list(dict.fromkeys(text for entry in entries for text in entry.get("warnings", ())))
-    merged: dict[str, Any] = dict(merged_all({k: v for k, v in entry.items() if k != "status"} for entry in entries))
+def _of_detector(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the steps found of a detector, by step."""
+    failures = [entry["status"] for entry in entries.values() if "status" in entry]
+    merged = merged_all({k: v for k, v in entry.items() if k not in NOTES} for entry in entries.values())
+    warnings = _warnings(entries)
     merged |= {"warnings": warnings} if warnings else {}
     return merged | ({"status": failures[0]} if failures else {})
+
+
+def _warnings(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The sentences of each step as one text: the published ``build-tier-dsp`` takes any list for numbers.
+
+    What an earlier step has said already is not said again.
+    """
+    said: set[str] = set()
+    found: dict[str, str] = {}
+    for step, entry in entries.items():
+        new = [text for text in dict.fromkeys(entry.get("warnings", ())) if text not in said]
+        said.update(new)
+        found |= {step: "; ".join(new)} if new else {}
+    return found
