@@ -1,6 +1,6 @@
 """The energy calibration beside the truth, on many spectra of which everything is known.
 
-Each spectrum has the lines of 228Th with tails, steps and a continuum, an offset and a gain. For each quantity the
+Each spectrum has the lines of 228Th without tails, steps and a continuum, an offset and a gain. For each quantity the
 pulls, (found - true) / error, must have mean 0 within 0.2 and a width from 0.8 to 1.2.
 
     python benchmarks/ecal_pulls.py --seeds 200

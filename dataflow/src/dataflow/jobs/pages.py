@@ -10,6 +10,7 @@ from pathlib import Path
 os.environ["MPLBACKEND"] = "Agg"  # before the import: an unknown backend of the user's environment ends in an error
 
 import matplotlib as mpl
+import matplotlib.backends.backend_pdf  # once for all workers, which would import it when they save
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,19 @@ def mentioned(columns: Sequence[str], chain: Mapping[str, Any], outputs: Sequenc
     """The columns that a chain may need: those whose names stand anywhere in it, or among the outputs."""
     words = set(re.findall(r"\w+", json.dumps([chain, list(outputs)], default=str)))
     return [name for name in columns if name in words]
+
+
+def load(chain: Mapping[str, Any] | None, outputs: Iterable[str]) -> None:
+    """Import dspeed and its processors that outputs of a chain need: before workers fork, else each does it again."""
+    from dspeed import build_processing_chain, processors  # noqa: F401 - imported for the workers
+
+    entries = dict(chain["processors"]) if chain else {}
+    wanted = set(outputs)
+    while needed := [names for names in entries if _made(names) & wanted]:
+        own = {names: entries.pop(names) for names in needed}
+        wanted |= used_names({"processors": own})
+        for name in (entry.get("function", "") for entry in own.values() if isinstance(entry, Mapping)):
+            getattr(processors, name, None)  # imports its module, if it is one of dspeed's
 
 
 def install() -> None:

@@ -15,7 +15,7 @@ from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.metadata.merge import merged_all
-from dataflow.physics.chains import continue_chain, made_by
+from dataflow.physics.chains import continue_chain, load, made_by
 from dataflow.physics.noisetraces import nanoseconds
 from dataflow.plan.job import Job
 from dataflow.steps.par_dsp_evtsel.result import ENTRY, lines_of, reason_of
@@ -74,6 +74,8 @@ def build(job: Job, threads: int = 1) -> None:
             return _not_done(name, error.message)
         return Made(result.entry(), lambda: draw(name, str(job.key), result), lambda: plot_data(result))
 
+    for channel in job.channels:
+        load(job.config.read("processing_chain", channel), ENERGIES)
     calibrate_detectors(job, job.channels, work, threads)
 
 

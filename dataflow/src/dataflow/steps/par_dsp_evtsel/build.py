@@ -21,7 +21,7 @@ from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.physics import densities
-from dataflow.physics.chains import made_by, run_chain
+from dataflow.physics.chains import load, made_by, run_chain
 from dataflow.physics.pulser import Mask, event_masks
 from dataflow.physics.quality import clean
 from dataflow.plan.job import Job
@@ -77,6 +77,8 @@ def build(job: Job, threads: int = 1) -> None:
             reason = error.message
             return Made(failed_entry(reason), lambda: text_page(f"{name}: no events of lines", reason))
 
+    for channel in job.channels:
+        load(job.config.read("processing_chain", channel), (*NEEDED, *WANTED))
     calibrate_detectors(job, job.channels, work, threads)
 
 

@@ -15,7 +15,7 @@ from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.lh5files import open_input, rows_by_file
 from dataflow.keys.channel import Channel
-from dataflow.physics.chains import PARTS, WHOLE, made_by, run_chain
+from dataflow.physics.chains import PARTS, WHOLE, load, made_by, run_chain
 from dataflow.physics.pulser import event_masks
 from dataflow.plan.job import Job
 
@@ -55,6 +55,8 @@ def build(job: Job, threads: int = 1) -> None:
         result = decay_constants(job, channel, of_roles, settings)
         return Made(result.entry(), lambda: draw(channel.name, str(job.key), result), lambda: plot_data(result))
 
+    for channel in job.channels:
+        load(job.config.read("processing_chain", channel), (*OUTPUTS, *TRACES))
     calibrate_detectors(job, job.channels, work, threads)
 
 
