@@ -143,6 +143,60 @@ def test_each_cut_that_is_wrong_is_found(
     assert wrong <= {(each.cut, each.pulses) for each in together(found.values()) if each.excess > 3}
 
 
+def labelled(cycle: Path, wrong: Callable[[NDArray[np.float64]], None] = lambda _: None) -> None:
+    """Give all detectors the labels of a perfect machine that sees no bursts, made wrong afterwards."""
+    hits = next(cycle.rglob("*-tier_hit.lh5"))
+    truth = next((cycle / "truth").rglob("*-cal-*-truth.lh5"))
+    dsp = Path(str(hits).replace("/hit/", "/dsp/").replace("tier_hit", "tier_dsp"))
+    dsp.parent.mkdir(parents=True)
+    with h5py.File(hits) as file, h5py.File(truth) as known, h5py.File(dsp, "w") as written:
+        rawid, kind = (known[f"{TABLE}/hit_{name}/flattened_data"][:] for name in ("rawid", "kind"))
+        for name in file:
+            good = np.isin(kind[rawid == int(name[2:])], (*GOOD, Kind.BURST))
+            labels = np.where(good, 0.0, 3.0)
+            wrong(labels)
+            written.create_dataset(f"{name}/dsp/svm_label", data=labels)
+
+
+def test_labels_of_a_machine_that_are_right_are_counted(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelled(cycle)
+    found = checkpulses.compare(cycle)
+    assert checkpulses.report(found) == 0
+    lines = {(each.cut, each.pulses): each for each in together(found.values())}
+    assert lines["svm", "single-site"].total == lines["quality", "single-site"].total
+    assert (lines["svm", "single-site"].share, lines["svm", "discharge"].share) == (1, 0)
+    assert lines["svm", "burst"].share == 1 and lines["svm", "burst"].words == ""
+    assert "svm          discharge" in capsys.readouterr().out
+
+
+def _shifted(labels: NDArray[np.float64]) -> None:
+    labels[:] = np.roll(labels, 1)
+
+
+def _all_good(labels: NDArray[np.float64]) -> None:
+    labels[:] = 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"), [(_shifted, ("svm", "single-site")), (_all_good, ("svm", "pre-trigger, visible"))]
+)
+def test_labels_of_a_machine_that_are_wrong_are_found(
+    cycle: Path, wrong: Callable[[NDArray[np.float64]], None], where: tuple[str, str]
+) -> None:
+    labelled(cycle, wrong)
+    found = checkpulses.compare(cycle)
+    assert checkpulses.report(found) == 1
+    assert where in {(each.cut, each.pulses) for each in together(found.values()) if each.excess > 3}
+
+
+def test_labels_that_are_all_missing_are_of_no_machine(cycle: Path) -> None:
+    def none(labels: NDArray[np.float64]) -> None:
+        labels[:] = np.nan
+
+    labelled(cycle, none)
+    assert "svm" not in {each.cut for each in together(checkpulses.compare(cycle).values())}
+
+
 def test_one_wrong_detector_is_named(cycle: Path, experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
     first = experiment.layout.detectors[0]
     edit(cycle, _drops_good, only=str(first.address.rawid))

@@ -1,8 +1,10 @@
 """Every pulse of the calibrations beside the truth: what quality cuts, the A/E cut and the cut on late charge keep.
 
 What is demanded: of quality cuts that they keep the pulses that the truth calls good and reject what it calls
-discharge, burst, negative and pre-trigger; of the low cut of A/E that it keeps nine tenths of the double-escape peak,
-and elsewhere what a cut on the true A/E keeps; of late charge that it keeps what is prompt and rejects what is late.
+discharge, burst, negative and pre-trigger; of the labels of a support vector machine, where dsp has some, the same but
+for bursts, which are shorter than what it sees; of the low cut of A/E that it keeps nine tenths of the double-escape
+peak, and elsewhere what a cut on the true A/E keeps; of late charge that it keeps what is prompt and rejects what is
+late.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 QUALITY, LOW_CUT, LATE_CUT = "is_valid_0vbb", "AoE_Low_Cut", "LQ_Cut"
+LABEL, LABELLED, NORMAL = "svm_label", "svm", 0
+"""Column of dsp, the name of its cut here, and the label of good pulses."""
 COLUMNS = ("kind", "energy", "charge", "current", "late", "second_charge", "second_start")
 CLOCK = 2e-6
 """Seconds by which two times of the same event may differ."""
@@ -121,13 +125,27 @@ def compare(cycle: Path, *, truth: Path | None = None) -> dict[tuple[str, str], 
         name = path.name.replace("-truth.lh5", "-tier_hit.lh5")
         hits = tier_folder(cycle, "hit") / path.parent.relative_to(folder) / name
         if hits.is_file():
+            labels = _labels(tier_folder(cycle, "dsp") / hits.relative_to(tier_folder(cycle, "hit")), detectors)
             with h5py.File(hits) as file, h5py.File(path) as known:
-                for one in _of_file("-".join(path.name.split("-")[1:3]), file, known[TABLE], detectors):
+                for one in _of_file("-".join(path.name.split("-")[1:3]), file, known[TABLE], detectors, labels):
                     parts.setdefault((one.run, one.detector), []).append(one)
     return {place: demands(_joined(each)) for place, each in sorted(parts.items())}
 
 
-def _of_file(run: str, hits: h5py.File, true: h5py.Group, detectors: Sequence[Detector]) -> Iterable[Pulses]:
+def _labels(hits: Path, detectors: Sequence[Detector]) -> dict[str, Floats]:
+    """The labels of a support vector machine in the dsp file of a hit file, by detector that has some."""
+    path = hits.with_name(hits.name.replace("-tier_hit.lh5", "-tier_dsp.lh5"))
+    if not path.is_file():
+        return {}
+    with h5py.File(path) as file:
+        tables = {each.name: file.get(f"ch{each.address.rawid:07d}/dsp") for each in detectors}
+        found = {name: table[LABEL][:] for name, table in tables.items() if table is not None and LABEL in table}
+    return {name: labels for name, labels in found.items() if np.isfinite(labels).any()}
+
+
+def _of_file(
+    run: str, hits: h5py.File, true: h5py.Group, detectors: Sequence[Detector], labels: Mapping[str, Floats]
+) -> Iterable[Pulses]:
     times = true["timestamp"][:]
     event, column, kept = places(true["hit_rawid"], {each.address.rawid: n for n, each in enumerate(detectors)})
     values = {name: true[f"hit_{name}/flattened_data"][:] for name in COLUMNS}
@@ -139,6 +157,7 @@ def _of_file(run: str, hits: h5py.File, true: h5py.Group, detectors: Sequence[De
         nearest = np.clip(np.searchsorted(known, found - CLOCK), 0, len(known) - 1)
         same = np.abs(known[nearest] - found) <= CLOCK
         flags = {name: table[name][:][same].astype(bool) for name in (QUALITY, LOW_CUT, LATE_CUT) if name in table}
+        flags |= {LABELLED: labels[detector.name][same] == NORMAL} if detector.name in labels else {}
         rows = kept[mine][nearest[same]]
         yield Pulses(run, detector.name, {name: each[rows] for name, each in values.items()}, flags)
 
@@ -153,7 +172,8 @@ def _joined(parts: list[Pulses]) -> Pulses:
 
 def demands(one: Pulses) -> list[Demand]:
     """What is demanded of all cuts of a detector in a run."""
-    made = list(_quality(one))
+    made = list(_quality(one, "quality", one.flags[QUALITY]))
+    made += list(_quality(one, LABELLED, one.flags[LABELLED], sees_bursts=False)) if LABELLED in one.flags else []
     escape = one.flags[QUALITY] & one.of_kind(*CLEAN) & (np.abs(one.true["energy"] - DEP) < 0.01)
     if np.count_nonzero(escape) >= LEAST_DEP:
         made += list(_low_cut(one)) if LOW_CUT in one.flags else []
@@ -161,19 +181,19 @@ def demands(one: Pulses) -> list[Demand]:
     return made
 
 
-def _quality(one: Pulses) -> Iterable[Demand]:
+def _quality(one: Pulses, cut: str, kept: Mask, *, sees_bursts: bool = True) -> Iterable[Demand]:
     """Good pulses by class, and what is none."""
-    kept = one.flags[QUALITY]
     for kind in (*CLEAN, Kind.SURFACE):
-        yield _counted("quality", _name(kind), kept, one.of_kind(kind), least=GOOD_KEPT)
+        yield _counted(cut, _name(kind), kept, one.of_kind(kind), least=GOOD_KEPT)
     for kind in (Kind.DISCHARGE, Kind.BURST, Kind.NEGATIVE):
-        yield _counted("quality", _name(kind), kept, one.of_kind(kind), most=BAD_KEPT)
+        demanded = {} if kind is Kind.BURST and not sees_bursts else {"most": BAD_KEPT}
+        yield _counted(cut, _name(kind), kept, one.of_kind(kind), **demanded)
     early = one.of_kind(Kind.PRE_TRIGGER)
     # decay constants of the simulation are some 300 us: what came long before the trace has no tail in it
     left = one.true["second_charge"] * np.exp(np.minimum(one.true["second_start"], 0.0) / 300e3)
-    yield _counted("quality", "pre-trigger, visible", kept, early & (left > VISIBLE), most=BAD_KEPT)
-    yield _counted("quality", "pre-trigger, below 100 keV", kept, early & (left <= VISIBLE))
-    yield _counted("quality", _name(Kind.PILE_UP), kept, one.of_kind(Kind.PILE_UP))
+    yield _counted(cut, "pre-trigger, visible", kept, early & (left > VISIBLE), most=BAD_KEPT)
+    yield _counted(cut, "pre-trigger, below 100 keV", kept, early & (left <= VISIBLE))
+    yield _counted(cut, _name(Kind.PILE_UP), kept, one.of_kind(Kind.PILE_UP))
 
 
 def _low_cut(one: Pulses) -> Iterable[Demand]:
