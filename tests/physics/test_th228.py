@@ -109,7 +109,7 @@ def test_a_thousand_events_do_not_allow_ae_and_nothing_else_fails_for_it(th228_c
     content = th228_cycle.pars("par_hit")["V00001A"]
     assert content["results"]["aoe"] == {}
     assert "A/E" in content["results"]["aoe_failed"]
-    assert f"A/E is not calibrated: {content['results']['aoe_failed']}" in content["warnings"]
+    assert f"A/E is not calibrated: {content['results']['aoe_failed']}" == content["warnings"]["par_hit_aoe"]
     assert "status" not in content
     with h5py.File(th228_cycle.output("tier_hit")) as file:
         names = set(file["ch0000000/hit"])

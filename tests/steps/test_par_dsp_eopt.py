@@ -246,7 +246,8 @@ def test_a_detector_without_events_keeps_what_it_has_and_says_why(calibrated: di
     entry = calibrated["V02B"]
     assert "status" not in entry and "cusp" not in entry and "ctc_params" not in entry
     assert entry["pz"] == PZ["pz"]
-    (warning,) = entry["warnings"]
+    ((step, warning),) = entry["warnings"].items()
+    assert step == "par_dsp_eopt"
     said = "filters are not optimised, and there is no trapping correction: "
     assert warning == said + entry["eopt"]["failed"]
     assert "one line stands out of 18 events" in warning
