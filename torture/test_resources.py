@@ -81,6 +81,15 @@ class Production:
         for path in self.outputs(step):
             path.unlink(missing_ok=True)
 
+    def restore(self, step: str) -> None:
+        """The results of other steps as they were: parts of several steps lie in one folder."""
+        own = set(self.outputs(step))
+        for path in sorted((self.whole / "generated").rglob("*")):
+            place = self.cycle / path.relative_to(self.whole)
+            if path.is_file() and place not in own and not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, place)
+
     def complaint(self, step: str, ending: Ending, *, sentence: bool = True) -> str:
         """What is wrong after a disturbed job and its repetition; empty if nothing is."""
         found = [str(path) for path in self.outputs(step) if path.exists()] if ending.code else []
@@ -193,6 +202,7 @@ def test_vanishing_folder_in_every_step(production: Production, figures: Note) -
                 os._exit(0)
 
         ending = production.run(step, vanish)
+        production.restore(step)
         if ending.code == 0:  # it came too late, or the job made the folder again
             production.without(step)
             production.run(step)

@@ -265,6 +265,24 @@ def test_what_the_machine_does_not_allow_is_no_reason_of_ours(error: Exception, 
     assert of_the_machine(ValueError("ours")) is None
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("error", [MemoryError(), PermissionError(13, "Permission denied", "/place")])
+def test_what_the_machine_does_not_allow_is_no_failure_of_a_channel(error: Exception, threads: int) -> None:
+    """A detector would be missing from the data for good, though it works when the job is run again."""
+
+    from dataflow.jobs.spread import spread
+
+    def work(item: str) -> str:
+        if item == "b":
+            raise error
+        return item
+
+    words = "b: there is not enough memory" if isinstance(error, MemoryError) else "b: .*Permission denied"
+    with pytest.raises(WorkFailed, match=words) as caught:
+        list(spread(work, ["a", "b", "c"], threads))
+    assert "again" in caught.value.hint or "who owns" in caught.value.hint
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
 def test_workers_end_with_a_job_that_is_killed(tmp_path: Path) -> None:
     from dataflow.jobs.spread import spread

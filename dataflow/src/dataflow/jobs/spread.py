@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from dataflow.base.errors import SentenceError
 
 from .deadline import deadline
-from .errors import WorkFailed, is_full_disk
+from .errors import WorkFailed, is_full_disk, of_the_machine
 from .lostwrites import no_lost_writes
 from .orphans import end_with
 
@@ -44,6 +44,8 @@ class Outcome(Generic[T]):
         The traceback of the failure, for the log.
     seconds
         How long it took.
+    machine
+        What the machine does not allow, and the hint; empty where the failure is of the item itself.
     """
 
     item: str
@@ -51,6 +53,7 @@ class Outcome(Generic[T]):
     reason: str = ""
     trace: str = ""
     seconds: float = 0.0
+    machine: tuple[str, str] | None = None
 
     @property
     def failed(self) -> bool:
@@ -80,7 +83,9 @@ def spread(
     Raises
     ------
     WorkFailed
-        If a worker dies (out of memory, for example), or the disk is full.
+        If a worker dies, or what is missing is memory or a right to read or write: that says nothing of the item.
+    OSError
+        If the disk is full.
     """
     if timeout is None and (threads <= 1 or len(items) <= 1):
         yield from (_checked(_guarded(function, item)) for item in items)
@@ -160,10 +165,17 @@ def _guarded(function: Callable[[str], T], item: str, timeout: float | None = No
         with no_lost_writes(), deadline(timeout, item):
             value = function(item)
     except Exception as error:  # noqa: BLE001 - a failing channel is a result, recorded with its reason
-        if is_full_disk(error):
-            return Outcome(item, None, FULL, traceback.format_exc(), time.monotonic() - start)
-        return Outcome(item, None, reason_of(error), traceback.format_exc(), time.monotonic() - start)
+        reason = FULL if is_full_disk(error) else reason_of(error)
+        return Outcome(
+            item, None, reason, traceback.format_exc(), time.monotonic() - start, _of_the_machine(error, item)
+        )
     return Outcome(item, value, seconds=time.monotonic() - start)
+
+
+def _of_the_machine(error: Exception, item: str) -> tuple[str, str] | None:
+    """What the machine does not allow, as a worker can send it."""
+    found = of_the_machine(error)
+    return (f"{item}: {found.message}", found.hint) if found else None
 
 
 FULL = os.strerror(errno.ENOSPC)
@@ -172,6 +184,10 @@ FULL = os.strerror(errno.ENOSPC)
 def _checked(outcome: Outcome[T]) -> Outcome[T]:
     if outcome.reason == FULL:
         raise OSError(errno.ENOSPC, FULL)
+    if outcome.machine:
+        message, hint = outcome.machine
+        log.info("%s", outcome.trace)
+        raise WorkFailed(message, hint=hint)
     if outcome.failed:
         log.warning("%s failed: %s", outcome.item, outcome.reason)
         log.info("%s", outcome.trace)
