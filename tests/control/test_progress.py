@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from prodenv.running.display import overall
+from prodenv.running.display import display, overall
 from prodenv.running.production import EVENTS, LOGGER, _follow
 from prodenv.running.progress import ANY, INTERRUPTED, Learned, Progress
 
@@ -316,3 +316,18 @@ def test_a_long_name_of_what_runs_is_cut_and_no_bar_is() -> None:
     assert max(map(len, shown)) <= 60
     assert [line for line in shown if "jobs" in line][-1].endswith("…")
     assert "━━━" in [line for line in shown if "tier dsp" in line][-1]
+
+
+def test_that_code_is_compiled_is_told_once_while_jobs_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also before the first event; the line is the one that jobs print."""
+    from dataflow.jobs.compiled import announcement
+
+    found = Progress()
+    with display(found) as draw:
+        found.hear(announcement(Path("/home/user/.cache/prodenv/compiled/1")))
+        found.hear("something else")
+        draw()
+        draw()
+        said = capsys.readouterr().err
+    assert said.count("compiling the signal processors") == 1
+    assert "once" in said and "/home/user/.cache/prodenv/compiled/1" in said and "something else" not in said

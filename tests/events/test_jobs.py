@@ -114,6 +114,21 @@ def test_each_event_has_the_time_of_its_earliest_row(files_of: Callable[..., Fil
     assert events.trigger.is_repeated.tolist() == [False] * 5
 
 
+def test_sums_of_light_are_finite_in_all_events(files_of: Callable[..., Files]) -> None:
+    """Also in events without light, and where no SiPM is on; in a calibration most events have none."""
+    events = files_of(V01A=[1, 3], B02B=[2], S001=[2.000001, 4]).run()
+    assert events.spms.energy_sum.tolist() == [0, 2100, 0, 2101]
+    assert events.spms.multiplicity.tolist() == [0, 1, 0, 1]
+    assert events.coincident.spms.tolist() == [False, True, False, True]
+
+
+def test_a_cycle_without_sipms_has_events_with_all_times_and_no_light(files_of: Callable[..., Files]) -> None:
+    events = files_of(V01A=[1, 3.000002], B02B=[2, 3.000001]).run()
+    assert seconds(events.trigger.timestamp) == [1, 2, 3.000001]
+    assert events.spms.energy_sum.tolist() == [0, 0, 0]
+    assert events.spms.name.tolist() == [[], [], []]
+
+
 def test_the_record_has_first_and_last_time(files_of: Callable[..., Files]) -> None:
     files = files_of(V01A=[1, 3], B02B=[2], S001=[7])
     files.run()

@@ -133,9 +133,14 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
+def announcement(folder: Path) -> str:
+    """The line by which users learn why jobs wait; ``dataprod run`` knows it by its first words."""
+    return f"compiling the signal processors for this processor into {folder}, once (minutes); jobs wait for it"
+
+
 def _compile(folder: Path) -> None:
     log.info("compiling for this processor into %s, once (minutes)", folder)
-    print(f"compiling the signal processors for this processor into {folder}, once (minutes)", file=sys.stderr)
+    print(announcement(folder), file=sys.stderr, flush=True)
     words = [sys.executable, "-P", "-m", "dataflow.jobs.warm"]
     done = subprocess.run(words, env=os.environ | {VARIABLE: str(folder)}, capture_output=True, text=True)
     if done.returncode:

@@ -36,6 +36,8 @@ def _lines(progress: Progress) -> Iterator[Callable[[], None]]:
 
     def draw() -> None:
         now = time.monotonic()
+        for line in _news(progress):
+            sys.stderr.write(f"  {line}\n")
         for step, count in progress.steps.items():
             if count.total and count.done + count.failed >= count.total and step not in finished:
                 finished.add(step)
@@ -78,6 +80,8 @@ def _bars(progress: Progress) -> Iterator[Callable[[], None]]:
         planning = bars.add_task("planning", total=None, rate="")
 
         def draw() -> None:
+            for line in _news(progress):
+                bars.console.print(Text(f"  {line}"))
             if progress.steps:
                 bars.update(planning, visible=False)
             for step, count in progress.steps.items():
@@ -91,6 +95,13 @@ def _bars(progress: Progress) -> Iterator[Callable[[], None]]:
         yield draw
         draw()
         bars.update(planning, visible=False)
+
+
+def _news(progress: Progress) -> Iterator[str]:
+    """What has not been told yet."""
+    with contextlib.suppress(IndexError):  # two threads draw
+        while True:
+            yield progress.news.popleft()
 
 
 def _line(progress: Progress) -> str:

@@ -207,7 +207,7 @@ def _watched(
     with os.fdopen(reader, encoding="utf-8") as events:
         with _child(words, cycle, writer, asked) as child:
             threads = [
-                threading.Thread(target=_read, args=(child, progress), daemon=True),
+                threading.Thread(target=_read, args=(child, progress, draw), daemon=True),
                 threading.Thread(target=_follow, args=(events, progress, draw), daemon=True),
             ]
             for thread in threads:
@@ -222,11 +222,13 @@ def _watched(
     return code
 
 
-def _read(child: subprocess.Popen[str], progress: Progress) -> None:
+def _read(child: subprocess.Popen[str], progress: Progress, draw: Callable[[], None]) -> None:
     """Hear what Snakemake and its jobs print, to the end."""
     assert child.stdout is not None  # noqa: S101 - it is a pipe
     for line in child.stdout:
         progress.hear(line.rstrip("\n"))
+        if progress.news:  # no event may come before it is out of date
+            draw()
 
 
 def _follow(events: Iterable[str], progress: Progress, draw: Callable[[], None]) -> None:

@@ -31,6 +31,8 @@ _FURTHER = "For further error details"
 _OWN = re.compile(r"(?!its memory was too small).*status is: '(FAILED|COMPLETED)'")
 """What SLURM says of a job whose command failed by itself."""
 _RECORD = re.compile(r"[0-9a-f]{32}\.json")
+TOLD_AT_ONCE = "compiling the signal processors for this processor"
+"""How a job begins the line that says why it, and those that wait for it, take longer than jobs do."""
 CLOCKS = 60.0
 """Seconds by which the clocks of a cluster may differ."""
 ERROR = re.compile(r"(^|\b)(Traceback|\w*(Error|Exception)\b|error:|fatal:)", re.IGNORECASE)
@@ -126,6 +128,7 @@ class Progress:
         self.steps: dict[str, Count] = {}
         self.failures: list[Failure] = []
         self.tail: deque[str] = deque(maxlen=KEPT)
+        self.news: deque[str] = deque()
         self.is_locked = False
         self.interrupted = False
         self.keeps_going = True
@@ -162,8 +165,13 @@ class Progress:
             count.running.clear()
 
     def hear(self, line: str) -> None:
-        """Take the next line that is printed; it is told where there is no event to tell of."""
+        """Take the next line that is printed; it is told where there is no event to tell of.
+
+        What a person should know while jobs run is put into ``news``, for the display to tell.
+        """
         self.tail.append(line)
+        if line.startswith(TOLD_AT_ONCE):
+            self.news.append(line)
         if line.startswith("error: "):
             self._said = [line]
         elif self._said and line.startswith("hint: ") and len(self._said) < 2:
