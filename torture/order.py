@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from dataflow.registry.steps import REGISTRY, STEPS, parts_of
 
+WITH_WORKERS = (
+    *("par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "par_dsp_dplms", "tier_dsp"),
+    *("par_hit_qc", "par_hit_ecal", "par_hit_aoe", "par_hit_lq", "tier_hit"),
+)
+"""Steps of a production that work on germanium detectors in several processes."""
+
 
 def in_order(*tiers: str) -> tuple[str, ...]:
     """All steps of some tiers: the parts of a tier's parameters, their merge, the tier.

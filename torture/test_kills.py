@@ -23,7 +23,7 @@ import pytest
 import yaml
 from torture.compare import cycles_differ, differences, results
 from torture.conftest import SEED, Experiment, simulated, size
-from torture.order import in_order
+from torture.order import WITH_WORKERS, in_order
 from torture.productions import REPOSITORY, TARGETS, Process, Production, dataprod, software
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 KILLS = size("KILLS", 200)
 SCALE = 0.01
-WITH_WORKERS = ("par_dsp_pz", "tier_dsp", "par_hit_ecal", "par_hit_aoe", "tier_hit")
 VICTIMS = ("job", "worker", "snakemake", "snakemake and its jobs", "run", "all")
 FROM_NOTHING = 20
 """Every so many kills one strikes at any time of a production that begins with the DAQ files alone."""

@@ -20,7 +20,7 @@ import pytest
 from torture.children import OUR_FAULT, Ending, in_child
 from torture.compare import differences
 from torture.conftest import Experiment, bare_cycle, simulated
-from torture.order import in_order
+from torture.order import WITH_WORKERS, in_order
 
 from dataflow.jobs import __main__ as job_process
 from dataflow.jobs import runner
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 SCALE = 0.02
 SECONDS = 300
 STEPS = in_order("raw", "tcm", "dsp", "hit", "evt")
-BY_CHANNEL = ("par_dsp_pz", "tier_dsp", "par_hit_ecal", "tier_hit")
 MEGABYTE = 1_000_000
 DELAYS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02)
 
@@ -239,7 +238,7 @@ def test_dying_workers(production: Production, figures: Note, number: signal.Sig
     def disturb(step: str) -> str:
         return production.complaint(step, production.run(step, lambda: _spoil(lambda: _die(number)), threads=2))
 
-    _all(production, disturb, figures, BY_CHANNEL)
+    _all(production, disturb, figures, WITH_WORKERS)
 
 
 def _die(number: signal.Signals) -> None:
@@ -266,7 +265,7 @@ def _spoil(act: Callable[[], object]) -> None:
 
 def test_hanging_workers_with_a_timeout(production: Production, figures: Note) -> None:
     """A channel that hangs is recorded as failed, and the job goes on; without the disturbance all is made again."""
-    settings = {step: {"timeout": 20} for step in BY_CHANNEL}
+    settings = {step: {"timeout": 20} for step in WITH_WORKERS}
     before = production.config.read_text()
     content = json.loads(before)
     content["setups"]["l200"]["settings"] = settings
@@ -282,6 +281,6 @@ def test_hanging_workers_with_a_timeout(production: Production, figures: Note) -
         return production.run(step).said or production.changed(step)
 
     try:
-        _all(production, disturb, figures, BY_CHANNEL)
+        _all(production, disturb, figures, WITH_WORKERS)
     finally:
         production.config.write_text(before)
