@@ -39,7 +39,7 @@ CACHES = {"matplotlib", "snakemake"}
 """What libraries keep in the user's cache: a list of fonts, and sources of workflows."""
 EMPTY = re.compile(r"snakemake\w{8}")
 TRIES = 4
-"""How often a worker that was not met is waited for; those of short steps live some milliseconds. Then it is the job."""
+"""How often a worker that was not met is waited for: those of short steps live some milliseconds. Then the job dies."""
 LONGEST = 120.0
 """Seconds after which a job of the step should have begun."""
 
