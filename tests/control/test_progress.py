@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prodenv.running.display import display, overall
-from prodenv.running.production import EVENTS, LOGGER, _follow
+from prodenv.running.production import EVENTS, LOGGER, _follow, _read
 from prodenv.running.progress import ANY, INTERRUPTED, Learned, Progress
 
 LATER = "interrupted; the next run continues from here"
@@ -331,3 +333,39 @@ def test_that_code_is_compiled_is_told_once_while_jobs_wait(capsys: pytest.Captu
         said = capsys.readouterr().err
     assert said.count("compiling the signal processors") == 1
     assert "once" in said and "/home/user/.cache/prodenv/compiled/1" in said and "something else" not in said
+
+
+def printing(*lines: str) -> subprocess.Popen[str]:
+    """A process that prints lines."""
+    words = [sys.executable, "-c", "import sys; print(*sys.argv[1:], sep=chr(10))", *lines]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+def test_what_is_printed_is_read_to_the_end_where_nobody_looks() -> None:
+    """Jobs would wait for a full pipe for ever."""
+    from dataflow.jobs.compiled import announcement
+
+    def draw() -> None:
+        found.news.clear()
+        raise BrokenPipeError
+
+    found = Progress()
+    with printing("first", announcement(Path("/place")), "error: the last one") as child:
+        _read(child, found, draw)
+    assert list(found.tail) == ["first", announcement(Path("/place")), "error: the last one"]
+
+
+def test_events_and_what_is_printed_are_drawn_one_at_a_time() -> None:
+    from dataflow.jobs.compiled import announcement
+
+    drawn: list[bool] = []
+    found = Progress()
+
+    def draw() -> None:
+        drawn.append(found.in_turn.locked())
+        found.news.clear()
+
+    with printing(announcement(Path("/place"))) as child:
+        _read(child, found, draw)
+    _follow(lines(TERMINATING), found, draw)
+    assert len(drawn) > 1 and all(drawn) and not found.in_turn.locked()

@@ -99,9 +99,8 @@ def _bars(progress: Progress) -> Iterator[Callable[[], None]]:
 
 def _news(progress: Progress) -> Iterator[str]:
     """What has not been told yet."""
-    with contextlib.suppress(IndexError):  # two threads draw
-        while True:
-            yield progress.news.popleft()
+    while progress.news:
+        yield progress.news.popleft()
 
 
 def _line(progress: Progress) -> str:

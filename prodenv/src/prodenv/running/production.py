@@ -226,9 +226,11 @@ def _read(child: subprocess.Popen[str], progress: Progress, draw: Callable[[], N
     """Hear what Snakemake and its jobs print, to the end."""
     assert child.stdout is not None  # noqa: S101 - it is a pipe
     for line in child.stdout:
-        progress.hear(line.rstrip("\n"))
-        if progress.news:  # no event may come before it is out of date
-            draw()
+        with progress.in_turn:
+            progress.hear(line.rstrip("\n"))
+            if progress.news:  # no event may come before it is out of date
+                with contextlib.suppress(BrokenPipeError):
+                    draw()
 
 
 def _follow(events: Iterable[str], progress: Progress, draw: Callable[[], None]) -> None:
@@ -236,10 +238,12 @@ def _follow(events: Iterable[str], progress: Progress, draw: Callable[[], None])
     listening = iter(events)
     with contextlib.suppress(BrokenPipeError):  # nobody looks at the terminal any more
         for line in listening:
-            progress.feed(line)
-            draw()
+            with progress.in_turn:
+                progress.feed(line)
+                draw()
     for line in listening:
-        progress.feed(line)
+        with progress.in_turn:
+            progress.feed(line)
 
 
 @contextlib.contextmanager

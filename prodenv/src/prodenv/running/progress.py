@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -129,6 +130,8 @@ class Progress:
         self.failures: list[Failure] = []
         self.tail: deque[str] = deque(maxlen=KEPT)
         self.news: deque[str] = deque()
+        self.in_turn = threading.Lock()
+        """Held by whoever changes or draws it: events and what is printed come by two threads."""
         self.is_locked = False
         self.interrupted = False
         self.keeps_going = True
