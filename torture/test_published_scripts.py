@@ -54,6 +54,21 @@ class Published:
         """What a program of theirs prints last, as JSON."""
         return json.loads(self.run("python", "-c", code, *arguments).strip().splitlines()[-1])
 
+    def built(self, tier: str, name: str, of_detector: Mapping[str, Mapping[str, Any]], folder: Path) -> Path:
+        """What their program for a tier makes of our files, with a configuration for each detector."""
+        job, read = self.job(f"tier_{tier}"), {"dsp": "raw", "hit": "dsp"}[tier]
+        (source,), (pars,) = job.inputs[read], job.inputs[f"par_{tier}"]
+        for detector, content in of_detector.items():
+            (folder / f"{detector}.yaml").write_text(yaml.safe_dump(content))
+        files = {name: {detector: f"$_/{detector}.yaml" for detector in of_detector}}
+        tables = {each.name: f"ch{each.rawid}/{read}" for each in job.channels if each.name in of_detector}
+        self.run(
+            f"build-tier-{tier}", "--input", source, "--pars-file", pars, "--tier", tier, "--log", folder / "log",
+            "--configs", configuration(folder, f"tier_{tier}", files), "--table-map", json.dumps(tables),
+            "--datatype", "cal", "--timestamp", TIMESTAMP, "--output", folder / "theirs.lh5",
+        )  # fmt: skip
+        return folder / "theirs.lh5"
+
 
 @pytest.fixture(scope="module")
 def published() -> Published:
@@ -95,23 +110,16 @@ def configuration(folder: Path, rule: str, inputs: Mapping[str, Any]) -> Path:
 
 def test_their_hit_on_our_dsp_and_parameters_is_our_hit(published: Published, tmp_path: Path) -> None:
     job = published.job("tier_hit")
-    (dsp,), (pars,) = job.inputs["dsp"], job.inputs["par_hit"]
+    (pars,) = job.inputs["par_hit"]
     geds = [channel for channel in job.channels if channel.system == "geds" and channel.processable]
     base = dict(job.config.read("hit_config", geds[0]) or {})
     more = list(base.pop("outputs_if_calibrated", ()))
     made_of = yaml.safe_load(pars.read_text())
-    tables, files = {}, {}
+    configs = {}
     for channel in geds:
         operations = made_of[channel.name]["pars"]["operations"]
-        outputs = [*base["outputs"], *(name for name in more if name in operations)]
-        (tmp_path / f"{channel.name}.yaml").write_text(yaml.safe_dump(base | {"outputs": outputs}))
-        files[channel.name], tables[channel.name] = f"$_/{channel.name}.yaml", f"ch{channel.rawid}/dsp"
-    folder = configuration(tmp_path, "tier_hit", {"hit_config": files})
-    theirs = tmp_path / "theirs.lh5"
-    published.run(
-        "build-tier-hit", "--input", dsp, "--pars-file", pars, "--configs", folder, "--table-map", json.dumps(tables),
-        "--log", tmp_path / "log", "--datatype", "cal", "--timestamp", TIMESTAMP, "--tier", "hit", "--output", theirs,
-    )  # fmt: skip
+        configs[channel.name] = base | {"outputs": [*base["outputs"], *(name for name in more if name in operations)]}
+    theirs = published.built("hit", "hit_config", configs, tmp_path)
     compared = 0
     for channel in geds:
         ours, other = (columns(path, f"ch{channel.rawid}/hit") for path in (job.outputs["tier"], theirs))
@@ -128,21 +136,14 @@ CHAIN = ("timestamp", "baseline", "bl_mean", "trapEmax", "cuspEmax", "zacEmax", 
 def test_their_dsp_on_our_raw_and_parameters_is_our_dsp(published: Published, tmp_path: Path) -> None:
     """With filters and decay constants of ``par_dsp``, whose entries have texts as well."""
     job = published.job("tier_dsp")
-    (raw,), (pars,) = job.inputs["raw"], job.inputs["par_dsp"]
+    (pars,) = job.inputs["par_dsp"]
     assert any("warnings" in entry for entry in yaml.safe_load(pars.read_text()).values())
     geds = [channel for channel in job.channels if channel.system == "geds" and channel.processable]
-    files, tables = {}, {}
+    chains = {}
     for channel in geds:
         chain = dict(job.config.read("processing_chain", channel) or {}) | {"outputs": list(CHAIN)}
-        chain.pop("windowed", None)
-        (tmp_path / f"{channel.name}.yaml").write_text(yaml.safe_dump(chain))
-        files[channel.name], tables[channel.name] = f"$_/{channel.name}.yaml", f"ch{channel.rawid}/raw"
-    folder = configuration(tmp_path, "tier_dsp", {"processing_chain": files})
-    theirs = tmp_path / "theirs.lh5"
-    published.run(
-        "build-tier-dsp", "--input", raw, "--pars-file", pars, "--configs", folder, "--table-map", json.dumps(tables),
-        "--log", tmp_path / "log", "--datatype", "cal", "--timestamp", TIMESTAMP, "--tier", "dsp", "--output", theirs,
-    )  # fmt: skip
+        chains[channel.name] = {name: value for name, value in chain.items() if name != "windowed"}
+    theirs = published.built("dsp", "processing_chain", chains, tmp_path)
     for channel in geds:
         ours, other = (columns(path, f"ch{channel.rawid}/dsp") for path in (job.outputs["tier"], theirs))
         for name in CHAIN:

@@ -250,19 +250,8 @@ def test_a_filter_may_use_words_lists_and_dots(files_of: Callable[..., Files]) -
         ("geds.quality.is_bb_like", {"quality"}),
         (
             "geds",
-            {
-                "multiplicity",
-                "rawid",
-                "hit_idx",
-                "name",
-                "energy",
-                "energy_sum",
-                "t0",
-                "is_valid",
-                "quality",
-                "daqenergy",
-                "psd",
-            },
+            {"multiplicity", "rawid", "hit_idx", "name", "energy", "energy_sum", "t0", "is_valid", "quality"}
+            | {"daqenergy", "psd"},
         ),
     ],
 )

@@ -45,7 +45,7 @@ class Outcome(Generic[T]):
     seconds
         How long it took.
     machine
-        What the machine does not allow, and the hint; empty where the failure is of the item itself.
+        What the machine does not allow; None where the failure is of the item itself.
     """
 
     item: str
@@ -53,7 +53,7 @@ class Outcome(Generic[T]):
     reason: str = ""
     trace: str = ""
     seconds: float = 0.0
-    machine: tuple[str, str] | None = None
+    machine: WorkFailed | OSError | None = None
 
     @property
     def failed(self) -> bool:
@@ -165,29 +165,23 @@ def _guarded(function: Callable[[str], T], item: str, timeout: float | None = No
         with no_lost_writes(), deadline(timeout, item):
             value = function(item)
     except Exception as error:  # noqa: BLE001 - a failing channel is a result, recorded with its reason
-        reason = FULL if is_full_disk(error) else reason_of(error)
-        return Outcome(
-            item, None, reason, traceback.format_exc(), time.monotonic() - start, _of_the_machine(error, item)
-        )
+        seconds, machine = time.monotonic() - start, _of_the_machine(error, item)
+        return Outcome(item, None, reason_of(error), traceback.format_exc(), seconds, machine)
     return Outcome(item, value, seconds=time.monotonic() - start)
 
 
-def _of_the_machine(error: Exception, item: str) -> tuple[str, str] | None:
+def _of_the_machine(error: Exception, item: str) -> WorkFailed | OSError | None:
     """What the machine does not allow, as a worker can send it."""
+    if is_full_disk(error):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     found = of_the_machine(error)
-    return (f"{item}: {found.message}", found.hint) if found else None
-
-
-FULL = os.strerror(errno.ENOSPC)
+    return WorkFailed(f"{item}: {found.message}", hint=found.hint) if found else None
 
 
 def _checked(outcome: Outcome[T]) -> Outcome[T]:
-    if outcome.reason == FULL:
-        raise OSError(errno.ENOSPC, FULL)
     if outcome.machine:
-        message, hint = outcome.machine
         log.info("%s", outcome.trace)
-        raise WorkFailed(message, hint=hint)
+        raise outcome.machine
     if outcome.failed:
         log.warning("%s failed: %s", outcome.item, outcome.reason)
         log.info("%s", outcome.trace)

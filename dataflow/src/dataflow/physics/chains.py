@@ -19,6 +19,7 @@ import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and 
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import open_input
 from dataflow.metadata.references import Reference, replaced
+from dataflow.plan.job import Job
 
 from . import dspeed_outputs, dspeed_ufuncs, dspeed_units
 from .compiled.passes import run_compiled
@@ -105,17 +106,22 @@ def mentioned(columns: Sequence[str], chain: Mapping[str, Any], outputs: Sequenc
     return [name for name in columns if name in words]
 
 
-def load(chain: Mapping[str, Any] | None, outputs: Iterable[str]) -> None:
-    """Import dspeed and its processors that outputs of a chain need: before workers fork, else each does it again."""
+def load(job: Job, outputs: Iterable[str]) -> None:
+    """Import dspeed and its processors that outputs of a job's chains need: before workers fork, else each does so."""
     from dspeed import build_processing_chain, processors  # noqa: F401 - imported for the workers
 
-    entries = dict(chain["processors"]) if chain else {}
-    wanted = set(outputs)
+    for channel in job.channels:
+        for name in _functions(job.config.read("processing_chain", channel) or {}, outputs):
+            getattr(processors, name, None)  # imports its module, if it is one of dspeed's
+
+
+def _functions(chain: Mapping[str, Any], outputs: Iterable[str]) -> Iterator[str]:
+    """The functions that outputs of a chain need."""
+    entries, wanted = dict(chain.get("processors", {})), set(outputs)
     while needed := [names for names in entries if _made(names) & wanted]:
         own = {names: entries.pop(names) for names in needed}
         wanted |= used_names({"processors": own})
-        for name in (entry.get("function", "") for entry in own.values() if isinstance(entry, Mapping)):
-            getattr(processors, name, None)  # imports its module, if it is one of dspeed's
+        yield from (entry.get("function", "") for entry in own.values() if isinstance(entry, Mapping))
 
 
 def install() -> None:

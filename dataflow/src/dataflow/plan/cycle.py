@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from .chains import Chains, Raw
 from .hitcolumns import HitColumns
 from .job import RAWID_FIELD, Held, Job, Unit
 from .paths import Paths
+from .selection import Selection
 from .units import Place, Units
 
 BY_CHANNEL = frozenset({"raw", "dsp", "hit"})
@@ -59,6 +59,7 @@ class Cycle:
         self.metadata = Metadata(setup, self.scheme)
         self.paths = Paths(setup, self.scheme)
         self.units = Units(self)
+        self.selection = Selection(self)
         self._jobs: dict[Place, Job] = {}
         self._mains: dict[str, str] = {}
         self._made: dict[tuple[str, Key | Unit], bool] = {}
@@ -73,9 +74,6 @@ class Cycle:
         self.lineages = Lineages(self)
         self.hit_columns = HitColumns(self)
         self.chains = Chains(setup, self.metadata.reader, self._made_of, self._raw)
-        self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
-        self._turns: dict[Place, tuple[Key, ...]] = {}
-        self._joined: dict[tuple[int, ...], tuple[tuple[Channel, ...], object]] = {}
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -266,7 +264,7 @@ class Cycle:
 
     def _job(self, step: Step, unit: Unit) -> Job:
         config = self.config(step, unit.key)
-        channels = self._channels_of(step, unit, config)
+        channels = self.selection.of_unit(step, unit, config)
         config.check(channels)
         self._check_tables(step, channels)
         return Job(
@@ -288,30 +286,9 @@ class Cycle:
             content=self.validity(step.tier) if step.kind == "validity" else None,
         )
 
-    def turns(self, step: Step, unit: Unit) -> tuple[Key, ...]:
-        """The files of a unit, and of what it reads, at which the channel map or the statuses become others.
-
-        The first file is always among them, and mostly the only one.
-        """
-        if unit.scope is Scope.FILE or unit.scope is Scope.CYCLE:
-            return (unit.key,)
-        if unit.scope is Scope.PARTITION:  # parts of it have its name and other files
-            return self._turns_of(step, unit)
-        place = step.name, unit
-        if place not in self._turns:
-            self._turns[place] = self._turns_of(step, unit)
-        return self._turns[place]
-
-    def _turns_of(self, step: Step, unit: Unit) -> tuple[Key, ...]:
-        keys = unit.keys
-        if any(each.datatypes for each in self.inputs(step)):
-            keys = tuple(key for run in unit.runs for key in self.units.runs[run])
-        held = [(key, self.metadata.channels(key)) for key in (unit.key, *(key for key in keys if key != unit.key))]
-        return (unit.key, *(after for (_, old), (after, new) in pairwise(held) if new is not old))
-
     def _maps(self, step: Step, unit: Unit) -> dict[Path, tuple[Channel, ...]]:
         """The channels at the time of each file that a job reads, where they are not the same for all."""
-        if len(self.turns(step, unit)) == 1:
+        if len(self.selection.turns(step, unit)) == 1:
             return {}
         return {
             self.output(*origin, each.output): self.metadata.channels(origin[1].key)
@@ -530,60 +507,6 @@ class Cycle:
         """The inputs of a step that hand-made parameters change, with the tier that these are of."""
         merges = ((each, self.registry.by_name.get(each.source)) for each in self.inputs(step))
         return [(each, origin.tier) for each, origin in merges if origin and origin.is_merge]
-
-    def channels(self, step: Step, key: Key) -> tuple[Channel, ...]:
-        """The channels that a step works on in a file."""
-        return self._channels(step, key, self.config(step, key))
-
-    def _channels_of(self, step: Step, unit: Unit, config: StepConfig) -> tuple[Channel, ...]:
-        """The channels of a unit, each as it is in the first of its files in which it is processed."""
-        turns = self.turns(step, unit)
-        if unit.detectors is None:
-            return self._of_all([self._channels(step, key, config) for key in turns])
-        found: dict[str, Channel] = {}
-        firsts = (self.series[series][0] for series in unit.series)
-        for key in sorted({*firsts, *turns}, key=lambda key: key.order):
-            for channel in self.channels(step, key):
-                if channel.name in unit.detectors:
-                    found.setdefault(channel.name, channel)
-        return tuple(found[name] for name in sorted(found))
-
-    def _of_all(self, parts: list[tuple[Channel, ...]]) -> tuple[Channel, ...]:
-        """All channels of several lists by name; the same object for the same lists."""
-        place = tuple(map(id, parts))
-        if len(set(place)) == 1:
-            return parts[0]
-        if place not in self._joined:
-            by_name = {channel.name: channel for part in reversed(parts) for channel in part}
-            self._joined[place] = tuple(by_name[name] for name in sorted(by_name)), parts
-        return self._joined[place][0]
-
-    def _channels(self, step: Step, key: Key, config: StepConfig) -> tuple[Channel, ...]:
-        if step.kind == "validity":
-            return ()
-        channels = self.metadata.channels(key)
-        if not step.channels.systems:
-            return channels
-        place = (step.name, id(channels), id(config))
-        if place not in self._chosen:
-            wanted = tuple(channel for channel in channels if self.is_wanted(step, channel, config))
-            self.metadata.require_statuses(wanted, key)
-            self._chosen[place] = tuple(channel for channel in wanted if channel.processable), channels, config
-        return self._chosen[place][0]
-
-    def is_asked_for(self, step: Step, key: Key) -> bool:
-        """Whether the metadata say what a step cannot do without, for one of its channels at least."""
-        if step.only_with is None:
-            return True
-        config, (name, entry) = self.config(step, key), step.only_with
-        if name not in config.inputs:
-            return False
-        return any((config.shared(name, channel) or {}).get(entry) for channel in self._channels(step, key, config))
-
-    def is_wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
-        """Whether a step works on a channel if it is processable."""
-        named = channel.system in step.channels.if_configured and config.names(channel)
-        return channel.system in step.channels.systems or named
 
 
 def open_cycle(config: str | os.PathLike[str], experiment: str | None = None, registry: Registry = REGISTRY) -> Cycle:

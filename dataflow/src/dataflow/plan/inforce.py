@@ -110,7 +110,9 @@ def _last_key(cycle: Cycle, step: Step) -> Key:
 def _channels(cycle: Cycle, step: Step, config: StepConfig, key: Key, detector: str) -> tuple[Channel, ...]:
     """The channels that a step works on, or the one that is asked for."""
     there = cycle.metadata.channels(key)
-    wanted = tuple(channel for channel in there if not step.channels.systems or cycle.is_wanted(step, channel, config))
+    wanted = tuple(
+        channel for channel in there if not step.channels.systems or cycle.selection.is_wanted(step, channel, config)
+    )
     if not detector:
         return wanted
     chosen = tuple(channel for channel in wanted if channel.name == detector)

@@ -81,7 +81,7 @@ class Units:
         if step.kind == "tier":
             return [self._run(keys[0]) for keys in self.series.values() if keys[0].datatype in wanted]
         keys = (key for key in self._cycle.catalog_of(step.tier).keys if key.series in self.series)
-        mine = (key for key in keys if key.datatype in wanted and self._cycle.is_asked_for(step, key))
+        mine = (key for key in keys if key.datatype in wanted and self._cycle.selection.is_asked_for(step, key))
         return [self._run(key) for key in sorted(mine, key=lambda key: key.order)]
 
     def at(self, step: Step, key: Key) -> Unit:
@@ -200,7 +200,7 @@ class Units:
             return [(origin.name, each) for each in self._overlapping(origin, keys, unit)]
         place = origin.name, keys
         if place not in self._holding:  # many files share their calibrations
-            datatypes, asked = self.datatypes(origin), self._cycle.is_asked_for
+            datatypes, asked = self.datatypes(origin), self._cycle.selection.is_asked_for
             mine = (key for key in keys if key.datatype in datatypes and asked(origin, key))
             self._holding[place] = [(origin.name, self.at(origin, key)) for key in mine]
         if wanted.optional and not all(self._cycle.is_possible(*each) for each in self._holding[place]):
@@ -209,7 +209,7 @@ class Units:
 
     def _own(self, step: Step, keys: Iterable[Key]) -> list[Unit]:
         """The files or runs that have parameters from their own data: by their datatypes, where there are channels."""
-        mine = [key for key in keys if key.datatype in step.datatypes and self._cycle.channels(step, key)]
+        mine = [key for key in keys if key.datatype in step.datatypes and self._cycle.selection.of_file(step, key)]
         if step.scope is Scope.FILE:
             return [self._file(key) for key in mine]
         return [self._run(key) for key in dict.fromkeys(self.series[key.series][0] for key in mine)]
@@ -254,7 +254,7 @@ class Units:
         """The partitions of files that share an experiment."""
         runs = _grouped((key.run, key) for key in keys)
         firsts = {run: of_run[0] for run, of_run in runs.items()}
-        detectors = {channel.name for key in firsts.values() for channel in self._cycle.channels(step, key)}
+        detectors = {channel.name for key in firsts.values() for channel in self._cycle.selection.of_file(step, key)}
         datasets = self._cycle.metadata.datasets
         groupings = Groupings(datasets.cal_groupings, self._scheme, datasets.file("cal_groupings"))
         made = groupings.partitions(firsts, detectors)
@@ -292,7 +292,7 @@ class Units:
         if step.kind == "par" and step.merged and key not in cycle.catalog_of(step.tier):
             first = self.series[key.series][0]
             raise UserError(f"{step.name} is not made for {key}", hint=f"its run begins with {first}")
-        if step.only_with and not cycle.is_asked_for(step, key):
+        if step.only_with and not cycle.selection.is_asked_for(step, key):
             name, entry = step.only_with
             raise UserError(
                 f"{step.name} is not made for {key}: the metadata have no {name}.{entry} for it",

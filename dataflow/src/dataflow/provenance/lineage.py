@@ -196,7 +196,7 @@ class Lineages:
         """
         if step.scope in (Scope.CYCLE, Scope.PARTITION):
             return self._plain(self._cycle.job(step.name, unit)).own
-        turns = self._cycle.turns(step, unit)[1:]
+        turns = self._cycle.selection.turns(step, unit)[1:]
         changes = tuple((str(key), id(self._cycle.metadata.channels(key))) for key in turns) if turns else ()
         place = (step.name, self._moment(unit.key), self._format(step, unit.key), changes)
         found = self._owns.get(place)

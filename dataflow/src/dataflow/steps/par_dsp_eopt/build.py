@@ -74,8 +74,7 @@ def build(job: Job, threads: int = 1) -> None:
             return _not_done(name, error.message)
         return Made(result.entry(), lambda: draw(name, str(job.key), result), lambda: plot_data(result))
 
-    for channel in job.channels:
-        load(job.config.read("processing_chain", channel), ENERGIES)
+    load(job, ENERGIES)
     calibrate_detectors(job, job.channels, work, threads)
 
 

@@ -77,8 +77,7 @@ def build(job: Job, threads: int = 1) -> None:
             reason = error.message
             return Made(failed_entry(reason), lambda: text_page(f"{name}: no events of lines", reason))
 
-    for channel in job.channels:
-        load(job.config.read("processing_chain", channel), (*NEEDED, *WANTED))
+    load(job, (*NEEDED, *WANTED))
     calibrate_detectors(job, job.channels, work, threads)
 
 

@@ -55,8 +55,7 @@ def build(job: Job, threads: int = 1) -> None:
         result = decay_constants(job, channel, of_roles, settings)
         return Made(result.entry(), lambda: draw(channel.name, str(job.key), result), lambda: plot_data(result))
 
-    for channel in job.channels:
-        load(job.config.read("processing_chain", channel), (*OUTPUTS, *TRACES))
+    load(job, (*OUTPUTS, *TRACES))
     calibrate_detectors(job, job.channels, work, threads)
 
 
