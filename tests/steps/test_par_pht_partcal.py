@@ -390,6 +390,15 @@ def test_status_and_plan_tell_of_the_gap_before_anything_is_made(root: Path) -> 
     assert said not in plan(question | {"targets": ["all-l200-p03-r002-cal-par_hit.gen"]})["warnings"]
 
 
+def test_status_tells_of_no_gap_where_nothing_is_grouped(root: Path) -> None:
+    """As in the empty tree of a new cycle."""
+    from dataflow.door.status import status
+
+    (root / "inputs/datasets/cal_groupings.yaml").write_text("default: {}\n", encoding="utf-8")
+    found = status({"config": str(root / "config.json"), "experiment": None, "cores": 1})["warnings"]
+    assert not [text for text in found if "no grouping" in text]
+
+
 def test_a_detector_that_fails_in_a_gap_says_both(root: Path, th228: Source) -> None:
     make_inputs(opened(root), th228, failed="l200-p03-r002", who="V0000B")
     alone = run_jobs(root)["r002"]["V0000B"]

@@ -47,7 +47,7 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
 def _of_partitions(survey: Survey) -> Iterator[Item]:
     """The jobs of partitions where the metadata group runs, also of tiers that nobody has asked for yet."""
     cycle = survey.cycle
-    for step in cycle.steps if cycle.metadata.datasets.cal_groupings else ():
+    for step in cycle.steps if any(cycle.metadata.datasets.cal_groupings.values()) else ():
         if step.scope is Scope.PARTITION:
             yield from (survey.item(step.name, unit) for unit in cycle.units.of(step))
 

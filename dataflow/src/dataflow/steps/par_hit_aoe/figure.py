@@ -54,7 +54,7 @@ def _stability(axes: Any, result: Result) -> None:
     """A/E along the run."""
     chi2, ndf = result.stability
     if not result.slices:
-        axes.text(0.5, 0.5, "too few events", ha="center", va="center", transform=axes.transAxes, color=GREY)
+        axes.text(0.5, 0.6, "too few events", ha="center", va="center", transform=axes.transAxes, color=GREY)
     start = min((each.time for each in result.slices), default=0.0)
     minutes = [(each.time - start) / 60 for each in result.slices]
     values, errors = ([100 * (each.mean - 1) for each in result.slices], [100 * e.mean_error for e in result.slices])

@@ -68,6 +68,7 @@ def _peak(axes: Any, fit: PeakFit, quantity: str, what: str) -> None:
     axes.stairs(expected(fit.edges, fit.events, fit.mean, fit.sigma), fit.edges, color=RED, lw=1, label="model")
     title = f"double-escape peak {what}\nσ = {fit.sigma:.3g}, χ²/ndf = {fit.chi2:.0f}/{fit.ndf}"
     axes.set(xlabel=quantity, ylabel="events less side band / bin")
+    axes.locator_params(axis="x", nbins=5)  # numbers of four digits would touch
     axes.set_title(title, fontsize=8)
     axes.legend(loc="upper right")
 
