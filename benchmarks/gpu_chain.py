@@ -4,10 +4,10 @@
 
 Needs CuPy and a graphics processor; says so and ends without one. Without a file, a small calibration is made.
 `gpu_chain.cu` has the shipped chain for whole traces as one kernel: all its columns but those of DPLMS and of the
-support vector machine, which take no time without their parameters, and those that are copied. One side is the flow's compiled
-chain in one process a core, from samples in memory to columns in memory. The other copies samples from locked memory to
-the card, in three streams, and columns back. Values of both are compared; traces are repeated until there are enough of
-them, in memory larger than any cache.
+support vector machine, which take no time without their parameters, and those that are copied. One side is the flow's
+compiled chain in one process a core, from samples in memory to columns in memory. The other copies samples from
+locked memory to the card, in three streams, and columns back. Values of both are compared; traces are repeated until
+there are enough of them, in memory larger than any cache.
 """
 
 from __future__ import annotations
