@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -38,7 +39,7 @@ def main() -> int:
     if (count := cores()) > 1 and not is_begun():
         failed = compile_apart("dataflow.jobs.warm", count)
         print(f"side by side in {count} processes, of which {failed} failed: {time.monotonic() - start:.1f} s")
-    for task in (processors, chains, fits, ragged_arrays, compression, everything_imported):
+    for task in (processors, chains, fits, lists, compression, everything_imported):
         begun = time.monotonic()
         task()
         print(f"{task.__doc__.split('.')[0] if task.__doc__ else task.__name__}: {time.monotonic() - begun:.1f} s")
@@ -52,7 +53,7 @@ def units() -> Mapping[str, Callable[[], object]]:
     modules = {module: partial(take, name) for module, name in named_processors().items()}
     first = {name: modules.pop(name) for name in HEAVY if name in modules}
     tasks = {task.__name__: task for task in (compression, fits)}
-    return {ragged_arrays.__name__: ragged_arrays} | first | tasks | modules
+    return first | tasks | modules
 
 
 def is_begun() -> bool:
@@ -121,17 +122,15 @@ def fits() -> None:
     fit_line(np.concatenate([peak, tail, flat]), Line(TL208, 35, 35))
 
 
-def ragged_arrays() -> None:
-    """Arrays of arrays of lgdo."""
-    # half a minute by itself: it compiles on import, and its package imports it only where it is used
-    from lgdo.types import vovutils
+def lists() -> None:
+    """Lists of lists read by rows."""
+    import lh5
+    from lgdo import Table, VectorOfVectors
 
-    lengths = np.array([3, 4, 6])
-    for size in ("u4", "u8", "i8"):
-        vovutils.explode_cl(lengths.astype(size))
-        vovutils.build_cl(np.array([0, 0, 1], dtype=size))
-    for kind in ("f4", "f8", "i4", "i8"):
-        vovutils.explode(lengths, np.arange(3, dtype=kind))
+    with tempfile.TemporaryDirectory(prefix="prodenv-compiling-") as folder:
+        path = str(Path(folder) / "lists.lh5")
+        lh5.write(Table({"a": VectorOfVectors([[1.0], [2.0, 3.0], [4.0]])}), "t", path, wo_mode="w")
+        lh5.read("t", path, idx=[0, 2])
 
 
 def compression() -> None:

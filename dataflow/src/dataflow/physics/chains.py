@@ -16,6 +16,7 @@ from lgdo import Array, Table, WaveformTable
 from numpy.typing import NDArray
 
 import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and part of what they compute
+from dataflow.jobs import lgdolists
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import open_input
 from dataflow.metadata.references import Reference, replaced
@@ -29,6 +30,7 @@ from .rawtables import RawRows, column_names, digitizer, refuse_mixed
 from .svm import ARRAYS, SIGNATURE, TYPES, svm_label
 
 dspeed_ufuncs.install()
+lgdolists.install()
 
 WHOLE = "waveform"
 DENSE = 0.3

@@ -30,7 +30,7 @@ def take(chain: Mapping[str, Any]) -> None:
 
 def _named(chain: Mapping[str, Any]) -> set[tuple[str, str]]:
     """Modules and functions of the processors."""
-    nodes = [node for node in chain["processors"].values() if isinstance(node, Mapping)]
+    nodes = [node for node in (chain.get("processors") or {}).values() if isinstance(node, Mapping)]
     pairs = [(node.get("module", LIBRARY), node.get("function")) for node in nodes]
     return {(module, name) for module, name in pairs if isinstance(module, str) and isinstance(name, str)}
 
