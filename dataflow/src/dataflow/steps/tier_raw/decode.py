@@ -67,10 +67,10 @@ def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], 
     library = RawBufferLibrary(config=_with_filters(deepcopy(spec)))
     lgdolists.install()
     wanted = [group.get(PROCESSING) or {} for groups in spec.values() for group in groups.values()]
-    if chains := [each["dsp_config"] for each in wanted if isinstance(each.get("dsp_config"), Mapping)]:
+    if chains := [each["dsp_config"] for each in wanted if "dsp_config" in each]:
         dspeed_outputs.install()
         for chain in chains:
-            take(chain)
+            take(chain if isinstance(chain, Mapping) else {})
     streamer = _streamer(daq, settings, begin)
     left = float(settings.get("n_max") or math.inf)
     size = int(min(int(settings["buffer_size"]), left))
