@@ -1,7 +1,9 @@
 """``python -m dataflow.jobs.warm``: compile everything that jobs would otherwise compile, once, at installation.
 
-numba keeps what it compiled beside the sources. One process fills this cache: two at once crash, and leave a cache that
-kills every later process (numba issue 10128).
+Where nothing is compiled yet, processes on all cores do most of it, each in a folder of its own (:mod:`.apart`). Then
+one process does everything once more: it takes what is there, which shows that it can be taken, and compiles what is
+missing. Processors that no shipped chain names are left out: the first job that needs one compiles it
+(:mod:`dataflow.physics.processors`).
 """
 
 from __future__ import annotations
@@ -9,27 +11,55 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import yaml
 
+from dataflow.jobs.apart import compile_apart, cores, kept_in, work
 from dataflow.jobs.compiled import VARIABLE, note_processor
+from dataflow.metadata.stepconfig import STEPS_FOLDER
 
 MODULES = ("dspeed.processors", "pygama.evt", "pygama.hit", "daq2lh5", "lh5", "lgdo")
+LIBRARY = "dspeed.processors"
+HEAVY = ("get_multi_local_extrema", "energy_kernels", "time_point_thresh", "where", "convolutions", "histogram")
+"""Modules of processors that take longest to compile; what takes longest begins, so that no process is left alone."""
 
 
 def main() -> int:
     """Compile, and say how long it took; returns the exit code."""
+    if len(sys.argv) > 1:
+        work(Path(sys.argv[1]), units())
+        return 0
     start = time.monotonic()
-    for task in (processors, chains, fits, ragged_arrays, compression, everything_imported):
+    if (count := cores()) > 1 and not is_begun():
+        failed = compile_apart("dataflow.jobs.warm", count)
+        print(f"side by side in {count} processes, of which {failed} failed: {time.monotonic() - start:.1f} s")
+    for task in (processors, chains, fits, lists, compression, everything_imported):
         begun = time.monotonic()
         task()
         print(f"{task.__doc__.split('.')[0] if task.__doc__ else task.__name__}: {time.monotonic() - begun:.1f} s")
     _note()
     print(f"all compiled in {time.monotonic() - start:.1f} s")
     return 0
+
+
+def units() -> Mapping[str, Callable[[], object]]:
+    """What processes do side by side, in the order in which it begins."""
+    modules = {module: partial(take, name) for module, name in named_processors().items()}
+    first = {name: modules.pop(name) for name in HEAVY if name in modules}
+    tasks = {task.__name__: task for task in (compression, fits)}
+    return first | tasks | modules
+
+
+def is_begun() -> bool:
+    """Whether something is compiled already, from an earlier installation or call."""
+    library = importlib.import_module(LIBRARY)
+    return any(kept_in(Path(str(library.__file__))).glob("*.nbi"))
 
 
 def _note() -> None:
@@ -43,9 +73,34 @@ def _note() -> None:
 
 def processors() -> None:
     """Signal processors of dspeed."""
-    from dspeed.utils import precompile_numba
+    for name in named_processors().values():
+        take(name)
 
-    precompile_numba()
+
+def take(name: str) -> None:
+    """Import a processor, which compiles all of its module."""
+    from dspeed import processors
+
+    getattr(
+        processors, name
+    )  # to import its module by name would put the module in the place of a function of that name
+
+
+def named_processors() -> dict[str, str]:
+    """By the modules of dspeed's processors that shipped configuration names, one of the processors."""
+    from dspeed import processors
+
+    files = sorted(STEPS_FOLDER.glob("*/defaults/*.yaml"))
+    named = {name for file in files for name in _named(yaml.safe_load(file.read_text(encoding="utf-8")))}
+    return {processors._modules[name]: name for name in sorted(named) if name in processors._modules}
+
+
+def _named(node: object) -> Iterator[str]:
+    """All that stands after ``function`` in a configuration."""
+    if isinstance(node, Mapping):
+        yield from (str(value) for name, value in node.items() if name == "function")
+    for each in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
+        yield from _named(each)
 
 
 def chains() -> None:
@@ -67,17 +122,15 @@ def fits() -> None:
     fit_line(np.concatenate([peak, tail, flat]), Line(TL208, 35, 35))
 
 
-def ragged_arrays() -> None:
-    """Arrays of arrays of lgdo."""
-    # half a minute by itself: it compiles on import, and its package imports it only where it is used
-    from lgdo.types import vovutils
+def lists() -> None:
+    """Lists of lists read by rows."""
+    import lh5
+    from lgdo import Table, VectorOfVectors
 
-    lengths = np.array([3, 4, 6])
-    for size in ("u4", "u8", "i8"):
-        vovutils.explode_cl(lengths.astype(size))
-        vovutils.build_cl(np.array([0, 0, 1], dtype=size))
-    for kind in ("f4", "f8", "i4", "i8"):
-        vovutils.explode(lengths, np.arange(3, dtype=kind))
+    with tempfile.TemporaryDirectory(prefix="prodenv-compiling-") as folder:
+        path = str(Path(folder) / "lists.lh5")
+        lh5.write(Table({"a": VectorOfVectors([[1.0], [2.0, 3.0], [4.0]])}), "t", path, wo_mode="w")
+        lh5.read("t", path, idx=[0, 2])
 
 
 def compression() -> None:

@@ -16,6 +16,7 @@ from lgdo import Array, Table, WaveformTable
 from numpy.typing import NDArray
 
 import dataflow.physics.traces  # noqa: F401 - named in the shipped chains, and part of what they compute
+from dataflow.jobs import lgdolists
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import open_input
 from dataflow.metadata.references import Reference, replaced
@@ -24,10 +25,12 @@ from dataflow.plan.job import Job
 from . import dspeed_outputs, dspeed_ufuncs, dspeed_units
 from .compiled.passes import run_compiled
 from .compiled.switch import is_on
+from .processors import take
 from .rawtables import RawRows, column_names, digitizer, refuse_mixed
 from .svm import ARRAYS, SIGNATURE, TYPES, svm_label
 
 dspeed_ufuncs.install()
+lgdolists.install()
 
 WHOLE = "waveform"
 DENSE = 0.3
@@ -108,20 +111,20 @@ def mentioned(columns: Sequence[str], chain: Mapping[str, Any], outputs: Sequenc
 
 def load(job: Job, outputs: Iterable[str]) -> None:
     """Import dspeed and its processors that outputs of a job's chains need: before workers fork, else each does so."""
-    from dspeed import build_processing_chain, processors  # noqa: F401 - imported for the workers
+    from dspeed import build_processing_chain  # noqa: F401 - imported for the workers
 
     for channel in job.channels:
-        for name in _functions(job.config.read("processing_chain", channel) or {}, outputs):
-            getattr(processors, name, None)  # imports its module, if it is one of dspeed's
+        for own in _needed(job.config.read("processing_chain", channel) or {}, outputs):
+            take({"processors": own})
 
 
-def _functions(chain: Mapping[str, Any], outputs: Iterable[str]) -> Iterator[str]:
-    """The functions that outputs of a chain need."""
+def _needed(chain: Mapping[str, Any], outputs: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The entries that outputs of a chain need, from the last ones to the first."""
     entries, wanted = dict(chain.get("processors", {})), set(outputs)
     while needed := [names for names in entries if _made(names) & wanted]:
         own = {names: entries.pop(names) for names in needed}
         wanted |= used_names({"processors": own})
-        yield from (entry.get("function", "") for entry in own.values() if isinstance(entry, Mapping))
+        yield own
 
 
 def install() -> None:
@@ -143,6 +146,7 @@ def _run_dspeed(
     """The same by dspeed's own driver."""
     from dspeed import build_dsp
 
+    take(chain)
     return build_dsp(
         rows,
         str(target) if target else None,
@@ -242,6 +246,7 @@ def continue_chain(
     }
     if is_on(config):
         return run_compiled(Table(given), config, dict(pars))
+    take(config)
     return build_dsp(Table(given), None, dsp_config=config, database=dict(pars), block_width=block_width)
 
 

@@ -12,6 +12,8 @@ import lh5
 import numpy as np
 from lgdo import Array, Table
 
+from dataflow.physics import processors
+
 from .alone import alone
 from .planner import Plan, compile_chain
 
@@ -58,6 +60,7 @@ def run_compiled(
     else:
         rows.n_entries = len(rows)
         first = rows.read(rows.i_start, 1)  # a row tells types, lengths and units
+    processors.take(chain)
     made, needed, buffer = build_processing_chain(
         chain["processors"], first, db_dict=database, outputs=list(outputs or chain["outputs"]), block_width=WIDTH
     )

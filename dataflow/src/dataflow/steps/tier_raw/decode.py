@@ -18,7 +18,9 @@ import h5py
 import hdf5plugin
 
 from dataflow.base.errors import UserError
+from dataflow.jobs import lgdolists
 from dataflow.physics import dspeed_outputs
+from dataflow.physics.processors import take
 
 from .codecs import packed
 from .daqfile import DaqFile
@@ -63,8 +65,12 @@ def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], 
     filters_of = filters(settings.get(HDF5) or {})
     by_itself = bool(settings.get(WAVEFORMS))
     library = RawBufferLibrary(config=_with_filters(deepcopy(spec)))
-    if any("dsp_config" in (group.get(PROCESSING) or {}) for groups in spec.values() for group in groups.values()):
+    lgdolists.install()
+    wanted = [group.get(PROCESSING) or {} for groups in spec.values() for group in groups.values()]
+    if chains := [each["dsp_config"] for each in wanted if "dsp_config" in each]:
         dspeed_outputs.install()
+        for chain in chains:
+            take(chain if isinstance(chain, Mapping) else {})
     streamer = _streamer(daq, settings, begin)
     left = float(settings.get("n_max") or math.inf)
     size = int(min(int(settings["buffer_size"]), left))
