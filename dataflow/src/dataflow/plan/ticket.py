@@ -152,7 +152,7 @@ class Tickets:
         place = (step.name, *map(id, held), job.overrides)
         if place not in self._shared:
             files = (*_configured(step, job), *job.overrides)
-            text = _packed(
+            text = packed(
                 {
                     "setup": _plain(job.setup),
                     "module": job.module,
@@ -189,7 +189,7 @@ def read_ticket(file: Path) -> Ticket:
         if content["form"] != FORM:
             raise ValueError(f"form {content['form']}")
         shared_folder = file.parents[1] / SHARED
-        shared = _unpacked((shared_folder / f"{content['shared']}.txt").read_text(encoding="utf-8"))
+        shared = unpacked((shared_folder / f"{content['shared']}.txt").read_text(encoding="utf-8"))
         return _ticket(file, content, shared, shared_folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"the ticket {file} cannot be used: {error}", hint="start the run again") from error
@@ -313,7 +313,7 @@ def _leaves(value: object, without: set[str]) -> Iterator[str]:
                 yield from _leaves(item, without)
 
 
-def _packed(value: object) -> str:
+def packed(value: object) -> str:
     """Plain values as text: JSON where it gives back the same, else YAML (keys that are not texts, times)."""
     text = ""
     try:
@@ -324,7 +324,7 @@ def _packed(value: object) -> str:
     return text if same else f"---\n{yaml.safe_dump(value, sort_keys=True, allow_unicode=True)}"
 
 
-def _unpacked(text: str) -> Any:  # noqa: ANN401 - any tree of values
+def unpacked(text: str) -> Any:  # noqa: ANN401 - any tree of values
     return yaml_data(text) if text.startswith("---") else json.loads(text)
 
 
