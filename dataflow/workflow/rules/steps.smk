@@ -68,7 +68,7 @@ for step in flow.steps:
             output:
                 temp(flow.share(step)),
             log:
-                f"{flow.log(step).removesuffix('.log')}-{{share}}.log",
+                f"{flow.log(step).removesuffix('.log')}-{{lineage}}-{{share}}.log",
             params:
                 step=step.name,
                 key=flow.key(step),

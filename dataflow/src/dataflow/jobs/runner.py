@@ -83,7 +83,7 @@ def _ticket(options: argparse.Namespace) -> Ticket:
     found = _planned(options)
     if not options.share:
         return found
-    log_file = found.job.log.with_name(f"{found.job.log.stem}-{share_of(options.share)}.log")
+    log_file = found.job.log.with_name(f"{found.job.log.stem}-{found.lineage}-{share_of(options.share)}.log")
     return replace(found, job=replace(found.job, log=log_file))
 
 

@@ -157,13 +157,13 @@ def _keep(job: Job, share: Share, made: Sequence[Outcome[Any]], folder: Path) ->
     for path in sorted(folder.iterdir()):
         shutil.move(path, place / path.name)
     items = {each.item: [each.value, each.reason, each.trace, each.seconds] for each in made}
-    write_text(place.with_suffix(".json"), packed({"lineage": lineage(), "items": items}))
+    write_text(place.with_suffix(".json"), packed({"lineage": lineage(), "items": items}, in_order=True))
 
 
 def describe(job: Job, planned: str, share: Share, facts: Mapping[str, Any]) -> None:
     """Add to a share that is kept what it took."""
     file = folder_of(job, planned) / f"{share}.json"
-    write_text(file, packed(unpacked(file.read_text(encoding="utf-8")) | {"took": dict(facts)}))
+    write_text(file, packed(unpacked(file.read_text(encoding="utf-8")) | {"took": dict(facts)}, in_order=True))
 
 
 def _taken(file: Path, folder: Path) -> dict[str, Outcome[Any]]:

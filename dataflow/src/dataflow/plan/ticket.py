@@ -313,18 +313,27 @@ def _leaves(value: object, without: set[str]) -> Iterator[str]:
                 yield from _leaves(item, without)
 
 
-def packed(value: object) -> str:
-    """Plain values as text: JSON where it gives back the same, else YAML (keys that are not texts, times)."""
+def packed(value: object, *, in_order: bool = False) -> str:
+    """Plain values as text: JSON where it gives back the same, else YAML (keys that are not texts, times).
+
+    Parameters
+    ----------
+    value
+        Mappings, lists, texts, numbers.
+    in_order
+        Whether mappings keep the order of their keys; they are sorted if not, for texts that are hashed.
+    """
     text = ""
     try:
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+        text = json.dumps(value, ensure_ascii=False, sort_keys=not in_order)
         same = json.loads(text) == value
     except (TypeError, ValueError):
         same = False
-    return text if same else f"---\n{yaml.safe_dump(value, sort_keys=True, allow_unicode=True)}"
+    return text if same else f"---\n{yaml.safe_dump(value, sort_keys=not in_order, allow_unicode=True)}"
 
 
 def unpacked(text: str) -> Any:  # noqa: ANN401 - any tree of values
+    """The values that :func:`packed` made a text of."""
     return yaml_data(text) if text.startswith("---") else json.loads(text)
 
 
