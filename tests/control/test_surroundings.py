@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prodenv.base import sources
+from prodenv.base.caches import with_cache
 from prodenv.base.errors import UserError
 from prodenv.cli import launch
 from prodenv.commands.run import run
@@ -182,6 +183,29 @@ def test_snakemake_has_a_cache_that_can_be_written(tmp_path: Path) -> None:
     assert found["XDG_CACHE_HOME"] == str(tmp_path / f"prodenv-cache-{os.getuid()}")
     assert "PYTHONPATH" not in found and "PYTHONHOME" not in found
     assert "XDG_CACHE_HOME" not in environment({"HOME": str(tmp_path)})
+
+
+def test_a_cache_in_the_temporary_folder_is_private(tmp_path: Path) -> None:
+    """What libraries keep there is executed, and others may write in the folder above."""
+    (tmp_path / "file").write_text("")
+    surroundings = {"HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
+    folder = Path(with_cache(surroundings)["XDG_CACHE_HOME"])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert with_cache(surroundings)["XDG_CACHE_HOME"] == str(folder)
+    folder.chmod(0o777)
+    with pytest.raises(UserError, match="is not a private folder of yours") as caught:
+        with_cache(surroundings)
+    assert "XDG_CACHE_HOME" in caught.value.hint
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(UserError, match="is not a private folder of yours"):
+        environment(surroundings)
+
+
+def test_a_cache_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made"):
+        with_cache({"HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path / "file")})
 
 
 def test_a_user_without_a_name_is_called_by_the_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
