@@ -26,6 +26,8 @@ from prodenv.running.snakemake import environment, refuse_unwritable
 from prodenv.software import uv_settings
 from prodenv.software.tools import _LAUNCHER
 
+from .conftest import CLEAN, ProdEnv
+
 AS_ROOT = os.geteuid() == 0
 
 
@@ -36,6 +38,23 @@ def test_python_variables_of_the_user_do_not_reach_the_commands(repository: Path
     done = subprocess.run([repository / "bin" / command, "--help"], env=environ, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ")
+
+
+def test_neither_variables_nor_modules_of_the_user_reach_the_simulator(
+    prodenv: ProdEnv, repository: Path, tmp_path: Path
+) -> None:
+    cycle = prodenv.cycle()
+    (prodenv.root / "demo").symlink_to(repository / "demo")
+    python = cycle / "software/python/install/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "numpy.py").write_text("raise SystemExit('the module of the user')")
+    misleading = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nonexistent", "PYTHONSTARTUP": "x"}
+    words = [prodenv.root / "bin/dataprod", "demo", "draw", cycle]
+    done = subprocess.run(words, env=CLEAN | misleading, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr.startswith("error: "), done.stderr
+    assert "experiment.yaml" in done.stderr
 
 
 def settings(tmp_path: Path, text: str) -> dict[str, str]:
