@@ -135,6 +135,18 @@ def test_a_healthy_cycle_has_no_bad_findings(box: Box) -> None:
     assert "all 3 runs can be planned" in findings(box, "cycles/v01")
 
 
+def test_software_of_another_cycle_is_named(box: Box) -> None:
+    """It is as good as one's own; what it lacks is installed in a folder of this cycle, not there."""
+    theirs, ours = box.cycle("cycles/theirs"), box.cycle("cycles/ours")
+    ours.config["paths"]["install"] = str(theirs.root / "software/python/install")
+    ours.save()
+    assert finding(box, "the software is that of cycles/theirs", "cycles/ours") == ("ok", "")
+    theirs.write("software/python/install/software-lock.json", '{"packages": [{"name": "dspeed", "version": "2.1"}]}')
+    ours.config["pkg_versions"] = {"dspeed": "==0.0.1"}
+    ours.save()
+    assert "a folder of this cycle" in finding(box, "dspeed", "cycles/ours")[1]
+
+
 @pytest.mark.parametrize(("is_ready", "state", "fix"), [(True, "ok", ""), (False, "warning", "done by itself")])
 def test_what_happens_about_compiled_code_is_told(box: Box, is_ready: bool, state: str, fix: str) -> None:
     """The software answers, in the surroundings of jobs."""

@@ -19,7 +19,7 @@ from prodenv.cycles.find import CycleFolder, command
 from prodenv.cycles.flow import ask, unknown
 from prodenv.cycles.manifest import NAME, entries_of
 from prodenv.cycles.setups import Setup, setup_of, snakefile_in, wrap
-from prodenv.software.install import is_installed, lock_of
+from prodenv.software.install import is_installed, lock_of, owner_of
 
 from .environment import BAD, OK, WARNING, Finding, disk
 
@@ -111,6 +111,20 @@ def _software(setup: Setup) -> Iterator[Finding]:
     said = _try(setup, install / "bin" / "python")
     if said:
         yield Finding("software", BAD, f"the installed software does not work: {said}", fix)
+    yield from _of_another(setup, owner) if (owner := owner_of(setup)) else _installed(setup, fix)
+
+
+def _of_another(setup: Setup, owner: CycleFolder) -> Iterator[Finding]:
+    """What is to be said of software that another cycle has installed."""
+    wish = ask(setup.cycle, "software", setup.experiment) if setup.ours else None
+    if wish:
+        fix = f"set paths.install in {setup.file} to a folder of this cycle, and install there"
+        yield Finding("software", WARNING, wish["message"], fix)
+    else:
+        yield Finding("software", OK, f"the software is that of {owner.name}")
+
+
+def _installed(setup: Setup, fix: str) -> Iterator[Finding]:
     if not lock_of(setup).is_file():
         yield Finding("software", WARNING, f"there is no {lock_of(setup)}: what is installed is unknown", fix)
         return
