@@ -170,6 +170,25 @@ def test_energies_that_evt_uses_and_nothing_calibrates(tree: Tree) -> None:
     assert said(tree) == []
 
 
+def test_energies_that_nobody_makes(tree: Tree) -> None:
+    """Beside others one may be missing; those of the defaults are, where a chain lacks them."""
+    configure(tree, {"pars_hit_ecal": {"inputs": {"ecal_config": "$_/ecal.yaml"}}})
+    tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [$default,\n  bestEmax]\n")
+    (found,) = said(tree)
+    assert found.startswith("inputs/dataprod/config/ecal.yaml:")
+    assert "energy_params names 'bestEmax', which neither dsp nor hit_config makes: it is not calibrated" in found
+    operation = "operations: {bestEmax: {expression: trapEmax * 2}}\n"
+    configure(
+        tree,
+        {
+            "pars_hit_ecal": {"inputs": {"ecal_config": "$_/ecal.yaml"}},
+            "tier_hit": {"inputs": {"hit_config": {"geds": "$_/hit.yaml"}}},
+        },
+    )
+    tree.write("inputs/dataprod/config/hit.yaml", operation)
+    assert said(tree) == []
+
+
 def test_columns_that_evt_uses_and_hit_does_not_have(tree: Tree) -> None:
     configure(tree, {"tier_evt": {"inputs": {"evt_config": "$_/evt.yaml"}}})
     operation = "{channels: geds_on, aggregation_mode: sum, expression: hit.lq_80}"
