@@ -61,6 +61,20 @@ def test_the_environment_is_kept(prodenv: ProdEnv, config: Path) -> None:
     assert seen["VIRTUAL_ENV"] == str(install)
 
 
+def test_libraries_have_a_cache_where_the_home_cannot_be_written(
+    prodenv: ProdEnv, config: Path, tmp_path: Path
+) -> None:
+    """numba, which importing dspeed or the reader needs, ends with a traceback without one."""
+    (tmp_path / "file").write_text("")
+    surroundings = {"HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
+    done = prodenv.run("dataprod-load-sw", config, "show", environ=surroundings)
+    cache = tmp_path / f"prodenv-cache-{os.getuid()}"
+    assert json.loads(done.stdout)[1]["XDG_CACHE_HOME"] == str(cache)
+    assert cache.is_dir()
+    done = prodenv.run("dataprod-load-sw", config, "show", environ={"HOME": str(tmp_path)})
+    assert "XDG_CACHE_HOME" not in json.loads(done.stdout)[1]
+
+
 @pytest.mark.parametrize("code", [0, 1, 3, 77, 255])
 def test_the_exit_code_is_passed_on(code: int, prodenv: ProdEnv, config: Path) -> None:
     assert prodenv.run("dataprod-load-sw", config, "sh", "-c", f"exit {code}").returncode == code

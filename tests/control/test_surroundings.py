@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prodenv.base import sources
+from prodenv.base.caches import with_cache
 from prodenv.base.errors import UserError
 from prodenv.cli import launch
 from prodenv.commands.run import run
@@ -25,6 +26,8 @@ from prodenv.running.snakemake import environment, refuse_unwritable
 from prodenv.software import uv_settings
 from prodenv.software.tools import _LAUNCHER
 
+from .conftest import CLEAN, ProdEnv
+
 AS_ROOT = os.geteuid() == 0
 
 
@@ -35,6 +38,23 @@ def test_python_variables_of_the_user_do_not_reach_the_commands(repository: Path
     done = subprocess.run([repository / "bin" / command, "--help"], env=environ, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ")
+
+
+def test_neither_variables_nor_modules_of_the_user_reach_the_simulator(
+    prodenv: ProdEnv, repository: Path, tmp_path: Path
+) -> None:
+    cycle = prodenv.cycle()
+    (prodenv.root / "demo").symlink_to(repository / "demo")
+    python = cycle / "software/python/install/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "numpy.py").write_text("raise SystemExit('the module of the user')")
+    misleading = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nonexistent", "PYTHONSTARTUP": "x"}
+    words = [prodenv.root / "bin/dataprod", "demo", "draw", cycle]
+    done = subprocess.run(words, env=CLEAN | misleading, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr.startswith("error: "), done.stderr
+    assert "experiment.yaml" in done.stderr
 
 
 def settings(tmp_path: Path, text: str) -> dict[str, str]:
@@ -182,6 +202,29 @@ def test_snakemake_has_a_cache_that_can_be_written(tmp_path: Path) -> None:
     assert found["XDG_CACHE_HOME"] == str(tmp_path / f"prodenv-cache-{os.getuid()}")
     assert "PYTHONPATH" not in found and "PYTHONHOME" not in found
     assert "XDG_CACHE_HOME" not in environment({"HOME": str(tmp_path)})
+
+
+def test_a_cache_in_the_temporary_folder_is_private(tmp_path: Path) -> None:
+    """What libraries keep there is executed, and others may write in the folder above."""
+    (tmp_path / "file").write_text("")
+    surroundings = {"HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
+    folder = Path(with_cache(surroundings)["XDG_CACHE_HOME"])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert with_cache(surroundings)["XDG_CACHE_HOME"] == str(folder)
+    folder.chmod(0o777)
+    with pytest.raises(UserError, match="is not a private folder of yours") as caught:
+        with_cache(surroundings)
+    assert "XDG_CACHE_HOME" in caught.value.hint
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(UserError, match="is not a private folder of yours"):
+        environment(surroundings)
+
+
+def test_a_cache_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made"):
+        with_cache({"HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path / "file")})
 
 
 def test_a_user_without_a_name_is_called_by_the_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

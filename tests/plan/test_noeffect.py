@@ -118,6 +118,14 @@ def test_a_name_twice_in_json_and_merge_keys_in_yaml(tree: Tree) -> None:
     ]
 
 
+@pytest.mark.parametrize(("place", "expected"), [("hardware/detectors", 0), ("hardware/detektors", 1)])
+def test_another_place_of_the_detectors_that_is_not_there(tree: Tree, place: str, expected: int) -> None:
+    tree.config["paths"] = {"detector_db": f"$_/inputs/{place}"}
+    tree.save()
+    line = "config.json:1: paths.detector_db: there is no inputs/hardware/detektors (the detectors themselves) "
+    assert said(tree) == [line + "(make it, or correct paths.detector_db)"] * expected
+
+
 def test_paths_and_files_that_are_not_there(tree: Tree) -> None:
     tree.config["paths"] = {"par_overwrite": "$_/inputs/override", "tier_hit": "/nowhere/hit", "tier_dsp": "$_/new/dsp"}
     configure(tree, {"tier_hit": {"inputs": {"hit_config": "$_/hit.yaml"}}})
@@ -159,6 +167,25 @@ def test_energies_that_evt_uses_and_nothing_calibrates(tree: Tree) -> None:
     assert said(tree) == []
     tree.write("inputs/dataprod/overrides/hit/a.yaml", "{}\n")
     tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [cuspEmax]\n")
+    assert said(tree) == []
+
+
+def test_energies_that_nobody_makes(tree: Tree) -> None:
+    """Beside others one may be missing; those of the defaults are, where a chain lacks them."""
+    configure(tree, {"pars_hit_ecal": {"inputs": {"ecal_config": "$_/ecal.yaml"}}})
+    tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [$default,\n  bestEmax]\n")
+    (found,) = said(tree)
+    assert found.startswith("inputs/dataprod/config/ecal.yaml:")
+    assert "energy_params names 'bestEmax', which neither dsp nor hit_config makes: it is not calibrated" in found
+    operation = "operations: {bestEmax: {expression: trapEmax * 2}}\n"
+    configure(
+        tree,
+        {
+            "pars_hit_ecal": {"inputs": {"ecal_config": "$_/ecal.yaml"}},
+            "tier_hit": {"inputs": {"hit_config": {"geds": "$_/hit.yaml"}}},
+        },
+    )
+    tree.write("inputs/dataprod/config/hit.yaml", operation)
     assert said(tree) == []
 
 

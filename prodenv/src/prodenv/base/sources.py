@@ -179,8 +179,13 @@ def state(folder: Path, *, surrounding: bool = False) -> dict[str, Any]:
 
 
 def provenance(folder: Path) -> dict[str, Any]:
-    """The :func:`state` of a folder; ``content`` says what is in it where that is not what a commit says."""
+    """The :func:`state` of a folder; ``content`` says what is in it where that is not what a commit says.
+
+    ``unread`` is true where there is a repository of which git says nothing, or no git.
+    """
     found = state(folder)
+    if not found and (folder / ".git").exists():
+        found = {"unread": True}
     clean = found.get("revision") and not found["dirty"]
     return found if clean else found | {"content": content_digest(folder)}
 
@@ -188,6 +193,8 @@ def provenance(folder: Path) -> dict[str, Any]:
 def provenance_text(found: Mapping[str, Any], revision: int = 40) -> str:
     """A :func:`provenance` in words, with as many digits of the revision."""
     content = f"content sha256:{found['content']}" if found.get("content") else ""
+    if found.get("unread"):
+        return f"under version control, but no git is here to tell the revision, {content}"
     if not found.get("revision"):
         return f"not under version control, {content}"
     name = f"{found['remote']} {found['revision'][:revision]}".strip()

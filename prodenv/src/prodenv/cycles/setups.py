@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from prodenv.base.caches import with_cache
 from prodenv.base.places import ROOT
 
 from .find import CycleFolder
@@ -138,7 +139,7 @@ def wrap(
     UserError
         If the configuration asks for what the engine cannot do.
     """
-    environ = {"PRODENV": str(ROOT)} | dict(environ)
+    environ = {"PRODENV": str(ROOT)} | with_cache(environ)
     basic = {name: str(getattr(setup, name)) for name in ("experiment", "file", "directory")}
     paths = {name: str(path) for name, path in setup.paths.items()}
     values: dict[str, Any] = {"setup": basic | {"paths": paths, "execenv": asdict(setup.execenv)}, "argv": list(argv)}
