@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import CLEAN, ProdEnv
+from .conftest import CLEAN, GitRepository, ProdEnv, git
 
 SHOW = "#!{python}\nimport json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
 
@@ -59,6 +59,28 @@ def test_the_environment_is_kept(prodenv: ProdEnv, config: Path) -> None:
     assert (seen["MINE"], seen["PYTHONPATH"], seen["HOME"]) == ("a 'b'", "/mine", str(prodenv.root.parent))
     assert seen["PATH"] == f"{install}/bin:{CLEAN['PATH']}"
     assert seen["VIRTUAL_ENV"] == str(install)
+
+
+def test_git_reads_a_colleagues_checkout_and_metadata_and_no_other_repository(
+    prodenv: ProdEnv, config: Path, git_repository: GitRepository
+) -> None:
+    """Readers of metadata take their version from git, which refuses repositories of other users."""
+    outside, cycle = git_repository("outside", {"x": "1"}), config.parent
+    (cycle / "inputs/hardware").mkdir(exist_ok=True)
+    git(cycle / "inputs", "init", "--quiet", "hardware")
+    repositories = [cycle / "dataflow", cycle / "inputs", cycle / "inputs/hardware", outside]
+    if os.getuid() == 0:
+        for folder in repositories:
+            subprocess.run(["chown", "-R", "12345:12345", folder], check=True)
+    answers = [
+        prodenv.run(
+            "dataprod-load-sw", config, "git", "-C", folder, "rev-parse", "--show-toplevel",
+            environ={"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"},
+        )
+        for folder in repositories
+    ]  # fmt: skip
+    assert [answer.stdout.strip() for answer in answers] == [*map(str, repositories[:3]), ""]
+    assert "dubious ownership" in answers[3].stderr
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 77, 255])

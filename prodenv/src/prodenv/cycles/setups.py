@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prodenv.base.places import ROOT
+from prodenv.base.sources import trusting
 
 from .find import CycleFolder
 from .flow import ask_environment, ask_source, flow_folder, source_of
@@ -128,6 +129,15 @@ def _setup(found: Mapping[str, Any], source: Path | None) -> Setup:
     )
 
 
+def repositories(setup: Setup) -> list[str]:
+    """The git repositories of a cycle: its dataflow, its metadata and their submodules."""
+    flow = flow_folder(setup.cycle)
+    inputs = setup.paths.get("metadata", setup.paths.get("inputs", setup.directory / "inputs"))
+    found = [] if flow is None else [flow]
+    found += [folder.parent for depth in (".git", "*/.git", "*/*/.git") for folder in sorted(inputs.glob(depth))]
+    return [str(folder.resolve()) for folder in found]
+
+
 def wrap(
     setup: Setup, argv: Sequence[str], environ: Mapping[str, str], *, interactive: bool = False, tty: bool = False
 ) -> tuple[list[str], dict[str, str]]:
@@ -139,6 +149,8 @@ def wrap(
         If the configuration asks for what the engine cannot do.
     """
     environ = {"PRODENV": str(ROOT)} | dict(environ)
+    if interactive:  # readers of metadata ask git for their version, which refuses those of a colleague
+        environ = trusting(environ, repositories(setup))
     basic = {name: str(getattr(setup, name)) for name in ("experiment", "file", "directory")}
     paths = {name: str(path) for name, path in setup.paths.items()}
     values: dict[str, Any] = {"setup": basic | {"paths": paths, "execenv": asdict(setup.execenv)}, "argv": list(argv)}
