@@ -37,9 +37,9 @@ class Published:
     programs: Path
     cycle: Path
 
-    def job(self, step: str, key: str = KEY) -> Job:
-        """A job of a file of the calibration run, the first if nothing else is said."""
-        return open_cycle(self.cycle / "config.json").job(step, key)
+    def job(self, step: str) -> Job:
+        """A job of the calibration run's first file."""
+        return open_cycle(self.cycle / "config.json").job(step, KEY)
 
     def run(self, name: str, *arguments: object) -> str:
         """Run one of the programs; it must succeed."""
@@ -61,14 +61,14 @@ class Published:
         of_detector: Mapping[str, Mapping[str, Any]],
         folder: Path,
         *,
-        key: str = KEY,
+        job: Job | None = None,
         given: Path | None = None,
     ) -> Path:
         """What their program for a tier makes of our files, with a configuration for each detector.
 
         The parameters are ours if no file of them is given.
         """
-        job, read = self.job(f"tier_{tier}", key), {"dsp": "raw", "hit": "dsp"}[tier]
+        job, read = job or self.job(f"tier_{tier}"), {"dsp": "raw", "hit": "dsp"}[tier]
         (source,), pars = job.inputs[read], given or job.inputs[f"par_{tier}"][0]
         for detector, content in of_detector.items():
             (folder / f"{detector}.yaml").write_text(yaml.safe_dump(content))
@@ -296,98 +296,122 @@ def events_by_detector(group: h5py.Group) -> dict[str, Any]:
     return found
 
 
-def written_by_theirs(published: Published, folder: Path) -> Path:
-    """A production of theirs below a folder: parameters of energies and hit files, from our dsp and quality cuts."""
+@dataclass(frozen=True)
+class Physics:
+    """A physics file of ours to dsp, and what the published scripts make of it: parameters of energies, and hit."""
+
+    published: Published
+    theirs: Path
+    mine: Path
+    key: str
+
+    def cycle(self, folder: Path, **paths: Path) -> Path:
+        """A cycle of ours that makes hit, evt, and skm of what is there already."""
+        own = {f"tier_{tier}": f"$_/tier/{tier}" for tier in ("hit", "evt", "skm")}
+        there = {f"tier_{tier}": self.mine / "generated/tier" / tier for tier in ("daq", "raw", "tcm", "dsp")}
+        there |= {"par_dsp": self.published.cycle / "generated/par/dsp", "inputs": self.published.cycle / "inputs"}
+        chosen = own | {name: str(path) for name, path in (there | paths).items()}
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": chosen}}}))
+        return folder
+
+
+@pytest.fixture(scope="module")
+def physics(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Physics:
+    from gebox.experiment import load
+    from gebox.simulate import simulate
+
+    top = tmp_path_factory.mktemp("physics")
+    theirs = calibrated_by_theirs(published, top / "theirs")
+    mine = top / "mine"
+    mine.mkdir()
+    inputs, par_dsp = published.cycle / "inputs", published.cycle / "generated/par/dsp"
+    paths = {"tier": "$_/generated/tier", "inputs": str(inputs), "par_dsp": str(par_dsp)}
+    (mine / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": paths}}}))
+    simulate(load(inputs, scale=1.0), mine / "generated/tier/daq", mine / "truth", only="p03-r000-phy")
+    (key,) = map(str, open_cycle(mine / "config.json").keys)
+    for step in ("tier_tcm", "tier_dsp"):
+        made(mine, step, key)
+    job = open_cycle(mine / "config.json").job("tier_hit", key)
+    configs = {}
+    for channel in job.channels:
+        configs[channel.name] = dict(job.config.read("hit_config", channel) or {})
+        configs[channel.name].pop("outputs_if_calibrated", None)
+    hit = theirs / f"tier/hit/phy/p03/r000/{key}-tier_hit.lh5"
+    hit.parent.mkdir(parents=True)
+    pars = next(theirs.glob("par/hit/cal/p03/r000/*.yaml"))
+    published.built("hit", "hit_config", configs, theirs, job=job, given=pars).rename(hit)
+    return Physics(published, theirs, mine, key)
+
+
+def calibrated_by_theirs(published: Published, folder: Path) -> Path:
+    """Their energy calibration of our dsp with our quality cuts, as files of a production of theirs."""
     from parity import events_of, theirs
 
     job = published.job("par_hit_ecal")
     ours = yaml.safe_load(published.job("tier_hit").inputs["par_hit"][0].read_text())
-    entries, configs = {}, {}
-    for channel in job.all_channels:
-        if channel.system == "geds" and channel.name in ours:
-            (folder / channel.name).mkdir(parents=True)
-            of_ours = {**ours[channel.name], "results": {**ours[channel.name]["results"], "aoe": {}}}
-            found = theirs(published.programs, events_of(job, channel.name), of_ours, folder / channel.name)
-            entries[channel.name] = {"pars": {"operations": found["pars"]}, "results": found["results"]}
-        if channel.system in ("geds", "puls", "bsln"):
-            config = dict(published.job("tier_hit").config.read("hit_config", channel) or {})
-            config.pop("outputs_if_calibrated", None)
-            configs[channel.name] = config
+    entries = {}
+    for name, entry in ours.items():
+        (folder / name).mkdir(parents=True)
+        without = {**entry, "results": {**entry["results"], "aoe": {}}}
+        found = theirs(published.programs, events_of(job, name), without, folder / name)
+        entries[name] = {"pars": {"operations": found["pars"]}, "results": found["results"]}
     pars = folder / f"par/hit/cal/p03/r000/{KEY}-par_hit.yaml"
     pars.parent.mkdir(parents=True)
     pars.write_text(yaml.safe_dump(entries, sort_keys=False))
-    entry = {"valid_from": TIMESTAMP, "category": "all", "mode": "reset", "apply": [f"cal/p03/r000/{pars.name}"]}
-    (folder / "par/hit/validity.yaml").write_text(yaml.safe_dump([entry]))
-    for key in map(str, open_cycle(published.cycle / "config.json").keys):
-        hit = folder / f"tier/hit/cal/p03/r000/{key}-tier_hit.lh5"
-        hit.parent.mkdir(parents=True, exist_ok=True)
-        made_there = published.built("hit", "hit_config", configs, folder, key=key, given=pars)
-        made_there.rename(hit)
+    valid = {"valid_from": TIMESTAMP, "category": "all", "mode": "reset", "apply": [f"cal/p03/r000/{pars.name}"]}
+    (folder / "par/hit/validity.yaml").write_text(yaml.safe_dump([valid]))
     return folder
 
 
-def beside(published: Published, folder: Path, **paths: Path) -> Path:
-    """A cycle of ours that has what it does not say otherwise from the calibrated one."""
-    own = {f"tier_{tier}": f"$_/tier/{tier}" for tier in ("hit", "evt", "skm")}
-    there = {f"tier_{tier}": str(published.cycle / "generated/tier" / tier) for tier in ("daq", "raw", "tcm", "dsp")}
-    there |= {"par_dsp": str(published.cycle / "generated/par/dsp"), "inputs": str(published.cycle / "inputs")}
-    folder.mkdir()
-    chosen = own | there | {name: str(path) for name, path in paths.items()}
-    (folder / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": chosen}}}))
-    return folder
-
-
-def energies_by_event(cycle: Path, hit: Path, key: str, geds: Collection[int]) -> list[dict[int, float]]:
-    """For each event of the coincidence map, the energies above 25 keV of a hit file, by raw id of ``geds``."""
-    with h5py.File(cycle / f"generated/tier/tcm/cal/p03/r000/{key}-tier_tcm.lh5") as file:
-        (name,) = (each for each in file if each.startswith("hardware_tcm"))
-        ends = file[f"{name}/table_key/cumulative_length"][:]
-        rawids, rows = (file[f"{name}/{column}/flattened_data"][:] for column in ("table_key", "row_in_table"))
+def energies_by_event(tcm: Path, hit: Path, geds: Collection[int]) -> list[dict[int, float]]:
+    """For each event of the coincidence map, the energies above 25 keV of a hit file, by raw id."""
+    with h5py.File(tcm) as file:
+        node = file["hardware_tcm_1"]
+        ends = node["table_key/cumulative_length"][:]
+        rawids, rows = (node[f"{column}/flattened_data"][:] for column in ("table_key", "row_in_table"))
     with h5py.File(hit) as file:
         energies = {rawid: file[f"ch{rawid}/hit/cuspEmax_ctc_cal"][:] for rawid in geds}
     found: list[dict[int, float]] = []
     for first, last in zip([0, *ends[:-1]], ends, strict=True):
-        seen = {int(rawids[n]): int(rows[n]) for n in range(first, last) if int(rawids[n]) in geds}
+        seen = {int(rawids[n]): int(rows[n]) for n in range(first, last) if int(rawids[n]) in energies}
         above = {rawid: float(energies[rawid][row]) for rawid, row in seen.items()}
         found.append({rawid: energy for rawid, energy in above.items() if energy > 25})
     return found
 
 
-@pytest.mark.parametrize("from_their", ["parameters", "hit files"])
+@pytest.mark.parametrize("given", [("par_hit",), ("par_hit", "tier_hit")])
 def test_our_events_and_skims_of_a_production_of_theirs_have_its_energies(
-    from_their: str, published: Published, tmp_path: Path
+    given: tuple[str, ...], physics: Physics, tmp_path: Path
 ) -> None:
-    """Their parameters, or their hit files as well, through ``paths``; theirs are read and stay as they are."""
-    theirs = written_by_theirs(published, tmp_path / "theirs")
-    before = {path: path.stat().st_mtime_ns for path in theirs.rglob("*")}
-    paths = {"par_hit": theirs / "par/hit"}
-    if from_their == "hit files":
-        paths["tier_hit"] = theirs / "tier/hit"
-    cycle = beside(published, tmp_path / "mine", **paths)
+    """Their parameters, or their hit files as well, through ``paths``; they are read and stay as they are."""
+    before = {path: path.stat().st_mtime_ns for path in physics.theirs.rglob("*")}
+    places = {"par_hit": physics.theirs / "par/hit", "tier_hit": physics.theirs / "tier/hit"}
+    cycle = physics.cycle(tmp_path / "events", **{name: places[name] for name in given})
     opened = open_cycle(cycle / "config.json")
-    (skim,) = (unit for unit in opened.units.of(opened.step("tier_skm")))
+    (skim,) = opened.units.of(opened.step("tier_skm"))
     made(cycle, "tier_skm", skim)
-    geds = {each.rawid for each in published.job("tier_hit").all_channels if each.system == "geds"}
+    job = opened.job("tier_evt", physics.key)
+    geds = [channel.rawid for channel in job.channels if channel.system == "geds"]
+    theirs = next(physics.theirs.glob("tier/hit/phy/p03/r000/*.lh5"))
+    expected = energies_by_event(job.inputs["tcm"][0], theirs, geds)
     alone: list[float] = []
-    for key in map(str, opened.keys):
-        expected = energies_by_event(published.cycle, theirs / f"tier/hit/cal/p03/r000/{key}-tier_hit.lh5", key, geds)
-        with h5py.File(opened.job("tier_evt", key).outputs["tier"]) as file:
-            node = file["evt/geds"]
-            ends = node["rawid/cumulative_length"][:]
-            rawids, energies = (node[f"{name}/flattened_data"][:] for name in ("rawid", "energy"))
-            sums, counts = node["energy_sum"][:], node["multiplicity"][:]
-            is_pulser = file["evt/coincident/puls"][:]
-        assert len(ends) == len(expected) > 1000
-        for number, (first, last) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-            found = dict(zip(map(int, rawids[first:last]), energies[first:last], strict=True))
-            assert found == pytest.approx(expected[number], rel=2e-6, abs=1e-3)
-            assert counts[number] == len(found)
-            assert sums[number] == pytest.approx(sum(found.values()), rel=1e-5)
-            alone += [*found.values()] if len(found) == 1 and not is_pulser[number] else []
+    with h5py.File(job.outputs["tier"]) as file:
+        node = file["evt/geds"]
+        ends = node["rawid/cumulative_length"][:]
+        rawids, energies = (node[f"{name}/flattened_data"][:] for name in ("rawid", "energy"))
+        sums, counts, is_pulser = node["energy_sum"][:], node["multiplicity"][:], file["evt/coincident/puls"][:]
+    assert len(ends) == len(expected) > 100
+    for number, (first, last) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        found = dict(zip(map(int, rawids[first:last]), map(float, energies[first:last]), strict=True))
+        assert found == pytest.approx(expected[number], rel=2e-6, abs=1e-3)
+        assert (counts[number], sums[number]) == (len(found), pytest.approx(sum(found.values()), rel=1e-5))
+        alone += found.values() if len(found) == 1 and not is_pulser[number] else []
     with h5py.File(opened.job("tier_skm", skim).outputs["tier"]) as file:
         kept = file["skm/geds/energy/flattened_data"][:]
+    assert len(kept) > 50
     np.testing.assert_array_equal(kept, np.array(alone, kept.dtype))
-    assert {path: path.stat().st_mtime_ns for path in theirs.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in physics.theirs.rglob("*")} == before
 
 
 FILE_DB = """
