@@ -95,8 +95,9 @@ def published() -> Published:
     made(cycle, "par_dsp", KEY)
     for key in opened.keys:
         made(cycle, "tier_hit", key)
-    for unit in opened.units.of(opened.step("validity_hit")):
-        made(cycle, "validity_hit", unit)
+    for step in ("validity_dsp", "validity_hit"):
+        for unit in opened.units.of(opened.step(step)):
+            made(cycle, step, unit)
     return Published(programs, cycle)
 
 
@@ -392,7 +393,7 @@ def test_our_events_and_skims_of_a_production_of_theirs_have_its_energies(
     (skim,) = opened.units.of(opened.step("tier_skm"))
     made(cycle, "tier_skm", skim)
     job = opened.job("tier_evt", physics.key)
-    geds = [channel.rawid for channel in job.channels if channel.system == "geds"]
+    geds = [channel.rawid for channel in job.channels if channel.system == "geds" and channel.rawid is not None]
     theirs = next(physics.theirs.glob("tier/hit/phy/p03/r000/*.lh5"))
     expected = energies_by_event(job.inputs["tcm"][0], theirs, geds)
     alone: list[float] = []

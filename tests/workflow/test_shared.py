@@ -17,8 +17,8 @@ import pytest
 
 from prodenv.cycles.lock import LOCKS
 
-from ..plan.conftest import Tree
-from .conftest import KEYS, Production, two_periods
+from ..plan.conftest import KEYS, Tree
+from .conftest import Production, two_periods
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("setpriv") is None,
