@@ -62,14 +62,10 @@ class Published:
         folder: Path,
         *,
         job: Job | None = None,
-        given: Path | None = None,
     ) -> Path:
-        """What their program for a tier makes of our files, with a configuration for each detector.
-
-        The parameters are ours if no file of them is given.
-        """
+        """What their program for a tier makes of our files, with a configuration for each detector."""
         job, read = job or self.job(f"tier_{tier}"), {"dsp": "raw", "hit": "dsp"}[tier]
-        (source,), pars = job.inputs[read], given or job.inputs[f"par_{tier}"][0]
+        (source,), (pars,) = job.inputs[read], job.inputs[f"par_{tier}"]
         for detector, content in of_detector.items():
             (folder / f"{detector}.yaml").write_text(yaml.safe_dump(content))
         files = {name: {detector: f"$_/{detector}.yaml" for detector in of_detector}}
@@ -327,7 +323,8 @@ def physics(published: Published, tmp_path_factory: pytest.TempPathFactory) -> P
     mine = top / "mine"
     mine.mkdir()
     inputs, par_dsp = published.cycle / "inputs", published.cycle / "generated/par/dsp"
-    paths = {"tier": "$_/generated/tier", "inputs": str(inputs), "par_dsp": str(par_dsp)}
+    pars = {"par_dsp": str(par_dsp), "par_hit": str(theirs / "par/hit")}
+    paths = {"tier": "$_/generated/tier", "inputs": str(inputs), **pars}
     (mine / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": paths}}}))
     simulate(load(inputs, scale=1.0), mine / "generated/tier/daq", mine / "truth", only="p03-r000-phy")
     (key,) = map(str, open_cycle(mine / "config.json").keys)
@@ -340,8 +337,7 @@ def physics(published: Published, tmp_path_factory: pytest.TempPathFactory) -> P
         configs[channel.name].pop("outputs_if_calibrated", None)
     hit = theirs / f"tier/hit/phy/p03/r000/{key}-tier_hit.lh5"
     hit.parent.mkdir(parents=True)
-    pars = next(theirs.glob("par/hit/cal/p03/r000/*.yaml"))
-    published.built("hit", "hit_config", configs, theirs, job=job, given=pars).rename(hit)
+    published.built("hit", "hit_config", configs, theirs, job=job).rename(hit)
     return Physics(published, theirs, mine, key)
 
 
