@@ -83,6 +83,23 @@ def test_git_reads_a_colleagues_checkout_and_metadata_and_no_other_repository(
     assert "dubious ownership" in answers[3].stderr
 
 
+def test_metadata_without_a_version_are_read_by_pylegendmeta_all_the_same(prodenv: ProdEnv, config: Path) -> None:
+    """It asks git for a tag, and reads a folder as it is where a variable says so."""
+    inputs, name = config.parent / "inputs", "METADATA_NO_GIT_REPO"
+
+    def seen(**environ: str) -> str | None:
+        answer = prodenv.run("dataprod-load-sw", config, "show", environ=environ)
+        found: str | None = json.loads(answer.stdout)[1].get(name)
+        return found
+
+    assert seen() == "1"
+    assert seen(**{name: "mine"}) == "mine"
+    git(inputs, "-c", "user.name=T", "-c", "user.email=t@t", "tag", "v1.4.1")
+    assert seen() is None
+    shutil.rmtree(inputs / ".git")
+    assert seen() == "1"
+
+
 @pytest.mark.parametrize("code", [0, 1, 3, 77, 255])
 def test_the_exit_code_is_passed_on(code: int, prodenv: ProdEnv, config: Path) -> None:
     assert prodenv.run("dataprod-load-sw", config, "sh", "-c", f"exit {code}").returncode == code

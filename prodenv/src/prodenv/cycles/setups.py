@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from prodenv.base.origins import has_version
 from prodenv.base.places import ROOT
-from prodenv.base.sources import trusting
+from prodenv.base.sources import is_repository, trusting
 
 from .find import CycleFolder
 from .flow import ask_environment, ask_source, flow_folder, source_of
+from .published import VERSIONED
 
 
 @dataclass(frozen=True)
@@ -129,13 +131,23 @@ def _setup(found: Mapping[str, Any], source: Path | None) -> Setup:
     )
 
 
+def inputs_of(setup: Setup) -> Path:
+    """The folder of the metadata of a cycle."""
+    return setup.paths.get("metadata", setup.paths.get("inputs", setup.directory / "inputs"))
+
+
 def repositories(setup: Setup) -> list[str]:
     """The git repositories of a cycle: its dataflow, its metadata and their submodules."""
-    flow = flow_folder(setup.cycle)
-    inputs = setup.paths.get("metadata", setup.paths.get("inputs", setup.directory / "inputs"))
+    flow, top = flow_folder(setup.cycle), inputs_of(setup)
     found = [] if flow is None else [flow]
-    found += [folder.parent for depth in (".git", "*/.git", "*/*/.git") for folder in sorted(inputs.glob(depth))]
+    found += [folder.parent for depth in (".git", "*/.git", "*/*/.git") for folder in sorted(top.glob(depth))]
     return [str(folder.resolve()) for folder in found]
+
+
+def _without_version(setup: Setup) -> dict[str, str]:
+    """What lets pylegendmeta read metadata that have no version for it: no repository, or one without a tag."""
+    inputs = inputs_of(setup)
+    return {} if is_repository(inputs) and has_version(inputs, VERSIONED) else {"METADATA_NO_GIT_REPO": "1"}
 
 
 def wrap(
@@ -150,7 +162,7 @@ def wrap(
     """
     environ = {"PRODENV": str(ROOT)} | dict(environ)
     if interactive:  # readers of metadata ask git for their version, which refuses those of a colleague
-        environ = trusting(environ, repositories(setup))
+        environ = {**_without_version(setup), **trusting(environ, repositories(setup))}
     basic = {name: str(getattr(setup, name)) for name in ("experiment", "file", "directory")}
     paths = {name: str(path) for name, path in setup.paths.items()}
     values: dict[str, Any] = {"setup": basic | {"paths": paths, "execenv": asdict(setup.execenv)}, "argv": list(argv)}
