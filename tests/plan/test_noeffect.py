@@ -99,6 +99,16 @@ def test_rules_one_level_too_high_and_unknown_entries(tree: Tree) -> None:
     ]
 
 
+def test_events_of_the_muon_veto_that_only_the_published_flow_builds(tree: Tree) -> None:
+    muons = {"evt_config": "$_/muon_evt.yaml", "field_config": "$_/muon_field.yaml"}
+    for name in muons.values():
+        tree.write(f"inputs/dataprod/config/{name.removeprefix('$_/')}", "{}\n")
+    configure(tree, {"tier_evt": {"inputs": {"muon_config": muons}}})
+    (found,) = said(tree)
+    assert "muon_config of tier_evt: events of the muon veto's own stream are built by no step here" in found
+    assert tree.open().job("tier_evt", KEYS[2]).inputs["tcm"], "and nothing stops"
+
+
 def test_a_name_twice_in_one_mapping(tree: Tree) -> None:
     tree.metadata(statuses=STATUSES + "S001:\n  processable: true\n  usability: 'on'\n  processable: false\n")
     where = "inputs/datasets/statuses/always.yaml"

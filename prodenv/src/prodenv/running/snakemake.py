@@ -20,7 +20,7 @@ from prodenv.base.sources import trusting
 from prodenv.cycles.find import CycleFolder, config_file, cycle_at
 from prodenv.cycles.flow import flow_folder, source_of
 from prodenv.cycles.published import is_published
-from prodenv.cycles.setups import setup_of, snakefile_in
+from prodenv.cycles.setups import repositories, setup_of, snakefile_in
 
 _SNAKEFILE = ("--snakefile", "-s")
 _DIRECTORY = ("--directory", "-d")
@@ -112,16 +112,7 @@ def environment(environ: Mapping[str, str], cycle: CycleFolder | None = None) ->
     kept = with_cache(kept)
     if not any(kept.get(name) for name in _NAMES) and not _has_name(os.getuid()):
         kept["LOGNAME"] = str(os.getuid())
-    return trusting(kept, _repositories(cycle)) if cycle and source_of(cycle) is None else kept
-
-
-def _repositories(cycle: CycleFolder) -> list[str]:
-    """The git repositories of a cycle: its dataflow, its metadata and their submodules."""
-    flow, paths = flow_folder(cycle), setup_of(cycle).paths
-    inputs = paths.get("metadata", paths.get("inputs", cycle.root / "inputs"))
-    found = [] if flow is None else [flow]
-    found += [folder.parent for depth in (".git", "*/.git", "*/*/.git") for folder in sorted(inputs.glob(depth))]
-    return [str(folder.resolve()) for folder in found]
+    return trusting(kept, repositories(setup_of(cycle))) if cycle and source_of(cycle) is None else kept
 
 
 def _has_name(uid: int) -> bool:
