@@ -116,11 +116,12 @@ def raw(path: Path, times: Mapping[int, Any]) -> list[str]:
 def both_maps(path: Path, tables: list[str], folder: Path, chosen: Mapping[str, Any]) -> tuple[Any, Any]:
     """What our function and pygama's make of a raw file."""
     found = []
-    steps, longest = backward_steps(path, tables, "timestamp")
+    steps = []
     for number, make in enumerate((by_columns, by_pygama)):
         (target := folder / f"{number}.lh5").unlink(missing_ok=True)
-        make(path, tables, dict(chosen), (target, MAP), longest if steps else 0)
+        steps.append(make(path, tables, dict(chosen), (target, MAP)))
         found.append(content(target))
+    assert steps[0] == steps[1] == backward_steps(path, tables, "timestamp")[0]
     return found[0], found[1]
 
 
@@ -144,11 +145,14 @@ def test_coincidences_are_those_of_pygama_however_much_is_in_memory(
         assert ours[f"{MAP}/table_key/flattened_data"][1] == (sum(map(len, times.values())),)
 
 
-def test_times_that_go_backwards_are_sorted_at_once_by_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("most", [10, 10_000])
+def test_times_that_go_backwards_are_sorted_at_once_by_both(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     random = np.random.default_rng(6)
     times = {channel: random.permutation(np.arange(200) * 1e-4) for channel in (1, 2, 3)}
     tables = raw(tmp_path / "raw.lh5", times)
-    monkeypatch.setattr(columns, "MOST_ROWS", 10)
+    monkeypatch.setattr(columns, "MOST_ROWS", most)
     ours, theirs = both_maps(tmp_path / "raw.lh5", tables, tmp_path, DEFAULTS)
     assert ours == theirs
     assert ours[f"{MAP}/table_key/cumulative_length"][1] == (200,)
@@ -157,7 +161,7 @@ def test_times_that_go_backwards_are_sorted_at_once_by_both(tmp_path: Path, monk
 def test_what_has_no_rows_gives_a_map_without_events(tmp_path: Path) -> None:
     """pygama writes nothing at all then."""
     tables = raw(tmp_path / "raw.lh5", {1: np.empty(0), 2: np.empty(0)})
-    by_columns(tmp_path / "raw.lh5", tables, dict(DEFAULTS), (tmp_path / "tcm.lh5", MAP), 0)
+    by_columns(tmp_path / "raw.lh5", tables, dict(DEFAULTS), (tmp_path / "tcm.lh5", MAP))
     assert len(lh5.read(MAP, str(tmp_path / "tcm.lh5"))) == 0
 
 

@@ -44,9 +44,8 @@ def build(job: Job, threads: int = 1) -> None:
     with whole_files({"tier": job.outputs["tier"]}) as parts:
         for crate, (name, tables) in groups.items():
             chosen = options(job, crate)
-            steps, longest = backward_steps(source, tables, chosen["coin_cols"])
             make = by_columns if fast.is_on() and is_simple(chosen) else by_pygama
-            make(source, tables, chosen, (parts["tier"], name), longest if steps else 0)
+            steps = make(source, tables, chosen, (parts["tier"], name))
             if steps:
                 _tell(job, steps, parts["tier"], name)
 
@@ -58,25 +57,44 @@ def is_simple(chosen: Mapping[str, Any]) -> bool:
     return is_one and more in (None, column) and chosen.get("window_refs", "last") == "last"
 
 
-def by_columns(source: Path, tables: list[str], chosen: Mapping[str, Any], target: tuple[Path, str], most: int) -> None:
-    """By whole columns; `most` is the number of rows of the longest table if times go backwards, else 0."""
+def by_columns(
+    source: Path, tables: list[str], chosen: Mapping[str, Any], target: tuple[Path, str]
+) -> Mapping[str, int]:
+    """By whole columns; returns how often times go backwards, by table."""
     from .columns import write_coincidences
 
     form = chosen["hash_func"]
-    numbers = {table: int(re.search(form, table)[0]) if form else place for place, table in enumerate(tables)}  # type: ignore[index]
+    numbers = {table: number_of(table, form) if form else place for place, table in enumerate(tables)}
     attributes = {"tables": str(tables), "hash_func": str(form)}
-    window = float(chosen["coin_windows"])
-    write_coincidences(source, numbers, chosen["coin_cols"], window, target, at_once=most > 0, attributes=attributes)
+    return write_coincidences(source, numbers, chosen["coin_cols"], float(chosen["coin_windows"]), target, attributes)
 
 
-def by_pygama(source: Path, tables: list[str], chosen: Mapping[str, Any], target: tuple[Path, str], most: int) -> None:
-    """By :func:`pygama.evt.build_tcm`; `most` as for :func:`by_columns`."""
+def number_of(table: str, form: str) -> int:
+    """The number of a channel in the name of its table.
+
+    Raises
+    ------
+    UserError
+        If the expression finds none.
+    """
+    found = re.search(form, table)
+    if not found or not found[0].isdigit():
+        raise UserError(f"hash_func {form!r} of tier_tcm finds no number in {table}", hint=r"the default is \d+")
+    return int(found[0])
+
+
+def by_pygama(
+    source: Path, tables: list[str], chosen: Mapping[str, Any], target: tuple[Path, str]
+) -> Mapping[str, int]:
+    """By :func:`pygama.evt.build_tcm`; returns how often times go backwards, by table."""
     from pygama.evt import build_tcm
 
-    more = {"buffer_len": most + 1} if most else {}  # pygama sorts what is in memory, and merges only sorted parts
+    steps, longest = backward_steps(source, tables, chosen["coin_cols"])
+    more = {"buffer_len": longest + 1} if steps else {}  # pygama sorts what is in memory, and merges only sorted parts
     if isinstance(chosen["coin_cols"], str):
         more |= {"out_fields": chosen.get("out_fields", chosen["coin_cols"])}
     build_tcm([(str(source), tables)], out_file=str(target[0]), out_name=target[1], wo_mode="a", **{**chosen, **more})
+    return steps
 
 
 def backward_steps(source: Path, tables: Sequence[str], columns: str | Sequence[str]) -> tuple[dict[str, int], int]:
