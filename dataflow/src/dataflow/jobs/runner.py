@@ -22,7 +22,7 @@ from dataflow.base.errors import SentenceError, UserError
 from dataflow.plan.job import Job
 from dataflow.plan.ticket import Ticket, read_ticket, ticket_of
 
-from . import compiled
+from . import compiled, fast
 from .counts import counts_of
 from .deadline import deadline, timeout_of
 from .errors import of_the_machine
@@ -117,6 +117,7 @@ def run(job: Job, threads: int = 1) -> None:
     start = time.monotonic()
     limit = timeout_of(job)
     compiled.choose(bool(job.setup.options.get("compiled_chains", True)))
+    fast.choose(bool(job.setup.options.get("fast_tiers", True)))
     compiled.prepare()
     with deadline(limit if job.module in IN_ONE_PIECE else None, f"{job.step} of {job.unit}"):
         builder_of(job)(job, threads)
