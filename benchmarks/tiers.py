@@ -135,7 +135,7 @@ class Files:
         keys, names = {t: int(t[2:]) for t in self.tables}, {t: t for t in self.tables}
         sources, config = Sources((self.path("tcm"), "tcm"), tiers, keys, names, "ch{}"), self.evt_config()
         for number, table in enumerate(build_events(sources, event_config(config, config["channels"]), 1_000_000)):
-            write_table(table, "evt", self.path("evt-ours"), new=number == 0)
+            write_table(table, "evt", self.path("evt-ours"), new=number == 0, everywhere=True)
 
     def _their_evt(self) -> None:
         from pygama.evt import build_evt

@@ -106,6 +106,18 @@ def test_columns_are_stored_as_traces_of_raw_are_unless_they_ask_for_something_e
         assert second["t/waveform/values"].chunks == (7, 50)
 
 
+def test_files_for_analysts_need_no_plugin(tmp_path: Path) -> None:
+    write_table(table(3000), "evt", tmp_path / "evt.lh5", new=True, everywhere=True)
+    write_table(table(70, 2), "evt", tmp_path / "evt.lh5", everywhere=True)
+    lh5.write(table(3000), "evt", str(tmp_path / "theirs.lh5"), wo_mode="of")
+    lh5.write(table(70, 2), "evt", str(tmp_path / "theirs.lh5"), wo_mode="append")
+    assert content(tmp_path / "evt.lh5") == content(tmp_path / "theirs.lh5")
+    compressed: list[str] = []
+    with h5py.File(tmp_path / "evt.lh5") as file:
+        file.visititems(lambda _, node: compressed.append(node.compression) if hasattr(node, "compression") else None)
+    assert set(compressed) == {"gzip"}
+
+
 def raw(path: Path, times: Mapping[int, Any]) -> list[str]:
     """A raw file with times by channel, and its tables."""
     for channel, own in times.items():

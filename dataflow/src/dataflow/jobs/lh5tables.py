@@ -3,7 +3,8 @@
 For each column lh5 looks up what is there, makes texts of the values for a log that nobody reads, and compresses by
 gzip. Here each column is one call of HDF5 with properties that are made once, and is compressed as traces of raw are
 (bits sorted, LZ4): 6 % larger, six times as fast to write, three times to read. Readers see the same: members, their
-order, attributes, types, values. What is no table of plain columns is handed to lh5.
+order, attributes, types, values. What is no table of plain columns is handed to lh5. Files that analysts open with other
+programs than those of the collaboration keep gzip, which each HDF5 library reads by itself.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ CHUNK = 1 << 19
 """Bytes of a chunk: two of them fit into HDF5's cache."""
 FEWEST = 1024
 """Rows of a chunk at least: what is appended later is compressed in the same chunks."""
+GZIP = 4
+"""Level, as lh5 has it."""
 _ENCODED = (VectorOfEncodedVectors, ArrayOfEncodedEqualSizedArrays)
 _STORAGE = ("compression", "hdf5_settings")
 """Attributes by which a column asks lh5 for a storage of its own."""
 
 
-def write_table(table: Table, name: str, path: Path, *, new: bool = False) -> None:
+def write_table(table: Table, name: str, path: Path, *, new: bool = False, everywhere: bool = False) -> None:
     """Write a table into a file, after the rows that are there.
 
     Parameters
@@ -44,12 +47,14 @@ def write_table(table: Table, name: str, path: Path, *, new: bool = False) -> No
         The file.
     new
         Begin the file anew.
+    everywhere
+        Whether each HDF5 library shall read it, without a plugin.
     """
     begins = new or not path.exists()
     if fast.is_on() and is_plain(table):
         with h5py.File(path, "w" if begins else "a", libver=LIBVER) as file:
             if begins or name in file or "/" not in name:
-                _write(table, name, file)
+                _write(table, name, file, everywhere)
                 return
     import lh5
 
@@ -67,43 +72,45 @@ def is_plain(node: Any) -> bool:
     return isinstance(node, Array) and node.nda.ndim > 0
 
 
-def _write(table: Table, name: str, file: h5py.File) -> None:
+def _write(table: Table, name: str, file: h5py.File, everywhere: bool) -> None:
     *groups, last = name.split("/")
     if "datatype" not in file.attrs:
         _attributes(file.id, {"datatype": f"struct{{{name.partition('/')[0]}}}"})
     place: h5py.Group = file
     for group, member in zip(groups, [*groups[1:], last], strict=False):
         place = _group(place.id, group, {"datatype": f"struct{{{member}}}"})
-    _put(table, last, place)
+    _put(table, last, place, everywhere)
 
 
-def _put(node: Any, name: str, place: h5py.Group) -> None:
+def _put(node: Any, name: str, place: h5py.Group, everywhere: bool) -> None:
     """Write a node below a group, or append it."""
     if isinstance(node, Struct):
         group = _group(place.id, name, node.attrs)
         for member, child in node.items():
-            _put(child, str(member), group)
+            _put(child, str(member), group, everywhere)
     elif isinstance(node, VectorOfVectors):
-        _put_lists(node, name, place)
+        _put_lists(node, name, place, everywhere)
     else:
-        _put_values(node.nda, name, place, node.getattrs(datatype=True))
+        _put_values(node.nda, name, place, everywhere, node.getattrs(datatype=True))
 
 
-def _put_lists(node: VectorOfVectors, name: str, place: h5py.Group, rows: int | None = None) -> None:
+def _put_lists(node: VectorOfVectors, name: str, place: h5py.Group, everywhere: bool, rows: int | None = None) -> None:
     group, ends = _group(place.id, name, node.attrs), node.cumulative_length.nda[:rows]
     known = group.get("cumulative_length")
     before = known[-1] if known is not None and len(known) else 0
     inner, count = node.flattened_data, int(ends[-1]) if len(ends) else 0
     if isinstance(inner, VectorOfVectors):
-        _put_lists(inner, "flattened_data", group, count)
+        _put_lists(inner, "flattened_data", group, everywhere, count)
     else:
-        _put_values(inner.nda[:count], "flattened_data", group, inner.getattrs(datatype=True))
+        _put_values(inner.nda[:count], "flattened_data", group, everywhere, inner.getattrs(datatype=True))
     attributes = node.cumulative_length.getattrs(datatype=True)
     ends = (ends + before).astype(ends.dtype, copy=False) if before else ends
-    _put_values(ends, "cumulative_length", group, attributes)
+    _put_values(ends, "cumulative_length", group, everywhere, attributes)
 
 
-def _put_values(values: NDArray[Any], name: str, place: h5py.Group, attributes: Mapping[str, Any]) -> None:
+def _put_values(
+    values: NDArray[Any], name: str, place: h5py.Group, everywhere: bool, attributes: Mapping[str, Any]
+) -> None:
     if values.dtype == bool:
         values = values.view(np.uint8)
     if name.encode() in place.id:
@@ -116,18 +123,22 @@ def _put_values(values: NDArray[Any], name: str, place: h5py.Group, attributes: 
     rows = min(max(len(values), FEWEST), max(CHUNK // row, 1))
     space = h5py.h5s.create_simple(values.shape, (h5py.h5s.UNLIMITED, *values.shape[1:]))
     kind = h5py.h5t.py_create(values.dtype, logical=True)
-    node = h5py.h5d.create(place.id, name.encode(), kind, space, _properties((rows, *values.shape[1:])))
+    node = h5py.h5d.create(place.id, name.encode(), kind, space, _properties((rows, *values.shape[1:]), everywhere))
     if values.size:
         node.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
     _attributes(node, attributes)
 
 
 @lru_cache(maxsize=256)
-def _properties(chunk: tuple[int, ...]) -> Any:
+def _properties(chunk: tuple[int, ...], everywhere: bool) -> Any:
     """Of a dataset: chunks, and how they are compressed."""
     made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     made.set_chunk(tuple(max(length, 1) for length in chunk))
     made.set_obj_track_times(False)  # the same table makes the same bytes
+    if everywhere:
+        made.set_shuffle()
+        made.set_deflate(GZIP)
+        return made
     packing = hdf5plugin.Bitshuffle(cname="lz4")
     made.set_filter(packing.filter_id, h5py.h5z.FLAG_OPTIONAL, packing.filter_options)
     return made

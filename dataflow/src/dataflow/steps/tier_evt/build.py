@@ -72,7 +72,7 @@ def build(job: Job, threads: int = 1) -> None:
             add_names(events, names)
             add_key(job, events)
             repeated += int(events["trigger"]["is_repeated"].nda.sum())
-            write_table(events, group, parts["tier"], new=not number)
+            write_table(events, group, parts["tier"], new=not number, everywhere=True)
         _annotate(job, parts["tier"], group, present)
     if repeated:
         sentence = f"{repeated} events have several rows of a channel; the first in time is used"
