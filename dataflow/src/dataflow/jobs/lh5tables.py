@@ -3,8 +3,8 @@
 For each column lh5 looks up what is there, makes texts of the values for a log that nobody reads, and compresses by
 gzip. Here each column is one call of HDF5 with properties that are made once, and is compressed as traces of raw are
 (bits sorted, LZ4): 6 % larger, six times as fast to write, three times to read. Readers see the same: members, their
-order, attributes, types, values. What is no table of plain columns is handed to lh5. Files that analysts open with other
-programs than those of the collaboration keep gzip, which each HDF5 library reads by itself.
+order, attributes, types, values. What is no table of plain columns is handed to lh5. Files that analysts open with
+other programs than those of the collaboration keep gzip, which each HDF5 library reads by itself.
 """
 
 from __future__ import annotations
