@@ -300,6 +300,34 @@ def test_another_user_is_told_which_folder_is_closed(repository: Path, tmp_path:
     assert done.returncode == 2 and f"you may not use {home}" in done.stderr, done.stderr
 
 
+@pytest.mark.skipif(not AS_ROOT or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_another_user_is_told_whose_folder_it_is(repository: Path, tmp_path: Path) -> None:
+    """The real command as another user, whose number has no name, in a folder that is closed to writing."""
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    new_enough = "import sys; sys.exit(sys.version_info < (3, 11))"
+    if python is None or subprocess.run([python, "-c", new_enough]).returncode:
+        pytest.skip("there is no python3 of 3.11 that every user may run")
+    sources, closed = tmp_path / "sources", tmp_path / "closed"
+    shutil.copytree(repository / "prodenv/src", sources, ignore=shutil.ignore_patterns("__pycache__"))
+    closed.mkdir()
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            if not folder.is_relative_to(tmp_path.parent.parent):
+                pytest.skip(f"{folder} is closed to others")
+            folder.chmod(folder.stat().st_mode | 0o055)
+    program = (
+        "import argparse, pathlib, sys; from types import SimpleNamespace as Any; from prodenv.cli import main\n"
+        f"work = lambda options: pathlib.Path({str(closed / 'a/b')!r}).mkdir(parents=True)\n"
+        "sys.modules['work'] = Any(run=work)\n"
+        "sys.exit(main.run(Any(module='work'), argparse.Namespace()))"
+    )
+    words = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", python, "-c", program]
+    done = subprocess.run(words, env={"PYTHONPATH": str(sources)}, capture_output=True, text=True)
+    owner = pwd.getpwuid(closed.stat().st_uid).pw_name
+    assert done.returncode == 1
+    assert f"hint: {closed} belongs to {owner}: ask for the right to write there" in done.stderr, done.stderr
+
+
 def test_a_doctor_says_in_one_sentence_that_a_cycle_is_that_of_another_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from prodenv.base.accounts import name_of
 from prodenv.base.errors import UserError
 from prodenv.base.sources import provenance, provenance_text
 from prodenv.cycles.derived.links import changed_links, parent_of, record_of
@@ -216,10 +216,7 @@ def _other_owner(folder: Path) -> str:
     owner = folder.stat().st_uid
     if owner == os.geteuid() or os.access(folder, os.W_OK | os.X_OK):
         return ""
-    try:
-        return pwd.getpwuid(owner).pw_name
-    except KeyError:
-        return f"the user {owner}"
+    return name_of(owner)
 
 
 def _listed(area: str, state: str, sentence: str, names: list[str], fix: str) -> Iterator[Finding]:
