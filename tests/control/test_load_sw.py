@@ -69,7 +69,8 @@ def test_libraries_have_a_cache_where_the_home_cannot_be_written(
     surroundings = {"HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
     done = prodenv.run("dataprod-load-sw", config, "show", environ=surroundings)
     cache = tmp_path / f"prodenv-cache-{os.getuid()}"
-    assert json.loads(done.stdout)[1]["XDG_CACHE_HOME"] == str(cache)
+    seen = json.loads(done.stdout)[1]
+    assert (seen["XDG_CACHE_HOME"], seen["MPLCONFIGDIR"]) == (str(cache), str(cache / "matplotlib"))
     assert cache.is_dir()
     done = prodenv.run("dataprod-load-sw", config, "show", environ={"HOME": str(tmp_path)})
     assert "XDG_CACHE_HOME" not in json.loads(done.stdout)[1]

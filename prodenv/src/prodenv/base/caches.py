@@ -29,6 +29,7 @@ def with_cache(environ: Mapping[str, str]) -> dict[str, str]:
         own = Path(found.get("TMPDIR") or "/tmp") / f"prodenv-cache-{os.getuid()}"  # noqa: S108 - made private
         _make_private(own)
         found[VARIABLE] = str(own)
+        found.setdefault("MPLCONFIGDIR", str(own / "matplotlib"))  # or each start complains, and looks for fonts
     return found
 
 
