@@ -172,6 +172,33 @@ def test_a_dead_record_does_not_give_away_a_later_lock_of_another_host(productio
         holder.refuse_living(production.root)
 
 
+@pytest.mark.parametrize("is_theirs", [True, False])
+def test_only_a_snakemake_of_the_user_who_locked_the_cycle_is_taken_for_the_holder(
+    production: Production, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_theirs: bool
+) -> None:
+    """Of another user's process the folder is hidden: any Snakemake of the machine could be the one."""
+    proc, lock = tmp_path / "proc", production.root / ".snakemake/locks/0.output.lock"
+    for number in ("1", "2"):
+        (proc / number).mkdir(parents=True)
+        (proc / number / "cmdline").write_bytes(b"python\0snakemake\0--configfile\0config.json")
+        (proc / number / "stat").write_text(f"{number} (python) S {' '.join(['0'] * 18)} {7 - int(number)} 0")
+    lock.parent.mkdir(parents=True)
+    lock.write_text("generated/x\n")
+
+    def hidden(path: Path) -> Path:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(holder, "PROC", proc)
+    monkeypatch.setattr(Path, "readlink", hidden)
+    if not is_theirs:
+        monkeypatch.setattr(holder, "_owners", lambda cycle: frozenset({lock.stat().st_uid + 1}))
+        monkeypatch.setattr("prodenv.cycles.lock.os.geteuid", lambda: lock.stat().st_uid + 1)
+        holder.refuse_living(production.root)
+        return
+    with pytest.raises(WorkFailed, match="process 2 on "):
+        holder.refuse_living(production.root)  # the one that began first
+
+
 @pytest.mark.parametrize("hidden", ["the process", "its words"])
 def test_where_processes_of_others_are_hidden_their_lock_is_respected(
     production: Production, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hidden: str

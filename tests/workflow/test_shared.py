@@ -41,7 +41,7 @@ class Shared:
         return self.production.root
 
     def words(self, user: int, *words: str | Path, umask: str = "002") -> list[str]:
-        identity = [f"--reuid={user}", f"--regid={GROUP}", "--clear-groups"]
+        identity = [f"--reuid={user}", f"--regid={user}", f"--groups={GROUP}"]
         return ["setpriv", *identity, "sh", "-c", f'umask {umask}; exec "$@"', "sh", *map(str, words)]
 
     def environ(self, user: int, **more: str) -> dict[str, str]:
@@ -74,7 +74,7 @@ def shared(repository: Path) -> Iterator[Shared]:
         production = two_periods(Tree(top / "group" / "the cycle"), repository)
         for user in (ANNE, BERND):
             (top / str(user)).mkdir(mode=0o700)
-            os.chown(top / str(user), user, GROUP)
+            os.chown(top / str(user), user, user)
         _give(production.root.parent)
         found = Shared(production, top)
         if subprocess.run(found.words(ANNE, sys.executable, "-c", "import prodenv, snakemake"), check=False).returncode:

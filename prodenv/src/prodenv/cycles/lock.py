@@ -208,11 +208,14 @@ def _unrecorded(cycle: Path) -> Holder | None:
     """A Snakemake of this host that was started by hand: it stands in the folder of the cycle."""
     if not PROC.is_dir() or not is_locked(cycle):
         return None
-    here = os.path.realpath(cycle)
-    for entry in sorted(PROC.iterdir()):
-        if entry.name.isdigit() and int(entry.name) != os.getpid() and _is_snakemake_in(entry, here):
-            return Holder(socket.gethostname(), boot_id(), int(entry.name), _began(int(entry.name)))
-    return Holder(socket.gethostname(), "", 0, 0) if _hides_others() and _is_of_others(cycle) else None
+    here, owners = os.path.realpath(cycle), _owners(cycle)
+    processes = [entry for entry in PROC.iterdir() if entry.name.isdigit() and int(entry.name) != os.getpid()]
+    numbers = [int(entry.name) for entry in processes if _is_of(entry, owners) and _is_snakemake_in(entry, here)]
+    began = sorted((_began(number), number) for number in numbers)
+    for time_of, number in began:  # the first one has started those of its jobs
+        if time_of:
+            return Holder(socket.gethostname(), boot_id(), number, time_of)
+    return Holder(socket.gethostname(), "", 0, 0) if _hides_others() and owners - {os.geteuid()} else None
 
 
 def _hides_others() -> bool:
@@ -224,9 +227,21 @@ def _hides_others() -> bool:
     return False
 
 
-def _is_of_others(cycle: Path) -> bool:
-    """Whether somebody else has locked the cycle."""
-    return any(path.stat().st_uid != os.geteuid() for path in (cycle / LOCKS).glob("*.lock"))
+def _owners(cycle: Path) -> frozenset[int]:
+    """Who has locked the cycle."""
+    found = set()
+    for path in (cycle / LOCKS).glob("*.lock"):
+        with contextlib.suppress(OSError):  # it is gone
+            found.add(path.stat().st_uid)
+    return frozenset(found)
+
+
+def _is_of(process: Path, users: frozenset[int]) -> bool:
+    """Whether a process is that of one of some users."""
+    try:
+        return process.stat().st_uid in users
+    except OSError:
+        return False
 
 
 def _is_snakemake_in(process: Path, folder: str) -> bool:
