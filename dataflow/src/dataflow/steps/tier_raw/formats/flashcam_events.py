@@ -146,6 +146,8 @@ class FCEventDecoder(Library):  # type: ignore[misc]
 class Streamer(FCStreamer):  # type: ignore[misc]
     """Reads FlashCam files with the decoder of this module."""
 
+    whole_rows = ("FCEventDecoder",)
+
     def __init__(self) -> None:
         super().__init__()
         self.event_decoder = FCEventDecoder()
