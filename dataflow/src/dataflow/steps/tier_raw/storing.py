@@ -1,14 +1,16 @@
 """Tables written piece by piece.
 
-lh5 creates a table and writes its first rows. It would open each dataset again for all later ones, which closes it and
-so compresses a chunk that is not full, reads it again, and takes longer than the compression of the traces where pieces
-are small, as with many channels. Here the datasets stay open, with a chunk of each small column in memory, and are
-extended. Tables with columns that are not plain arrays are left to lh5.
+lh5 creates a table and writes its first rows. For all later ones it would extend each dataset by itself: a chunk that
+is not full is compressed, read again, and compressed again, which takes longer than the compression of the traces where
+pieces are small, as with many channels. Here columns with one number a row wait until a chunk of them is full. No
+dataset stays open: HDF5 crashes where it closes one that cannot be written. Tables with columns that are not plain
+arrays are left to lh5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import h5py
@@ -22,10 +24,6 @@ TRACES = 64
 """In a chunk: some hundred kilobytes, and all samples of a trace beside each other."""
 ROWS = 1024
 """In a chunk of a column with one number a row, however few rows there are at first."""
-
-
-SMALL = 1 << 16
-"""Bytes of a chunk that is kept until it is full."""
 
 
 class Tables:
@@ -43,24 +41,73 @@ class Tables:
 
     def __init__(self, file: h5py.File, settings: Mapping[str, Any], *, by_itself: bool) -> None:
         self._file, self._settings, self._by_itself = file, settings, by_itself
-        self._open: dict[str, dict[str, h5py.h5d.DatasetID]] = {}
+        self._kept: dict[str, _Kept] = {}
 
     def append(self, table: Any, name: str, rows: int) -> None:
-        """Write the first rows of a table, or of a struct, after those that are there."""
+        """Write the first rows of a table, or of a struct, after those that there are; the last may wait."""
         import lh5
 
-        datasets = self._open.get(name)
-        columns = plain_columns(table) if datasets is not None or name not in self._file else None
-        if datasets and columns is not None and datasets.keys() == columns.keys():
-            for column, values in columns.items():
-                _extend(datasets[column], values[:rows])
+        kept = self._kept.get(name)
+        columns = plain_columns(table) if kept is not None or name not in self._file else None
+        if kept is not None and columns is not None and kept.columns == columns.keys():
+            kept.add({path: values[:rows] for path, values in columns.items()})
             return
-        self._open.pop(name, None)
+        self._finish(name)
         if self._by_itself:
             by_bits(table)
         lh5.write(table, name, self._file, n_rows=rows, wo_mode="append", **self._settings)
         if columns:
-            self._open[name] = {column: _opened(self._file, f"{name}/{column}") for column in columns}
+            self._kept[name] = _Kept(self._file[name], frozenset(columns), rows)
+
+    def finish(self) -> None:
+        """Write what waits."""
+        for name in list(self._kept):
+            self._finish(name)
+
+    def _finish(self, name: str) -> None:
+        if name in self._kept:
+            self._kept.pop(name).write(last=True)
+
+
+@dataclass
+class _Kept:
+    """Rows of a table that wait: of columns with one number a row, until a chunk is full.
+
+    Attributes
+    ----------
+    group
+        The table in the file.
+    columns
+        Paths of all columns in it.
+    written
+        Rows that are in the file.
+    """
+
+    group: h5py.Group
+    columns: frozenset[str]
+    written: int
+    _parts: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    _rows: int = 0
+
+    def add(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Write traces, and keep copies of the rest."""
+        for path, values in columns.items():
+            if values.ndim > 1:
+                _extend(self.group[path], values)
+        self._parts.append({path: values.copy() for path, values in columns.items() if values.ndim == 1})
+        self._rows += len(next(iter(columns.values())))
+        if self.written % ROWS + self._rows >= ROWS:
+            self.write()
+
+    def write(self, *, last: bool = False) -> None:
+        """Write whole chunks of what waits, or all of it."""
+        rows = self._rows - (0 if last else (self.written + self._rows) % ROWS)
+        rest: dict[str, NDArray[Any]] = {}
+        for path in self._parts[0] if self._parts else ():
+            values = np.concatenate([part[path] for part in self._parts])
+            _extend(self.group[path], values[:rows])
+            rest[path] = values[rows:].copy()
+        self._parts, self._rows, self.written = [rest] if rest else [], self._rows - rows, self.written + rows
 
 
 def plain_columns(table: Any) -> dict[str, NDArray[Any]] | None:
@@ -85,26 +132,15 @@ def _columns(table: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any] | 
             yield f"{place}{name}", node.nda if is_plain else None
 
 
-def _opened(file: h5py.File, path: str) -> h5py.h5d.DatasetID:
-    """A dataset with room for one chunk in its cache; without it, a chunk would be read again for each piece.
-
-    Chunks of traces, which are large, come whole.
-    """
-    with_room = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    dataset = file[path]
-    size = int(np.prod(dataset.chunks)) * dataset.dtype.itemsize
-    del dataset  # the cache is that of the first of those that are open
-    with_room.set_chunk_cache(1, size if size <= SMALL else 0, 1.0)
-    return h5py.h5d.open(file.id, path.encode(), with_room)
-
-
-def _extend(dataset: h5py.h5d.DatasetID, values: NDArray[Any]) -> None:
+def _extend(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
+    if not len(values):
+        return
     values = np.ascontiguousarray(values.view(np.uint8) if values.dtype == bool else values)  # as lh5 stores them
-    before = dataset.shape[0]
-    dataset.set_extent((before + len(values), *values.shape[1:]))
-    space = dataset.get_space()
+    before = dataset.id.shape[0]
+    dataset.id.set_extent((before + len(values), *values.shape[1:]))
+    space = dataset.id.get_space()
     space.select_hyperslab((before, *(0 for _ in values.shape[1:])), values.shape)
-    dataset.write(h5py.h5s.create_simple(values.shape), space, values)
+    dataset.id.write(h5py.h5s.create_simple(values.shape), space, values)
 
 
 def by_bits(table: Any) -> None:
