@@ -23,7 +23,7 @@ MODULES = ("dspeed.processors", "pygama.evt", "pygama.hit", "daq2lh5", "lh5", "l
 def main() -> int:
     """Compile, and say how long it took; returns the exit code."""
     start = time.monotonic()
-    for task in (processors, chains, fits, ragged_arrays, compression, everything_imported):
+    for task in (processors, chains, daq_files, fits, ragged_arrays, compression, everything_imported):
         begun = time.monotonic()
         task()
         print(f"{task.__doc__.split('.')[0] if task.__doc__ else task.__name__}: {time.monotonic() - begun:.1f} s")
@@ -51,6 +51,13 @@ def processors() -> None:
 def chains() -> None:
     """Compiled forms of signal processors."""
     from dataflow.physics.compiled.ahead import compile_ahead
+
+    compile_ahead()
+
+
+def daq_files() -> None:
+    """Readers of DAQ files."""
+    from dataflow.steps.tier_raw.formats.flashcam_ahead import compile_ahead
 
     compile_ahead()
 
