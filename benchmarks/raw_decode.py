@@ -55,8 +55,8 @@ def compare(files: Sequence[Path], rows: int) -> None:
     """Decode each file both ways."""
     print(f"{'file':50s} {'traces':>8s} {'library':>8s} {'ours':>8s} {'ratio':>6s}")
     for path in files:
-        theirs, before = decoded(FCStreamer, path, rows)
         ours, after = decoded(Streamer, path, rows)
+        theirs, before = decoded(FCStreamer, path, rows)
         for name, values in theirs.items():
             np.testing.assert_array_equal(ours[name], values, err_msg=name)
         traces = max(map(len, ours.values()))

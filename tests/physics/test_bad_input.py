@@ -308,13 +308,23 @@ def test_errors_survive_the_way_from_a_worker() -> None:
     assert (error.message, error.hint) == ("what", "do")
 
 
-def test_memory_of_the_decoding_buffers_is_bounded() -> None:
-    from dataflow.steps.tier_raw.build import MEMORY, MOST_ROWS, buffer_rows
+@pytest.mark.parametrize(("channels", "samples", "traces"), [(6, 4096, 1280), (60, 4096, 128), (160, 6250, 64)])
+def test_memory_of_the_decoding_buffers_is_bounded(channels: int, samples: int, traces: int) -> None:
+    from dataflow.steps.tier_raw.build import MEMORY, buffer_rows
+    from dataflow.steps.tier_raw.daqfile import DaqFile
+    from dataflow.steps.tier_raw.storing import TRACES
+
+    keys = tuple(range(channels))
+    daq = DaqFile(Path("x"), "FlashCam", {"FCEventDecoder": keys}, samples)
+    rows = buffer_rows({"FCEventDecoder": {f"ch{key}": {"key_list": [key]} for key in keys}}, daq)
+    filled = rows - (channels - 1)  # a buffer is full when not every channel of one more event could go into it
+    assert filled == traces
+    assert filled * channels * 2 * samples <= max(MEMORY, TRACES * channels * 2 * samples)
+
+
+def test_the_decoding_buffer_of_one_channel_is_bounded() -> None:
+    from dataflow.steps.tier_raw.build import MOST_ROWS, buffer_rows
     from dataflow.steps.tier_raw.daqfile import DaqFile
 
-    keys = tuple(range(123))
-    daq = DaqFile(Path("x"), "FlashCam", {"FCEventDecoder": keys}, 8192)
-    rows = buffer_rows({"FCEventDecoder": {f"ch{key}": {"key_list": [key]} for key in keys}}, daq)
-    assert MEMORY / 2 < rows * 123 * 8192 * 2 <= MEMORY
-    one = DaqFile(Path("x"), "FlashCam", {"FCEventDecoder": (0,)}, 8192)
+    one = DaqFile(Path("x"), "FlashCam", {"FCEventDecoder": (0,)}, 1024)
     assert buffer_rows({"FCEventDecoder": {"ch0": {"key_list": [0]}}}, one) == MOST_ROWS

@@ -11,45 +11,64 @@ import pytest
 from daq2lh5.data_streamer import DataStreamer
 from daq2lh5.fc.fc_event_decoder import FCEventDecoder as Library
 from daq2lh5.fc.fc_streamer import FCStreamer
-from lgdo import WaveformTable
+from lgdo import VectorOfVectors, WaveformTable
 
-from dataflow.steps.tier_raw.formats import flashcam_events
-from dataflow.steps.tier_raw.formats.flashcam_events import COLUMNS, Streamer, streamer
+from dataflow.steps.tier_raw.formats import flashcam_blocks, flashcam_events
+from dataflow.steps.tier_raw.formats.flashcam_ahead import compile_ahead
+from dataflow.steps.tier_raw.formats.flashcam_events import COLUMNS, ByEvents, Streamer, streamer
+from dataflow.steps.tier_raw.formats.flashcam_records import index
+from dataflow.steps.tier_raw.formats.flashcam_rows import fill
+from dataflow.steps.tier_raw.formats.flashcam_times import account
 from gebox.files import fcio
 
 SAMPLES, CHANNELS = 50, 4
 CLOCK = fcio.CLOCK_HZ
+READERS = (Streamer, ByEvents)
+"""By compiled code, and event by event."""
 
 
-def columns(make: Callable[[], DataStreamer], path: Path, size: int) -> Mapping[str, np.ndarray]:
-    """All columns of all tables of events, after reading with buffers of `size` rows."""
+@pytest.fixture(autouse=True)
+def small_files_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flashcam_events, "LEAST", 0)
+
+
+def columns(
+    make: Callable[[], DataStreamer], path: Path, size: int, stays: bool | None = None
+) -> Mapping[str, np.ndarray]:
+    """All columns of all tables, after reading with buffers of `size` rows; whether compiled code reads to the end."""
     stream, found = make(), {}
     stream.open_stream(str(path), buffer_size=size, chunk_mode="only_full")
-    for name, values in (pair for buffer in stream.rb_lib["FCEventDecoder"] for pair in arrays(buffer)):
-        assert name
-        values[...] = 0
+    for buffer in (buffer for buffers in stream.rb_lib.values() for buffer in buffers):
+        for _, values in arrays(buffer):
+            values[...] = 0
     while buffers := stream.read_chunk():
         for buffer in buffers:
-            if buffer.out_name.startswith("FCEvent") and "Header" not in buffer.out_name:
-                for name, values in arrays(buffer):
-                    found.setdefault(f"{buffer.out_name}/{name}", []).append(values[: buffer.loc].copy())
+            for name, values in arrays(buffer):
+                found.setdefault(f"{buffer.out_name}/{name}", []).append(values[: buffer.loc].copy())
             buffer.loc = 0
+    if isinstance(stream, Streamer) and stays is not None:
+        assert (stream.blocks is not None) == stays
     stream.close_stream()
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def arrays(buffer: Any) -> Iterator[tuple[str, np.ndarray]]:
     for name, column in buffer.lgdo.items():
+        if isinstance(column, VectorOfVectors):
+            continue
         yield name, column.values.nda if isinstance(column, WaveformTable) else column.nda
 
 
-def agree(path: Path, size: int = 7) -> Mapping[str, np.ndarray]:
-    ours, theirs = columns(Streamer, path, size), columns(FCStreamer, path, size)
-    assert ours.keys() == theirs.keys()
-    for name, values in theirs.items():
-        assert ours[name].dtype == values.dtype, name
-        np.testing.assert_array_equal(ours[name], values, err_msg=name)
-    return ours
+def agree(path: Path, size: int = 7, *, stays: bool | None = None) -> Mapping[str, np.ndarray]:
+    """All ways of reading give the same; whether the compiled one reads to the end."""
+    theirs = columns(FCStreamer, path, size)
+    for reader in READERS:
+        ours = columns(reader, path, size, stays)
+        assert ours.keys() == theirs.keys()
+        for name, values in theirs.items():
+            assert ours[name].dtype == values.dtype, name
+            np.testing.assert_array_equal(ours[name], values, err_msg=name)
+    return theirs
 
 
 def written(path: Path, *, sparse: bool, adcbits: int = 16, kind: int = 1, words: int = 10) -> Path:
@@ -82,14 +101,14 @@ def written(path: Path, *, sparse: bool, adcbits: int = 16, kind: int = 1, words
 @pytest.mark.parametrize("adcbits", [12, 16])
 @pytest.mark.parametrize(("sparse", "kind"), [(False, 1), (True, 1), (True, 11)])
 def test_every_column_of_every_trace_agrees(tmp_path: Path, *, sparse: bool, kind: int, adcbits: int) -> None:
-    found = agree(written(tmp_path / "a.fcio", sparse=sparse, kind=kind, adcbits=adcbits))
+    found = agree(written(tmp_path / "a.fcio", sparse=sparse, kind=kind, adcbits=adcbits), stays=True)
     rows = [len(values) for name, values in found.items() if name.endswith("/waveform")]
     assert sum(rows) == (40 * CHANNELS if not sparse else 100)
     assert any(values.any() for name, values in found.items() if name.endswith("/deadtime"))
 
 
 def test_events_with_fewer_numbers_agree(tmp_path: Path) -> None:
-    found = agree(written(tmp_path / "a.fcio", sparse=False, words=5))
+    found = agree(written(tmp_path / "a.fcio", sparse=False, words=5), stays=False)
     np.testing.assert_array_equal(found["FCEvent/dr_ch_len"], np.full(40 * CHANNELS, CHANNELS))
 
 
@@ -98,7 +117,93 @@ def test_real_files_agree(shared_data: Path, name: str) -> None:
     path = shared_data / "fcio" / name
     if not path.is_file():
         pytest.skip(f"there is no {path.name} in the data for tests")
-    assert len(agree(path, 100)) >= len(COLUMNS)
+    assert len(agree(path, 100, stays=True)) >= len(COLUMNS)
+
+
+def records_of(path: Path) -> list[bytes]:
+    """The bytes of the records of a file, after its beginning."""
+    return [fcio.encoded(tag, frames) for tag, frames in fcio.records(path)]
+
+
+STATUS = fcio.encoded(
+    fcio.STATUS,
+    [fcio.integers([1]), fcio.integers([5, 6, 7, 8, 0]), fcio.integers([1]), fcio.integers([1180]), bytes(1180)],
+)
+OTHER = fcio.encoded(5, [fcio.integers([1])])
+WIDE = 2 * (2 + SAMPLES)
+
+
+def sparse_record(channels: list[int], widths: int = WIDE, kind: int = 1, dead: int = 10) -> bytes:
+    """An event of some traces, in whatever form."""
+    lists = [fcio.integers(range(1, length + 1)) for length in (10, 10, dead)]
+    lists[2] = fcio.integers((1, 0, 1, 4000, 9, 0, CHANNELS, 0, 0, 0)[:dead])
+    head = [fcio.integers([kind]), fcio.integers([0]), *lists, fcio.integers([len(channels)])]
+    numbers = np.array(channels, dtype="<u2").tobytes()
+    traces = [np.full(widths // 2, 100 + number, dtype="<u2").tobytes() for number in channels]
+    return fcio.encoded(fcio.SPARSE_EVENT, [*head, numbers, *traces])
+
+
+INSERTED = {
+    "status": (STATUS, False),
+    "reconstructed event": (OTHER, True),
+    "no traces": (sparse_record([]), True),
+    "all traces in another order": (sparse_record([2, 0, 3, 1]), True),
+    "a trace twice": (sparse_record([1, 1]), False),
+    "a short trace": (sparse_record([1, 2], WIDE - 4), False),
+    "few numbers in the dead region": (sparse_record([1, 2], dead=6), True),
+    "configuration": (None, False),
+}
+"""Records among events, and whether compiled code reads on after them."""
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("what", INSERTED)
+def test_other_records_between_events_agree(tmp_path: Path, *, what: str, sparse: bool) -> None:
+    first, *events = records_of(written(tmp_path / "a.fcio", sparse=sparse))
+    extra, stays = INSERTED[what]
+    mixed = [first, *events[:9], extra or first, *events[9:20], extra or first, *events[20:]]
+    (tmp_path / "b.fcio").write_bytes(fcio.beginning() + b"".join(mixed))
+    agree(tmp_path / "b.fcio", stays=stays or what == "status")
+
+
+@pytest.mark.parametrize("cut", [1, 3, 4, 7, 50, WIDE + 3, 2 * WIDE + 20, 500, 1001])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_files_that_break_off_agree(tmp_path: Path, *, cut: int, sparse: bool) -> None:
+    path = written(tmp_path / "a.fcio", sparse=sparse)
+    path.write_bytes(path.read_bytes()[:-cut])
+    try:
+        columns(FCStreamer, path, 7)
+    except IndexError as error:  # of an event that is not whole
+        for reader in READERS:
+            with pytest.raises(IndexError, match=str(error)):
+                columns(reader, path, 7)
+    else:
+        agree(path)
+
+
+@pytest.mark.parametrize("block", [64, 300, 5000])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_blocks_of_all_sizes_agree(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, block: int, sparse: bool
+) -> None:
+    monkeypatch.setattr(flashcam_blocks, "BLOCK", block)
+    monkeypatch.setattr(flashcam_blocks, "EVENTS", 3)
+    monkeypatch.setattr(flashcam_blocks, "TRACES", 5)
+    agree(written(tmp_path / "a.fcio", sparse=sparse), 13, stays=True)
+
+
+def test_small_files_are_read_without_loading_compiled_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.fcio", sparse=True)
+    monkeypatch.setattr(flashcam_events, "LEAST", path.stat().st_size + 1)
+    agree(path, stays=False)
+
+
+def test_all_loops_are_compiled_at_installation(tmp_path: Path) -> None:
+    """For the types that they are called with: reading a file adds none."""
+    compile_ahead()
+    before = [len(loop.signatures) for loop in (index, account, fill)]
+    columns(Streamer, written(tmp_path / "a.fcio", sparse=True, kind=11), 7, stays=True)
+    assert before == [len(loop.signatures) for loop in (index, account, fill)] == [1, 1, 1]
 
 
 def test_legend_daq2lh5_has_no_column_that_is_not_filled() -> None:
@@ -110,5 +215,6 @@ def test_the_librarys_decoder_is_taken_where_asked_for_or_where_it_has_new_colum
 ) -> None:
     assert type(streamer({})) is Streamer
     assert type(streamer({"event_decoder": "daq2lh5"})) is FCStreamer
+    assert type(streamer({"event_decoder": "fcio"})) is ByEvents
     monkeypatch.setattr(flashcam_events, "COLUMNS", COLUMNS - {"runtime"})
     assert type(streamer({})) is FCStreamer

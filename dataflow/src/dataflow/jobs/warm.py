@@ -39,7 +39,7 @@ def main() -> int:
     if (count := cores()) > 1 and not is_begun():
         failed = compile_apart("dataflow.jobs.warm", count)
         print(f"side by side in {count} processes, of which {failed} failed: {time.monotonic() - start:.1f} s")
-    for task in (processors, chains, fits, lists, compression, everything_imported):
+    for task in (processors, chains, daq_files, fits, lists, compression, everything_imported):
         begun = time.monotonic()
         task()
         print(f"{task.__doc__.split('.')[0] if task.__doc__ else task.__name__}: {time.monotonic() - begun:.1f} s")
@@ -106,6 +106,13 @@ def _named(node: object) -> Iterator[str]:
 def chains() -> None:
     """Compiled forms of signal processors."""
     from dataflow.physics.compiled.ahead import compile_ahead
+
+    compile_ahead()
+
+
+def daq_files() -> None:
+    """Readers of DAQ files."""
+    from dataflow.steps.tier_raw.formats.flashcam_ahead import compile_ahead
 
     compile_ahead()
 

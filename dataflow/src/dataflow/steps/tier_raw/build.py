@@ -24,14 +24,15 @@ from dataflow.plan.troubles import MISSING
 from dataflow.registry.step import PROCESSED
 
 from .daqfile import DaqFile, opened, refuse_undecodable
-from .decode import HDF5, WAVEFORMS, decode, filters
+from .decode import WAVEFORMS, decode, filters
 from .rawspec import listed, output_spec, unmapped
+from .storing import HDF5, TRACES
 
 log = logging.getLogger(__name__)
 
-MEMORY = 400e6
-"""Bytes that the decoding buffers of all channels may take together."""
-MOST_ROWS, LEAST_ROWS = 8192, 64
+MEMORY = 64e6
+"""Bytes that the decoding buffers of all channels may take together, if that is enough for a chunk of each."""
+MOST_ROWS = 8192
 TRIGGER_BYTES = 2400 * 8
 """A row of a software trigger, for which legend-daq2lh5 provides places for all channels that a crate can have."""
 UPSTREAMS = ("overwrite",)
@@ -92,8 +93,8 @@ def _decode(job: Job, daq: DaqFile, target: Path, settings: Mapping[str, Any]) -
 
 def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path, key: Key) -> None:
     """Say in the file what it lacks, and how deep the digitizers are."""
-    if daq.stream == "FlashCam":
-        annotate(target, **{ADC_BITS: str(flashcam_bits(daq.plain))})
+    if daq.bits:
+        annotate(target, **{ADC_BITS: str(daq.bits)})
     if missing:
         log.warning("%s has channels that the channel map does not know: %s", daq.path, missing)
         annotate(target, unmapped_channels=" ".join(map(str, missing)))
@@ -102,14 +103,6 @@ def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path, key: Key) ->
         log.warning("%s is %s; what is whole was taken", daq.path, daq.lost)
         annotate(target, salvaged=daq.lost)
         warn("", [f"only a part of {key} could be read: its DAQ file is {daq.lost}"])
-
-
-def flashcam_bits(path: Path) -> int:
-    """The depth of the digitizers of a FlashCam file. Its own table of that is left out (see ``daqfile``)."""
-    from fcio import fcio_open
-
-    with fcio_open(str(path)) as file:
-        return int(file.config.adcbits)
 
 
 def check_rows(job: Job, daq: DaqFile, target: Path) -> None:
@@ -150,10 +143,14 @@ def settings_of(job: Job) -> dict[str, Any]:
 
 
 def buffer_rows(spec: Mapping[str, Any], daq: DaqFile) -> int:
-    """Rows that each channel's buffer holds, so that all together stay within the memory."""
+    """Rows of each channel's buffer, of which whole chunks are filled, and these within the memory.
+
+    A buffer counts as full when it could not take all channels of one more event. The rows behind that take no memory
+    as long as nothing is written there.
+    """
     tables = sum(len(groups) for groups in spec.values()) or 1
     channels = sum(len(keys) for keys in daq.keys.values()) or 1
     keys = [str(key) for groups in spec.values() for group in groups.values() for key in group["key_list"]]
     triggers = sum(key.startswith("swtid_") and key.endswith("/event") for key in keys)
     rows = int(MEMORY / (tables * max(2 * daq.samples, 512) + triggers * TRIGGER_BYTES))
-    return max(min(rows, MOST_ROWS), LEAST_ROWS, channels + 1)
+    return max(min(rows, MOST_ROWS) // TRACES, 1) * TRACES + channels - 1

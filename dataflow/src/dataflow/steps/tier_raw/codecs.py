@@ -47,6 +47,8 @@ def packed(table: Any, rows: int, name: str) -> Any:
 
 
 def _is_radware(node: Any) -> bool:
+    if CODEC not in node.values.attrs:
+        return False
     from lh5.compression import RadwareSigcompress
 
     return isinstance(node.values.attrs.get(CODEC), RadwareSigcompress)

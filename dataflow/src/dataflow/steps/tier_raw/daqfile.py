@@ -55,6 +55,8 @@ class DaqFile:
         What a salvaged file lacks, empty for a whole one.
     form
         How files of its form are read.
+    bits
+        Depth of the digitizers, 0 if the file does not tell.
     """
 
     path: Path
@@ -65,6 +67,7 @@ class DaqFile:
     plain: Path = Path()
     lost: str = ""
     form: Form = flashcam.FORM
+    bits: int = 0
 
 
 @contextmanager
@@ -125,7 +128,7 @@ def look(path: Path, plain: Path, form: Form, settings: Mapping[str, Any]) -> Da
         found = form.content(plain, settings)
     except Exception as error:  # noqa: BLE001 - damaged bytes make the readers fail in every way there is
         refuse_undecodable(path, "read", error)
-    return DaqFile(path, form.stream, found.keys, found.samples, found.context, plain, form=form)
+    return DaqFile(path, form.stream, found.keys, found.samples, found.context, plain, form=form, bits=found.bits)
 
 
 def form_of(path: Path) -> Form:

@@ -16,6 +16,7 @@ from typing import Any
 
 import h5py
 import hdf5plugin
+import numpy as np
 
 from dataflow.base.errors import UserError
 from dataflow.jobs import lgdolists
@@ -25,6 +26,7 @@ from dataflow.physics.processors import take
 from .codecs import packed
 from .daqfile import DaqFile
 from .rawspec import Spec
+from .storing import HDF5, Tables
 
 FILTERS: Mapping[str, Any] = {
     "zstd": hdf5plugin.Zstd,
@@ -36,12 +38,12 @@ FILTERS: Mapping[str, Any] = {
 """Compressions that HDF5 has as plugins, by the names of the collaboration's configuration."""
 BUILT_IN = ("gzip", "lzf", "szip")
 COMPRESSION, LEVEL = "compression", "compression_opts"
-HDF5, WAVEFORMS = "hdf5_settings", "waveforms_by_bits"
-"""The settings of datasets; and whether traces are stored as in :func:`by_bits`, where nothing else is wanted."""
-TRACES = 64
-"""In a chunk: some hundred kilobytes, and all samples of a trace beside each other."""
+WAVEFORMS = "waveforms_by_bits"
+"""Setting: whether traces are stored as in :func:`.storing.by_bits`, where nothing else is wanted."""
 PROCESSING = "proc_spec"
 CONFIG = "FCConfigDecoder"
+WHOLE_ROWS = "whole_rows"
+"""Attribute of readers: names of decoders that set every column of each row, whose columns need not begin as zeros."""
 
 
 def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], begin: float) -> None:
@@ -79,9 +81,11 @@ def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], 
         _prepare(streamer)
         database = settings.get("db_dict") or {}
         with h5py.File(target, "w") as file:
-            _write(head, file, database, filters_of, math.inf, by_itself=by_itself)
+            tables = Tables(file, filters_of, by_itself=by_itself)
+            _write(head, tables, database, math.inf)
             while left > 0 and (buffers := streamer.read_chunk()):
-                left -= _write(buffers, file, database, filters_of, left, by_itself=by_itself)
+                left -= _write(buffers, tables, database, left)
+            tables.finish()
             if file.keys():  # lh5 leaves out tables that are written at the top
                 file.attrs["datatype"] = f"struct{{{','.join(file)}}}"
     finally:
@@ -106,62 +110,48 @@ def _prepare(streamer: Any) -> None:
     config = streamer.rb_lib.get(CONFIG, ())
     for buffer in config:
         buffer.loc = 0
-    for buffers in streamer.rb_lib.values():
+    for name, buffers in streamer.rb_lib.items():
         buffers.sort(key=lambda buffer: str(buffer.out_name))
-        for column in (column for buffer in buffers if not buffer.loc for column in _arrays(buffer.lgdo)):
-            column[...] = 0
+        if name not in getattr(streamer, WHOLE_ROWS, ()):
+            for column in (column for buffer in buffers if not buffer.loc for column in _arrays(buffer.lgdo)):
+                _clear(column)
     for buffer in config:
         streamer.config_decoder.decode_packet(streamer.fcio, buffer, 0)
 
 
+def _clear(column: Any) -> None:
+    """Set a column to zeros, which take memory where something is written; a part of another array stays one."""
+    values = column.nda
+    if values.base is None or values.base.shape == values.shape:
+        column.nda = np.zeros(values.shape, values.dtype)
+    else:
+        values[...] = 0
+
+
 def _arrays(node: Any) -> Iterable[Any]:
-    """All numpy arrays of a table; waveform periods and units are not buffer to be filled."""
+    """All arrays of a table; waveform periods and units are not buffer to be filled."""
     from lgdo import Array, Struct, WaveformTable
 
     if isinstance(node, WaveformTable):
-        yield node.values.nda
+        yield node.values
     elif isinstance(node, Struct):
         for child in node.values():
             yield from _arrays(child)
     elif isinstance(node, Array):
-        yield node.nda
+        yield node
 
 
-def _write(
-    buffers: Iterable[Any], file: h5py.File, database: Mapping[str, Any], settings: Any, most: float, *, by_itself: bool
-) -> int:
+def _write(buffers: Iterable[Any], tables: Tables, database: Mapping[str, Any], most: float) -> int:
     """Process and write what is in some buffers, up to a number of rows; returns how many."""
-    import lh5
-
     done = 0
     for buffer in buffers:
         rows = int(min(buffer.loc, most - done))
         if buffer.lgdo is not None and rows > 0 and buffer.out_stream:
             table = buffer.lgdo if buffer.proc_spec is None else _processed(buffer, database)
-            table = packed(table, rows, buffer.out_name)
-            if by_itself:
-                by_bits(table)
-            lh5.write(table, buffer.out_name, file, n_rows=rows, wo_mode="append", **settings)
+            tables.append(packed(table, rows, buffer.out_name), buffer.out_name, rows)
         done += max(rows, 0)
         buffer.loc = 0
     return done
-
-
-def by_bits(table: Any) -> None:
-    """Store the traces of a table with their bits sorted and compressed by LZ4, in chunks of whole traces.
-
-    Smaller, and twice as fast to write and to read, as zstd with shuffled bytes in HDF5's own chunks (the figures are
-    in docs/performance.md); h5py with hdf5plugin and lh5 read it. Columns with a codec or settings of their own keep
-    them.
-    """
-    from lgdo import Table, WaveformTable
-
-    for waves in table.values() if isinstance(table, Table) else ():
-        if isinstance(waves, WaveformTable) and not {"compression", HDF5}.intersection(waves.values.attrs):
-            shape: tuple[int, ...] = getattr(getattr(waves.values, "nda", None), "shape", ())
-            if len(shape) == 2:
-                packing = hdf5plugin.Bitshuffle(cname="lz4")
-                waves.values.attrs[HDF5] = {"compression": packing, "shuffle": False, "chunks": (TRACES, shape[1])}
 
 
 def _processed(buffer: Any, database: Mapping[str, Any]) -> Any:

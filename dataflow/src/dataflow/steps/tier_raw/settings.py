@@ -28,8 +28,8 @@ class RawSettings(StepSettings):
     salvage
         Take what is whole of a DAQ file that breaks off; the raw file is marked.
     event_decoder
-        ``daq2lh5`` takes the decoder of legend-daq2lh5 for the events of FlashCam files, which gives the same and is
-        slower.
+        What reads the events of FlashCam files instead of compiled code, which gives the same and is slower: ``fcio``
+        the package of this name, event by event; ``daq2lh5`` the decoder of legend-daq2lh5, trace by trace.
     aliases
         Add the names of detectors as hard links, ``raw/V07302A`` and ``V07302A/raw``: yes if not said.
     """
@@ -42,7 +42,7 @@ class RawSettings(StepSettings):
     compass_config_file: str | None = None
     db_dict: dict[str, Any] | None = None
     salvage: bool | None = None
-    event_decoder: Literal["daq2lh5"] | None = None
+    event_decoder: Literal["daq2lh5", "fcio"] | None = None
     aliases: bool | None = None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ TRACES_AT = {EVENT_TAG: 4, SPARSE_TAG: 7}
 FRAMES = {CONFIG_TAG: 10, EVENT_TAG: 6, SPARSE_TAG: 7}
 """Frames that a record has at least; a sparse event has one more for each trace."""
 LAST_TAG = 64
+BITS_AT = 5
+"""Which number of the configuration is the depth of the digitizers."""
+MOST_TRACES, MOST_SAMPLES = 2400, 32768
+"""That ``fcio`` reads."""
 TRIGGERS = "FSPEventDecoder"
 """Decodes what a software trigger saw in each event, into a table of its own."""
 
@@ -129,19 +134,57 @@ def content(path: Path, _settings: Mapping[str, Any]) -> Content:
 
     FlashCam's own configuration record is not a context: legend-daq2lh5 writes it from memory that was never filled.
     """
-    from daq2lh5.fc.fc_eventheader_decoder import get_key
+    config, has_triggers = _config_of(path)
+    twice = sorted({entry for entry in config.tracemap if config.tracemap.count(entry) > 1})
+    if any(config.tracemap) and twice:  # without a trace map all are zero
+        raise ValueError(f"two traces have the same channel {twice[0] >> 16}/{twice[0] & 0xFFFF} in its trace map")
+    crate = config.streamid & 0xFFFF
+    keys = {crate * 1_000_000 + (entry >> 16) * 100 + (entry & 0xFFFF) for entry in config.tracemap}
+    triggers = (f"swtid_{crate}/event",) if has_triggers else ()
+    context = {TRIGGERS: {"FSPEvent/{key}": triggers}} if triggers else {}
+    return Content({"FCEventDecoder": tuple(sorted(keys))}, config.samples, context, config.bits)
+
+
+@dataclass(frozen=True)
+class _Config:
+    """Of a configuration: the board (upper 16 bits) and input of each trace, the crate, samples of a trace, bits."""
+
+    tracemap: tuple[int, ...]
+    streamid: int
+    samples: int
+    bits: int
+
+
+def _config_of(path: Path) -> tuple[_Config, bool]:
+    """The configuration, and whether there is a software trigger; read by ``fcio`` where it is not of the usual form.
+
+    ``fcio`` provides room for the dead times of all channels that there can be, which takes 0.1 s.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if (found := _usual_config(data)) is not None:
+            return found, False
     from fcio import fcio_open
 
-    with fcio_open(str(path)) as file:
-        config = file.config
-        entries = [int(entry) for entry in config.tracemap]
-        twice = sorted({entry for entry in entries if entries.count(entry) > 1})
-        if any(entries) and twice:  # without a trace map all are zero
-            raise ValueError(f"two traces have the same channel {twice[0] >> 16}/{twice[0] & 0xFFFF} in its trace map")
-        keys = {int(get_key(config.streamid, entry >> 16, entry & 0xFFFF)) for entry in entries}
-        triggers = (f"swtid_{int(config.streamid) & 0xFFFF}/event",) if file.fsp else ()
-        context = {TRIGGERS: {"FSPEvent/{key}": triggers}} if triggers else {}
-        return Content({"FCEventDecoder": tuple(sorted(keys))}, int(config.eventsamples), context)
+    with fcio_open(str(path)) as opened:
+        config = opened.config
+        entries = tuple(int(entry) for entry in config.tracemap)
+        made = _Config(entries, int(config.streamid), int(config.eventsamples), int(config.adcbits))
+        return made, bool(opened.fsp)
+
+
+def _usual_config(data: mmap.mmap) -> _Config | None:
+    """The configuration, if it comes first and has a trace map of the right length and the number of the stream."""
+    if len(data) < BEGIN + 4 or struct.unpack_from("<i", data, BEGIN)[0] != -CONFIG_TAG:
+        return None
+    found, _ = frames_at(data, BEGIN)
+    if len(found) != FRAMES[CONFIG_TAG] + 2 or {len(frame) for frame in (*found[:-2], found[-1])} != {4}:
+        return None
+    numbers = [int.from_bytes(frame, "little", signed=True) for frame in (*found[:-2], found[-1])]
+    traces, samples, streamid = numbers[0] + numbers[1], numbers[2], numbers[-1]
+    possible = min(numbers[:2]) >= 0 and 0 < traces <= MOST_TRACES and 0 < samples <= MOST_SAMPLES
+    if not possible or len(found[-2]) != 4 * traces:
+        return None
+    return _Config(struct.unpack(f"<{traces}I", found[-2]), streamid, samples, numbers[BITS_AT])
 
 
 def streamer(settings: Mapping[str, Any]) -> Any:

@@ -1,15 +1,16 @@
-"""Events of FlashCam files, gathered in columns.
+"""Readers of the events of FlashCam files: by compiled code, and event by event with the ``fcio`` package.
 
 legend-daq2lh5 sets each of some forty columns of a trace one by one in Python, which takes three quarters of its time.
-Here only the samples are copied at once; all other values are kept for many events and put into the columns together.
-The values are those of the ``fcio`` package and the same as in legend-daq2lh5 (``event_decoder: daq2lh5`` in the
-settings of raw takes its decoder).
+Compiled code fills all columns in one pass over the bytes. It takes only records of the usual form; all others are read
+by ``fcio``, and decoded here event by event: the samples are copied at once, all other values are kept for many events
+and put into the columns together. The values are the same in all three (``event_decoder`` in the settings of raw).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,10 @@ from daq2lh5.fc.fc_event_decoder import FCEventDecoder as Library
 from daq2lh5.fc.fc_streamer import FCStreamer
 from numpy.typing import NDArray
 
-SETTING, LIBRARY = "event_decoder", "daq2lh5"
+from .flashcam_blocks import FULL, Blocks, suits
+from .flashcam_records import ASIDE, END, ODD
+
+SETTING, LIBRARY, EVENTS = "event_decoder", "daq2lh5", "fcio"
 SAMPLES = "waveform"
 TIMES = ("eventnumber", "ts_pps", "ts_ticks", "ts_maxticks")
 OFFSETS = (
@@ -37,6 +41,8 @@ OF_TRACES: Mapping[str, str] = {
 """Columns of traces, and what ``fcio`` calls them."""
 OF_CHANNELS = ("channel", "board_id", "fc_input", "fcid")
 COLUMNS = frozenset((*TIMES, *OFFSETS, *DEAD, *OF_EVENTS, *OF_TRACES, *OF_CHANNELS, SAMPLES))
+LEAST = 128_000_000
+"""Bytes from which a file is read by compiled code: loading that takes as long as reading so many by ``fcio``."""
 WORDS = 10
 """Numbers that each of the three lists of an event has at most."""
 
@@ -143,8 +149,10 @@ class FCEventDecoder(Library):  # type: ignore[misc]
         return found, of_traces | {name: values[numbers] for name, values in self._of_channel.items()}
 
 
-class Streamer(FCStreamer):  # type: ignore[misc]
-    """Reads FlashCam files with the decoder of this module."""
+class ByEvents(FCStreamer):  # type: ignore[misc]
+    """Reads FlashCam files with ``fcio``, event by event, and the decoder of this module."""
+
+    whole_rows = ("FCEventDecoder",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +165,76 @@ class Streamer(FCStreamer):  # type: ignore[misc]
         return found
 
 
+class Streamer(ByEvents):
+    """Reads FlashCam files by compiled code, and by ``fcio`` from the first record on that it does not take.
+
+    Where such a record changes no later event (a status), ``fcio`` reads what it had left out, the record is decoded,
+    and compiled code goes on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks: Blocks | None = None
+        self._behind = 0
+
+    def open_stream(self, fcio_peer: str, *arguments: Any, **options: Any) -> Any:
+        """Open a file; see :meth:`daq2lh5.DataStreamer.open_stream`."""
+        found = super().open_stream(fcio_peer, *arguments, **options)
+        self._behind, begin = 0, self.fcio.read_bytes() + self.fcio.skipped_bytes()
+        keyed = self.event_rbkd or {}
+        large = Path(fcio_peer).stat().st_size >= LEAST
+        if large and keyed and not self.fcio.fsp and suits(self.fcio.config, list(keyed.values())):
+            of, quiet = self.event_decoder.key_list, self.status_rbkd is None
+            self.blocks = Blocks(Path(fcio_peer), begin, self.fcio.config, of, keyed, quiet=quiet)
+        return found
+
+    def read_packet(self) -> bool:
+        """Read until a buffer is full, or one record by ``fcio``; whether there may be more."""
+        if self.blocks is None:
+            return bool(super().read_packet())
+        why = self.blocks.fill()
+        self.packet_id, self.n_bytes_read = self.blocks.records, self.blocks.place
+        if why == FULL:
+            self.any_full = True
+        elif why == ASIDE:
+            self._aside(self.blocks)
+        elif why == ODD:
+            self._hand_over()
+            return bool(super().read_packet())
+        return why != END
+
+    def _aside(self, blocks: Blocks) -> None:
+        """Have a record that changes no event read by ``fcio``."""
+        self._catch_up()
+        super().read_packet()
+        self._behind = self.packet_id
+        blocks.pass_over()
+
+    def _catch_up(self) -> None:
+        """Let ``fcio`` read the records that compiled code has decoded."""
+        for _ in range(self._behind, self.packet_id):
+            self.fcio.get_record()
+        self._behind = self.packet_id
+
+    def _hand_over(self) -> None:
+        self._catch_up()
+        self.close_blocks()
+
+    def close_blocks(self) -> None:
+        """End the compiled reading."""
+        if self.blocks is not None:
+            self.blocks.close()
+            self.blocks = None
+
+    def close_stream(self) -> None:
+        """Close the file."""
+        self.close_blocks()
+        super().close_stream()
+
+
 def streamer(settings: Mapping[str, Any]) -> FCStreamer:
     """The reader of FlashCam files: that of legend-daq2lh5 where it is asked for, or has columns that are new."""
-    wanted = settings.get(SETTING) == LIBRARY or set(Library().decoded_values) != COLUMNS
-    return FCStreamer() if wanted else Streamer()
+    wanted = settings.get(SETTING)
+    if wanted == LIBRARY or set(Library().decoded_values) != COLUMNS:
+        return FCStreamer()
+    return ByEvents() if wanted == EVENTS else Streamer()

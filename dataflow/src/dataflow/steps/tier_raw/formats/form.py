@@ -44,11 +44,14 @@ class Content:
     context
         What is not waveforms but tells how to read them (headers, run records, configurations): by decoder, the tables
         with their keys, in the form of :class:`daq2lh5.raw_buffer.RawBufferLibrary`.
+    bits
+        Depth of the digitizers, 0 if the file does not tell.
     """
 
     keys: Mapping[str, tuple[int, ...]]
     samples: int = 0
     context: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    bits: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,40 @@
+"""Compiling ahead: the loops that read FlashCam files, on one event of one trace."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from .flashcam_blocks import Blocks
+from .flashcam_records import SPARSE
+
+SAMPLES = 8
+
+
+def compile_ahead() -> None:
+    """Have every loop compiled, for the types that it is called with."""
+    from daq2lh5.fc.fc_event_decoder import FCEventDecoder
+    from daq2lh5.raw_buffer import RawBuffer
+
+    decoder = FCEventDecoder()
+    decoder.decoded_values["waveform"]["wf_len"] = SAMPLES
+    buffer = RawBuffer(lgdo=decoder.make_lgdo(size=4), key_list=[0])
+    numbers = {"adcs": 1, "blprecision": 1, "sumlength": 1, "adcbits": 16, "gps": 0, "streamid": 1}
+    config = SimpleNamespace(**numbers, eventsamples=SAMPLES, tracemap=np.array([1 << 16], dtype=np.uint32))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "event.fcio"
+        path.write_bytes(_event())
+        blocks = Blocks(path, 0, config, [0], {0: buffer}, quiet=True)
+        blocks.fill()
+        blocks.close()
+
+
+def _event() -> bytes:
+    """One event with one trace."""
+    lists = [struct.pack("<10i", *([0] * 10))] * 3
+    parts = [bytes(4), bytes(4), *lists, struct.pack("<i", 1), bytes(2), bytes(2 * (2 + SAMPLES))]
+    return struct.pack("<i", -SPARSE) + b"".join(struct.pack("<i", len(part)) + part for part in parts)

@@ -1,0 +1,181 @@
+"""Tables written piece by piece.
+
+lh5 creates a table and writes its first rows. For all later ones it would extend each dataset by itself: a chunk that
+is not full is compressed, read again, and compressed again, which takes longer than the compression of the traces where
+pieces are small, as with many channels. Here columns with one number a row wait until a chunk of them is full. No
+dataset stays open: HDF5 crashes where it closes one that cannot be written. Tables with columns that are not plain
+arrays are left to lh5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+from numpy.typing import NDArray
+
+HDF5 = "hdf5_settings"
+CODEC = "compression"
+TRACES = 64
+"""In a chunk: some hundred kilobytes, and all samples of a trace beside each other."""
+ROWS = 1024
+"""In a chunk of a column with one number a row, however few rows there are at first."""
+
+
+class Tables:
+    """The tables of a file.
+
+    Parameters
+    ----------
+    file
+        Open for writing.
+    settings
+        Of datasets, for lh5.
+    by_itself
+        Whether chunks and the compression of traces are chosen as in :func:`by_bits`.
+    """
+
+    def __init__(self, file: h5py.File, settings: Mapping[str, Any], *, by_itself: bool) -> None:
+        self._file, self._settings, self._by_itself = file, settings, by_itself
+        self._kept: dict[str, _Kept] = {}
+
+    def append(self, table: Any, name: str, rows: int) -> None:
+        """Write the first rows of a table, or of a struct, after those that there are; the last may wait."""
+        import lh5
+
+        kept = self._kept.get(name)
+        columns = plain_columns(table) if kept is not None or name not in self._file else None
+        if kept is not None and columns is not None and kept.columns == columns.keys():
+            kept.add({path: values[:rows] for path, values in columns.items()})
+            return
+        self._finish(name)
+        if self._by_itself:
+            by_bits(table)
+        lh5.write(table, name, self._file, n_rows=rows, wo_mode="append", **self._settings)
+        if columns:
+            self._kept[name] = _Kept(self._file[name], frozenset(columns), rows)
+
+    def finish(self) -> None:
+        """Write what waits."""
+        for name in list(self._kept):
+            self._finish(name)
+
+    def _finish(self, name: str) -> None:
+        if name in self._kept:
+            self._kept.pop(name).write(last=True)
+
+
+@dataclass
+class _Kept:
+    """Rows of a table that wait: of columns with one number a row, until a chunk is full.
+
+    Attributes
+    ----------
+    group
+        The table in the file.
+    columns
+        Paths of all columns in it.
+    written
+        Rows that are in the file.
+    """
+
+    group: h5py.Group
+    columns: frozenset[str]
+    written: int
+    _parts: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    _rows: int = 0
+
+    def add(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Write traces, and keep copies of the rest."""
+        for path, values in columns.items():
+            if values.ndim > 1:
+                _extend(self.group[path], values)
+        self._parts.append({path: values.copy() for path, values in columns.items() if values.ndim == 1})
+        self._rows += len(next(iter(columns.values())))
+        if self.written % ROWS + self._rows >= ROWS:
+            self.write()
+
+    def write(self, *, last: bool = False) -> None:
+        """Write whole chunks of what waits, or all of it."""
+        rows = self._rows - (0 if last else (self.written + self._rows) % ROWS)
+        rest: dict[str, NDArray[Any]] = {}
+        for path in self._parts[0] if self._parts else ():
+            values = np.concatenate([part[path] for part in self._parts])
+            _extend(self.group[path], values[:rows])
+            rest[path] = values[rows:].copy()
+        self._parts, self._rows, self.written = [rest] if rest else [], self._rows - rows, self.written + rows
+
+
+def plain_columns(table: Any) -> dict[str, NDArray[Any]] | None:
+    """The columns of a table, by their paths in it; None if some are not plain arrays, or are to be encoded."""
+    from lgdo import Table
+
+    if not isinstance(table, Table):
+        return None
+    found = dict(_columns(table))
+    plain = {path: values for path, values in found.items() if values is not None}
+    return plain if len(plain) == len(found) else None
+
+
+def _columns(table: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any] | None]]:
+    from lgdo import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
+
+    for name, node in table.items():
+        if type(node) in (Table, WaveformTable):
+            yield from _columns(node, f"{place}{name}/")
+        else:
+            is_plain = type(node) in (Array, ArrayOfEqualSizedArrays) and isinstance(node.attrs.get(CODEC, {}), Mapping)
+            yield f"{place}{name}", node.nda if is_plain else None
+
+
+def _extend(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
+    if not len(values):
+        return
+    values = np.ascontiguousarray(values.view(np.uint8) if values.dtype == bool else values)  # as lh5 stores them
+    before = dataset.id.shape[0]
+    dataset.id.set_extent((before + len(values), *values.shape[1:]))
+    space = dataset.id.get_space()
+    space.select_hyperslab((before, *(0 for _ in values.shape[1:])), values.shape)
+    dataset.id.write(h5py.h5s.create_simple(values.shape), space, values)
+
+
+def by_bits(table: Any) -> None:
+    """Store the traces of a table with their bits sorted and compressed by LZ4, in chunks of whole traces.
+
+    Smaller, and twice as fast to write and to read, as zstd with shuffled bytes in HDF5's own chunks (the figures are
+    in docs/performance.md); h5py with hdf5plugin and lh5 read it. Chunks of other columns have :data:`ROWS` rows.
+    Columns with a codec or settings of their own keep them.
+    """
+    from lgdo import Table
+
+    for node in _arrays(table) if isinstance(table, Table) else ():
+        shape: tuple[int, ...] = getattr(getattr(node, "nda", None), "shape", ())
+        if len(shape) == 1 and not {CODEC, HDF5}.intersection(node.attrs):
+            node.attrs[HDF5] = {"chunks": (ROWS,)}
+    _pack_traces(table)
+
+
+def _pack_traces(table: Any) -> None:
+    from lgdo import Table, WaveformTable
+
+    for waves in table.values() if isinstance(table, Table) else ():
+        if isinstance(waves, WaveformTable) and not {CODEC, HDF5}.intersection(waves.values.attrs):
+            shape: tuple[int, ...] = getattr(getattr(waves.values, "nda", None), "shape", ())
+            if len(shape) == 2:
+                packing = hdf5plugin.Bitshuffle(cname="lz4")
+                waves.values.attrs[HDF5] = {"compression": packing, "shuffle": False, "chunks": (TRACES, shape[1])}
+
+
+def _arrays(table: Any) -> Iterator[Any]:
+    """The plain arrays of a table, also of those inside it."""
+    from lgdo import Array, Table
+
+    for _, node in table.items():  # a table of waveforms has other values
+        if isinstance(node, Table):
+            yield from _arrays(node)
+        elif type(node) is Array:
+            yield node
