@@ -176,3 +176,13 @@ def test_what_is_fixed_in_the_same_way_says_so_once(capsys: pytest.CaptureFixtur
         [Finding("files", WARNING, what, fix) for what, fix in (("a", "do"), ("b", "do"), ("c", ""), ("d", "other"))]
     )
     assert capsys.readouterr().out.strip().splitlines()[-5:] == ["a", "b", "  → do", "d", "  → other"]
+
+
+def test_the_published_path_of_the_rules_does_not_hide_the_cycles_own_flow(box: Box) -> None:
+    """A configuration of the published flow, used as that of a cycle of ours, says where its rules were."""
+    tree = box.cycle()
+    tree.config["paths"] = {"workflow": "$_/workflow"}
+    tree.save()
+    said = findings(box, "cycles/v01")
+    assert not [what for what in said if "Snakefile" in what], "nothing is missing"
+    assert any(what.startswith("dataflow: ") for what in said)

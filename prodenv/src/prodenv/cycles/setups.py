@@ -94,14 +94,15 @@ def setup_of(cycle: CycleFolder, experiment: str | None = None) -> Setup:
     UserError
         If it is wrong.
     """
-    source = source_of(cycle)
+    source, flow = source_of(cycle), flow_folder(cycle)
     config = str(cycle.config)
     if source is None:
         lenient = not _is_older(cycle)
         found = ask_environment("setup", config=config, experiment=experiment, lenient=lenient)
-        flow = flow_folder(cycle)
-        return _setup(found | {"paths": found["paths"] | ({"dataflow": str(flow)} if flow else {})}, None)
-    return _setup(ask_source(source, "setup", {"config": config, "experiment": experiment}), source)
+    else:
+        found = ask_source(source, "setup", {"config": config, "experiment": experiment})
+    # the published configuration has paths.workflow, which leads nowhere in a cycle of ours
+    return _setup(found | {"paths": found["paths"] | ({"dataflow": str(flow)} if flow else {})}, source)
 
 
 def _is_older(cycle: CycleFolder) -> bool:
