@@ -4,12 +4,13 @@ lh5 creates a table and writes its first rows. For all later ones it would exten
 is not full is compressed, read again, and compressed again, which takes longer than the compression of the traces where
 pieces are small, as with many channels. Here columns with one number a row wait until a chunk of them is full. No
 dataset stays open: HDF5 crashes where it closes one that cannot be written. Tables with columns that are not plain
-arrays are left to lh5.
+arrays are left to lh5. Of tables that have the same columns, lh5 makes the first; the others are copies of it without
+rows (making the datasets of one takes lh5 some 35 ms, more than to fill them in a short file with many channels).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ HDF5 = "hdf5_settings"
 CODEC = "compression"
 TRACES = 64
 """In a chunk: some hundred kilobytes, and all samples of a trace beside each other."""
+MODEL = "model"
 ROWS = 1024
 """In a chunk of a column with one number a row, however few rows there are at first."""
 
@@ -42,6 +44,7 @@ class Tables:
     def __init__(self, file: h5py.File, settings: Mapping[str, Any], *, by_itself: bool) -> None:
         self._file, self._settings, self._by_itself = file, settings, by_itself
         self._kept: dict[str, _Kept] = {}
+        self._models: dict[Hashable, h5py.File] = {}
 
     def append(self, table: Any, name: str, rows: int) -> None:
         """Write the first rows of a table, or of a struct, after those that there are; the last may wait."""
@@ -55,14 +58,36 @@ class Tables:
         self._finish(name)
         if self._by_itself:
             by_bits(table)
+        if columns and self._by_itself and self._copied(table, name):
+            self._kept[name] = _Kept(self._file[name], frozenset(columns), 0)
+            self._kept[name].add({path: values[:rows] for path, values in columns.items()})
+            return
         lh5.write(table, name, self._file, n_rows=rows, wo_mode="append", **self._settings)
         if columns:
             self._kept[name] = _Kept(self._file[name], frozenset(columns), rows)
+
+    def _copied(self, table: Any, name: str) -> bool:
+        """Make a table without rows from one that lh5 has made; not where its group has other tables, too."""
+        import lh5
+
+        group, _, own = name.partition("/")
+        if not own or "/" in own or group in self._file:
+            return False
+        form = _form(table)
+        if form not in self._models:
+            self._models[form] = h5py.File.in_memory()
+            lh5.write(table, MODEL, self._models[form], n_rows=0, wo_mode="append", **self._settings)
+        parent = self._file.create_group(group)
+        parent.attrs["datatype"] = f"struct{{{own}}}"
+        h5py.h5o.copy(self._models[form].id, MODEL.encode(), parent.id, own.encode())
+        return True
 
     def finish(self) -> None:
         """Write what waits."""
         for name in list(self._kept):
             self._finish(name)
+        for file in self._models.values():
+            file.close()
 
     def _finish(self, name: str) -> None:
         if name in self._kept:
@@ -93,7 +118,7 @@ class _Kept:
         """Write traces, and keep copies of the rest."""
         for path, values in columns.items():
             if values.ndim > 1:
-                _extend(self.group[path], values)
+                _extend(self.group, path, values)
         self._parts.append({path: values.copy() for path, values in columns.items() if values.ndim == 1})
         self._rows += len(next(iter(columns.values())))
         if self.written % ROWS + self._rows >= ROWS:
@@ -105,9 +130,19 @@ class _Kept:
         rest: dict[str, NDArray[Any]] = {}
         for path in self._parts[0] if self._parts else ():
             values = np.concatenate([part[path] for part in self._parts])
-            _extend(self.group[path], values[:rows])
+            _extend(self.group, path, values[:rows])
             rest[path] = values[rows:].copy()
         self._parts, self._rows, self.written = [rest] if rest else [], self._rows - rows, self.written + rows
+
+
+def _form(node: Any) -> Hashable:
+    """Columns, types and attributes: what a table without rows consists of."""
+    from lgdo import Table
+
+    attrs = tuple((name, repr(value)) for name, value in node.getattrs(datatype=True).items())
+    if isinstance(node, Table):
+        return attrs, tuple((name, _form(child)) for name, child in node.items())
+    return attrs, repr(node.attrs.get(HDF5)), node.nda.dtype.str, node.nda.shape[1:]
 
 
 def plain_columns(table: Any) -> dict[str, NDArray[Any]] | None:
@@ -132,15 +167,17 @@ def _columns(table: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any] | 
             yield f"{place}{name}", node.nda if is_plain else None
 
 
-def _extend(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
+def _extend(group: h5py.Group, path: str, values: NDArray[Any]) -> None:
+    """Write rows at the end of a dataset, which is not done through h5py's own objects because they take longer."""
     if not len(values):
         return
+    dataset = h5py.h5d.open(group.id, path.encode())
     values = np.ascontiguousarray(values.view(np.uint8) if values.dtype == bool else values)  # as lh5 stores them
-    before = dataset.id.shape[0]
-    dataset.id.set_extent((before + len(values), *values.shape[1:]))
-    space = dataset.id.get_space()
+    before = dataset.shape[0]
+    dataset.set_extent((before + len(values), *values.shape[1:]))
+    space = dataset.get_space()
     space.select_hyperslab((before, *(0 for _ in values.shape[1:])), values.shape)
-    dataset.id.write(h5py.h5s.create_simple(values.shape), space, values)
+    dataset.write(h5py.h5s.create_simple(values.shape), space, values)
 
 
 def by_bits(table: Any) -> None:

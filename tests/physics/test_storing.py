@@ -1,0 +1,99 @@
+"""Tables that are written piece by piece are those that lh5 writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import lh5
+import numpy as np
+import pytest
+from lgdo import Array, Table, VectorOfVectors, WaveformTable
+
+from dataflow.steps.tier_raw.storing import ROWS, TRACES, Tables, by_bits
+
+SETTINGS = {"compression": hdf5plugin.Zstd(), "shuffle": True}
+NAMES = ("ch1/raw", "ch2/raw", "ch3/raw")
+
+
+def table(first: int, rows: int, *, is_ragged: bool = False, samples: int = 12) -> Table:
+    number = np.arange(first, first + rows)
+    waves = np.outer(number + 1, np.arange(samples)).astype("u2")
+    columns: dict[str, Any] = {
+        "number": Array(number, attrs={"units": "s", "description": "of the row"}),
+        "is_even": Array(number % 2 == 0),
+        "waveform": WaveformTable(t0=0, t0_units="ns", dt=16, dt_units="ns", values=waves),
+    }
+    if is_ragged:
+        columns["list"] = VectorOfVectors([[int(each)] * (each % 3) for each in number])
+    return Table(columns)
+
+
+def written(path: Path, pieces: tuple[int, ...], *, by_itself: bool, is_ragged: bool = False) -> Path:
+    """Pieces of some rows by :class:`Tables`, with more rows behind them that are not written."""
+    with h5py.File(path, "w") as file:
+        tables, first = Tables(file, SETTINGS, by_itself=by_itself), 0
+        for rows in pieces:
+            for number, name in enumerate(NAMES):
+                tables.append(table(first, rows + 3, is_ragged=is_ragged, samples=12 + number % 2), name, rows)
+            first += rows
+        tables.finish()
+    return path
+
+
+def expected(path: Path, pieces: tuple[int, ...], *, by_itself: bool, is_ragged: bool = False) -> Path:
+    """The same by lh5 alone."""
+    with h5py.File(path, "w") as file:
+        first = 0
+        for rows in pieces:
+            for number, name in enumerate(NAMES):
+                one = table(first, rows + 3, is_ragged=is_ragged, samples=12 + number % 2)
+                if by_itself:
+                    by_bits(one)
+                lh5.write(one, name, file, n_rows=rows, wo_mode="append", **SETTINGS)
+            first += rows
+    return path
+
+
+def content(path: Path) -> Mapping[str, Any]:
+    """All that a file holds: attributes; types, shapes, filters, chunks, and values."""
+    found: dict[str, Any] = {}
+
+    def look(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        found[name] = [dict(node.attrs)]
+        if isinstance(node, h5py.Dataset):
+            creation = node.id.get_create_plist()
+            filters = [creation.get_filter(number)[:3] for number in range(creation.get_nfilters())]
+            found[name] += [node.dtype, node.maxshape, node.chunks, filters, node[:].tolist()]
+
+    with h5py.File(path) as file:
+        file.visititems(look)
+    return found
+
+
+@pytest.mark.parametrize("by_itself", [False, True])
+@pytest.mark.parametrize("pieces", [(5,), (64, 64, 3), (ROWS - 1, 1, 1), (1500, 700), (7, ROWS, 2 * ROWS, 3)])
+def test_pieces_are_written_as_by_lh5(tmp_path: Path, pieces: tuple[int, ...], *, by_itself: bool) -> None:
+    ours = content(written(tmp_path / "a.lh5", pieces, by_itself=by_itself))
+    theirs = content(expected(tmp_path / "b.lh5", pieces, by_itself=by_itself))
+    assert ours == theirs
+    assert ours["ch2/raw/number"][-1] == list(range(sum(pieces)))
+    assert ours["ch1/raw"][0]["datatype"] == "table{is_even,number,waveform}"
+    assert ours["ch1"][0]["datatype"] == "struct{raw}"
+
+
+def test_tables_with_lists_are_written_by_lh5(tmp_path: Path) -> None:
+    ours = content(written(tmp_path / "a.lh5", (4, 5), by_itself=True, is_ragged=True))
+    theirs = content(expected(tmp_path / "b.lh5", (4, 5), by_itself=True, is_ragged=True))
+    assert ours == theirs
+    assert ours["ch1/raw/list/flattened_data"][-1] == [1, 2, 2, 4, 5, 5, 7, 8, 8]
+
+
+def test_small_columns_are_stored_in_chunks_of_many_rows(tmp_path: Path) -> None:
+    with h5py.File(written(tmp_path / "a.lh5", (2, 2), by_itself=True)) as file:
+        assert file["ch1/raw/number"].chunks == (ROWS,)
+        assert file["ch1/raw/waveform/dt"].chunks == (ROWS,)
+        assert file["ch1/raw/waveform/values"].chunks == (TRACES, 12)
