@@ -89,7 +89,7 @@ def source_of(path: Path, pars: Path | None, most: int, rounds: int) -> Source:
     """The tables with whole traces of more than a few events; the parameters are given to them in their order."""
     found = yaml.safe_load(pars.read_text()) if pars else {}
     with h5py.File(path) as file:
-        names = [f"{name}/raw" for name, node in file.items() if "raw" in node and "waveform" in node["raw"]]
+        names = [f"{name}/raw" for name, node in file.items() if name[:2] == "ch" and "waveform" in node["raw"]]
         long = [name for name in names if file[name]["waveform/values"].shape[0] > 200][:most]
     given = [dict(entry) for entry in found.values()][: len(long)] or [{}]
     tables = {name: given[number % len(given)] for number, name in enumerate(long)}
@@ -182,6 +182,7 @@ def dspeeds(source: Source, target: Path) -> None:
         str(target),
         source.chain,
         list(source.tables),
+        base_group="",  # else it looks below "raw", where the names of detectors are
         database=database,
         write_mode="r",
         buffer_len=1000,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,17 @@ class Published:
         """What a program of theirs prints last, as JSON."""
         return json.loads(self.run("python", "-c", code, *arguments).strip().splitlines()[-1])
 
-    def built(self, tier: str, name: str, of_detector: Mapping[str, Mapping[str, Any]], folder: Path) -> Path:
+    def built(
+        self,
+        tier: str,
+        name: str,
+        of_detector: Mapping[str, Mapping[str, Any]],
+        folder: Path,
+        *,
+        job: Job | None = None,
+    ) -> Path:
         """What their program for a tier makes of our files, with a configuration for each detector."""
-        job, read = self.job(f"tier_{tier}"), {"dsp": "raw", "hit": "dsp"}[tier]
+        job, read = job or self.job(f"tier_{tier}"), {"dsp": "raw", "hit": "dsp"}[tier]
         (source,), (pars,) = job.inputs[read], job.inputs[f"par_{tier}"]
         for detector, content in of_detector.items():
             (folder / f"{detector}.yaml").write_text(yaml.safe_dump(content))
@@ -83,8 +91,9 @@ def published() -> Published:
     made(cycle, "par_dsp", KEY)
     for key in opened.keys:
         made(cycle, "tier_hit", key)
-    for unit in opened.units.of(opened.step("validity_hit")):
-        made(cycle, "validity_hit", unit)
+    for step in ("validity_dsp", "validity_hit"):
+        for unit in opened.units.of(opened.step(step)):
+            made(cycle, step, unit)
     return Published(programs, cycle)
 
 
@@ -282,6 +291,124 @@ def events_by_detector(group: h5py.Group) -> dict[str, Any]:
         node = group[name]
         found[name] = node[:] if isinstance(node, h5py.Dataset) else node["flattened_data"][:][order]
     return found
+
+
+@dataclass(frozen=True)
+class Physics:
+    """A physics file of ours to dsp, and what the published scripts make of it: parameters of energies, and hit."""
+
+    published: Published
+    theirs: Path
+    mine: Path
+    key: str
+
+    def cycle(self, folder: Path, **paths: Path) -> Path:
+        """A cycle of ours that makes hit, evt, and skm of what is there already."""
+        own = {f"tier_{tier}": f"$_/tier/{tier}" for tier in ("hit", "evt", "skm")}
+        there = {f"tier_{tier}": self.mine / "generated/tier" / tier for tier in ("daq", "raw", "tcm", "dsp")}
+        there |= {"par_dsp": self.published.cycle / "generated/par/dsp", "inputs": self.published.cycle / "inputs"}
+        chosen = own | {name: str(path) for name, path in (there | paths).items()}
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": chosen}}}))
+        return folder
+
+
+@pytest.fixture(scope="module")
+def physics(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Physics:
+    from gebox.experiment import load
+    from gebox.simulate import simulate
+
+    top = tmp_path_factory.mktemp("physics")
+    theirs = calibrated_by_theirs(published, top / "theirs")
+    mine = top / "mine"
+    mine.mkdir()
+    inputs, par_dsp = published.cycle / "inputs", published.cycle / "generated/par/dsp"
+    pars = {"par_dsp": str(par_dsp), "par_hit": str(theirs / "par/hit")}
+    paths = {"tier": "$_/generated/tier", "inputs": str(inputs), **pars}
+    (mine / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": paths}}}))
+    simulate(load(inputs, scale=1.0), mine / "generated/tier/daq", mine / "truth", only="p03-r000-phy")
+    (key,) = map(str, open_cycle(mine / "config.json").keys)
+    for step in ("tier_tcm", "tier_dsp"):
+        made(mine, step, key)
+    job = open_cycle(mine / "config.json").job("tier_hit", key)
+    configs = {}
+    for channel in job.channels:
+        configs[channel.name] = dict(job.config.read("hit_config", channel) or {})
+        configs[channel.name].pop("outputs_if_calibrated", None)
+    hit = theirs / f"tier/hit/phy/p03/r000/{key}-tier_hit.lh5"
+    hit.parent.mkdir(parents=True)
+    published.built("hit", "hit_config", configs, theirs, job=job).rename(hit)
+    return Physics(published, theirs, mine, key)
+
+
+def calibrated_by_theirs(published: Published, folder: Path) -> Path:
+    """Their energy calibration of our dsp with our quality cuts, as files of a production of theirs."""
+    from parity import events_of, theirs
+
+    job = published.job("par_hit_ecal")
+    ours = yaml.safe_load(published.job("tier_hit").inputs["par_hit"][0].read_text())
+    entries = {}
+    for name, entry in ours.items():
+        (folder / name).mkdir(parents=True)
+        without = {**entry, "results": {**entry["results"], "aoe": {}}}
+        found = theirs(published.programs, events_of(job, name), without, folder / name)
+        entries[name] = {"pars": {"operations": found["pars"]}, "results": found["results"]}
+    pars = folder / f"par/hit/cal/p03/r000/{KEY}-par_hit.yaml"
+    pars.parent.mkdir(parents=True)
+    pars.write_text(yaml.safe_dump(entries, sort_keys=False))
+    valid = {"valid_from": TIMESTAMP, "category": "all", "mode": "reset", "apply": [f"cal/p03/r000/{pars.name}"]}
+    (folder / "par/hit/validity.yaml").write_text(yaml.safe_dump([valid]))
+    return folder
+
+
+def energies_by_event(tcm: Path, hit: Path, geds: Collection[int]) -> list[dict[int, float]]:
+    """For each event of the coincidence map, the energies above 25 keV of a hit file, by raw id."""
+    with h5py.File(tcm) as file:
+        node = file["hardware_tcm_1"]
+        ends = node["table_key/cumulative_length"][:]
+        rawids, rows = (node[f"{column}/flattened_data"][:] for column in ("table_key", "row_in_table"))
+    with h5py.File(hit) as file:
+        energies = {rawid: file[f"ch{rawid}/hit/cuspEmax_ctc_cal"][:] for rawid in geds}
+    found: list[dict[int, float]] = []
+    for first, last in zip([0, *ends[:-1]], ends, strict=True):
+        seen = {int(rawids[n]): int(rows[n]) for n in range(first, last) if int(rawids[n]) in energies}
+        above = {rawid: float(energies[rawid][row]) for rawid, row in seen.items()}
+        found.append({rawid: energy for rawid, energy in above.items() if energy > 25})
+    return found
+
+
+@pytest.mark.parametrize("given", [("par_hit",), ("par_hit", "tier_hit")])
+def test_our_events_and_skims_of_a_production_of_theirs_have_its_energies(
+    given: tuple[str, ...], physics: Physics, tmp_path: Path
+) -> None:
+    """Their parameters, or their hit files as well, through ``paths``; they are read and stay as they are."""
+    before = {path: path.stat().st_mtime_ns for path in physics.theirs.rglob("*")}
+    places = {"par_hit": physics.theirs / "par/hit", "tier_hit": physics.theirs / "tier/hit"}
+    cycle = physics.cycle(tmp_path / "events", **{name: places[name] for name in given})
+    opened = open_cycle(cycle / "config.json")
+    (skim,) = opened.units.of(opened.step("tier_skm"))
+    made(cycle, "tier_skm", skim)
+    job = opened.job("tier_evt", physics.key)
+    geds = [channel.rawid for channel in job.channels if channel.system == "geds" and channel.rawid is not None]
+    theirs = next(physics.theirs.glob("tier/hit/phy/p03/r000/*.lh5"))
+    expected = energies_by_event(job.inputs["tcm"][0], theirs, geds)
+    alone: list[float] = []
+    with h5py.File(job.outputs["tier"]) as file:
+        node = file["evt/geds"]
+        ends = node["rawid/cumulative_length"][:]
+        rawids, energies = (node[f"{name}/flattened_data"][:] for name in ("rawid", "energy"))
+        sums, counts, is_pulser = node["energy_sum"][:], node["multiplicity"][:], file["evt/coincident/puls"][:]
+    assert len(ends) == len(expected) > 100
+    for number, (first, last) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        found = dict(zip(map(int, rawids[first:last]), map(float, energies[first:last]), strict=True))
+        assert found == pytest.approx(expected[number], rel=2e-6, abs=1e-3)
+        assert (counts[number], sums[number]) == (len(found), pytest.approx(sum(found.values()), rel=1e-5))
+        alone += found.values() if len(found) == 1 and not is_pulser[number] else []
+    with h5py.File(opened.job("tier_skm", skim).outputs["tier"]) as file:
+        kept = file["skm/geds/energy/flattened_data"][:]
+    assert len(kept) > 50
+    np.testing.assert_array_equal(kept, np.array(alone, kept.dtype))
+    assert {path: path.stat().st_mtime_ns for path in physics.theirs.rglob("*")} == before
 
 
 FILE_DB = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dataflow.plan.attempts import Attempts
-from dataflow.plan.demand import AROUND, ENOUGH, Demand, Seen
+from dataflow.plan.demand import AROUND, ENOUGH, Demand, Seen, seen
 from dataflow.plan.workflow import Workflow
 from dataflow.provenance.records import record_file
 from dataflow.registry.step import Resources
@@ -23,7 +23,7 @@ def test_without_finished_jobs_a_job_asks_for_what_its_step_declares() -> None:
     demand = Demand(DECLARED)
     assert demand.memory(4) == 3000 + AROUND
     assert demand.memory(4, attempt=3) == 4 * (3000 + AROUND)
-    assert demand.minutes is None
+    assert demand.minutes() is None
     assert demand.together == 1
 
 
@@ -49,7 +49,7 @@ def test_records_without_memory_teach_nothing_about_it() -> None:
 )
 def test_long_jobs_get_time_and_short_ones_go_together(seconds: float, minutes: int, together: int) -> None:
     demand = Demand(DECLARED, Seen(ENOUGH, seconds, 100))
-    assert (demand.minutes, demand.together) == (minutes, together)
+    assert (demand.minutes(), demand.together) == (minutes, together)
 
 
 def test_the_demand_is_read_from_the_records_of_a_cycle(tmp_path: Path) -> None:
@@ -106,3 +106,16 @@ def test_only_a_job_that_lacked_memory_is_tried_again(message: str, log: str, la
     assert attempts.lacked_memory("job") is lacked
     attempts.end("job", "SLURM status is: 'FAILED'.", [])
     assert not attempts.lacked_memory("job")
+
+
+def test_the_detectors_of_a_job_of_hours_are_divided_and_stay_so_once_shares_did_them() -> None:
+    workers = Resources(4000, 8)
+    hours = {"seconds": 7300.0, "peak_memory_mb": 900}
+    divided = hours | {"seconds": 20.0, "shares": {"number": 5, "seconds": 7280.0, "peak_memory_mb": 1500}}
+    assert [Demand(workers, seen([record])).shares for record in (hours, divided)] == [5, 5]
+    assert Demand(workers, seen([divided])).seen == Seen(1, 7300.0, 1500)
+    assert Demand(workers, seen([hours])).minutes(5) == 30 + 98  # four times 1,460 s, in minutes, and the start
+    assert Demand(Resources(4000, 1), seen([hours])).shares == 1  # nothing of it is done by detector
+    assert Demand(workers, seen([{"seconds": 60.0}])).shares == 1
+    assert Demand(workers, seen([{"seconds": 1e6}])).shares == 16
+    assert Demand(workers).shares == 1

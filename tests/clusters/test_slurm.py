@@ -95,3 +95,21 @@ def test_the_jobs_of_a_killed_node_and_of_a_killed_run_are_done_again(
     file = production.root / f"generated/tier/raw/cal/p04/r000/{LAST}-tier_raw.lh5"
     assert file.read_text() == f"tier_raw {LAST}\n"
     assert "1 job done" in text
+
+
+def test_the_detectors_of_one_job_are_done_by_several_of_the_clusters(
+    slurm: Slurm, profile: str, tmp_path: Path, repository: Path
+) -> None:
+    production = cycle_in(tmp_path / "cycle", repository)
+    assert production.dataprod("run", "all-l200-p03-r001-cal-tcm.gen", "-j2").returncode == 0
+    site = Path(profile, "config.yaml")
+    site.write_text(site.read_text() + "set-resources: ['par_dsp_pz:shares=2']\n")
+    wanted = f"generated/tmp/par/{CAL}-par_dsp_pz.yaml"
+    production.forget()
+    result = production.dataprod("run", wanted, "--profile", profile, limit=LONG)
+    assert result.returncode == 0, result.stderr
+    assert production.jobs() == [f"par_dsp_pz {CAL}", *[f"par_dsp_pz_share {CAL}"] * 2, f"par_tcm_pulser {CAL}"]
+    (record,) = (production.root / "generated/tmp").rglob(f"{CAL}-par_dsp_pz.yaml.{'?' * 32}.json")
+    taken = json.loads(record.read_text())
+    assert taken["shares"]["number"] == 2
+    assert not list((production.root / "generated/tmp").rglob("*-of-2"))

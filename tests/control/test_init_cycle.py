@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -92,6 +95,44 @@ def test_a_local_path_is_taken_as_it_is(prodenv: ProdEnv, git_repository: GitRep
     cycle = prodenv.cycle("c", "--metadata", metadata)
     assert (cycle / "inputs" / "a.yaml").read_text() == "changed"
     assert git(cycle / "inputs", "status", "--porcelain") == "M a.yaml"
+
+
+@pytest.mark.parametrize(("umask", "open_ones"), [(0o002, True), (0o022, False)])
+def test_what_is_copied_is_as_open_to_the_group_as_what_is_new(
+    umask: int, prodenv: ProdEnv, tmp_path: Path, *, open_ones: bool
+) -> None:
+    """The group of a production that shares it changes metadata and dataflow as well, whoever brought them."""
+    metadata, cycles = tmp_path / "metadata", prodenv.root / "cycles"
+    (metadata / "datasets").mkdir(parents=True)
+    (metadata / "datasets/runinfo.yaml").write_text("{}\n")
+    (metadata / "datasets/runinfo.yaml").chmod(0o644)
+    (metadata / "private.yaml").write_text("{}\n")
+    (metadata / "private.yaml").chmod(0o600)
+    cycles.mkdir()
+    cycles.chmod(0o2775)
+    before = os.umask(umask)
+    try:
+        cycle = prodenv.cycle("cycles/v01", "--metadata", metadata)
+    finally:
+        os.umask(before)
+    private = cycle / "inputs/private.yaml"
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    below = [path for path in (cycle, *cycle.rglob("*")) if path != private and "objects" not in path.parts]
+    assert {bool(path.stat().st_mode & stat.S_IWGRP) for path in below} == {open_ones}
+    assert not open_ones or all(path.stat().st_mode & stat.S_ISGID for path in below if path.is_dir())
+
+
+def test_a_colleagues_repository_is_cloned(prodenv: ProdEnv, git_repository: GitRepository, tmp_path: Path) -> None:
+    """One that git calls of dubious ownership, with a working tree and without."""
+    source, bare = git_repository("theirs", {"a": "1"}), tmp_path / "theirs.git"
+    git(tmp_path, "clone", "--quiet", "--bare", str(source), str(bare))
+    for place in (source, bare):
+        subprocess.run(["chown", "-R", "12345:12345", place], check=os.getuid() == 0, capture_output=True)
+    environ = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    for number, text in enumerate((f"{source}@v1", f"{bare}@v1", f"{bare}", bare.as_uri())):
+        done = prodenv.run("dataprod-init-cycle", f"c{number}", "--metadata", text, environ=environ)
+        assert done.returncode == 0, done.stderr
+        assert (prodenv.root / f"c{number}/inputs/a").read_text() == "1"
 
 
 def test_submodules_of_metadata_are_cloned(prodenv: ProdEnv, git_repository: GitRepository) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from prodenv.base.errors import UserError
 from prodenv.cycles.setups import Setup
-from prodenv.software.install import Installation, _make_environment
+from prodenv.software.install import MARKER, Installation, _make_environment
 from prodenv.software.tools import PYTHON_FACTS, Place
 
 from .conftest import GitRepository, ProdEnv, find_uv, git
@@ -211,6 +211,24 @@ def test_r_removes_what_was_made_and_nothing_else(small: Small) -> None:
 
 def test_r_works_where_nothing_is_installed(small: Small) -> None:
     assert small.run("-r").returncode == 0
+
+
+@pytest.mark.parametrize("options", [[], ["-r"], ["--if-changed"], ["--locked"]])
+def test_the_software_of_another_cycle_is_not_replaced(prodenv: ProdEnv, options: list[str]) -> None:
+    """A cycle may use it, by ``paths.install``; it is installed from its own cycle only."""
+    theirs, ours = prodenv.cycle("cycles/theirs"), prodenv.cycle("cycles/ours")
+    python = theirs / "software/python/install/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("theirs")
+    (python.parents[1] / MARKER).write_text("anything\n")
+    content = json.loads((ours / "config.json").read_text())
+    content["setups"]["l200"]["paths"]["install"] = str(python.parents[1])
+    (ours / "config.json").write_text(json.dumps(content))
+    done = prodenv.run("dataprod-install-sw", *options, ours / "config.json")
+    assert done.returncode == 2
+    assert "is the software of cycles/theirs, which this cycle uses" in done.stderr
+    assert python.read_text() == "theirs"
+    assert not list(ours.rglob(".install.lock"))
 
 
 @pytest.mark.parametrize("options", [[], ["-r"]])

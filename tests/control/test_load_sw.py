@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import CLEAN, ProdEnv
+from .conftest import CLEAN, GitRepository, ProdEnv, git
 
 SHOW = "#!{python}\nimport json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
 
@@ -59,6 +59,60 @@ def test_the_environment_is_kept(prodenv: ProdEnv, config: Path) -> None:
     assert (seen["MINE"], seen["PYTHONPATH"], seen["HOME"]) == ("a 'b'", "/mine", str(prodenv.root.parent))
     assert seen["PATH"] == f"{install}/bin:{CLEAN['PATH']}"
     assert seen["VIRTUAL_ENV"] == str(install)
+
+
+def test_libraries_have_a_cache_where_the_home_cannot_be_written(
+    prodenv: ProdEnv, config: Path, tmp_path: Path
+) -> None:
+    """numba, which importing dspeed or the reader needs, ends with a traceback without one."""
+    (tmp_path / "file").write_text("")
+    surroundings = {"HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
+    done = prodenv.run("dataprod-load-sw", config, "show", environ=surroundings)
+    cache = tmp_path / f"prodenv-cache-{os.getuid()}"
+    seen = json.loads(done.stdout)[1]
+    assert (seen["XDG_CACHE_HOME"], seen["MPLCONFIGDIR"]) == (str(cache), str(cache / "matplotlib"))
+    assert cache.is_dir()
+    done = prodenv.run("dataprod-load-sw", config, "show", environ={"HOME": str(tmp_path)})
+    assert "XDG_CACHE_HOME" not in json.loads(done.stdout)[1]
+
+
+def test_git_reads_a_colleagues_checkout_and_metadata_and_no_other_repository(
+    prodenv: ProdEnv, config: Path, git_repository: GitRepository
+) -> None:
+    """Readers of metadata take their version from git, which refuses repositories of other users."""
+    outside, cycle = git_repository("outside", {"x": "1"}), config.parent
+    (cycle / "inputs/hardware").mkdir(exist_ok=True)
+    git(cycle / "inputs", "init", "--quiet", "hardware")
+    repositories = [cycle / "dataflow", cycle / "inputs", cycle / "inputs/hardware", outside]
+    if os.getuid() == 0:
+        for folder in repositories:
+            subprocess.run(["chown", "-R", "12345:12345", folder], check=True)
+    answers = [
+        prodenv.run(
+            "dataprod-load-sw", config, "git", "-C", folder, "rev-parse", "--show-toplevel",
+            environ={"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"},
+        )
+        for folder in repositories
+    ]  # fmt: skip
+    assert [answer.stdout.strip() for answer in answers] == [*map(str, repositories[:3]), ""]
+    assert "dubious ownership" in answers[3].stderr
+
+
+def test_metadata_without_a_version_are_read_by_pylegendmeta_all_the_same(prodenv: ProdEnv, config: Path) -> None:
+    """It asks git for a tag, and reads a folder as it is where a variable says so."""
+    inputs, name = config.parent / "inputs", "METADATA_NO_GIT_REPO"
+
+    def seen(**environ: str) -> str | None:
+        answer = prodenv.run("dataprod-load-sw", config, "show", environ=environ)
+        found: str | None = json.loads(answer.stdout)[1].get(name)
+        return found
+
+    assert seen() == "1"
+    assert seen(**{name: "mine"}) == "mine"
+    git(inputs, "-c", "user.name=T", "-c", "user.email=t@t", "tag", "v1.4.1")
+    assert seen() is None
+    shutil.rmtree(inputs / ".git")
+    assert seen() == "1"
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 77, 255])

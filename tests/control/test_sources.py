@@ -53,6 +53,16 @@ def test_a_folder_in_a_repository_is_none_of_its_own(git_repository: GitReposito
     assert provenance_text(provenance(link)) == git(repository, "rev-parse", "HEAD")
 
 
+def test_without_git_a_repository_is_not_called_none(
+    git_repository: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = git_repository("metadata", {"a.yaml": "1"})
+    monkeypatch.setenv("PATH", "")
+    said = provenance_text(provenance(repository))
+    expected = f"no git is here to tell the revision, content sha256:{content_digest(repository)}"
+    assert said == f"under version control, but {expected}"
+
+
 def test_changes_of_a_repository_are_told_apart(git_repository: GitRepository) -> None:
     repository = git_repository("metadata", {"a.yaml": "1"})
     revision = git(repository, "rev-parse", "HEAD")

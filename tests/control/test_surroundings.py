@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prodenv.base import sources
+from prodenv.base.caches import with_cache
 from prodenv.base.errors import UserError
 from prodenv.cli import launch
 from prodenv.commands.run import run
@@ -25,6 +26,8 @@ from prodenv.running.snakemake import environment, refuse_unwritable
 from prodenv.software import uv_settings
 from prodenv.software.tools import _LAUNCHER
 
+from .conftest import CLEAN, ProdEnv
+
 AS_ROOT = os.geteuid() == 0
 
 
@@ -35,6 +38,23 @@ def test_python_variables_of_the_user_do_not_reach_the_commands(repository: Path
     done = subprocess.run([repository / "bin" / command, "--help"], env=environ, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ")
+
+
+def test_neither_variables_nor_modules_of_the_user_reach_the_simulator(
+    prodenv: ProdEnv, repository: Path, tmp_path: Path
+) -> None:
+    cycle = prodenv.cycle()
+    (prodenv.root / "demo").symlink_to(repository / "demo")
+    python = cycle / "software/python/install/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "numpy.py").write_text("raise SystemExit('the module of the user')")
+    misleading = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nonexistent", "PYTHONSTARTUP": "x"}
+    words = [prodenv.root / "bin/dataprod", "demo", "draw", cycle]
+    done = subprocess.run(words, env=CLEAN | misleading, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr.startswith("error: "), done.stderr
+    assert "experiment.yaml" in done.stderr
 
 
 def settings(tmp_path: Path, text: str) -> dict[str, str]:
@@ -184,6 +204,29 @@ def test_snakemake_has_a_cache_that_can_be_written(tmp_path: Path) -> None:
     assert "XDG_CACHE_HOME" not in environment({"HOME": str(tmp_path)})
 
 
+def test_a_cache_in_the_temporary_folder_is_private(tmp_path: Path) -> None:
+    """What libraries keep there is executed, and others may write in the folder above."""
+    (tmp_path / "file").write_text("")
+    surroundings = {"HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
+    folder = Path(with_cache(surroundings)["XDG_CACHE_HOME"])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert with_cache(surroundings)["XDG_CACHE_HOME"] == str(folder)
+    folder.chmod(0o777)
+    with pytest.raises(UserError, match="is not a private folder of yours") as caught:
+        with_cache(surroundings)
+    assert "XDG_CACHE_HOME" in caught.value.hint
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(UserError, match="is not a private folder of yours"):
+        environment(surroundings)
+
+
+def test_a_cache_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made"):
+        with_cache({"HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path / "file")})
+
+
 def test_a_user_without_a_name_is_called_by_the_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = {"HOME": str(tmp_path)}
     monkeypatch.setattr("prodenv.running.snakemake.os.getuid", lambda: 1234567)
@@ -255,6 +298,34 @@ def test_another_user_is_told_which_folder_is_closed(repository: Path, tmp_path:
     words = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", root / "bin/dataprod", "list"]
     done = subprocess.run(words, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
     assert done.returncode == 2 and f"you may not use {home}" in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(not AS_ROOT or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_another_user_is_told_whose_folder_it_is(repository: Path, tmp_path: Path) -> None:
+    """The real command as another user, whose number has no name, in a folder that is closed to writing."""
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    new_enough = "import sys; sys.exit(sys.version_info < (3, 11))"
+    if python is None or subprocess.run([python, "-c", new_enough]).returncode:
+        pytest.skip("there is no python3 of 3.11 that every user may run")
+    sources, closed = tmp_path / "sources", tmp_path / "closed"
+    shutil.copytree(repository / "prodenv/src", sources, ignore=shutil.ignore_patterns("__pycache__"))
+    closed.mkdir()
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            if not folder.is_relative_to(tmp_path.parent.parent):
+                pytest.skip(f"{folder} is closed to others")
+            folder.chmod(folder.stat().st_mode | 0o055)
+    program = (
+        "import argparse, pathlib, sys; from types import SimpleNamespace as Any; from prodenv.cli import main\n"
+        f"work = lambda options: pathlib.Path({str(closed / 'a/b')!r}).mkdir(parents=True)\n"
+        "sys.modules['work'] = Any(run=work)\n"
+        "sys.exit(main.run(Any(module='work'), argparse.Namespace()))"
+    )
+    words = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", python, "-c", program]
+    done = subprocess.run(words, env={"PYTHONPATH": str(sources)}, capture_output=True, text=True)
+    owner = pwd.getpwuid(closed.stat().st_uid).pw_name
+    assert done.returncode == 1
+    assert f"hint: {closed} belongs to {owner}: ask for the right to write there" in done.stderr, done.stderr
 
 
 def test_a_doctor_says_in_one_sentence_that_a_cycle_is_that_of_another_account(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gebox.cli import main
 from gebox.experiment import Experiment, build
 from gebox.metadata import write_tree
 from gebox.metadata.hardware import mass
@@ -164,3 +165,10 @@ def test_nothing_of_it_is_without_effect(tmp_path: Path, preset: str) -> None:
     ignored = cycle.metadata.datasets.ignored
     assert {str(key) for key in cycle.keys} == {file.key for file in experiment.files} - ignored
     assert findings(cycle) == ()
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["metadata", "--out", str(tmp_path / "file/inputs")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: Not a directory: {tmp_path / 'file/inputs'}") and said.count("\n") == 1

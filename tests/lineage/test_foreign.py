@@ -141,6 +141,20 @@ def test_a_production_of_others_is_foreign_and_nothing_is_to_be_done(
     assert (code, out) == (2, "") and "needs tier_tcm, which is not there and cannot be made" in err
 
 
+def test_a_production_of_others_with_groupings_and_without_statuses_is_shown(
+    theirs: Tree, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The collaboration's metadata have both: what nobody is about to make needs no statuses."""
+    theirs.write("inputs/datasets/cal_groupings.yaml", "default: {partition01: {p03: [r000, r001]}}\n")
+    theirs.validity("datasets/statuses", {"valid_from": "20200101T000000Z", "apply": ["few.yaml"]})
+    theirs.write("inputs/datasets/statuses/few.yaml", "V99999A: {processable: true, usability: 'on'}\n")
+    code, out, err = verb_of(theirs, capfd)("status", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["jobs"] == {"foreign": 9}
+    assert len([line for line in found["warnings"] if "have no status" in line or "has no status" in line]) == 1
+
+
 def test_good_files_of_others_are_not_advised_away(
     tmp_path: Path, shared_data: Path, repository: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,6 +159,66 @@ def test_an_unrecorded_lock_of_another_host_is_respected(production: Production)
     holder.refuse_living(production.root)
 
 
+def test_a_dead_record_does_not_give_away_a_later_lock_of_another_host(production: Production) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    holder.record(production.root, gone.pid)
+    locks, log = production.root / ".snakemake/locks", production.root / ".snakemake/log/1.snakemake.log"
+    for folder in (locks, log.parent):
+        folder.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("generated/x\n")
+    log.write_text("SNAKEMAKE\n  Host: elsewhere\n")
+    with pytest.raises(WorkFailed, match="a Snakemake on elsewhere works on"):
+        holder.refuse_living(production.root)
+
+
+@pytest.mark.parametrize("is_theirs", [True, False])
+def test_only_a_snakemake_of_the_user_who_locked_the_cycle_is_taken_for_the_holder(
+    production: Production, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_theirs: bool
+) -> None:
+    """Of another user's process the folder is hidden: any Snakemake of the machine could be the one."""
+    proc, lock = tmp_path / "proc", production.root / ".snakemake/locks/0.output.lock"
+    for number in ("1", "2"):
+        (proc / number).mkdir(parents=True)
+        (proc / number / "cmdline").write_bytes(b"python\0snakemake\0--configfile\0config.json")
+        (proc / number / "stat").write_text(f"{number} (python) S {' '.join(['0'] * 18)} {7 - int(number)} 0")
+    lock.parent.mkdir(parents=True)
+    lock.write_text("generated/x\n")
+
+    def hidden(path: Path) -> Path:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(holder, "PROC", proc)
+    monkeypatch.setattr(Path, "readlink", hidden)
+    if not is_theirs:
+        monkeypatch.setattr(holder, "_owners", lambda cycle: frozenset({lock.stat().st_uid + 1}))
+        monkeypatch.setattr("prodenv.cycles.lock.os.geteuid", lambda: lock.stat().st_uid + 1)
+        holder.refuse_living(production.root)
+        return
+    with pytest.raises(WorkFailed, match="process 2 on "):
+        holder.refuse_living(production.root)  # the one that began first
+
+
+@pytest.mark.parametrize("hidden", ["the process", "its words"])
+def test_where_processes_of_others_are_hidden_their_lock_is_respected(
+    production: Production, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hidden: str
+) -> None:
+    """As ``/proc`` is mounted on shared machines: a colleague's Snakemake may live, and nobody can tell."""
+    proc, lock = tmp_path / "proc", production.root / ".snakemake/locks/0.output.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("generated/x\n")
+    (proc / "2").mkdir(parents=True)
+    (proc / "2/cmdline").write_bytes(b"something")
+    if hidden == "its words":
+        (proc / "1/cmdline").mkdir(parents=True)  # cannot be read, as if it were not allowed
+    monkeypatch.setattr(holder, "PROC", proc)
+    holder.refuse_living(production.root)
+    monkeypatch.setattr("prodenv.cycles.lock.os.geteuid", lambda: lock.stat().st_uid + 1)
+    with pytest.raises(WorkFailed, match=f"a Snakemake on {socket.gethostname()} works on") as error:
+        holder.refuse_living(production.root)
+    assert f"if that one is dead, delete {lock.parent}" in error.value.hint
+
+
 def test_of_two_runs_at_once_one_is_refused(production: Production) -> None:
     words = [sys.executable, "-c", START, str(production.root), TARGET]
     both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(2)]

@@ -283,3 +283,24 @@ def test_the_file_may_lie_in_a_folder_of_any_name(tmp_path: Path, cycle_of: Make
     daq.rename(daq.parent / "é $HOME [ab]" / daq.name)
     cycle.run("tier_raw")
     np.testing.assert_array_equal(read(cycle, "waveform/values", RAWIDS[1]).nda, traces()[:, 1, 2:])
+
+
+def in_parts(path: str, table: str) -> Any:
+    """The summed traces of a table, as those read them that go through a file in parts."""
+    parts = lh5.LH5Iterator(path, table, buffer_len=5)
+    return np.concatenate([np.array(part["summed"].values.nda[: len(part)]) for part in parts])
+
+
+def test_traces_with_a_unit_are_read_in_parts(cycle: SmallCycle) -> None:
+    """As dspeed and the collaboration's programs read raw files."""
+    chain = {"outputs": ["rate", "summed"], "processors": {"rate, summed": PRESUM}}
+    configure(cycle, gen_config=group(dsp_config=chain))
+    cycle.run("tier_raw")
+    path, table = str(cycle.output("tier_raw")), f"ch{RAWIDS[0]}/raw"
+    expected = traces()[:, 0, 2:].reshape(EVENTS, -1, 4).sum(axis=2)
+    np.testing.assert_array_equal(in_parts(path, table), expected)
+    with h5py.File(path, "a") as file:
+        assert file[f"{table}/summed/values"].attrs["units"] == "ADC"
+        file[f"{table}/summed"].attrs["units"] = "ADC"
+    with pytest.raises(lh5.io.exceptions.LH5DecodeError, match="different attributes"):
+        in_parts(path, table)  # when this goes well, ``unit_of_values`` of tier_raw is needed no more

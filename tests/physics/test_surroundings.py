@@ -138,6 +138,33 @@ def test_software_that_cannot_be_written_is_compiled_for_the_user(
     assert compilations == [Path(os.environ.pop(compiled.VARIABLE))]
 
 
+def test_what_will_happen_about_compiled_code_is_told_and_nothing_is_made(
+    installation: Path, compilations: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert compiled.state_of(installation) == (True, "the compiled code is for this processor")
+    (installation / compiled.MARKER).write_text(json.dumps({"processor": "another"}))
+    is_ready, said = compiled.state_of(installation)
+    assert not is_ready
+    assert "compiled for another processor" in said and "the first job compiles into" in said
+    assert not (tmp_path / "cache").exists()
+    compiled.prepare()
+    folder = Path(os.environ.pop(compiled.VARIABLE))
+    assert compiled.state_of(installation) == (True, said.partition(":")[0] + f"; yours is in {folder}")
+    compiled.note_processor(installation)
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "__pycache__" not in str(path) and real(path, mode))
+    assert "cannot be written by you" in compiled.state_of(installation)[1]
+
+
+def test_software_itself_tells_of_its_compiled_code() -> None:
+    """As ``dataprod doctor`` asks; one that is no installation of ours tells nothing."""
+    source = str(Path(compiled.__file__).parents[2])
+    words = [sys.executable, "-P", "-m", "dataflow.jobs.compiled"]
+    done = subprocess.run(words, env=os.environ | {"PYTHONPATH": source}, capture_output=True, text=True, check=True)
+    site = compiled.site_packages()
+    assert json.loads(done.stdout) == (list(compiled.state_of(site)) if site else None)
+
+
 def test_a_failed_compilation_is_named(installation: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (installation / compiled.MARKER).write_text(json.dumps({"processor": "another"}))
     python = tmp_path / "python"

@@ -99,6 +99,16 @@ def test_rules_one_level_too_high_and_unknown_entries(tree: Tree) -> None:
     ]
 
 
+def test_events_of_the_muon_veto_that_only_the_published_flow_builds(tree: Tree) -> None:
+    muons = {"evt_config": "$_/muon_evt.yaml", "field_config": "$_/muon_field.yaml"}
+    for name in muons.values():
+        tree.write(f"inputs/dataprod/config/{name.removeprefix('$_/')}", "{}\n")
+    configure(tree, {"tier_evt": {"inputs": {"muon_config": muons}}})
+    (found,) = said(tree)
+    assert "muon_config of tier_evt: events of the muon veto's own stream are built by no step here" in found
+    assert tree.open().job("tier_evt", KEYS[2]).inputs["tcm"], "and nothing stops"
+
+
 def test_a_name_twice_in_one_mapping(tree: Tree) -> None:
     tree.metadata(statuses=STATUSES + "S001:\n  processable: true\n  usability: 'on'\n  processable: false\n")
     where = "inputs/datasets/statuses/always.yaml"
@@ -116,6 +126,14 @@ def test_a_name_twice_in_json_and_merge_keys_in_yaml(tree: Tree) -> None:
         "inputs/datasets/statuses/more.json:2: 'usability' stands twice in S001: only this one is read "
         "(keep one of them)"
     ]
+
+
+@pytest.mark.parametrize(("place", "expected"), [("hardware/detectors", 0), ("hardware/detektors", 1)])
+def test_another_place_of_the_detectors_that_is_not_there(tree: Tree, place: str, expected: int) -> None:
+    tree.config["paths"] = {"detector_db": f"$_/inputs/{place}"}
+    tree.save()
+    line = "config.json:1: paths.detector_db: there is no inputs/hardware/detektors (the detectors themselves) "
+    assert said(tree) == [line + "(make it, or correct paths.detector_db)"] * expected
 
 
 def test_paths_and_files_that_are_not_there(tree: Tree) -> None:
@@ -159,6 +177,25 @@ def test_energies_that_evt_uses_and_nothing_calibrates(tree: Tree) -> None:
     assert said(tree) == []
     tree.write("inputs/dataprod/overrides/hit/a.yaml", "{}\n")
     tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [cuspEmax]\n")
+    assert said(tree) == []
+
+
+def test_energies_that_nobody_makes(tree: Tree) -> None:
+    """Beside others one may be missing; those of the defaults are, where a chain lacks them."""
+    configure(tree, {"pars_hit_ecal": {"inputs": {"ecal_config": "$_/ecal.yaml"}}})
+    tree.write("inputs/dataprod/config/ecal.yaml", "energy_params: [$default,\n  bestEmax]\n")
+    (found,) = said(tree)
+    assert found.startswith("inputs/dataprod/config/ecal.yaml:")
+    assert "energy_params names 'bestEmax', which neither dsp nor hit_config makes: it is not calibrated" in found
+    operation = "operations: {bestEmax: {expression: trapEmax * 2}}\n"
+    configure(
+        tree,
+        {
+            "pars_hit_ecal": {"inputs": {"ecal_config": "$_/ecal.yaml"}},
+            "tier_hit": {"inputs": {"hit_config": {"geds": "$_/hit.yaml"}}},
+        },
+    )
+    tree.write("inputs/dataprod/config/hit.yaml", operation)
     assert said(tree) == []
 
 

@@ -123,6 +123,19 @@ def test_without_any_calibration_the_error_says_what_is_missing(empty: Tree) -> 
         empty.open().job("tier_dsp", KEYS[2])
 
 
+def test_parameters_of_another_cycle_without_their_list_are_not_called_a_missing_calibration(
+    tree: Tree, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs/cal").mkdir(parents=True)
+    tree.config["paths"] = {"par_dsp": str(tmp_path / "theirs")}
+    with pytest.raises(UserError) as caught:
+        tree.open().job("tier_dsp", KEYS[2])
+    assert f"{tmp_path / 'theirs'} has no validity.yaml that names some" in caught.value.message
+    assert "paths.par_dsp" in caught.value.hint
+    tree.config["allow_none_par"] = True
+    assert tree.open().job("tier_dsp", KEYS[2]).inputs["par_dsp"] == ()
+
+
 def test_allow_none_par_goes_on_without(empty: Tree) -> None:
     empty.metadata()
     empty.daq(KEYS[2])

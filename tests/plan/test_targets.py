@@ -87,6 +87,7 @@ def test_parameters_are_targets_too(tree: Tree) -> None:
             "no tier 'hti'; there are raw, tcm, dsp, hit, evt, skm, pht, par_dsp, par_hit, par_pht",
         ),
         ("all-l200-p03-daq.gen", "there is no tier 'daq'"),
+        ("all-l200-p03-tier_dps.gen", "(did you mean 'dsp'?)"),
         ("all-l200-p03-tier2.gen", "there is no tier 'tier2'"),
         ("sel-l200-p03-hit.gen", "there is no run list 'sel'"),
         ("hit.gen", "'hit.gen' is not a target (write all-experiment-period-run-datatype-timestamp-TIER.gen"),

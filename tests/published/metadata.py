@@ -85,7 +85,9 @@ def write_published(inputs: Path) -> None:
         "tier_tcm": {"inputs": {"config": _written(config, "tcm", _tcm())}},
         "tier_dsp": {"inputs": {"processing_chain": _by_channel(config, systems, "tier_dsp", "processing_chain")}},
         "tier_hit": {"inputs": {"hit_config": _by_channel(config, systems, "tier_hit", "hit_config")}},
-        "pars_tcm_pulser": {"inputs": {"pulser_config": _written(config, "pulser", {"threshold": 10})}},
+        "pars_tcm_pulser": {
+            "inputs": {"pulser_config": _written(config, "pulser", {"pulser_multiplicity_threshold": 10})}
+        },
         "tier_evt": {"inputs": {"evt_config": _written(config, "evt", {"channels": {}, "operations": {}})}},
         "tier_skm": {"inputs": {"skm_config": _written(config, "skm", {"operations": {}})}},
         "pars_spms_dsp_trg_thr": {"inputs": {}},

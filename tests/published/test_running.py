@@ -70,6 +70,21 @@ def test_another_profile_and_another_execenv(theirs: Theirs) -> None:
     assert (missing.returncode, "there are: default, site" in missing.stderr) == (2, True)
 
 
+def test_a_profile_may_name_another_snakefile(theirs: Theirs) -> None:
+    """Raw files of the published flow have one of their own, which one of its profiles names."""
+    other, profiles = theirs.root / "dataflow/workflow/Snakefile-build-raw", theirs.root / "dataflow/workflow/profiles"
+    other.write_text('rule build_raw:\n    output: "raw.txt"\n    shell: "echo {config[system]} > {output}"\n')
+    (profiles / "build-raw").mkdir()
+    profile = (profiles / "site/config.yaml").read_text().replace("Snakefile", "Snakefile-build-raw")
+    (profiles / "build-raw/config.yaml").write_text(profile)
+    theirs.box.ok("run", "cycles/theirs", "raw.txt", "-j1", "--profile", "build-raw")
+    assert (theirs.root / "raw.txt").read_text() == "site\n"
+    (theirs.root / "raw.txt").unlink()
+    words = ("run", "cycles/theirs", "raw.txt", "-j1", "--profile", "build-raw")
+    done = theirs.box.env.run("dataprod", *words, environ={"PRODENV_SYSTEM": "bare"})
+    assert (done.returncode, (theirs.root / "raw.txt").read_text()) == (0, "bare\n"), done.stderr
+
+
 def test_the_first_real_error_is_told_with_its_log(theirs: Theirs) -> None:
     theirs.raw(b="damaged")
     theirs.software()

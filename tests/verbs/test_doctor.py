@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,6 +135,37 @@ def test_a_healthy_cycle_has_no_bad_findings(box: Box) -> None:
     assert "all 3 runs can be planned" in findings(box, "cycles/v01")
 
 
+def test_software_of_another_cycle_is_named(box: Box) -> None:
+    """It is as good as one's own; what it lacks is installed in a folder of this cycle, not there."""
+    theirs, ours = box.cycle("cycles/theirs"), box.cycle("cycles/ours")
+    ours.config["paths"]["install"] = str(theirs.root / "software/python/install")
+    ours.save()
+    assert finding(box, "the software is that of cycles/theirs", "cycles/ours") == ("ok", "")
+    theirs.write("software/python/install/software-lock.json", '{"packages": [{"name": "dspeed", "version": "2.1"}]}')
+    ours.config["pkg_versions"] = {"dspeed": "==0.0.1"}
+    ours.save()
+    assert "a folder of this cycle" in finding(box, "dspeed", "cycles/ours")[1]
+
+
+@pytest.mark.parametrize(("is_ready", "state", "fix"), [(True, "ok", ""), (False, "warning", "done by itself")])
+def test_what_happens_about_compiled_code_is_told(box: Box, is_ready: bool, state: str, fix: str) -> None:
+    """The software answers, in the surroundings of jobs."""
+    tree = box.cycle()
+    answer = json.dumps([is_ready, "the software is compiled for …"], ensure_ascii=False)
+    program = f'case "$*" in *dataflow.jobs.compiled*) echo \'{answer}\';; *) exec {sys.executable} "$@";; esac'
+    tree.write("software/python/install/bin/python", f"#!/bin/sh\n{program}\n")
+    found = finding(box, "the software is compiled for …", "cycles/v01")
+    assert found[0] == state
+    assert fix in found[1] and bool(found[1]) != is_ready
+
+
+def test_a_flow_of_before_that_says_nothing_of_compiled_code_is_no_finding(box: Box) -> None:
+    tree = box.cycle()
+    program = f'case "$*" in *dataflow.jobs.compiled*) ;; *) exec {sys.executable} "$@";; esac'
+    tree.write("software/python/install/bin/python", f"#!/bin/sh\n{program}\n")
+    assert [what for what in findings(box, "cycles/v01") if "compile" in what] == []
+
+
 def test_people_see_the_mending_command_too(box: Box, tmp_path: Path) -> None:
     no_software(box.cycle())
     assert "→ dataprod-install-sw" in box.dataprod("doctor", "cycles/v01").stdout
@@ -144,3 +176,13 @@ def test_what_is_fixed_in_the_same_way_says_so_once(capsys: pytest.CaptureFixtur
         [Finding("files", WARNING, what, fix) for what, fix in (("a", "do"), ("b", "do"), ("c", ""), ("d", "other"))]
     )
     assert capsys.readouterr().out.strip().splitlines()[-5:] == ["a", "b", "  → do", "d", "  → other"]
+
+
+def test_the_published_path_of_the_rules_does_not_hide_the_cycles_own_flow(box: Box) -> None:
+    """A configuration of the published flow, used as that of a cycle of ours, says where its rules were."""
+    tree = box.cycle()
+    tree.config["paths"] = {"workflow": "$_/workflow"}
+    tree.save()
+    said = findings(box, "cycles/v01")
+    assert not [what for what in said if "Snakefile" in what], "nothing is missing"
+    assert any(what.startswith("dataflow: ") for what in said)

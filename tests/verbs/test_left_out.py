@@ -94,3 +94,9 @@ def test_many_are_told_in_few_lines_and_counted_once() -> None:
     ]
     assert counted(several) == "1 detector failed, 2 detectors missing"
     assert counted([]) == ""
+
+
+def test_what_is_said_of_a_whole_file_is_not_counted_as_one_detector() -> None:
+    found = [trouble("", "warning"), trouble("V01", "warning"), trouble("V02", "failed")]
+    assert counted(found) == "1 detector failed, all detectors with warnings"
+    assert "all detectors in tier_dsp" in found[0].sentence()

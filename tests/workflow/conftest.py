@@ -18,15 +18,17 @@ from .snakemake_calls import call_snakemake
 
 STAND_IN = """\
 #!{python}
-import os, sys, time
+import os, sys, tempfile, time
 from pathlib import Path
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.notes import note
-from dataflow.jobs.record import recorded
+from dataflow.jobs.record import kept, recorded
+from dataflow.jobs.shares import outcomes, share_of
 from dataflow.jobs.stamp import replacing
 from dataflow.plan.ticket import read_ticket
 assert sys.argv[1:3] == ["-m", "dataflow.jobs"], sys.argv
 step, options = sys.argv[3], dict(zip(sys.argv[4::2], sys.argv[5::2]))
+share = options.get("--share", "")
 ticket = read_ticket(Path(options["--ticket"]))
 job = ticket.job
 assert (ticket.lineage, str(job.unit)) == (options["--lineage"], options["--key"])
@@ -34,7 +36,7 @@ for paths in job.inputs.values():
     for path in paths:
         assert path.is_file(), path
 with open(job.setup.directory / "jobs.txt", "a") as stream:
-    print(step, job.key, options["--threads"], os.environ.get("FLAVOUR", ""), file=stream)
+    print(step + "_share" * bool(share), job.key, options["--threads"], os.environ.get("FLAVOUR", ""), file=stream)
 if f"{{step}} {{job.key}}" == os.environ.get("FAILING"):
     sys.exit("error: made to fail")
 def work():
@@ -46,12 +48,19 @@ def work():
         raise WorkFailed("made to break")
     if step == os.environ.get("NOTED"):
         note("V02160A", "failed", step, "made to be noted")
+    if int(options["--threads"]) > 1 or share:
+        with tempfile.TemporaryDirectory() as folder:
+            channels = [channel.name for channel in job.channels]
+            list(outcomes(job, lambda name: {{"name": name}}, channels, 1, Path(folder)))
     for path in job.outputs.values():
         path.parent.mkdir(parents=True, exist_ok=True)
         replacing(path)
         path.write_text(f"{{step}} {{job.key}}\\n")
 try:
-    recorded(ticket, int(options["--threads"]), work)
+    if share:
+        kept(ticket, share_of(share), int(options["--threads"]), work)
+    else:
+        recorded(ticket, int(options["--threads"]), work)
 except WorkFailed as error:
     sys.exit(f"{{error.render()}}\\nlog: {{job.log}}")
 """

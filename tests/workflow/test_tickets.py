@@ -16,7 +16,7 @@ from dataflow.base.errors import UserError
 from dataflow.base.parts import PART
 from dataflow.jobs import runner
 from dataflow.plan import open_cycle
-from dataflow.plan.ticket import Tickets, _packed, _unpacked, _write, read_ticket, ticket_of
+from dataflow.plan.ticket import Tickets, _write, packed, read_ticket, ticket_of, unpacked
 from dataflow.plan.workflow import Workflow
 from dataflow.provenance.lineage import Files
 
@@ -138,8 +138,8 @@ def test_what_many_jobs_share_is_written_once(configured: Tree) -> None:
 
 @pytest.mark.parametrize("value", [{"a": [1, 2.5, None, "é"]}, {1: "one"}, {"at": date(2023, 3, 1)}, {"a": {True: 1}}])
 def test_what_jobs_share_comes_back_as_it_was(value: dict[object, object]) -> None:
-    assert _unpacked(_packed(value)) == value
-    assert list(map(type, _unpacked(_packed(value)))) == list(map(type, value))
+    assert unpacked(packed(value)) == value
+    assert list(map(type, unpacked(packed(value)))) == list(map(type, value))
 
 
 def test_a_damaged_ticket_is_refused_with_its_name(tree: Tree) -> None:

@@ -11,19 +11,28 @@ is_submitting = not flow.planned and workflow.resource_settings.nodes is not Non
 together = {step.name: flow.demand(step).together for step in flow.steps} if is_submitting else {}
 
 
+def shares(step):
+    """How many of the cluster's jobs do the detectors of one, each a share; a profile's ``set-resources`` counts more."""
+    if not is_submitting or step.resources.threads == 1:
+        return 1
+    said = workflow.resource_settings._parsed_overwrite_resources.get(step.name, {}).get("shares")
+    return int(said.value if hasattr(said, "value") else said) if said else flow.demand(step).shares
+
+
 def resources(step):
     """The resources of a rule; a job that was submitted has what it asked for."""
     if not is_submitting:
         return {"mem_mb": step.resources.mem_mb}
     demand = flow.demand(step)
-    learned = {} if demand.minutes is None else {"runtime": demand.minutes}
+    minutes = demand.minutes(shares(step))
+    learned = {} if minutes is None else {"runtime": minutes}
     memory = lambda wildcards, threads, attempt: demand.memory(threads, attempt)
     return {"mem_mb": memory, "htcondor_request_mem_mb": memory, **learned}  # HTCondor's executor has its own name
 
 
 def group(step):
     """The group of a rule whose jobs are small, None for others."""
-    return step.name if together.get(step.name, 1) > 1 else None
+    return step.name if together.get(step.name, 1) > 1 and shares(step) == 1 else None
 
 
 def let_small_jobs_go_together():

@@ -19,7 +19,9 @@ except UserError as error:
     stop(error)
 
 wildcard_constraints:
-    **flow.cycle.scheme.patterns
+    **flow.cycle.scheme.patterns,
+    lineage=r"[0-9a-f]+",
+    share=r"[1-9]\d*-of-[1-9]\d*",
 
 workdir: flow.folder
 

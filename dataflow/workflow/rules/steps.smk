@@ -48,13 +48,43 @@ def inputs(step):
     return of
 
 
+def shared_inputs(step, number):
+    """The input function of a job whose detectors are divided: the shares that others do of it, too."""
+    others = inputs(step)
+    return lambda wildcards: {**others(wildcards), "shares": flow.shares(step, wildcards, number)}
+
+
 for step in flow.steps:
+
+    divided = shares(step)
+
+    if divided > 1 or (flow.planned and step.resources.threads > 1):  # planned: on a node, where nothing is counted
+
+        rule:
+            name:
+                f"{step.name}_share"
+            input:
+                unpack(inputs(step)),
+            output:
+                temp(flow.share(step)),
+            log:
+                f"{flow.log(step).removesuffix('.log')}-{{lineage}}-{{share}}.log",
+            params:
+                step=step.name,
+                key=flow.key(step),
+                ticket=flow.ticket(step),
+            threads: step.resources.threads
+            resources:
+                **resources(step),
+            shell:
+                "{job_command:q} {params.step} --config {flow.config:q} --key {params.key} --threads {threads}"
+                " --ticket {flow.tickets:q}/{params.ticket} --lineage {wildcards.lineage} --share {wildcards.share}"
 
     rule:
         name:
             step.name
         input:
-            unpack(inputs(step)),
+            unpack(shared_inputs(step, divided) if divided > 1 else inputs(step)),
         output:
             **{role: update(path) for role, path in flow.outputs(step).items()},
         log:

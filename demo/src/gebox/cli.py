@@ -170,3 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error.render(), file=sys.stderr)
         return 2
+    except OSError as error:
+        if not error.filename:
+            raise
+        print(f"error: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 1

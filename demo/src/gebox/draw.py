@@ -109,6 +109,7 @@ def _look(experiment: Experiment, file: Any, triggered: Triggered, sample: Sampl
 def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
     import matplotlib
 
+    matplotlib.rcdefaults()  # figures are the same whatever the settings of the user
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dataflow.base.errors import UserError
 from dataflow.keys.key import Key
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.survey import MISSING, Item, Survey, remaining
 from dataflow.plan.troubles import run_of, troubles
-from dataflow.registry.step import Scope
+from dataflow.registry.step import Scope, Step
 from dataflow.registry.steps import BY_NAME
 
 from .detectors import told
@@ -30,7 +31,7 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
     places = ((item.step, run_of(item.unit), survey.outputs(item.step, item.unit)[0]) for item in made)
     noted = told(troubles(plan.lineages.records, places))
     return {
-        "warnings": warnings_of(flow) + gaps(_of_partitions(survey)),
+        "warnings": list(dict.fromkeys([*warnings_of(flow), *_gaps(survey)])),
         "daq_files": len(plan.inventory.daq),
         "jobs": dict(Counter(item.state for item in items)),
         "cores": question["cores"],
@@ -44,12 +45,23 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_partitions(survey: Survey) -> Iterator[Item]:
-    """The jobs of partitions where the metadata group runs, also of tiers that nobody has asked for yet."""
-    cycle = survey.cycle
-    for step in cycle.steps if any(cycle.metadata.datasets.cal_groupings.values()) else ():
+def _gaps(survey: Survey) -> list[str]:
+    """Runs that no grouping holds; where the metadata do not tell, why.
+
+    Nobody has asked for these jobs, and files that others made need no metadata at all.
+    """
+    steps = survey.cycle.steps if any(survey.cycle.metadata.datasets.cal_groupings.values()) else ()
+    try:
+        return gaps(_of_partitions(survey, steps))
+    except UserError as error:
+        return [str(error)]
+
+
+def _of_partitions(survey: Survey, steps: Iterable[Step]) -> Iterator[Item]:
+    """The jobs of partitions, also of tiers that nobody has asked for yet."""
+    for step in steps:
         if step.scope is Scope.PARTITION:
-            yield from (survey.item(step.name, unit) for unit in cycle.units.of(step))
+            yield from (survey.item(step.name, unit) for unit in survey.cycle.units.of(step))
 
 
 def _runs(items: Iterable[Item]) -> list[dict[str, Any]]:

@@ -14,13 +14,13 @@ from dataflow.plan.troubles import FAILED
 
 from . import plotdata
 from .atomic import remove, whole_files
-from .deadline import timeout_of
 from .lh5files import join_shards
 from .notes import Note, first_cause, inherited, note, warn
 from .pages import join_pages, save_page, text_page
 from .parfiles import plain, write_pars
 from .policy import failure_entry, keep_or_fail
-from .spread import Outcome, spread
+from .shares import outcomes
+from .spread import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def _entries(
 
     pars: dict[str, Any] = {}
     causes = inherited(job)
-    for outcome in spread(one, list(channels), threads, timeout_of(job)):
+    for outcome in outcomes(job, one, list(channels), threads, folder):
         keep_or_fail(job, outcome)
         failed = outcome.failed and _failed(job, outcome, causes.get(outcome.item), folder)
         entry = pars[outcome.item] = _with_note(failed or outcome.value or {}, job.unit.note)

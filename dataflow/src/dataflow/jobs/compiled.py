@@ -93,17 +93,52 @@ def site_packages() -> Path | None:
 
 
 def _is_usable(site: Path) -> bool:
+    return not why_not(site)
+
+
+def why_not(site: Path) -> str:
+    """Why the compiled code of an installation cannot be used by this user on this machine; empty if it can."""
     made_for = json.loads((site / MARKER).read_text(encoding="utf-8")).get("processor")
-    return made_for == processor() and os.access(site / "dspeed" / "processors" / "__pycache__", os.W_OK)
+    if made_for != processor():
+        return "is compiled for another processor than that of this machine"
+    may_write = os.access(site / "dspeed" / "processors" / "__pycache__", os.W_OK)
+    return "" if may_write else "cannot be written by you, so that numba does not take the code compiled in it"
 
 
-def user_folder(site: Path) -> Path:
-    """Where compiled code of this user for an installation and this processor is kept."""
+def state_of(site: Path) -> tuple[bool, str]:
+    """Whether jobs of this user can begin at once, and a sentence on the compiled code of an installation.
+
+    Nothing is made.
+    """
+    reason = why_not(site)
+    if not reason:
+        return True, "the compiled code is for this processor"
+    folder = user_folder(site, is_asked_only=True)
+    if (folder / "complete").is_file():
+        return True, f"the software {reason}; yours is in {folder}"
+    return False, f"the software {reason}: the first job compiles into {folder}, once (minutes), and the others wait"
+
+
+def user_folder(site: Path, *, is_asked_only: bool = False) -> Path:
+    """Where compiled code of this user for an installation and this processor is kept.
+
+    Parameters
+    ----------
+    site
+        The ``site-packages`` of the installation.
+    is_asked_only
+        Whether no folder is to be made above it.
+
+    Raises
+    ------
+    WorkFailed
+        If it would be in the temporary folder and somebody else can write in it.
+    """
     found = os.environ.get("XDG_CACHE_HOME") or (f"{os.environ['HOME']}/.cache" if os.environ.get("HOME") else "")
     own = Path(found) / "prodenv" / "compiled" if found else None
-    if own is None or not _can_make(own):
+    if own is None or not (_could_make(own) if is_asked_only else _can_make(own)):
         own = Path(tempfile.gettempdir()) / f"prodenv-compiled-{os.getuid()}"
-        _make_private(own)
+        _make_private(own, is_asked_only)
     facts = [str(site), str((site / MARKER).stat().st_mtime_ns), processor()]
     return own / hashlib.sha256("\n".join(facts).encode()).hexdigest()[:20]
 
@@ -115,8 +150,15 @@ def _can_make(folder: Path) -> bool:
     return False
 
 
-def _make_private(folder: Path) -> None:
+def _could_make(folder: Path) -> bool:
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _make_private(folder: Path, is_asked_only: bool) -> None:
     """Make a folder in the common temporary folder, where somebody else could have laid out one with other code."""
+    if is_asked_only and not os.path.lexists(folder):
+        return
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid() or folder.is_symlink() or folder.stat().st_mode & 0o077:
         raise WorkFailed(
@@ -149,3 +191,8 @@ def _compile(folder: Path) -> None:
             f"the signal processors could not be compiled for this processor: {reason}",
             hint=f"remove {folder} and run again",
         )
+
+
+if __name__ == "__main__":  # what `dataprod doctor` asks, in the surroundings of jobs
+    found_site = site_packages()
+    print(json.dumps(state_of(found_site) if found_site else None))

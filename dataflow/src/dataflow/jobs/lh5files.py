@@ -63,6 +63,12 @@ def column(file: h5py.File, table: str, name: str) -> NDArray[Any]:
     return np.asarray(node[:])
 
 
+def values_of(node: h5py.Dataset, begin: int, end: int) -> NDArray[Any]:
+    """Some rows of a column; truth values, which LH5 stores as small integers, are such again."""
+    values = np.asarray(node[begin:end])
+    return values.astype(bool) if "{bool}" in str(node.attrs.get("datatype", "")) else values
+
+
 def columns(file: h5py.File, table: str, names: Iterable[str]) -> dict[str, NDArray[Any]]:
     """Several columns of a table, by name."""
     return {name: column(file, table, name) for name in names}

@@ -11,7 +11,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
@@ -31,6 +31,7 @@ from dataflow.setup.packages import DISTRIBUTIONS
 from .atomic import write_text
 from .errors import WorkFailed
 from .notes import content_of, taking_notes
+from .shares import Share, describe, done_with, only, using
 from .stamp import stamping
 
 FORM = 1
@@ -47,20 +48,44 @@ def recorded(ticket: Ticket, threads: int, work: Callable[[], Mapping[str, Any] 
     lineage = ticket.made_by(files)
     began = datetime.now(UTC), time.monotonic()
     try:
-        with stamping(lineage.hash, _forgetting(job)), taking_notes() as notes:
+        with stamping(lineage.hash, _forgetting(job)), taking_notes() as notes, using(ticket.lineage) as shares:
             found = work() or {}
     except Exception as error:
         _record_failure(job, lineage, error)
         raise
     said = content_of(job, notes)
-    facts = _facts(job, lineage, threads, *began) | _daq_time(ticket, lineage) | {**found, **said}
+    facts = _facts(job, lineage, threads, *began) | _daq_time(ticket, lineage) | {**found, **said} | together(shares)
     for role, output in job.outputs.items():
         size, sha256 = _content(output)
         if said:
             write_text(notes_file(output, digest(said)), json.dumps(said, indent=1, ensure_ascii=False) + "\n")
         _write(ticket, output, lineage, facts | {"role": role, "size": size, "sha256": sha256})
     files.identities.save()
+    done_with(job)
     ticket.done()
+
+
+def kept(ticket: Ticket, share: Share, threads: int, work: Callable[[], object]) -> None:
+    """Do a share of the work of a job, which is kept with what it took; a failure is recorded as that of the job."""
+    job, files = ticket.job, Files(ticket.job.setup)
+    lineage = ticket.made_by(files)
+    start = time.monotonic()
+    try:
+        with stamping(lineage.hash), only(share, ticket.lineage):
+            work()
+    except Exception as error:
+        _record_failure(job, lineage, error)
+        raise
+    describe(job, ticket.lineage, share, _taken(threads, start))
+
+
+def together(shares: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the shares that a job has put together took: seconds in all, memory at most; nothing if there were none."""
+    if not shares:
+        return {}
+    sums = {name: round(sum(share.get(name, 0) for share in shares), 3) for name in ("seconds", "cpu_seconds")}
+    memory = max(share.get("peak_memory_mb", 0) for share in shares)
+    return {"shares": {"number": len(shares), **sums, "peak_memory_mb": memory}}
 
 
 def _forgetting(job: Job) -> Callable[[Path], None]:
@@ -89,8 +114,6 @@ def forget(output: Path) -> None:
 
 
 def _facts(job: Job, lineage: Lineage, threads: int, began: datetime, start: float) -> dict[str, Any]:
-    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    seconds = time.monotonic() - start
     return {
         "form": FORM,
         "lineage": lineage.hash,
@@ -102,12 +125,20 @@ def _facts(job: Job, lineage: Lineage, threads: int, began: datetime, start: flo
         "host": socket.gethostname(),
         "user": _user(),
         "began": began.strftime(TIME),
-        "seconds": round(seconds, 3),
+        **_taken(threads, start),
+        "python": platform.python_version(),
+        "software": libraries(),
+    }
+
+
+def _taken(threads: int, start: float) -> dict[str, Any]:
+    """Time and memory of this process since it began."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {
+        "seconds": round(time.monotonic() - start, 3),
         "cpu_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 3),
         "peak_memory_mb": round(max(_own_peak() or own.ru_maxrss, children.ru_maxrss) / 1024),
         "threads": threads,
-        "python": platform.python_version(),
-        "software": libraries(),
     }
 
 

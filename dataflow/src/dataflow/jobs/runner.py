@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -21,12 +22,13 @@ from dataflow.base.errors import SentenceError, UserError
 from dataflow.plan.job import Job
 from dataflow.plan.ticket import Ticket, read_ticket, ticket_of
 
-from . import compiled
+from . import compiled, fast
 from .counts import counts_of
 from .deadline import deadline, timeout_of
 from .errors import of_the_machine
 from .joblog import open_log
-from .record import recorded
+from .record import kept, recorded
+from .shares import share_of
 
 log = logging.getLogger(__name__)
 
@@ -57,19 +59,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     job = ticket.job
     try:
-        handler = open_log(job.log, f"{options.step} {options.key}")
+        handler = open_log(job.log, f"{options.step} {options.key} {options.share}".rstrip())
     except OSError as error:
         print(f"error: the log {job.log} cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     try:
-        return _report(lambda: recorded(ticket, options.threads, lambda: _made(job, options.threads)), job)
+        return _report(lambda: _done(ticket, options.share, options.threads), job)
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
 
 
+def _done(ticket: Ticket, share: str, threads: int) -> None:
+    """Do a job, or a share of it."""
+    if share:
+        kept(ticket, share_of(share), threads, lambda: run(ticket.job, threads))
+    else:
+        recorded(ticket, threads, lambda: _made(ticket.job, threads))
+
+
 def _ticket(options: argparse.Namespace) -> Ticket:
-    """The ticket that was written for this job, or one that is planned now."""
+    """The ticket that was written for this job, or one that is planned now; a share has a log of its own."""
+    found = _planned(options)
+    if not options.share:
+        return found
+    log_file = found.job.log.with_name(f"{found.job.log.stem}-{found.lineage}-{share_of(options.share)}.log")
+    return replace(found, job=replace(found.job, log=log_file))
+
+
+def _planned(options: argparse.Namespace) -> Ticket:
     if options.ticket and options.ticket.is_file():
         ticket = read_ticket(options.ticket)
         if options.lineage in ("", ticket.lineage):
@@ -99,6 +117,7 @@ def run(job: Job, threads: int = 1) -> None:
     start = time.monotonic()
     limit = timeout_of(job)
     compiled.choose(bool(job.setup.options.get("compiled_chains", True)))
+    fast.choose(bool(job.setup.options.get("fast_tiers", True)))
     compiled.prepare()
     with deadline(limit if job.module in IN_ONE_PIECE else None, f"{job.step} of {job.unit}"):
         builder_of(job)(job, threads)
@@ -118,6 +137,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--key", required=True, help="key of the DAQ file, or of the first file of the run")
     made.add_argument("--ticket", type=Path, help="file with all that the job must know; without it, it is planned")
     made.add_argument("--lineage", default="", help="the lineage that is wanted; a ticket with another one is not used")
+    made.add_argument(
+        "--share", default="", help="do this share of the detectors only, for example 2-of-4, and keep it"
+    )
     made.add_argument("--threads", type=int, default=1, help="number of worker processes (default: 1)")
     return made
 

@@ -15,12 +15,11 @@ from dataflow.plan.troubles import FAILED
 
 from .aliases import link_names
 from .atomic import remove, whole_files
-from .deadline import timeout_of
 from .errors import WorkFailed
 from .lh5files import annotate, join_shards
 from .notes import note
 from .policy import keep_or_fail
-from .spread import spread
+from .shares import outcomes
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ def _write(job: Job, channels: Mapping[str, Channel], folder: Path, work: Work, 
     def one(name: str) -> None:
         work(channels[name], folder / f"{name}.lh5")
 
-    for outcome in spread(one, list(channels), threads, timeout_of(job)):
+    for outcome in outcomes(job, one, list(channels), threads, folder):
         keep_or_fail(job, outcome)
         if outcome.failed:
             failed[outcome.item] = outcome.reason

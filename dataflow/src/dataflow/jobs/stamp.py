@@ -17,14 +17,19 @@ _FORGET: ContextVar[Callable[[Path], None] | None] = ContextVar("forget", defaul
 
 
 @contextmanager
-def stamping(lineage: str, forget: Callable[[Path], None] | None = None) -> Iterator[None]:
-    """Within the block, every output that is completed carries this lineage; `forget` is told of what it replaces."""
-    tokens = _LINEAGE.set(lineage), _FORGET.set(forget)
+def stamping(of: str, forget: Callable[[Path], None] | None = None) -> Iterator[None]:
+    """Within the block, outputs that are completed carry the lineage `of`; `forget` is told of what they replace."""
+    tokens = _LINEAGE.set(of), _FORGET.set(forget)
     try:
         yield
     finally:
         _LINEAGE.reset(tokens[0])
         _FORGET.reset(tokens[1])
+
+
+def lineage() -> str:
+    """The lineage that outputs are completed with now, empty if none is set."""
+    return _LINEAGE.get()
 
 
 def replacing(path: Path) -> None:
@@ -36,14 +41,14 @@ def replacing(path: Path) -> None:
 
 def stamp(path: Path) -> None:
     """Write the lineage into a file that is complete but for that: an attribute of LH5, a comment of YAML."""
-    lineage = _LINEAGE.get()
-    if not lineage or not path.is_file():
+    said = lineage()
+    if not said or not path.is_file():
         return
     if path.suffix == ".lh5":
         import h5py
 
         with h5py.File(path, "a") as file:
-            file.attrs[ATTRIBUTE] = lineage
+            file.attrs[ATTRIBUTE] = said
     elif path.suffix == ".yaml":
         with path.open("a", encoding="utf-8") as stream:
-            stream.write(f"# {ATTRIBUTE}: {lineage}\n")
+            stream.write(f"# {ATTRIBUTE}: {said}\n")

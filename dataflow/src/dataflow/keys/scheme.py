@@ -437,9 +437,13 @@ def _check_fields(scheme: KeyScheme, where: str) -> None:
             groups = re.compile(pattern).groups
         except re.error as exc:
             raise UserError(f"{where}.fields.{name}: {pattern!r} is not a regular expression: {exc}") from exc
-        if groups or not name.isidentifier():
+        if not name.isidentifier():
             raise UserError(
-                f"{where}.fields.{name}: {pattern!r}", hint="a plain name, an expression without ( ) groups"
+                f"{where}.fields: {name!r} is no name of a field", hint="letters, digits and _, such as run"
+            )
+        if groups:
+            raise UserError(
+                f"{where}.fields.{name}: {pattern!r} has groups", hint="write the expression without ( ), or (?: )"
             )
 
 

@@ -474,7 +474,12 @@ class Cycle:
             files = folder.files(key.timestamp, key.datatype)
         except NoSuchFile as error:
             raise Unavailable(error.message, hint=f"make it there, or change paths.par_{tier}") from None
-        return files or self._no_pars(tier, key, folder.validity.first(key.datatype))
+        first, place = folder.validity.first(key.datatype), self.setup.path(f"par_{tier}")
+        if not files and not first and not self.setup.options.get("allow_none_par"):
+            message = f"there are no {tier} parameters for {key}: {place} has no validity.yaml that names some"
+            hint = f"the list says from when on which of them hold; change paths.par_{tier} if it is elsewhere"
+            raise Unavailable(message, hint=hint)
+        return files or self._no_pars(tier, key, first)
 
     def _arrays_named(self, tier: str, unit: Unit) -> tuple[Path, ...]:
         """The LH5 files that parameter files name which are not made here."""

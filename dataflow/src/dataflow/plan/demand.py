@@ -24,6 +24,8 @@ SLOWER, START = 4.0, 30
 compiles first."""
 TOGETHER, MOST = 300.0, 50
 """Seconds of work that make it worth to be scheduled, and how many jobs are put together at most."""
+LONG, MOST_SHARES = 1800.0, 16
+"""Seconds of a job from which on its detectors are done by several, and how many these are at most."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,14 @@ class Seen:
 def seen(records: Iterable[Mapping[str, Any]]) -> Seen:
     """The most that some records tell."""
     found = list(records)
-    seconds = max(float(record["seconds"]) for record in found)
-    return Seen(len(found), seconds, max(int(record.get("peak_memory_mb", 0)) for record in found))
+    seconds, memory = max(map(seconds_of, found)), max(int(record.get("peak_memory_mb", 0)) for record in found)
+    shares = [record["shares"] for record in found if record.get("shares")]
+    return Seen(len(found), seconds, max([memory, *(int(share["peak_memory_mb"]) for share in shares)]))
+
+
+def seconds_of(record: Mapping[str, Any]) -> float:
+    """Wall time of a job by its record, in seconds, with all shares of it that others did."""
+    return float(record["seconds"]) + float((record.get("shares") or {}).get("seconds", 0))
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,22 @@ class Demand:
         learned = math.ceil(MARGIN * self.seen.memory_mb * (threads + 1 if threads > 1 else 1))
         return learned if self.seen.jobs >= ENOUGH else max(learned, self.declared.mem_mb)
 
+    def minutes(self, shares: int = 1) -> int | None:
+        """The time limit in minutes; None as long as nothing is known: then the profile decides.
+
+        Parameters
+        ----------
+        shares
+            Of so many shares, each and their putting together.
+        """
+        return None if self.seen is None else START + math.ceil(SLOWER * self.seen.seconds / shares / 60)
+
     @property
-    def minutes(self) -> int | None:
-        """The time limit in minutes; None as long as nothing is known: then the profile decides."""
-        return None if self.seen is None else START + math.ceil(SLOWER * self.seen.seconds / 60)
+    def shares(self) -> int:
+        """How many of the cluster's jobs do the detectors of one."""
+        if self.seen is None or self.declared.threads == 1:
+            return 1
+        return min(MOST_SHARES, math.ceil(self.seen.seconds / LONG) or 1)
 
     @property
     def together(self) -> int:

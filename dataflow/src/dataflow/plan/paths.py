@@ -14,6 +14,8 @@ from dataflow.setup.config import Setup
 
 from .job import Unit
 
+SHARES = "shares"
+"""Below the temporary files of the cycle: what jobs did for a share of the detectors of others."""
 _PLACE = re.compile(r"\{(\w+)\}|\{\{|\}\}")
 
 
@@ -100,6 +102,10 @@ class Paths:
     def ticket(self, step: Step) -> str:
         """Template of the ticket of a job below the folder of tickets, without ending."""
         return f"{step.name}/{self._name(step) or 'cycle'}"
+
+    def share(self, step: Step) -> str:
+        """Template of what tells of a share of a job, ``{lineage}`` and ``{share}`` among its fields."""
+        return f"{self.folder('tmp')}/{SHARES}/{self.ticket(step)}/{{lineage}}/{{share}}.json"
 
     def _name(self, step: Step) -> str:
         """What the names of a step's files begin with."""

@@ -12,7 +12,7 @@ from dataflow.base.errors import Unavailable
 from dataflow.keys.key import Key
 
 from .cycle import Cycle
-from .demand import Seen, seen
+from .demand import Seen, seconds_of, seen
 from .job import Unit
 from .units import Place
 
@@ -218,7 +218,7 @@ def _cost(records: list[Mapping[str, Any]]) -> Cost:
         return sum(map(of, records)) / len(records)
 
     return Cost(
-        seconds=mean(lambda record: float(record["seconds"])),
+        seconds=mean(seconds_of),
         threads=round(mean(lambda record: int(record.get("threads", 1)))),
         memory_mb=max(int(record.get("peak_memory_mb", 0)) for record in records),
     )

@@ -90,7 +90,7 @@ def _step(text: str, tier: str, cycle: Cycle) -> str:
     known = scheme.tier(tier)
     if known is None:
         choices = [*scheme.all_tiers, *(scheme.aliases or {}), *pars]
-        hint = nearest(tier, choices)
+        hint = nearest(tier.removeprefix("tier_"), choices)
         raise UserError(f"{text}: there is no tier {tier!r}; there are {', '.join(choices)}", hint=hint)
     return f"tier_{known}"
 

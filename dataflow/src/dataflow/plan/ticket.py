@@ -152,7 +152,7 @@ class Tickets:
         place = (step.name, *map(id, held), job.overrides)
         if place not in self._shared:
             files = (*_configured(step, job), *job.overrides)
-            text = _packed(
+            text = packed(
                 {
                     "setup": _plain(job.setup),
                     "module": job.module,
@@ -189,7 +189,7 @@ def read_ticket(file: Path) -> Ticket:
         if content["form"] != FORM:
             raise ValueError(f"form {content['form']}")
         shared_folder = file.parents[1] / SHARED
-        shared = _unpacked((shared_folder / f"{content['shared']}.txt").read_text(encoding="utf-8"))
+        shared = unpacked((shared_folder / f"{content['shared']}.txt").read_text(encoding="utf-8"))
         return _ticket(file, content, shared, shared_folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"the ticket {file} cannot be used: {error}", hint="start the run again") from error
@@ -313,18 +313,27 @@ def _leaves(value: object, without: set[str]) -> Iterator[str]:
                 yield from _leaves(item, without)
 
 
-def _packed(value: object) -> str:
-    """Plain values as text: JSON where it gives back the same, else YAML (keys that are not texts, times)."""
+def packed(value: object, *, in_order: bool = False) -> str:
+    """Plain values as text: JSON where it gives back the same, else YAML (keys that are not texts, times).
+
+    Parameters
+    ----------
+    value
+        Mappings, lists, texts, numbers.
+    in_order
+        Whether mappings keep the order of their keys; they are sorted if not, for texts that are hashed.
+    """
     text = ""
     try:
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+        text = json.dumps(value, ensure_ascii=False, sort_keys=not in_order)
         same = json.loads(text) == value
     except (TypeError, ValueError):
         same = False
-    return text if same else f"---\n{yaml.safe_dump(value, sort_keys=True, allow_unicode=True)}"
+    return text if same else f"---\n{yaml.safe_dump(value, sort_keys=not in_order, allow_unicode=True)}"
 
 
-def _unpacked(text: str) -> Any:  # noqa: ANN401 - any tree of values
+def unpacked(text: str) -> Any:  # noqa: ANN401 - any tree of values
+    """The values that :func:`packed` made a text of."""
     return yaml_data(text) if text.startswith("---") else json.loads(text)
 
 

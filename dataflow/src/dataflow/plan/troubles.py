@@ -141,7 +141,8 @@ def counted(found: Iterable[Trouble]) -> str:
         mine = names.get(state, set()) - told
         told |= mine
         if mine:
-            parts.append(f"{len(mine)} detector{'s' if len(mine) > 1 else ''} {words[state]}")
+            who = "all detectors" if "" in mine else f"{len(mine)} detector{'s' if len(mine) > 1 else ''}"
+            parts.append(f"{who} {words[state]}")
     return ", ".join(parts)
 
 

@@ -174,6 +174,19 @@ class Workflow:
         """Log pattern of a rule."""
         return self.cycle.paths.log(step)
 
+    def share(self, step: Step) -> str:
+        """Pattern of a share of a job; see :mod:`dataflow.jobs.shares`."""
+        return self.cycle.paths.share(step)
+
+    def shares(self, step: Step, wildcards: Wildcards, number: int) -> list[str]:
+        """The shares that a job is divided into, one for each detector at most; none where it is not divided."""
+        most = min(number, len(self._job(step, wildcards).channels))
+        if most < 2 or self._gone(step, wildcards):
+            return []
+        fields = self._fields(wildcards) | {"lineage": self.lineage(step)(wildcards)}
+        names = [f"{each}-of-{most}" for each in range(1, most + 1)]
+        return [self.share(step).format_map(fields | {"share": name}) for name in names]
+
     def inputs(self, step: Step) -> Callable[[Wildcards], dict[str, list[str]]]:
         """The input function of a rule."""
 

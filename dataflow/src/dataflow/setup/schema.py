@@ -152,6 +152,9 @@ OPTIONS: Mapping[str, Option] = {
     "compiled_chains": Option(
         (bool,), True, "signal processors in compiled forms; false: dspeed's own, equal but for the last digits"
     ),
+    "fast_tiers": Option(
+        (bool,), True, "tcm, hit and files of numbers by whole columns; false: by the libraries' own functions, equal"
+    ),
     "read_only_fs_sub_pattern": Option(
         (list,), [], "[pattern, replacement] that turns input paths into read-only ones", effective=False
     ),

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,23 @@ def write_text(path: Path, text: str, *, mode: int | None = None) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_to_group(top: Path) -> None:
+    """Let the group write copies, which have the rights of their origin, where it may write what this user makes.
+
+    Folders give what is made in them to the group of the folder above, if that does.
+    """
+    umask = os.umask(0)
+    os.umask(umask)
+    if umask & stat.S_IWGRP:
+        return
+    for path in (top, *sorted(top.rglob("*"))):
+        mode = path.lstat().st_mode
+        if path.is_symlink() or not (mode & stat.S_IWUSR and mode & stat.S_IRGRP):
+            continue
+        inherited = path.parent.stat().st_mode & stat.S_ISGID if path.is_dir() else 0
+        path.chmod(stat.S_IMODE(mode) | stat.S_IWGRP | inherited)
 
 
 @contextlib.contextmanager

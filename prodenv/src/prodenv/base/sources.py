@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .files import sha256_of
+from .files import open_to_group, sha256_of
 from .processes import call
 
 BUILTIN = "builtin"
@@ -25,6 +25,8 @@ _URL = re.compile(r"[a-zA-Z][\w+.-]*://")
 _SCP = re.compile(r"[\w.-]+@[\w.-]+:")
 _IDENTITY = ("-c", "user.name=LEGEND production environment", "-c", "user.email=prodenv@localhost")
 _PLAIN = ("-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false")
+_SERVED = "git -c 'safe.directory=*' upload-pack"
+"""What serves a repository of this machine to a clone, which keeps the variables of :func:`git_environment` from it."""
 _HINT_CLONE = "check the address, your access to it, and the network"
 
 
@@ -141,7 +143,9 @@ def git(*arguments: str | Path, cwd: Path | None = None, what: str = "", hint: s
 def clone(source: Source, target: Path, *, submodules: bool = False) -> None:
     """Clone `source` to `target` with its history, at its revision; submodules too if asked for."""
     what = f"cloning {source}"
-    git("clone", "--quiet", "--", source.address, target, what=what, hint=_HINT_CLONE)
+    is_here = source.address.startswith("file://") or Path(source.address).is_dir()
+    served = [f"--upload-pack={_SERVED}"] if is_here else []
+    git("clone", "--quiet", *served, "--", source.address, target, what=what, hint=_HINT_CLONE)
     if source.revision:
         git("checkout", "--quiet", source.revision, "--", cwd=target, what=what, hint="does this revision exist?")
     if submodules and (target / ".gitmodules").exists():
@@ -156,6 +160,7 @@ def place(source: Source, target: Path, builtin: Callable[[Path], None], *, subm
         clone(source, target, submodules=submodules)
     else:
         shutil.copytree(source.address, target, symlinks=True, ignore=LEFT_BEHIND)
+    open_to_group(target)
 
 
 def state(folder: Path, *, surrounding: bool = False) -> dict[str, Any]:
@@ -179,8 +184,13 @@ def state(folder: Path, *, surrounding: bool = False) -> dict[str, Any]:
 
 
 def provenance(folder: Path) -> dict[str, Any]:
-    """The :func:`state` of a folder; ``content`` says what is in it where that is not what a commit says."""
+    """The :func:`state` of a folder; ``content`` says what is in it where that is not what a commit says.
+
+    ``unread`` is true where there is a repository of which git says nothing, or no git.
+    """
     found = state(folder)
+    if not found and (folder / ".git").exists():
+        found = {"unread": True}
     clean = found.get("revision") and not found["dirty"]
     return found if clean else found | {"content": content_digest(folder)}
 
@@ -188,6 +198,8 @@ def provenance(folder: Path) -> dict[str, Any]:
 def provenance_text(found: Mapping[str, Any], revision: int = 40) -> str:
     """A :func:`provenance` in words, with as many digits of the revision."""
     content = f"content sha256:{found['content']}" if found.get("content") else ""
+    if found.get("unread"):
+        return f"under version control, but no git is here to tell the revision, {content}"
     if not found.get("revision"):
         return f"not under version control, {content}"
     name = f"{found['remote']} {found['revision'][:revision]}".strip()

@@ -7,7 +7,9 @@ import importlib
 import os
 import select
 import sys
+from pathlib import Path
 
+from prodenv.base.accounts import closed_to_us
 from prodenv.base.errors import UserError
 
 from .parsers import COMMANDS, Command
@@ -35,8 +37,16 @@ def run(command: Command, options: argparse.Namespace) -> int:
             return CUT_OFF
         if error.strerror is None:
             raise
-        sys.stderr.write(f"error: {error.strerror}{f': {error.filename}' if error.filename else ''}\n")
+        sys.stderr.write(_sentence(error))
         return 1
+
+
+def _sentence(error: OSError) -> str:
+    """What the system did not do, and where; whom to ask where the folder is somebody else's."""
+    if not error.filename:
+        return f"error: {error.strerror}\n"
+    hint = closed_to_us(Path(os.fsdecode(error.filename))) if isinstance(error, PermissionError) else ""
+    return f"error: {error.strerror}: {error.filename}\n" + (f"hint: {hint}\n" if hint else "")
 
 
 def _run(command: Command, options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from prodenv.base.caches import with_cache
 from prodenv.base.errors import UserError
 from prodenv.base.notes import step
 from prodenv.cli.parsers import COMMANDS
@@ -22,6 +23,9 @@ EXPERIMENT = "l200"
 TRUTH = "generated/truth"
 ESCAPES = "0.04"
 """Of the calibration events of the demo: its short runs would have too few for A/E and late charge."""
+GEBOX = ("-P", "-m", "gebox")
+"""The simulator, whatever modules lie in the folder that one stands in."""
+_MISLEADING = ("PYTHONHOME", "PYTHONSTARTUP", "NUMBA_CACHE_DIR")
 TARGETS = (f"all-{EXPERIMENT}-*-*-*-evt.gen", f"all-{EXPERIMENT}-*-*-phy-skm.gen")
 
 
@@ -68,9 +72,7 @@ def make_cycle(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="gebox-") as folder:
         words = ["metadata", "--out", f"{folder}/inputs", "--seed", options.seed, "--scale", options.scale]
         with step("metadata of the simulated experiment"):
-            _quietly(
-                [sys.executable, "-m", "gebox", *words, "--preset", options.preset, "--escapes", ESCAPES], _with_gebox()
-            )
+            _quietly([sys.executable, *GEBOX, *words, "--preset", options.preset, "--escapes", ESCAPES], _with_gebox())
         argv = ["init-cycle", options.cycle, "--setup", EXPERIMENT, "--metadata", f"{folder}/inputs"]
         with contextlib.redirect_stdout(io.StringIO()):  # what to do next is done next
             return _command(argv)
@@ -114,7 +116,7 @@ def _gebox(cycle: Path, words: Sequence[object]) -> int:
     python = _install_of(cycle) / "bin" / "python"
     if not python.exists():
         raise UserError(f"no software is installed for {cycle}", hint=f"run dataprod-install-sw {cycle}/config.json")
-    return subprocess.run([str(python), "-m", "gebox", *map(str, words)], env=_with_gebox(), check=False).returncode
+    return subprocess.run([str(python), *GEBOX, *map(str, words)], env=_with_gebox(), check=False).returncode
 
 
 def _install_of(cycle: Path) -> Path:
@@ -124,14 +126,16 @@ def _install_of(cycle: Path) -> Path:
 
 
 def _with_gebox() -> dict[str, str]:
+    """The environment of the simulator: what leads the user's own Python elsewhere does not reach it."""
     source = Path(__file__).resolve().parents[4] / "demo" / "src"
-    return os.environ | {"PYTHONPATH": str(source)}
+    kept = {name: value for name, value in with_cache(os.environ).items() if name not in _MISLEADING}
+    return kept | {"PYTHONPATH": str(source)}
 
 
 def _quietly(argv: Sequence[str], environ: dict[str, str]) -> None:
     done = subprocess.run([str(word) for word in argv], env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(done.stderr.strip().removeprefix("error: ") or f"{argv[2]} failed")
+        raise UserError(done.stderr.strip().removeprefix("error: ") or "the simulator failed")
 
 
 def _command(argv: list[str]) -> int:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from prodenv.base.accounts import name_of
 from prodenv.base.errors import UserError, WorkFailed
 from prodenv.base.files import sha256_of, write_text
 from prodenv.base.notes import step
@@ -83,7 +84,7 @@ def _refuse_others(cycle: CycleFolder, entries: list[Entry]) -> None:
         owner = path.lstat().st_uid
         if owner != me:
             raise UserError(
-                f"{path} belongs to the user {owner}, and only the owner can make it read-only",
+                f"{path} belongs to {name_of(owner)}, and only the owner can make it read-only",
                 hint=f"let the owner of all files freeze {cycle.name}",
             )
 
@@ -165,7 +166,7 @@ def _chmod(path: Path, mode: int) -> None:
     except PermissionError:
         owner = path.lstat().st_uid
         raise WorkFailed(
-            f"the permissions of {path} cannot be changed", hint=f"it belongs to the user {owner}, who can"
+            f"the permissions of {path} cannot be changed", hint=f"it belongs to {name_of(owner)}, who can"
         ) from None
 
 

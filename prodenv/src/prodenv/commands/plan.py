@@ -55,7 +55,8 @@ def show(found: dict[str, Any]) -> None:
     print_table(
         ["step", "jobs", "missing", "stale", "failed", "each", "memory", "keys"], rows, right="jobs each memory"
     )
-    print(f"{found['jobs']} jobs, {time_text(found['seconds'], found['no_time_known'], found['cores'])}")
+    jobs = f"{found['jobs']} job{'' if found['jobs'] == 1 else 's'}"
+    print(f"{jobs}, {time_text(found['seconds'], found['no_time_known'], found['cores'])}")
 
 
 def _row(step: dict[str, Any]) -> list[Any]:

@@ -120,12 +120,13 @@ def _way(cycle: CycleFolder, options: argparse.Namespace) -> Way:
     if profile:
         require_engine(profile)
     jobs = options.jobs if profile and profile.is_remote else cores(options.jobs)
-    return Way(jobs, profile, (*([] if profile else _system(cycle)), *options.snakemake))
+    return Way(jobs, profile, (*_system(cycle, profile is not None), *options.snakemake))
 
 
-def _system(cycle: CycleFolder) -> list[str]:
-    """Which execenv another flow shall use, where the user has chosen one: its default profile names another."""
+def _system(cycle: CycleFolder, has_profile: bool) -> list[str]:
+    """Which execenv another flow shall use, where the user has chosen one: its profiles name another."""
     if source_of(cycle) is not None:
         return []
-    name = setup_of(cycle).execenv.name
-    return [] if name in ("bare", "default") else ["--config", f"system={name}"]
+    if not os.environ.get("PRODENV_SYSTEM") and (has_profile or setup_of(cycle).execenv.name in ("bare", "default")):
+        return []
+    return ["--config", f"system={setup_of(cycle).execenv.name}"]

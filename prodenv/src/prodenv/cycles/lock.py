@@ -122,7 +122,7 @@ def holder_of(cycle: Path) -> Holder | None:
         return who
     if not is_locked(cycle):
         return None
-    host = "" if who else _host_of_last_run(cycle)
+    host = _host_of_last_run(cycle)  # also where a record is there: it may be older than a run by hand elsewhere
     return Holder(host, "", 0, 0) if host not in ("", socket.gethostname()) else _unrecorded(cycle)
 
 
@@ -175,7 +175,7 @@ def refuse_living(cycle: Path) -> None:
     name = f"process {who.pid} on {who.host}" if who.pid else f"a Snakemake on {who.host}"
     since = f" since {who.since}" if who.since else ""
     what = RECORD if who.pid else LOCKS
-    where = "" if who.is_here else f"; if that one is dead, delete {cycle / what}"
+    where = "" if who.is_here and who.pid else f"; if that one is dead, delete {cycle / what}"
     raise WorkFailed(f"{name} works on {cycle}{since}", hint=f"wait until it is done, or stop it{where}")
 
 
@@ -208,19 +208,51 @@ def _unrecorded(cycle: Path) -> Holder | None:
     """A Snakemake of this host that was started by hand: it stands in the folder of the cycle."""
     if not PROC.is_dir() or not is_locked(cycle):
         return None
-    here = os.path.realpath(cycle)
-    for entry in sorted(PROC.iterdir()):
-        if entry.name.isdigit() and int(entry.name) != os.getpid() and _is_snakemake_in(entry, here):
-            return Holder(socket.gethostname(), boot_id(), int(entry.name), _began(int(entry.name)))
-    return None
+    here, owners = os.path.realpath(cycle), _owners(cycle)
+    processes = [entry for entry in PROC.iterdir() if entry.name.isdigit() and int(entry.name) != os.getpid()]
+    numbers = [int(entry.name) for entry in processes if _is_of(entry, owners) and _is_snakemake_in(entry, here)]
+    began = sorted((_began(number), number) for number in numbers)
+    for time_of, number in began:  # the first one has started those of its jobs
+        if time_of:
+            return Holder(socket.gethostname(), boot_id(), number, time_of)
+    return Holder(socket.gethostname(), "", 0, 0) if _hides_others() and owners - {os.geteuid()} else None
+
+
+def _hides_others() -> bool:
+    """Whether the system shows a user no processes of others (``hidepid``): the first one belongs to root."""
+    try:
+        (PROC / "1" / "cmdline").read_bytes()
+    except OSError:
+        return True
+    return False
+
+
+def _owners(cycle: Path) -> frozenset[int]:
+    """Who has locked the cycle."""
+    found = set()
+    for path in (cycle / LOCKS).glob("*.lock"):
+        with contextlib.suppress(OSError):  # it is gone
+            found.add(path.stat().st_uid)
+    return frozenset(found)
+
+
+def _is_of(process: Path, users: frozenset[int]) -> bool:
+    """Whether a process is that of one of some users."""
+    try:
+        return process.stat().st_uid in users
+    except OSError:
+        return False
 
 
 def _is_snakemake_in(process: Path, folder: str) -> bool:
     """Whether a process is a Snakemake in a folder; that of another user hides its folder, but not its words."""
     try:
         words = [os.fsdecode(word) for word in (process / "cmdline").read_bytes().split(b"\0")]
-        if not any("snakemake" in word for word in words[:4]):
-            return False
+    except OSError:
+        return False
+    if not any("snakemake" in word for word in words[:4]):
+        return False
+    try:
         return str((process / "cwd").readlink()) == folder
     except PermissionError:
         return _may_work_in(words, folder)

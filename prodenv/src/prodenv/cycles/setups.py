@@ -7,10 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from prodenv.base.caches import with_cache
+from prodenv.base.origins import has_version
 from prodenv.base.places import ROOT
+from prodenv.base.sources import is_repository, trusting
 
 from .find import CycleFolder
 from .flow import ask_environment, ask_source, flow_folder, source_of
+from .published import VERSIONED
 
 
 @dataclass(frozen=True)
@@ -90,14 +94,15 @@ def setup_of(cycle: CycleFolder, experiment: str | None = None) -> Setup:
     UserError
         If it is wrong.
     """
-    source = source_of(cycle)
+    source, flow = source_of(cycle), flow_folder(cycle)
     config = str(cycle.config)
     if source is None:
         lenient = not _is_older(cycle)
         found = ask_environment("setup", config=config, experiment=experiment, lenient=lenient)
-        flow = flow_folder(cycle)
-        return _setup(found | {"paths": found["paths"] | ({"dataflow": str(flow)} if flow else {})}, None)
-    return _setup(ask_source(source, "setup", {"config": config, "experiment": experiment}), source)
+    else:
+        found = ask_source(source, "setup", {"config": config, "experiment": experiment})
+    # the published configuration has paths.workflow, which leads nowhere in a cycle of ours
+    return _setup(found | {"paths": found["paths"] | ({"dataflow": str(flow)} if flow else {})}, source)
 
 
 def _is_older(cycle: CycleFolder) -> bool:
@@ -128,6 +133,25 @@ def _setup(found: Mapping[str, Any], source: Path | None) -> Setup:
     )
 
 
+def inputs_of(setup: Setup) -> Path:
+    """The folder of the metadata of a cycle."""
+    return setup.paths.get("metadata", setup.paths.get("inputs", setup.directory / "inputs"))
+
+
+def repositories(setup: Setup) -> list[str]:
+    """The git repositories of a cycle: its dataflow, its metadata and their submodules."""
+    flow, top = flow_folder(setup.cycle), inputs_of(setup)
+    found = [] if flow is None else [flow]
+    found += [folder.parent for depth in (".git", "*/.git", "*/*/.git") for folder in sorted(top.glob(depth))]
+    return [str(folder.resolve()) for folder in found]
+
+
+def _without_version(setup: Setup) -> dict[str, str]:
+    """What lets pylegendmeta read metadata that have no version for it: no repository, or one without a tag."""
+    inputs = inputs_of(setup)
+    return {} if is_repository(inputs) and has_version(inputs, VERSIONED) else {"METADATA_NO_GIT_REPO": "1"}
+
+
 def wrap(
     setup: Setup, argv: Sequence[str], environ: Mapping[str, str], *, interactive: bool = False, tty: bool = False
 ) -> tuple[list[str], dict[str, str]]:
@@ -138,7 +162,9 @@ def wrap(
     UserError
         If the configuration asks for what the engine cannot do.
     """
-    environ = {"PRODENV": str(ROOT)} | dict(environ)
+    environ = {"PRODENV": str(ROOT)} | with_cache(environ)
+    if interactive:  # readers of metadata ask git for their version, which refuses those of a colleague
+        environ = {**_without_version(setup), **trusting(environ, repositories(setup))}
     basic = {name: str(getattr(setup, name)) for name in ("experiment", "file", "directory")}
     paths = {name: str(path) for name, path in setup.paths.items()}
     values: dict[str, Any] = {"setup": basic | {"paths": paths, "execenv": asdict(setup.execenv)}, "argv": list(argv)}

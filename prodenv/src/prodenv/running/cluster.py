@@ -12,9 +12,10 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -41,10 +42,13 @@ class Profile:
         Where its ``config.yaml`` is.
     executor
         Snakemake's executor that it names, empty for this host.
+    snakefile
+        The Snakefile that it names, relative to the cycle; empty for that of the flow.
     """
 
     folder: Path
     executor: str = ""
+    snakefile: str = ""
 
     @property
     def is_remote(self) -> bool:
@@ -67,17 +71,18 @@ def profile_of(name: str, shipped: Path) -> Profile:
             f"in {shipped} there are: {', '.join(names) or 'none'}; a path to a folder with a config.yaml will do too"
         )
         raise UserError(f"there is no profile {name!r}", hint=hint)
-    return Profile(folder, _executor(folder / "config.yaml"))
+    content = _content(folder / "config.yaml")
+    return Profile(folder, str(content.get("executor") or ""), str(content.get("snakefile") or ""))
 
 
-def _executor(file: Path) -> str:
+def _content(file: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}", hint="correct it") from error
     if content is not None and not isinstance(content, dict):
         raise UserError(f"{file} has no options", hint="it has lines such as 'jobs: 100'")
-    return str((content or {}).get("executor") or "")
+    return content or {}
 
 
 def require_engine(profile: Profile) -> None:

@@ -145,9 +145,15 @@ def command(cycle: CycleFolder, targets: Sequence[str], way: Way, *, logger: str
     flow = flow_folder(cycle)
     if flow is None:
         raise unknown(cycle)
-    words = [*engine(cycle), "--snakefile", str(snakefile_in(flow)), "--configfile", str(cycle.config)]
+    words = [*engine(cycle), "--snakefile", str(_snakefile(cycle, flow, way)), "--configfile", str(cycle.config)]
     more = [*(["--logger", logger] if logger else []), *way.options(cycle.root), *way.extra]
     return [*words, *more, "--", *targets]
+
+
+def _snakefile(cycle: CycleFolder, flow: Path, way: Way) -> Path:
+    """That of the flow, or that which a profile of another flow names, whose raw files have one of their own."""
+    named = way.profile.snakefile if way.profile and source_of(cycle) is None else ""
+    return cycle.root / named if named and (cycle.root / named).is_file() else snakefile_in(flow)
 
 
 @contextlib.contextmanager

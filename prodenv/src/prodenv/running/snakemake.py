@@ -13,13 +13,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from prodenv.base.caches import with_cache
 from prodenv.base.errors import UserError
 from prodenv.base.places import ROOT
 from prodenv.base.sources import trusting
 from prodenv.cycles.find import CycleFolder, config_file, cycle_at
 from prodenv.cycles.flow import flow_folder, source_of
 from prodenv.cycles.published import is_published
-from prodenv.cycles.setups import setup_of, snakefile_in
+from prodenv.cycles.setups import repositories, setup_of, snakefile_in
 
 _SNAKEFILE = ("--snakefile", "-s")
 _DIRECTORY = ("--directory", "-d")
@@ -76,13 +77,14 @@ def main(argv: Sequence[str]) -> None:
     try:
         refuse_frozen(argv, Path.cwd())
         refuse_unwritable(argv, Path.cwd())
+        found = _cycle(Path.cwd(), _value(argv, _CONFIGFILE), _value(argv, _SNAKEFILE))
+        cycle = cycle_at(found) if found else None
+        words = [*(engine(cycle) if cycle else TOOLS), *arguments(argv, Path.cwd())]
+        environ = environment(os.environ, cycle)
     except UserError as error:
         sys.stderr.write(error.render() + "\n")
         sys.exit(error.exit_code)
-    found = _cycle(Path.cwd(), _value(argv, _CONFIGFILE), _value(argv, _SNAKEFILE))
-    cycle = cycle_at(found) if found else None
-    words = [*(engine(cycle) if cycle else TOOLS), *arguments(argv, Path.cwd())]
-    os.execve(words[0], words, environment(os.environ, cycle))  # noqa: S606 - a list, no shell
+    os.execve(words[0], words, environ)  # noqa: S606 - a list, no shell
 
 
 TOOLS = (sys.executable, "-I", "-m", "snakemake")
@@ -107,21 +109,10 @@ def environment(environ: Mapping[str, str], cycle: CycleFolder | None = None) ->
     """
     kept = {name: value for name, value in environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     kept.setdefault("PRODENV", str(ROOT))
-    cache = Path(kept.get("XDG_CACHE_HOME") or Path(kept.get("HOME") or "/") / ".cache")
-    if not _can_write(cache):
-        kept["XDG_CACHE_HOME"] = str(Path(kept.get("TMPDIR") or "/tmp") / f"prodenv-cache-{os.getuid()}")  # noqa: S108
+    kept = with_cache(kept)
     if not any(kept.get(name) for name in _NAMES) and not _has_name(os.getuid()):
         kept["LOGNAME"] = str(os.getuid())
-    return trusting(kept, _repositories(cycle)) if cycle and source_of(cycle) is None else kept
-
-
-def _repositories(cycle: CycleFolder) -> list[str]:
-    """The git repositories of a cycle: its dataflow, its metadata and their submodules."""
-    flow, paths = flow_folder(cycle), setup_of(cycle).paths
-    inputs = paths.get("metadata", paths.get("inputs", cycle.root / "inputs"))
-    found = [] if flow is None else [flow]
-    found += [folder.parent for depth in (".git", "*/.git", "*/*/.git") for folder in sorted(inputs.glob(depth))]
-    return [str(folder.resolve()) for folder in found]
+    return trusting(kept, repositories(setup_of(cycle))) if cycle and source_of(cycle) is None else kept
 
 
 def _has_name(uid: int) -> bool:
@@ -129,12 +120,6 @@ def _has_name(uid: int) -> bool:
         return bool(pwd.getpwuid(uid).pw_name)
     except KeyError:
         return False
-
-
-def _can_write(folder: Path) -> bool:
-    """Whether a folder can be written in, or could be made."""
-    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), Path("/"))
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def arguments(argv: Sequence[str], here: Path) -> list[str]:

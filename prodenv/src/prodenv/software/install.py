@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import sys
@@ -23,7 +24,7 @@ from prodenv.base.notes import step
 from prodenv.base.places import ROOT, tools_python
 from prodenv.base.processes import call
 from prodenv.base.sources import provenance
-from prodenv.cycles.find import CycleFolder
+from prodenv.cycles.find import CycleFolder, cycle_at
 from prodenv.cycles.setups import Setup, read_setup, wrap
 
 from . import numba_cache
@@ -103,6 +104,7 @@ def run(options: argparse.Namespace) -> int:
     cycle = CycleFolder(setup.directory, setup.file)
     if os.path.lexists(target) or not options.locked or options.lock:  # else the lock of the cycle says all
         cycle.refuse_frozen("installation; where nothing is installed, --locked puts back what belongs to it")
+    refuse_of_another(setup)
     wanted = read_lock(lock_file) if options.locked else None
     with _alone(target.parent, cycle.frozen):
         refuse_foreign(target)
@@ -161,6 +163,29 @@ def is_installed(setup: Setup) -> bool:
 def lock_of(setup: Setup) -> Path:
     """Where the lock of a cycle is."""
     return setup.directory / "software" / "python" / LOCK_NAME
+
+
+def owner_of(setup: Setup) -> CycleFolder | None:
+    """The other cycle whose software a cycle uses, by its ``paths.install``; None if it has its own."""
+    for folder in Path(os.path.abspath(setup.path("install"))).parents:  # noqa: PTH100 - links stay
+        if folder == setup.directory:
+            return None
+        if found := cycle_at(folder):
+            return found
+    return None
+
+
+def refuse_of_another(setup: Setup) -> None:
+    """Refuse to replace or remove the software of another cycle, which only uses it.
+
+    Raises
+    ------
+    UserError
+        It says where that software is installed.
+    """
+    if owner := owner_of(setup):
+        hint = f"dataprod-install-sw {shlex.quote(str(owner.config))}, or set paths.install to a folder of this cycle"
+        raise UserError(f"{setup.path('install')} is the software of {owner.name}, which this cycle uses", hint=hint)
 
 
 def refuse_foreign(target: Path) -> None:

@@ -8,10 +8,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import lh5
 import numpy as np
 from lgdo import Array, Table
 
+from dataflow.jobs.lh5tables import write_table
 from dataflow.physics import processors
 
 from .alone import alone
@@ -39,7 +39,7 @@ def run_compiled(
     Parameters
     ----------
     rows
-        An :class:`lh5.LH5Iterator`, or a table.
+        A :class:`dataflow.physics.rawtables.RawRows`, or a table.
     chain
         Configuration for :func:`dspeed.build_dsp`.
     database
@@ -69,15 +69,19 @@ def run_compiled(
         made.execute(0, min(len(first), 1))
     if isinstance(rows, Table):
         return _results(made, [rows], Results(buffer, target), buffer)
-    rows.reset_field_mask(needed)
-    return _results(made, rows, Results(buffer, target), buffer)
+    return _results(made, rows.parts(needed), Results(buffer, target), buffer)
 
 
 def _results(chain: Any, parts: Iterable[Table], results: Results, buffer: Table) -> Any:
     """What a chain makes of parts of a table."""
+    linked: Any = None
     for part in parts:
         buffer.resize(len(part))  # sampling periods are filled in for as many rows as there are
-        chain(part, buffer)
+        if part is linked:
+            chain.execute(0, len(part))
+        else:  # dspeed looks up the names and units of all columns
+            chain(part, buffer)
+            linked = part
         results.add(len(part))
     return results.end()
 
@@ -117,7 +121,7 @@ class Results:
         return None
 
     def _write(self, path: Path, name: str) -> None:
-        lh5.write(self._kept, name, str(path), wo_mode="append")
+        write_table(self._kept, name, path)
         self._kept.resize(0)
         self._written = True
 

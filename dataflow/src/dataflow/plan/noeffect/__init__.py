@@ -31,6 +31,7 @@ CHECKS: tuple[Callable[[Held], Iterable[Finding]], ...] = (
     detectors.unknown,
     selectors.impossible,
     energies.missing,
+    energies.unknown,
     inside.changed,
     nearly.categories,
     nearly.daq,

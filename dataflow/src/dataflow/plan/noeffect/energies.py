@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dataflow.base.messages import few, listing
+from dataflow.base.messages import few, listing, nearest
 from dataflow.keys.channel import Channel
 from dataflow.keys.key import Key
 from dataflow.metadata.layers import Value
@@ -48,6 +48,27 @@ def _at(held: Held, key: Key) -> Iterator[Finding]:
             why = f"only {listing(_energies(ecal.data))} is calibrated"
             hint = "name it in energy_params of ecal_config, or use another column in evt_config"
             yield _finding(origin, names, column, raw, why, hint)
+
+
+def unknown(held: Held) -> Iterator[Finding]:
+    """Energies that the metadata ask to be calibrated, and that neither dsp nor an operation of hit makes."""
+    if not held.cycle.paths.inside("tier_dsp"):  # files of others have columns of their own
+        return
+    for key in held.moments:
+        for channel in (c for c in held.metadata.channels(key) if c.system == GERMANIUM and c.processable):
+            yield from _nobodys(held, key, channel)
+
+
+def _nobodys(held: Held, key: Key, channel: Channel) -> Iterator[Finding]:
+    ecal = held.metadata.config("pars_hit_ecal", key).layers("ecal_config", channel)
+    chain = held.metadata.config("tier_dsp", key).shared("processing_chain", channel) or {}
+    hit = held.metadata.config("tier_hit", key).shared("hit_config", channel) or {}
+    known = {*(chain.get("outputs") or ()), *(hit.get("operations") or ())}
+    for number, name in enumerate(_energies(ecal.data) if chain.get("outputs") else ()):
+        origin = ecal.origin("energy_params", number)
+        if name not in known and origin and origin.text in ecal.own:
+            message = f"energy_params names {name!r}, which neither dsp nor hit_config makes: it is not calibrated"
+            yield at(origin.text, origin.place, message, nearest(name, known))
 
 
 def _finding(

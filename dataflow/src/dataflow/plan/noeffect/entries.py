@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dataflow.base.messages import few, nearest
@@ -72,6 +72,7 @@ def rules(held: Held) -> Iterator[Finding]:
                 yield at(text, [name], f"the entry {name!r} is not known: nothing reads it", hint)
         yield from _other_rules(text, known)
         yield from _out_specs(text)
+        yield from _muons(text)
 
 
 def _other_rules(text: TextFile, known: Mapping[str, object]) -> Iterator[Finding]:
@@ -86,14 +87,29 @@ def _other_rules(text: TextFile, known: Mapping[str, object]) -> Iterator[Findin
 def _out_specs(text: TextFile) -> Iterator[Finding]:
     found = text.data.get(RULES) if isinstance(text.data, Mapping) else None
     for rule in found if isinstance(found, Mapping) else ():
-        spec: object = text.data
-        place = (RULES, rule, "inputs", "out_spec")
-        for name in place:
-            spec = spec.get(name) if isinstance(spec, Mapping) else None
+        place = (RULES, str(rule), "inputs", "out_spec")
+        spec = _entry(text, place)
         for name in spec if isinstance(spec, Mapping) else ():
             if name not in OUT_SPEC:
                 message = f"{'.'.join(place)} has the entry {name!r}, which is not known: nothing reads it"
                 yield at(text, [*place, name], message, nearest(name, OUT_SPEC))
+
+
+def _entry(text: TextFile, place: Iterable[str]) -> object:
+    """What stands at a place of a file, None where it has no such place."""
+    found: object = text.data
+    for name in place:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _muons(text: TextFile) -> Iterator[Finding]:
+    """What the published flow builds the events of the muon veto's own stream by."""
+    place = (RULES, "tier_evt", "inputs", "muon_config")
+    if _entry(text, place):
+        message = "muon_config of tier_evt: events of the muon veto's own stream are built by no step here"
+        hint = "a veto in the stream of the germanium detectors is coincident___muon of evt_config"
+        yield at(text, place, message, hint)
 
 
 def paths(held: Held) -> Iterator[Finding]:
@@ -108,6 +124,8 @@ def paths(held: Held) -> Iterator[Finding]:
 
 
 def _is_read(held: Held, name: str) -> bool:
+    if name == "detector_db":  # many metadata have none; who names another place means one
+        return held.cycle.setup.path(name) != held.cycle.setup.path("inputs") / "hardware/detectors"
     return name in READ or (name.startswith(("tier_", "par_")) and not held.cycle.paths.inside(name))
 
 

@@ -18,14 +18,24 @@ Floats = NDArray[np.floating[Any]]
 
 LEAST_EVENTS = 60
 """Events below which five parameters are not looked for."""
-BELOW, ABOVE = 10.0, 5.0
-"""The fitted range in standard deviations: further below there is no exponential any more."""
+BELOW, ABOVE = 10.0, 7.0
+"""The fitted range in standard deviations: further below there is no exponential any more.
+
+Above the peak there is the constant alone. Of a short range it is known badly, and as it cannot be negative, that
+makes the Gaussian narrower; far above, there is less than near the peak (pulses near the p+ contact).
+"""
 BINS_A_SIGMA = 4
 FAR = 3.5
 """Standard deviations above the peak from which on there is no single-site event."""
 SHORTEST, LONGEST = 1.5, 60.0
 """Limits of the tail's length in standard deviations; a shorter one cannot be told from the Gaussian."""
 LEAST_EXPECTED = 5.0
+SURE, LEAST = 3.0, 1.0
+"""Of its errors by which the peak's events are above zero: without doubt, and at all.
+
+Where less is asked for than by chance, the fits that remain are those in which the peak has taken events of the tail:
+with 150 single-site events of 1500, the means of those above 3 are 0.7 of their errors low, those above 1 0.2.
+"""
 TOLD = 9.2
 """What a tail must add to -2 ln L to be there: 1 % of samples without one reach it with its two parameters."""
 UPPER_QUARTILE = 0.6745
@@ -80,13 +90,15 @@ def fit_band(values: Floats, energies: Floats, low: float, high: float) -> BandF
     counts, edges = np.histogram(values, int((BELOW + ABOVE) * BINS_A_SIGMA), window)
     counted, place = counts.astype(float), (low, high, float(np.mean(energies)))
     fit = _minimise(counted, edges, mode, width)
-    found = _result(fit, counted, edges, place)
-    if isinstance(found, NoBand):  # of few events, a short tail can take the place of the peak
-        simple = _minimise(counted, edges, mode, width, tail=False)
-        if simple.fval - fit.fval < TOLD:
-            peak = _result(simple, counted, edges, place)
-            return peak if isinstance(peak, BandFit) else found
-    return found
+    found = _result(fit, counted, edges, place, SURE)
+    if isinstance(found, BandFit):
+        return found
+    # of few events, a short tail can take the place of the peak
+    simple = _minimise(counted, edges, mode, width, tail=False)
+    if simple.fval - fit.fval < TOLD:
+        peak = _result(simple, counted, edges, place, SURE)
+        return peak if isinstance(peak, BandFit) else found
+    return _result(fit, counted, edges, place, LEAST)
 
 
 def _minimise(counts: Floats, edges: Floats, mode: float, width: float, *, tail: bool = True) -> Minuit:
@@ -120,12 +132,14 @@ def _minimise(counts: Floats, edges: Floats, mode: float, width: float, *, tail:
     return fit
 
 
-def _result(fit: Minuit, counts: Floats, edges: Floats, place: tuple[float, float, float]) -> BandFit | NoBand:
+def _result(
+    fit: Minuit, counts: Floats, edges: Floats, place: tuple[float, float, float], least: float
+) -> BandFit | NoBand:
     values, errors = fit.values.to_dict(), fit.errors.to_dict()
     low, high, energy = place
     if not fit.valid or not np.isfinite([errors["mu"], errors["sigma"]]).all():
         return NoBand(low, high, "the fit does not converge")
-    if values["n_sig"] < 3 * errors["n_sig"] or errors["sigma"] > values["sigma"] / 2:
+    if values["n_sig"] < least * errors["n_sig"] or errors["sigma"] > values["sigma"] / 2:
         return NoBand(low, high, f"no single-site peak ({values['n_sig']:.0f} ± {errors['n_sig']:.0f} events)")
     expected = np.diff(cumulative(edges, **values))
     used = expected >= LEAST_EXPECTED

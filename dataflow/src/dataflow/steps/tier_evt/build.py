@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import lh5
 import numpy as np
 from lgdo import Array, Table, VectorOfVectors
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from dataflow.base.messages import listing
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import annotate, open_input
+from dataflow.jobs.lh5tables import write_table
 from dataflow.jobs.notes import warn
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
@@ -72,7 +72,7 @@ def build(job: Job, threads: int = 1) -> None:
             add_names(events, names)
             add_key(job, events)
             repeated += int(events["trigger"]["is_repeated"].nda.sum())
-            lh5.write(events, group, str(parts["tier"]), wo_mode="append" if number else "of")
+            write_table(events, group, parts["tier"], new=not number, everywhere=True)
         _annotate(job, parts["tier"], group, present)
     if repeated:
         sentence = f"{repeated} events have several rows of a channel; the first in time is used"

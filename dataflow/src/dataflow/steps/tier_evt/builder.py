@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import awkward as ak
-import numexpr  # type: ignore[import-untyped]
 import numpy as np
 from lgdo import Array, Table, VectorOfVectors
 from numpy.typing import NDArray
 
 from dataflow.base.errors import SentenceError, UserError
-from dataflow.jobs.evaluate import evaluate
+from dataflow.jobs.evaluate import by_numexpr, evaluate
 from dataflow.jobs.lh5files import open_input
 from dataflow.metadata.expressions import Expression
 
@@ -175,19 +174,11 @@ def _of_events(operation: Operation, events: Events) -> Any:
 
 
 def _by_numexpr(expression: Expression, values: Mapping[str, Any]) -> NDArray[Any] | None:
-    """As upstream evaluates columns of one value: small integers do not overflow. None where it cannot."""
-    if not values or any(isinstance(value, ak.Array | str | list) for value in values.values()):
-        return None
-    if "ak." in expression.text or "np." in expression.text:
-        return None
-    local = {flat_name(name): value for name, value in values.items()}
+    """As upstream evaluates columns of one value. None where it cannot."""
     text = expression.rewritten
     for name in sorted(values, key=len, reverse=True):
         text = text.replace(name, flat_name(name))
-    try:
-        return np.asarray(numexpr.evaluate(text, local_dict=local, global_dict={}))
-    except (TypeError, ValueError, NotImplementedError, KeyError, AttributeError, SyntaxError):
-        return None
+    return by_numexpr(text, {flat_name(name): value for name, value in values.items()})
 
 
 def _named(name: str, operation: Operation, events: Events) -> Any:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dataflow.base.messages import listing
 from dataflow.jobs.errors import BadInput
-from dataflow.jobs.lh5files import open_input
+from dataflow.jobs.lh5files import open_input, values_of
 
 from .aggregate import whole
 
@@ -241,8 +241,7 @@ class Reader:
 def _slice(tier: Tier, node: h5py.Dataset | h5py.Group, low: int, high: int) -> Any:
     """Some rows of an LH5 column."""
     if isinstance(node, h5py.Dataset) and node.ndim == 1:
-        values = np.asarray(node[low:high])
-        return values.astype(bool) if "{bool}" in str(node.attrs.get("datatype", "")) else values
+        return values_of(node, low, high)
     import lh5
 
     return lh5.read(node.name, str(tier.path), start_row=low, n_rows=high - low).view_as("ak")

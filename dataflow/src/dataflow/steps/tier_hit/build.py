@@ -1,4 +1,4 @@
-"""hit: calibrated quantities, by pygama's column operations."""
+"""hit: calibrated quantities, by column operations in the form of pygama's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dataflow.base.errors import UserError
+from dataflow.jobs import fast
 from dataflow.jobs.notes import note
 from dataflow.jobs.policy import note_degraded
 from dataflow.jobs.shards import build_by_channel
@@ -52,6 +53,11 @@ def build(job: Job, threads: int = 1) -> None:
 
 def calibrate(source: Path, table: str, config: Mapping[str, Any], target: Path, name: str) -> None:
     """Evaluate the operations of a channel on its dsp table and write the outputs to the table `name`."""
+    if fast.is_on():
+        from .columns import write_columns
+
+        write_columns(source, table, config, (target, name), BUFFER)
+        return
     from pygama.hit import build_hit
 
     build_hit(str(source), str(target), lh5_tables_config={table: dict(config)}, wo_mode="of", buffer_len=BUFFER)

@@ -173,7 +173,21 @@ def _processed(buffer: Any, database: Mapping[str, Any]) -> Any:
     if missing:
         hint = "see the log of the job for what the processing says"
         raise UserError(f"the proc_spec of {buffer.out_name} makes no {', '.join(missing)}", hint=hint)
+    unit_of_values(table)
     return table
+
+
+def unit_of_values(table: Any) -> None:
+    """Leave the unit of traces to their values: dspeed gives it to their table as well.
+
+    Readers that go through a file in parts, as those of dspeed and of the collaboration's programs, take the second
+    part of such a table for one of another kind, and end with an error.
+    """
+    from lgdo import WaveformTable
+
+    for waves in table.values():
+        if isinstance(waves, WaveformTable):
+            waves.attrs.pop("units", None)
 
 
 def _products(processing: Mapping[str, Any]) -> list[str]:

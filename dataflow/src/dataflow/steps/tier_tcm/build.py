@@ -1,8 +1,9 @@
-"""tcm: which channels fired together, by pygama's time coincidence map."""
+"""tcm: which channels fired together, in the form of pygama's time coincidence map."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import h5py
 
 from dataflow.base.errors import UserError
+from dataflow.jobs import fast
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.errors import BadInput
 from dataflow.jobs.lh5files import column, open_input
@@ -37,21 +39,62 @@ def build(job: Job, threads: int = 1) -> None:
     threads
         Not used: it is one pass over sorted times.
     """
-    from pygama.evt import build_tcm
-
     (source,) = job.inputs["raw"]
     groups = crates(job, source)
     with whole_files({"tier": job.outputs["tier"]}) as parts:
         for crate, (name, tables) in groups.items():
             chosen = options(job, crate)
-            steps, longest = backward_steps(source, tables, chosen["coin_cols"])
-            if steps:
-                chosen["buffer_len"] = longest + 1  # pygama sorts what is in memory, and merges only sorted parts
-            if isinstance(chosen["coin_cols"], str):
-                chosen.setdefault("out_fields", chosen["coin_cols"])
-            build_tcm([(str(source), tables)], out_file=str(parts["tier"]), out_name=name, wo_mode="a", **chosen)
+            make = by_columns if fast.is_on() and is_simple(chosen) else by_pygama
+            steps = make(source, tables, chosen, (parts["tier"], name))
             if steps:
                 _tell(job, steps, parts["tier"], name)
+
+
+def is_simple(chosen: Mapping[str, Any]) -> bool:
+    """Whether there is one column of times, and no other column is taken over."""
+    column, more = chosen["coin_cols"], chosen.get("out_fields")
+    is_one = isinstance(column, str) and not isinstance(chosen["coin_windows"], list | tuple)
+    return is_one and more in (None, column) and chosen.get("window_refs", "last") == "last"
+
+
+def by_columns(
+    source: Path, tables: list[str], chosen: Mapping[str, Any], target: tuple[Path, str]
+) -> Mapping[str, int]:
+    """By whole columns; returns how often times go backwards, by table."""
+    from .columns import write_coincidences
+
+    form = chosen["hash_func"]
+    numbers = {table: number_of(table, form) if form else place for place, table in enumerate(tables)}
+    attributes = {"tables": str(tables), "hash_func": str(form)}
+    return write_coincidences(source, numbers, chosen["coin_cols"], float(chosen["coin_windows"]), target, attributes)
+
+
+def number_of(table: str, form: str) -> int:
+    """The number of a channel in the name of its table.
+
+    Raises
+    ------
+    UserError
+        If the expression finds none.
+    """
+    found = re.search(form, table)
+    if not found or not found[0].isdigit():
+        raise UserError(f"hash_func {form!r} of tier_tcm finds no number in {table}", hint=r"the default is \d+")
+    return int(found[0])
+
+
+def by_pygama(
+    source: Path, tables: list[str], chosen: Mapping[str, Any], target: tuple[Path, str]
+) -> Mapping[str, int]:
+    """By :func:`pygama.evt.build_tcm`; returns how often times go backwards, by table."""
+    from pygama.evt import build_tcm
+
+    steps, longest = backward_steps(source, tables, chosen["coin_cols"])
+    more = {"buffer_len": longest + 1} if steps else {}  # pygama sorts what is in memory, and merges only sorted parts
+    if isinstance(chosen["coin_cols"], str):
+        more |= {"out_fields": chosen.get("out_fields", chosen["coin_cols"])}
+    build_tcm([(str(source), tables)], out_file=str(target[0]), out_name=target[1], wo_mode="a", **{**chosen, **more})
+    return steps
 
 
 def backward_steps(source: Path, tables: Sequence[str], columns: str | Sequence[str]) -> tuple[dict[str, int], int]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prodenv.base.files import write_text
+from prodenv.base.files import open_to_group, write_text
 from prodenv.base.sources import LEFT_BEHIND
 from prodenv.cycles.create import GENERATED
 from prodenv.cycles.find import DERIVED, CycleFolder
@@ -119,6 +119,7 @@ def _copy_source(work: Derivation, folder: Path, name: str) -> None:
     for path in (target, *target.rglob("*")):  # the parent may be frozen, the copy is to be changed
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | 0o200)
+    open_to_group(target)
 
 
 def _final(work: Derivation, folder: Path, path: Path) -> Path:

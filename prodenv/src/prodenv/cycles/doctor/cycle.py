@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pwd
 import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from prodenv.base.accounts import name_of
 from prodenv.base.errors import UserError
 from prodenv.base.sources import provenance, provenance_text
 from prodenv.cycles.derived.links import changed_links, parent_of, record_of
@@ -17,13 +19,14 @@ from prodenv.cycles.find import CycleFolder, command
 from prodenv.cycles.flow import ask, unknown
 from prodenv.cycles.manifest import NAME, entries_of
 from prodenv.cycles.setups import Setup, setup_of, snakefile_in, wrap
-from prodenv.software.install import is_installed, lock_of
+from prodenv.software.install import is_installed, lock_of, owner_of
 
 from .environment import BAD, OK, WARNING, Finding, disk
 
 MOST = 10
 """As many findings of a kind are shown."""
 _PART = "-part"
+_COMPILES = "nothing: it is done by itself; software that you install yourself has compiled code of its own"
 _OURS, _ANY = "import dataflow, h5py, lgdo", "import sys"
 """What installed software must be able to do for a flow of ours, and for another one."""
 
@@ -39,6 +42,7 @@ def examine(cycle: CycleFolder, experiment: str | None = None) -> Iterator[Findi
     yield from _alike(cycle)
     yield from _sources(setup)
     yield from _software(setup)
+    yield from _compiled(setup)
     yield from _metadata(setup)
     yield from _state(cycle)
     yield from _files(cycle, setup)
@@ -107,6 +111,20 @@ def _software(setup: Setup) -> Iterator[Finding]:
     said = _try(setup, install / "bin" / "python")
     if said:
         yield Finding("software", BAD, f"the installed software does not work: {said}", fix)
+    yield from _of_another(setup, owner) if (owner := owner_of(setup)) else _installed(setup, fix)
+
+
+def _of_another(setup: Setup, owner: CycleFolder) -> Iterator[Finding]:
+    """What is to be said of software that another cycle has installed."""
+    wish = ask(setup.cycle, "software", setup.experiment) if setup.ours else None
+    if wish:
+        fix = f"set paths.install in {setup.file} to a folder of this cycle, and install there"
+        yield Finding("software", WARNING, wish["message"], fix)
+    else:
+        yield Finding("software", OK, f"the software is that of {owner.name}")
+
+
+def _installed(setup: Setup, fix: str) -> Iterator[Finding]:
     if not lock_of(setup).is_file():
         yield Finding("software", WARNING, f"there is no {lock_of(setup)}: what is installed is unknown", fix)
         return
@@ -121,17 +139,33 @@ def _software(setup: Setup) -> Iterator[Finding]:
     yield Finding("software", OK, what) if current else Finding("software", WARNING, other, fix)
 
 
+def _compiled(setup: Setup) -> Iterator[Finding]:
+    """What the first job of this user will do about compiled code; flows of before do not say."""
+    python = setup.path("install") / "bin" / "python"
+    if not setup.ours or not os.path.lexists(python):
+        return
+    words = ["env", f"PYTHONPATH={setup.source}", str(python), "-P", "-m", "dataflow.jobs.compiled"]
+    with suppress(OSError, UserError, ValueError, TypeError, IndexError):
+        is_ready, what = json.loads(_run(setup, words).stdout.splitlines()[-1])
+        yield Finding("software", OK if is_ready else WARNING, what, "" if is_ready else _COMPILES)
+
+
 def _try(setup: Setup, python: Path) -> str:
     """What the installed interpreter complains about, or an empty text."""
     try:
-        argv, environ = wrap(setup, [str(python), "-P", "-c", _OURS if setup.ours else _ANY], os.environ)
-        done = subprocess.run(argv, env=environ, cwd=setup.directory, capture_output=True, text=True, errors="replace")
+        done = _run(setup, [str(python), "-P", "-c", _OURS if setup.ours else _ANY])
     except OSError as error:
         return f"cannot run {error.filename}: {error.strerror}"
     except UserError as error:
         return error.message
     lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
     return lines[-1] if done.returncode else ""
+
+
+def _run(setup: Setup, words: list[str]) -> subprocess.CompletedProcess[str]:
+    """A program with the software of a cycle, as jobs run it."""
+    argv, environ = wrap(setup, words, os.environ)
+    return subprocess.run(argv, env=environ, cwd=setup.directory, capture_output=True, text=True, errors="replace")
 
 
 def _state(cycle: CycleFolder) -> Iterator[Finding]:
@@ -182,10 +216,7 @@ def _other_owner(folder: Path) -> str:
     owner = folder.stat().st_uid
     if owner == os.geteuid() or os.access(folder, os.W_OK | os.X_OK):
         return ""
-    try:
-        return pwd.getpwuid(owner).pw_name
-    except KeyError:
-        return f"the user {owner}"
+    return name_of(owner)
 
 
 def _listed(area: str, state: str, sentence: str, names: list[str], fix: str) -> Iterator[Finding]:

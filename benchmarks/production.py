@@ -1,0 +1,323 @@
+"""A calibration run and a physics run from DAQ file to hit: this flow, and the published way, side by side.
+
+    python benchmarks/production.py [--small] [--cores 2] [--json FILE]
+
+Ours is ``dataprod run``. The published way (``published/Snakefile``) is one process a file for raw, tcm, dsp and hit,
+and one process a channel for each calibration, of legend-dataflow-scripts and the libraries from the package index,
+under Snakemake with as many cores. Both make raw, tcm, decay constants, dsp, quality cuts, energy calibration, A/E,
+late charge and hit of the same simulated files, with the same processing chain and filter times; optimisations of
+filters, which need columns that the DAQ files lack, are switched off in ours. Ours also finds the pulser's events
+(which the other side is given), draws figures, and calibrates more energies. Both sides have run before, so that
+compiled code is there: the last of the rounds counts. At the end energies of hit are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [str(ROOT / part / "src") for part in ("dataflow", "demo", "prodenv")]
+sys.path[:0] = [*SOURCES, str(ROOT / "benchmarks")]
+
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
+import yaml  # noqa: E402
+from parity import UV, environment, events_of  # noqa: E402
+
+from dataflow.plan import open_cycle  # noqa: E402
+from dataflow.plan.job import Job  # noqa: E402
+
+READER = "legend-daq2lh5==1.7.1"
+RUN = "p03-r000"
+ENERGIES = ("trapEmax_ctc", "cuspEmax_ctc", "zacEmax_ctc")
+COMPARED, FROM, NEAR = "cuspEmax_ctc_cal", 200.0, 0.5
+"""The energy that is compared, from how many keV on, and by how many keV medians may differ."""
+TARGETS = [f"all-l200-{RUN}-{datatype}-hit.gen" for datatype in ("cal", "phy")]
+WALL, CPU = 10.0, 5.0
+OFF = {
+    "pars_dsp_peak_selection": ("peak_config", {"run_selection": False}),
+    "pars_dsp_nopt": ("optimiser_config", {"run_nopt": False}),
+    "pars_dsp_eopt": ("optimiser_config", {"run_eopt": False}),
+    "pars_dsp_dplms": ("dplms_pars", {"run_dplms": False}),
+}
+"""Rules that the other side has no columns for."""
+QC = {
+    "is_valid_baseline": {"cut_parameter": "pz_bl_std", "cut_level": {"high_side": 10}, "mode": "inclusive"},
+    "is_downgoing_baseline": {"cut_parameter": "bl_slope", "cut_level": {"low_side": -6}, "mode": "exclusive"},
+    "is_upgoing_baseline": {"cut_parameter": "bl_slope", "cut_level": {"high_side": 6}, "mode": "exclusive"},
+    "is_valid_t0": {
+        "cut_parameter": "tp_0_est", "cut_level": {"low_side": -20, "high_side": 20}, "mode": "inclusive"
+    },
+}  # fmt: skip
+GOOD = "is_valid_baseline & is_valid_t0 & (is_upgoing_baseline == 0) & (n_sat_hi <= a) & (n_sat_lo <= a)"
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """What something took, by the clock and of the processors."""
+
+    wall: float
+    cpu: float
+
+
+def main() -> int:
+    """Make both, compare, print; returns 1 if energies differ."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="a third of the events, and one round")
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=0, help="how often (default: 2, small: 1)")
+    parser.add_argument("--environment", type=Path, default=ROOT / "build/parity/environment", help="of their scripts")
+    parser.add_argument("--json", type=Path, help="where numbers are written")
+    options = parser.parse_args()
+    scale = 2.0 if options.small else 6.0
+    programs = published_programs(options.environment.resolve())
+    folder = ROOT / "build/production" / f"scale-{scale:g}"
+    cycle = prepared(folder, scale)
+    found: dict[str, Seconds] = {}
+    for _ in range(options.rounds or (1 if options.small else 2)):
+        found = {"ours": ours(cycle, options.cores), "published": published(cycle, folder, programs, options.cores)}
+        for side, each in found.items():
+            print(f"{side:10s} {each.wall:8.1f} s  processors {each.cpu:8.1f} s", flush=True)
+    steps = by_step(cycle)
+    agreement = energies(cycle, folder / "published")
+    report(found, steps, agreement)
+    if options.json:
+        content = {"seconds": {side: asdict(each) for side, each in found.items()}, "steps": steps}
+        options.json.write_text(json.dumps(content | {"energies": agreement}, indent=1))
+    return int(any(each["median"] > NEAR for each in agreement.values()))
+
+
+def published_programs(folder: Path) -> Path:
+    """The programs of the other side, and legend-daq2lh5 beside them."""
+    programs = environment(folder)
+    looked = subprocess.run([programs / "python", "-c", "import daq2lh5"], check=False, capture_output=True)
+    if looked.returncode:
+        subprocess.run([UV, "pip", "install", "--quiet", "--python", programs / "python", READER], check=True)
+    return programs
+
+
+def prepared(cycle: Path, scale: float) -> Path:
+    """A cycle with the DAQ files of a calibration run and a physics run; they are simulated once."""
+    from gebox.experiment import build
+    from gebox.metadata.tree import write_tree
+    from gebox.simulate import simulate
+    from prodenv.commands.demo import ESCAPES
+
+    cycle = cycle / "cycle"
+    if not (cycle / "config.json").is_file():
+        experiment = build(seed=1, scale=scale, escapes=float(ESCAPES))
+        write_tree(experiment, cycle / "inputs")
+        for datatype in ("cal", "phy"):
+            only = f"{RUN}-{datatype}"
+            simulate(experiment, cycle / "generated/tier/daq", cycle / "truth", only=only, jobs=2)
+        _configure(cycle / "inputs/dataprod/config")
+        _software(cycle)
+        (cycle / "config.json").write_text(json.dumps({"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}))
+    shutil.rmtree(cycle / "dataflow", ignore_errors=True)
+    shutil.copytree(ROOT / "dataflow", cycle / "dataflow", ignore=shutil.ignore_patterns("__pycache__"))
+    return cycle
+
+
+def _configure(folder: Path) -> None:
+    rules = {rule: {"inputs": {name: f"$_/{rule}.yaml"}} for rule, (name, _) in OFF.items()}
+    for rule, (_, content) in OFF.items():
+        (folder / f"{rule}.yaml").write_text(yaml.safe_dump(content))
+    (folder / "l200-all-config.yaml").write_text(yaml.safe_dump({"snakemake_rules": rules}))
+
+
+def _software(cycle: Path) -> None:
+    """This environment in place of an installed one."""
+    program = cycle / "software/python/install/bin/python"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    program.chmod(0o755)
+
+
+def timed(words: Sequence[str], log: Path, **more: Any) -> Seconds:
+    """Seconds of a command and all that it starts; what it says goes to a file."""
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    with log.open("w") as said:
+        done = subprocess.run(words, check=False, stdout=said, stderr=subprocess.STDOUT, **more)
+    wall, after = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise RuntimeError(f"{words[:4]} failed, see {log}: {''.join(log.read_text().splitlines(True)[-12:])}")
+    return Seconds(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def ours(cycle: Path, cores: int) -> Seconds:
+    """The production by this flow, from the DAQ files on."""
+    for name in ("par", "plt", "tmp", "log"):
+        shutil.rmtree(cycle / "generated" / name, ignore_errors=True)
+    for tier in sorted((cycle / "generated/tier").iterdir()):
+        if tier.name != "daq":
+            shutil.rmtree(tier)
+    shutil.rmtree(cycle / ".snakemake", ignore_errors=True)
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(SOURCES), "PRODENV": str(ROOT)}
+    words = [sys.executable, "-m", "prodenv", "run", str(cycle), "-j", str(cores), *TARGETS]
+    return timed(words, cycle / "run.log", env=environ, cwd=cycle, stdin=subprocess.DEVNULL)
+
+
+def published(cycle: Path, folder: Path, programs: Path, cores: int) -> Seconds:
+    """The production by the published programs."""
+    work = folder / "published"
+    shutil.rmtree(work, ignore_errors=True)
+    configured(cycle, work, programs)
+    quiet = os.environ | {"MPLBACKEND": "Agg", "PYGAMA_PARALLEL": "false", "METADATA_NO_GIT_REPO": "1"}
+    quiet |= {"PYTHONPATH": str(ROOT / "dataflow/src")}  # processors of the shipped chain
+    quiet |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+    words = [str(ROOT / "tools/dev/bin/snakemake"), "--snakefile", str(ROOT / "benchmarks/published/Snakefile")]
+    words += ["--configfile", "config.json", "-j", str(cores), "--quiet", "rules"]
+    return timed(words, work / "run.log", env=quiet, cwd=work)
+
+
+def configured(cycle: Path, work: Path, programs: Path) -> None:
+    """Write what the published programs are told: chains, operations, cuts, pulser masks."""
+    opened = open_cycle(cycle / "config.json")
+    keys = {name: [str(key) for key in opened.keys if key.datatype == name] for name in ("cal", "phy")}
+    first = keys["cal"][0]
+    dsp, hit, ecal = (opened.job(step, first) for step in ("tier_dsp", "tier_hit", "par_hit_ecal"))
+    used = [each for each in dsp.channels if each.processable]
+    detectors = {each.name: f"ch{each.rawid:07d}" for each in used if each.system == "geds"}
+    for name in ("log", "par", "pulser", "config-dsp", "config-hit"):
+        (work / name).mkdir(parents=True)
+    _tier(work, "dsp", "processing_chain", {each.name: _chain(dsp, each) for each in used})
+    _tier(work, "hit", "hit_config", {each.name: _hit(hit, each) for each in used})
+    geds = next(each for each in used if each.system == "geds")
+    _yaml(work / "pz-chain.yaml", _chain(dsp, geds) | {"outputs": ["tail_slope"]})
+    base = (hit.config.read("hit_config", geds) or {})["operations"]
+    _yaml(work / "ctc.yaml", {name: base[name] for name in ENERGIES})
+    _calibrations(work, list(detectors))
+    for name in detectors:
+        mask = {"mask": events_of(ecal, name).pulser.tolist()}
+        (work / f"pulser/{name}.yaml").write_text(yaml.safe_dump(mask, default_flow_style=True, width=10**9))
+    (work / "cal.filelist").write_text("\n".join(str(work / f"dsp/{key}.lh5") for key in keys["cal"]))
+    daq = {
+        key: str(next((cycle / "generated/tier/daq").rglob(f"{key}.fcio"))) for each in keys.values() for key in each
+    }
+    content = {
+        **keys, "detectors": detectors, "daq": daq, "python": str(programs / "python"), "programs": str(programs),
+        "steps": str(ROOT / "benchmarks/published/steps.py"), "tables": [f"ch{each.rawid:07d}/raw" for each in used],
+        "table_map": {
+            tier: json.dumps({each.name: f"ch{each.rawid:07d}/{tier}" for each in used}) for tier in ("raw", "dsp")
+        },
+    }  # fmt: skip
+    (work / "config.json").write_text(json.dumps(content))
+
+
+def _chain(job: Job, channel: Any) -> dict[str, Any]:
+    chain = dict(job.config.read("processing_chain", channel) or {})
+    return {name: value for name, value in chain.items() if name != "windowed"}
+
+
+def _hit(job: Job, channel: Any) -> dict[str, Any]:
+    content = dict(job.config.read("hit_config", channel) or {})
+    content.pop("outputs_if_calibrated", None)
+    return content
+
+
+def _tier(work: Path, tier: str, name: str, configs: Values) -> None:
+    """A configuration tree of the published form with the rule of one tier."""
+    folder = work / f"config-{tier}"
+    for channel, content in configs.items():
+        _yaml(folder / f"{channel}.yaml", content)
+    inputs = {name: {channel: f"$_/{channel}.yaml" for channel in configs}}
+    rules = {f"tier_{tier}": {"inputs": inputs, "options": {"logging": "$_/logging.yaml"}}}
+    _yaml(folder / "all.yaml", {"snakemake_rules": rules})
+    logging: dict[str, Any] = {"version": 1, "disable_existing_loggers": False}
+    logging |= {"handlers": {"none": {"class": "logging.NullHandler"}}, "root": {"level": "INFO", "handlers": ["none"]}}
+    _yaml(folder / "logging.yaml", logging)
+    valid = {"valid_from": "20200101T000000Z", "category": "all", "mode": "append", "apply": ["all.yaml"]}
+    (folder / "validity.yaml").write_text(yaml.safe_dump([valid]))
+
+
+def _calibrations(work: Path, detectors: Sequence[str]) -> None:
+    """The settings of the published calibrations, as near to ours as they allow."""
+    good = {"is_valid_cal": {"expression": GOOD, "parameters": {"a": 0}}}
+    _yaml(work / "qc.yaml", {"cal_fields": {"threshold": 25, "cut_parameters": QC | good}})
+    plots: dict[str, Any] = {"plot_options": {}}
+    _yaml(
+        work / "ecal.yaml",
+        {
+            "energy_params": list(ENERGIES), "cut_param": "is_valid_cal", "threshold": 300, "deg": 1,
+            "bl_plot_options": {}, "common_plots": [], "use_all_peaks": True, **plots,
+        },
+    )  # fmt: skip
+    _yaml(
+        work / "aoe.yaml",
+        {
+            "run_aoe": True, "current_param": "A_max", "energy_param": "cuspEmax", "cal_energy_param": COMPARED,
+            "cut_field": "is_valid_cal", "threshold": 800, "dt_corr": False, "dep_correct": False, "dt_cut": None,
+            "pdf": "aoe_peak", "mean_func": "Pol1", "sigma_func": "SigmaFit", "dt_param": "dt_eff",
+            "compt_bands_width": 20, "high_cut_val": 3, **plots,
+        },
+    )  # fmt: skip
+    _yaml(
+        work / "lq.yaml",
+        {
+            "run_lq": True, "energy_param": "cuspEmax", "cal_energy_param": COMPARED, "cut_field": "is_valid_cal",
+            "dt_param": "dt_eff", "threshold": 800, **plots,
+        },
+    )  # fmt: skip
+    _yaml(work / "overrides.yaml", {name: {} for name in (*detectors, "none")})
+
+
+def _yaml(path: Path, content: Values) -> None:
+    path.write_text(yaml.safe_dump(dict(content), sort_keys=False))  # operations are evaluated in this order
+
+
+def by_step(cycle: Path) -> dict[str, float]:
+    """Seconds of the processors of our jobs by step, as their records say."""
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for path in sorted((cycle / "generated").rglob(".lineage/*.json")):
+        record = json.loads(path.read_text())
+        if isinstance(record, dict) and "cpu_seconds" in record:
+            found.setdefault(record["step"], {})[record["key"], record["began"]] = record["cpu_seconds"]
+    return {step: sum(jobs.values()) for step, jobs in sorted(found.items())}
+
+
+def energies(cycle: Path, work: Path) -> dict[str, dict[str, float]]:
+    """By detector, how far calibrated energies of both sides are apart, in keV, over all files."""
+    opened, found = open_cycle(cycle / "config.json"), dict[str, list[Any]]()
+    for key in opened.keys:
+        job = opened.job("tier_hit", str(key))
+        with h5py.File(job.outputs["tier"]) as one, h5py.File(work / f"hit/{key}.lh5") as other:
+            for each in job.channels:
+                table = f"ch{each.rawid:07d}/hit"
+                if each.system == "geds" and table in one and COMPARED in one[table]:
+                    np.testing.assert_array_equal(one[f"{table}/timestamp"][:], other[f"{table}/timestamp"][:])
+                    mine, their = one[f"{table}/{COMPARED}"][:], other[f"{table}/{COMPARED}"][:]
+                    found.setdefault(each.name, []).append(np.abs(mine - their)[mine > FROM])
+    joined = {name: np.concatenate(parts) for name, parts in found.items()}
+    return {
+        name: {"events": len(each), "median": float(np.median(each)), "99 %": float(np.quantile(each, 0.99))}
+        for name, each in joined.items()
+    }
+
+
+def report(found: Mapping[str, Seconds], steps: Mapping[str, float], agreement: Mapping[str, Values]) -> None:
+    """Print ratios, where our time goes, and how energies agree."""
+    wall, cpu = (getattr(found["published"], name) / getattr(found["ours"], name) for name in ("wall", "cpu"))
+    print(f"published / ours: wall {wall:.1f} (goal {WALL:g}), processors {cpu:.1f} (goal {CPU:g})")
+    jobs = sum(steps.values())
+    print(f"ours: {jobs:.1f} s of processors in jobs after their start, {found['ours'].cpu - jobs:.1f} s beside:")
+    for step, seconds in sorted(steps.items(), key=lambda item: -item[1]):
+        print(f"    {step:16s} {seconds:7.1f} s")
+    for name, each in agreement.items():
+        numbers = f"{each['median']:.3f} keV apart in the median, 99 % within {each['99 %']:.2f} keV"
+        print(f"{name}: {each['events']} energies above {FROM:g} keV, {numbers}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
