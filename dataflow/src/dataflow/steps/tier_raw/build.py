@@ -25,6 +25,7 @@ from dataflow.registry.step import PROCESSED
 
 from .daqfile import DaqFile, opened, refuse_undecodable
 from .decode import HDF5, WAVEFORMS, decode, filters
+from .formats import flashcam
 from .rawspec import listed, output_spec, unmapped
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def _decode(job: Job, daq: DaqFile, target: Path, settings: Mapping[str, Any]) -
 def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path, key: Key) -> None:
     """Say in the file what it lacks, and how deep the digitizers are."""
     if daq.stream == "FlashCam":
-        annotate(target, **{ADC_BITS: str(flashcam_bits(daq.plain))})
+        annotate(target, **{ADC_BITS: str(flashcam.head_of(daq.plain).bits)})
     if missing:
         log.warning("%s has channels that the channel map does not know: %s", daq.path, missing)
         annotate(target, unmapped_channels=" ".join(map(str, missing)))
@@ -102,14 +103,6 @@ def _annotate(daq: DaqFile, missing: tuple[int, ...], target: Path, key: Key) ->
         log.warning("%s is %s; what is whole was taken", daq.path, daq.lost)
         annotate(target, salvaged=daq.lost)
         warn("", [f"only a part of {key} could be read: its DAQ file is {daq.lost}"])
-
-
-def flashcam_bits(path: Path) -> int:
-    """The depth of the digitizers of a FlashCam file. Its own table of that is left out (see ``daqfile``)."""
-    from fcio import fcio_open
-
-    with fcio_open(str(path)) as file:
-        return int(file.config.adcbits)
 
 
 def check_rows(job: Job, daq: DaqFile, target: Path) -> None:

@@ -23,6 +23,7 @@ from dataflow.physics import dspeed_outputs
 from .codecs import packed
 from .daqfile import DaqFile
 from .rawspec import Spec
+from .tables import Tables
 
 FILTERS: Mapping[str, Any] = {
     "zstd": hdf5plugin.Zstd,
@@ -73,9 +74,10 @@ def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], 
         _prepare(streamer)
         database = settings.get("db_dict") or {}
         with h5py.File(target, "w") as file:
-            _write(head, file, database, filters_of, math.inf, by_itself=by_itself)
+            tables = Tables(file, filters_of)
+            _write(head, tables, database, math.inf, by_itself=by_itself)
             while left > 0 and (buffers := streamer.read_chunk()):
-                left -= _write(buffers, file, database, filters_of, left, by_itself=by_itself)
+                left -= _write(buffers, tables, database, left, by_itself=by_itself)
             if file.keys():  # lh5 leaves out tables that are written at the top
                 file.attrs["datatype"] = f"struct{{{','.join(file)}}}"
     finally:
@@ -96,13 +98,20 @@ def _prepare(streamer: Any) -> None:
     """Let all columns begin as zeros, and tables be written in the order of their names.
 
     FlashCam's own configuration has its row here: its reader says that the buffer is full, and fills in nothing.
+    Buffers that a reader has laid out itself (``zeroed``) are zeros that take no memory yet.
     """
+    zeroed: frozenset[int] = getattr(streamer, "zeroed", frozenset())
     config = streamer.rb_lib.get(CONFIG, ())
     for buffer in config:
         buffer.loc = 0
     for buffers in streamer.rb_lib.values():
         buffers.sort(key=lambda buffer: str(buffer.out_name))
-        for column in (column for buffer in buffers if not buffer.loc for column in _arrays(buffer.lgdo)):
+        for column in (
+            column
+            for buffer in buffers
+            if not buffer.loc and id(buffer) not in zeroed
+            for column in _arrays(buffer.lgdo)
+        ):
             column[...] = 0
     for buffer in config:
         streamer.config_decoder.decode_packet(streamer.fcio, buffer, 0)
@@ -121,12 +130,8 @@ def _arrays(node: Any) -> Iterable[Any]:
         yield node.nda
 
 
-def _write(
-    buffers: Iterable[Any], file: h5py.File, database: Mapping[str, Any], settings: Any, most: float, *, by_itself: bool
-) -> int:
+def _write(buffers: Iterable[Any], tables: Tables, database: Mapping[str, Any], most: float, *, by_itself: bool) -> int:
     """Process and write what is in some buffers, up to a number of rows; returns how many."""
-    import lh5
-
     done = 0
     for buffer in buffers:
         rows = int(min(buffer.loc, most - done))
@@ -135,7 +140,7 @@ def _write(
             table = packed(table, rows, buffer.out_name)
             if by_itself:
                 by_bits(table)
-            lh5.write(table, buffer.out_name, file, n_rows=rows, wo_mode="append", **settings)
+            tables.write(table, buffer.out_name, rows)
         done += max(rows, 0)
         buffer.loc = 0
     return done
