@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,14 @@ TRACES_AT = {EVENT_TAG: 4, SPARSE_TAG: 7}
 FRAMES = {CONFIG_TAG: 10, EVENT_TAG: 6, SPARSE_TAG: 7}
 """Frames that a record has at least; a sparse event has one more for each trace."""
 LAST_TAG = 64
-BITS_AT = 5
-"""Which number of the configuration is the depth of the digitizers."""
+LEAST = 128_000_000
+"""Bytes from which a file is read by compiled code: loading that takes as long as reading so many by ``fcio``."""
+RECORDS = 1 << 16
+"""That compiled code looks at in one go."""
 MOST_TRACES, MOST_SAMPLES = 2400, 32768
-"""That ``fcio`` reads."""
+"""In a file of the FCIO library."""
+DEPTHS = (12, 16)
+"""Bits of the digitizers that there are."""
 TRIGGERS = "FSPEventDecoder"
 """Decodes what a software trigger saw in each event, into a table of its own."""
 
@@ -52,7 +57,11 @@ def records(data: mmap.mmap) -> Iterator[int]:
 
 def _spans(data: mmap.mmap, place: int) -> Iterator[tuple[int, int]]:
     """Begin and end of each record; before a piece of a next one is refused, that before it is told."""
-    size, begin, first = len(data), -1, True
+    start, usual = place, data[place : place + 4] == struct.pack("<i", -CONFIG_TAG)
+    while usual and len(data) >= LEAST and (begins := _skimmed(data, place)):
+        yield from pairwise(begins)
+        place = begins[-1]
+    size, begin, first = len(data), -1, place == start
     word = partial(struct.Struct("<i").unpack_from, data)
     while place < size:
         if place + 4 > size:
@@ -76,6 +85,17 @@ def _spans(data: mmap.mmap, place: int) -> Iterator[tuple[int, int]]:
     if begin < 0:
         raise BrokenError("truncated", place)
     yield begin, place
+
+
+def _skimmed(data: mmap.mmap, place: int) -> list[int]:
+    """Where the next records begin, by compiled code; the last is not looked at yet. Nothing where none is whole."""
+    import numpy as np
+
+    from .flashcam_records import skim
+
+    begins = np.empty(RECORDS, dtype=np.int64)
+    found, end = skim(np.frombuffer(data, dtype=np.uint8), place, LAST_TAG, begins)
+    return [*begins[:found].tolist(), int(end)] if found else []
 
 
 def _check_last(data: mmap.mmap, begin: int) -> None:
@@ -129,62 +149,57 @@ def _begin(data: mmap.mmap) -> int:
     return BEGIN
 
 
+@dataclass(frozen=True)
+class Head:
+    """What the configuration of a file tells."""
+
+    samples: int
+    bits: int
+    tracemap: tuple[int, ...]
+    stream: int
+    triggered: bool = False
+    """By software, with tables of its own."""
+
+
+def head_of(path: Path) -> Head:
+    """The configuration of a file: from its bytes if they have the usual form, else by ``fcio``, which takes 0.1 s."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found, _ = frames_at(data, BEGIN)
+        usual = struct.unpack_from("<i", data, BEGIN)[0] == -CONFIG_TAG and len(found) == FRAMES[CONFIG_TAG] + 2
+    if usual and all(len(frame) == 4 for frame in (*found[:10], found[11])):
+        numbers = [int.from_bytes(frame, "little", signed=True) for frame in found[:10]]
+        traces = numbers[0] + numbers[1]
+        possible = 0 < traces <= MOST_TRACES and 0 < numbers[2] <= MOST_SAMPLES and numbers[5] in DEPTHS
+        if possible and len(found[10]) == 4 * traces:
+            tracemap = struct.unpack(f"<{traces}I", found[10])
+            return Head(numbers[2], numbers[5], tracemap, int.from_bytes(found[11], "little", signed=True))
+    return _head_by_fcio(path)
+
+
+def _head_by_fcio(path: Path) -> Head:
+    from fcio import fcio_open
+
+    with fcio_open(str(path)) as file:
+        config = file.config
+        entries = tuple(int(entry) for entry in config.tracemap)
+        return Head(int(config.eventsamples), int(config.adcbits), entries, int(config.streamid), bool(file.fsp))
+
+
 def content(path: Path, _settings: Mapping[str, Any]) -> Content:
     """The channels of a file, from its configuration.
 
     FlashCam's own configuration record is not a context: legend-daq2lh5 writes it from memory that was never filled.
     """
-    config, has_triggers = _config_of(path)
-    twice = sorted({entry for entry in config.tracemap if config.tracemap.count(entry) > 1})
-    if any(config.tracemap) and twice:  # without a trace map all are zero
+    from daq2lh5.fc.fc_eventheader_decoder import get_key
+
+    head = head_of(path)
+    twice = sorted({entry for entry in head.tracemap if head.tracemap.count(entry) > 1})
+    if any(head.tracemap) and twice:  # without a trace map all are zero
         raise ValueError(f"two traces have the same channel {twice[0] >> 16}/{twice[0] & 0xFFFF} in its trace map")
-    crate = config.streamid & 0xFFFF
-    keys = {crate * 1_000_000 + (entry >> 16) * 100 + (entry & 0xFFFF) for entry in config.tracemap}
-    triggers = (f"swtid_{crate}/event",) if has_triggers else ()
+    keys = {int(get_key(head.stream, entry >> 16, entry & 0xFFFF)) for entry in head.tracemap}
+    triggers = (f"swtid_{head.stream & 0xFFFF}/event",) if head.triggered else ()
     context = {TRIGGERS: {"FSPEvent/{key}": triggers}} if triggers else {}
-    return Content({"FCEventDecoder": tuple(sorted(keys))}, config.samples, context, config.bits)
-
-
-@dataclass(frozen=True)
-class _Config:
-    """Of a configuration: the board (upper 16 bits) and input of each trace, the crate, samples of a trace, bits."""
-
-    tracemap: tuple[int, ...]
-    streamid: int
-    samples: int
-    bits: int
-
-
-def _config_of(path: Path) -> tuple[_Config, bool]:
-    """The configuration, and whether there is a software trigger; read by ``fcio`` where it is not of the usual form.
-
-    ``fcio`` provides room for the dead times of all channels that there can be, which takes 0.1 s.
-    """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if (found := _usual_config(data)) is not None:
-            return found, False
-    from fcio import fcio_open
-
-    with fcio_open(str(path)) as opened:
-        config = opened.config
-        entries = tuple(int(entry) for entry in config.tracemap)
-        made = _Config(entries, int(config.streamid), int(config.eventsamples), int(config.adcbits))
-        return made, bool(opened.fsp)
-
-
-def _usual_config(data: mmap.mmap) -> _Config | None:
-    """The configuration, if it comes first and has a trace map of the right length and the number of the stream."""
-    if len(data) < BEGIN + 4 or struct.unpack_from("<i", data, BEGIN)[0] != -CONFIG_TAG:
-        return None
-    found, _ = frames_at(data, BEGIN)
-    if len(found) != FRAMES[CONFIG_TAG] + 2 or {len(frame) for frame in (*found[:-2], found[-1])} != {4}:
-        return None
-    numbers = [int.from_bytes(frame, "little", signed=True) for frame in (*found[:-2], found[-1])]
-    traces, samples, streamid = numbers[0] + numbers[1], numbers[2], numbers[-1]
-    possible = min(numbers[:2]) >= 0 and 0 < traces <= MOST_TRACES and 0 < samples <= MOST_SAMPLES
-    if not possible or len(found[-2]) != 4 * traces:
-        return None
-    return _Config(struct.unpack(f"<{traces}I", found[-2]), streamid, samples, numbers[BITS_AT])
+    return Content({"FCEventDecoder": tuple(sorted(keys))}, head.samples, context, head.bits)
 
 
 def streamer(settings: Mapping[str, Any]) -> Any:
