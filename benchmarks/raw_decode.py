@@ -1,16 +1,21 @@
-"""Decoding the events of FlashCam files: by columns as raw does it, and by legend-daq2lh5; CPU seconds, equal columns.
+"""Raw files from FlashCam files, by compiled code and by legend-daq2lh5; CPU seconds, equal columns and attributes.
 
-    python benchmarks/raw_decode.py [FILE.fcio …] [--rows N]
+    python benchmarks/raw_decode.py [FILE.fcio …] [--rows N] [--repeat N] [--tries N] [--folder DIR]
 
-Without files, those of a small simulated calibration are read.
+Without files, those of a small simulated calibration are read. ``--repeat`` makes longer files of them: the same
+records again and again.
 
-Both read the same files into the same buffers; what is decoded is compared, value by value. Reading the file is in the
-times, writing is not.
+*Decoding*: both read the same file into the same buffers; reading the file is in the times, writing is not. *File to
+file*: what a raw job does (looking whether the file is whole, decoding, writing, with the settings that are shipped)
+against ``daq2lh5.build_raw``, with its defaults (gzip), with zstd and shuffled bytes, and with our filter of traces for
+all columns. Everything is compared value by value. Sides take turns; the smallest of the tries counts. Compiled code is
+loaded before (how long that takes is printed) and also reads small files here. The folder should be in memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import mmap
 import sys
 import tempfile
 import time
@@ -20,26 +25,118 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
 
+import h5py  # noqa: E402
+import hdf5plugin  # noqa: E402
 import numpy as np  # noqa: E402
+from daq2lh5.build_raw import build_raw  # noqa: E402
 from daq2lh5.data_streamer import DataStreamer  # noqa: E402
 from daq2lh5.fc.fc_streamer import FCStreamer  # noqa: E402
 from daq2lh5.raw_buffer import RawBufferLibrary  # noqa: E402
 from lgdo import WaveformTable  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
+from dataflow.steps.tier_raw import build, daqfile, decode, storing  # noqa: E402
+from dataflow.steps.tier_raw.formats import flashcam, flashcam_ahead  # noqa: E402
 from dataflow.steps.tier_raw.formats.flashcam_events import Streamer  # noqa: E402
 
 TABLES = "FCEventDecoder"
 Columns = Mapping[str, NDArray[Any]]
+OURS: Mapping[str, Any] = {storing.HDF5: {"compression": "zstd", "shuffle": True}, decode.WAVEFORMS: True}
+THEIRS: Mapping[str, Mapping[str, Any]] = {
+    "defaults": {},
+    "zstd, shuffle": {"compression": hdf5plugin.Zstd(3), "shuffle": True},
+    "bitshuffle": {"compression": hdf5plugin.Bitshuffle(cname="lz4"), "shuffle": False},
+}
 
 
 def main() -> None:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("files", nargs="*", type=Path)
-    made.add_argument("--rows", type=int, default=1000, help="rows of a buffer")
+    made.add_argument("--rows", type=int, default=1000, help="rows of a buffer, where decoding is timed alone")
+    made.add_argument("--repeat", type=int, default=1, help="records of a file, how many times")
+    made.add_argument("--tries", type=int, default=3)
+    made.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="where to write")  # noqa: S108
     options = made.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        compare(options.files or simulated(Path(folder)), options.rows)
+    flashcam.LEAST = 0
+    begin = time.process_time()
+    flashcam_ahead.compile_ahead()
+    print(f"compiled code loaded in {time.process_time() - begin:.2f} s")
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        files = [repeated(path, options.repeat, folder) for path in options.files or simulated(folder)]
+        compare(files, options.rows, options.tries)
+        compare_files(files, options.tries, folder)
+
+
+def repeated(path: Path, times: int, folder: Path) -> Path:
+    """A file whose events come several times."""
+    if times == 1:
+        return path
+    data = path.read_bytes()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        _, begin = flashcam.frames_at(mapped, flashcam.BEGIN)
+    made = folder / path.name
+    with made.open("wb") as target:
+        target.write(data[:begin])
+        for _ in range(times):
+            target.write(data[begin:])
+    return made
+
+
+def compare_files(files: Sequence[Path], tries: int, folder: Path) -> None:
+    """Make a raw file of each file in all ways."""
+    print(f"{'file to file':42s} {'settings':16s} {'MB':>6s} {'library':>8s} {'ours':>8s} {'ratio':>6s}")
+    for path in files:
+        megabytes = path.stat().st_size / 1e6
+        for name, settings in THEIRS.items():
+            times = [(written(path, folder), written_by_library(path, folder, settings)) for _ in range(tries)]
+            equal(folder / "ours.lh5", folder / "theirs.lh5")
+            ours, theirs = (min(some) for some in zip(*times, strict=True))
+            print(f"{path.name:42s} {name:16s} {megabytes:6.0f} {theirs:8.2f} {ours:8.2f} {theirs / ours:6.1f}")
+
+
+def tables_of(daq: daqfile.DaqFile, target: str) -> dict[str, Any]:
+    """One table a channel."""
+    return {
+        decoder: {f"ch{key}/raw": {"key_list": [key], "out_stream": target} for key in keys}
+        for decoder, keys in daq.keys.items()
+    }
+
+
+def written(path: Path, folder: Path) -> float:
+    """CPU seconds of what a raw job does."""
+    target = folder / "ours.lh5"
+    begin = time.process_time()
+    with daqfile.opened(path, folder / "work.fcio", OURS) as daq:
+        spec = tables_of(daq, "raw")
+        decode.decode(daq, spec, target, {"buffer_size": build.buffer_rows(spec, daq), **OURS}, 0.0)
+    return time.process_time() - begin
+
+
+def written_by_library(path: Path, folder: Path, settings: Mapping[str, Any]) -> float:
+    """CPU seconds of the library's driver."""
+    target = folder / "theirs.lh5"
+    with daqfile.opened(path, folder / "work.fcio", OURS) as daq:
+        spec = tables_of(daq, str(target))
+    begin = time.process_time()
+    options = {"hdf5_settings": dict(settings)} if settings else {}
+    build_raw(str(path), in_stream_type="FlashCam", out_spec=spec, overwrite=True, **options)
+    return time.process_time() - begin
+
+
+def equal(ours: Path, theirs: Path) -> None:
+    """Make sure that two files have the same datasets, values, types and attributes."""
+    with h5py.File(ours) as one, h5py.File(theirs) as other:
+        names: list[str] = []
+        other.visit(names.append)
+        found: list[str] = []
+        one.visit(found.append)
+        assert sorted(names) == sorted(found)  # noqa: S101
+        for name in names:
+            assert dict(one[name].attrs) == dict(other[name].attrs), name  # noqa: S101
+            if isinstance(other[name], h5py.Dataset):
+                assert one[name].dtype == other[name].dtype, name  # noqa: S101
+                np.testing.assert_array_equal(one[name][:], other[name][:], err_msg=name)
 
 
 def simulated(folder: Path) -> list[Path]:
@@ -51,16 +148,20 @@ def simulated(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.fcio"))
 
 
-def compare(files: Sequence[Path], rows: int) -> None:
+def compare(files: Sequence[Path], rows: int, tries: int) -> None:
     """Decode each file both ways."""
-    print(f"{'file':50s} {'traces':>8s} {'library':>8s} {'ours':>8s} {'ratio':>6s}")
+    print(f"{'decoding':50s} {'traces':>8s} {'library':>8s} {'ours':>8s} {'ratio':>6s}")
     for path in files:
-        ours, after = decoded(Streamer, path, rows)
-        theirs, before = decoded(FCStreamer, path, rows)
+        before, after = [], []
+        for _ in range(tries):
+            ours, seconds = decoded(Streamer, path, rows)
+            after.append(seconds)
+            theirs, seconds = decoded(FCStreamer, path, rows)
+            before.append(seconds)
         for name, values in theirs.items():
             np.testing.assert_array_equal(ours[name], values, err_msg=name)
         traces = max(map(len, ours.values()))
-        print(f"{path.name:50s} {traces:8d} {before:8.2f} {after:8.2f} {before / after:6.1f}")
+        print(f"{path.name:50s} {traces:8d} {min(before):8.3f} {min(after):8.3f} {min(before) / min(after):6.1f}")
 
 
 def decoded(make: Callable[[], DataStreamer], path: Path, rows: int) -> tuple[Columns, float]:

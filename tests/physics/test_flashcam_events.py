@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from daq2lh5.fc.fc_event_decoder import FCEventDecoder as Library
 from daq2lh5.fc.fc_streamer import FCStreamer
 from lgdo import VectorOfVectors, WaveformTable
 
-from dataflow.steps.tier_raw.formats import flashcam_blocks, flashcam_events
+from dataflow.steps.tier_raw.formats import flashcam, flashcam_blocks, flashcam_events
 from dataflow.steps.tier_raw.formats.flashcam_ahead import compile_ahead
 from dataflow.steps.tier_raw.formats.flashcam_events import COLUMNS, ByEvents, Streamer, streamer
-from dataflow.steps.tier_raw.formats.flashcam_records import index
+from dataflow.steps.tier_raw.formats.flashcam_records import index, skim
 from dataflow.steps.tier_raw.formats.flashcam_rows import fill
 from dataflow.steps.tier_raw.formats.flashcam_times import account
+from dataflow.steps.tier_raw.formats.form import BrokenError
 from gebox.files import fcio
 
 SAMPLES, CHANNELS = 50, 4
@@ -29,7 +31,7 @@ READERS = (Streamer, ByEvents)
 
 @pytest.fixture(autouse=True)
 def small_files_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flashcam_events, "LEAST", 0)
+    monkeypatch.setattr(flashcam, "LEAST", 0)
 
 
 def columns(
@@ -192,18 +194,59 @@ def test_blocks_of_all_sizes_agree(
     agree(written(tmp_path / "a.fcio", sparse=sparse), 13, stays=True)
 
 
+def walk(path: Path) -> tuple[list[int], str]:
+    """The ends of the records of a file, and what is said of it."""
+    found: list[int] = []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            found.extend(flashcam.records(data))
+        except BrokenError as error:
+            return found, f"{error.what} at byte {error.place}"
+    return found, ""
+
+
+@pytest.mark.parametrize("together", [1, 7, 100])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_records_are_found_and_refused_as_without_compiled_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, together: int, sparse: bool
+) -> None:
+    monkeypatch.setattr(flashcam, "RECORDS", together)
+    path = written(tmp_path / "a.fcio", sparse=sparse)
+    whole, random = path.read_bytes(), np.random.default_rng(5)
+    damaged = [whole, whole[:100], whole[:-1], whole + b"\xfd", whole + b"\x9c\xff\xff\xff", whole[:68]]
+    damaged += [whole[:68] + b"\xfd" + whole[69:], whole[:68] + b"\xf8" + whole[69:]]
+    for place in random.integers(60, len(whole), 100).tolist():
+        damaged += [
+            whole[:place],
+            whole[:place] + b"\xff" + whole[place + 1 :],
+            whole[:place] + b"\xff" * 4 + whole[place:],
+        ]
+    said = []
+    for data in damaged:
+        path.write_bytes(data)
+        monkeypatch.setattr(flashcam, "LEAST", 0)
+        ours = walk(path)
+        monkeypatch.setattr(flashcam, "LEAST", 1 << 40)
+        assert ours == walk(path)
+        said.append(ours[1].partition(" ")[0])
+    assert len(walk(path)[0]) > 0
+    assert set(said) == {"", "truncated", "corrupted"}
+
+
 def test_small_files_are_read_without_loading_compiled_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = written(tmp_path / "a.fcio", sparse=True)
-    monkeypatch.setattr(flashcam_events, "LEAST", path.stat().st_size + 1)
+    monkeypatch.setattr(flashcam, "LEAST", path.stat().st_size + 1)
     agree(path, stays=False)
 
 
 def test_all_loops_are_compiled_at_installation(tmp_path: Path) -> None:
     """For the types that they are called with: reading a file adds none."""
+    path = written(tmp_path / "a.fcio", sparse=True, kind=11)
     compile_ahead()
-    before = [len(loop.signatures) for loop in (index, account, fill)]
-    columns(Streamer, written(tmp_path / "a.fcio", sparse=True, kind=11), 7, stays=True)
-    assert before == [len(loop.signatures) for loop in (index, account, fill)] == [1, 1, 1]
+    before = [len(loop.signatures) for loop in (index, account, fill, skim)]
+    list(walk(path))
+    columns(Streamer, path, 7, stays=True)
+    assert before == [len(loop.signatures) for loop in (index, account, fill, skim)] == [1] * 4
 
 
 def test_legend_daq2lh5_has_no_column_that_is_not_filled() -> None:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ TRACES_AT = {EVENT_TAG: 4, SPARSE_TAG: 7}
 FRAMES = {CONFIG_TAG: 10, EVENT_TAG: 6, SPARSE_TAG: 7}
 """Frames that a record has at least; a sparse event has one more for each trace."""
 LAST_TAG = 64
+LEAST = 128_000_000
+"""Bytes from which a file is read by compiled code: loading that takes as long as reading so many by ``fcio``."""
+RECORDS = 1 << 16
+"""That compiled code looks at in one go."""
 BITS_AT = 5
 """Which number of the configuration is the depth of the digitizers."""
 MOST_TRACES, MOST_SAMPLES = 2400, 32768
@@ -52,7 +57,11 @@ def records(data: mmap.mmap) -> Iterator[int]:
 
 def _spans(data: mmap.mmap, place: int) -> Iterator[tuple[int, int]]:
     """Begin and end of each record; before a piece of a next one is refused, that before it is told."""
-    size, begin, first = len(data), -1, True
+    start, usual = place, data[place : place + 4] == struct.pack("<i", -CONFIG_TAG)
+    while usual and len(data) >= LEAST and (begins := _skimmed(data, place)):
+        yield from pairwise(begins)
+        place = begins[-1]
+    size, begin, first = len(data), -1, place == start
     word = partial(struct.Struct("<i").unpack_from, data)
     while place < size:
         if place + 4 > size:
@@ -76,6 +85,17 @@ def _spans(data: mmap.mmap, place: int) -> Iterator[tuple[int, int]]:
     if begin < 0:
         raise BrokenError("truncated", place)
     yield begin, place
+
+
+def _skimmed(data: mmap.mmap, place: int) -> list[int]:
+    """Where the next records begin, by compiled code; the last is not looked at yet. Nothing where none is whole."""
+    import numpy as np
+
+    from .flashcam_records import skim
+
+    begins = np.empty(RECORDS, dtype=np.int64)
+    found, end = skim(np.frombuffer(data, dtype=np.uint8), place, LAST_TAG, begins)
+    return [*begins[:found].tolist(), int(end)] if found else []
 
 
 def _check_last(data: mmap.mmap, begin: int) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from .flashcam_blocks import Blocks
-from .flashcam_records import SPARSE
+from .flashcam_records import SPARSE, skim
 
 SAMPLES = 8
 
@@ -25,6 +25,7 @@ def compile_ahead() -> None:
     buffer = RawBuffer(lgdo=decoder.make_lgdo(size=4), key_list=[0])
     numbers = {"adcs": 1, "blprecision": 1, "sumlength": 1, "adcbits": 16, "gps": 0, "streamid": 1}
     config = SimpleNamespace(**numbers, eventsamples=SAMPLES, tracemap=np.array([1 << 16], dtype=np.uint32))
+    skim(np.frombuffer(_event(), dtype=np.uint8), 0, SPARSE, np.empty(1, dtype=np.int64))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "event.fcio"
         path.write_bytes(_event())

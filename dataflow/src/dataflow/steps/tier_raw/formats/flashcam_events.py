@@ -18,6 +18,7 @@ from daq2lh5.fc.fc_event_decoder import FCEventDecoder as Library
 from daq2lh5.fc.fc_streamer import FCStreamer
 from numpy.typing import NDArray
 
+from . import flashcam
 from .flashcam_blocks import FULL, Blocks, suits
 from .flashcam_records import ASIDE, END, ODD
 
@@ -41,8 +42,6 @@ OF_TRACES: Mapping[str, str] = {
 """Columns of traces, and what ``fcio`` calls them."""
 OF_CHANNELS = ("channel", "board_id", "fc_input", "fcid")
 COLUMNS = frozenset((*TIMES, *OFFSETS, *DEAD, *OF_EVENTS, *OF_TRACES, *OF_CHANNELS, SAMPLES))
-LEAST = 128_000_000
-"""Bytes from which a file is read by compiled code: loading that takes as long as reading so many by ``fcio``."""
 WORDS = 10
 """Numbers that each of the three lists of an event has at most."""
 
@@ -182,7 +181,7 @@ class Streamer(ByEvents):
         found = super().open_stream(fcio_peer, *arguments, **options)
         self._behind, begin = 0, self.fcio.read_bytes() + self.fcio.skipped_bytes()
         keyed = self.event_rbkd or {}
-        large = Path(fcio_peer).stat().st_size >= LEAST
+        large = Path(fcio_peer).stat().st_size >= flashcam.LEAST
         if large and keyed and not self.fcio.fsp and suits(self.fcio.config, list(keyed.values())):
             of, quiet = self.event_decoder.key_list, self.status_rbkd is None
             self.blocks = Blocks(Path(fcio_peer), begin, self.fcio.config, of, keyed, quiet=quiet)

@@ -57,6 +57,22 @@ def frames(data: Any, place: Any, size: Any, starts: Any, lengths: Any) -> Any:
 
 
 @compiled
+def skim(data: Any, place: Any, highest: Any, begins: Any) -> Any:
+    """Where whole records begin that are followed by another tag: how many, and the byte after the last of them.
+
+    It ends where there is no place for more, or a tag is above `highest`, or the data end.
+    """
+    count, starts, lengths = 0, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    while count < len(begins) and place + 4 <= len(data) and 0 < -word(data, place) <= highest:
+        _, after, seen = frames(data, place + 4, len(data), starts, lengths)
+        if not seen or -word(data, after) > highest:
+            break
+        begins[count] = place
+        count, place = count + 1, after
+    return count, place
+
+
+@compiled
 def list_of(data: Any, start: Any, length: Any, least: Any, target: Any) -> Any:
     """Copy one of the lists of an event; whether its length is a usual one."""
     if length % 4 or length < 4 * least or length > 4 * WORDS:
