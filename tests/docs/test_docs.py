@@ -204,3 +204,9 @@ def test_no_path_of_a_machine_is_in_the_documents() -> None:
         name: re.findall(r"(?<![\w$/])/(?:home|root|work|tmp|Users)/[\w/.]*", text) for name, text in TEXTS.items()
     }
     assert not {name: paths for name, paths in found.items() if paths}
+
+
+def test_tests_that_documents_name_are_there() -> None:
+    named = [match for text in TEXTS.values() for match in re.findall(r"(tests/[\w/]+\.py)::(test_\w+)", text)]
+    missing = [f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text("utf-8")]
+    assert len(named) > 30 and missing == []

@@ -149,6 +149,20 @@ def test_a_parabola_is_found() -> None:
     np.testing.assert_allclose(curves.apply(curve, positions), energies)
 
 
+def test_lines_count_in_the_calibration_by_their_errors_in_kev() -> None:
+    """The published weights have a power of the position in the place of the slope: then the first line decides."""
+    positions, slope = np.array([3700.0, 9000.0, 13_000.0, 25_000.0, 40_000.0]), 0.065
+    errors = np.array([8.0, 1.0, 1.0, 4.0, 0.8])
+    energies = 1.5 + slope * positions + np.array([0.4, -0.03, 0.02, 0.2, -0.01])
+    curve = curves.calibration(positions, errors, energies, 1)
+    expected = np.polyfit(positions, energies, 1, w=1 / np.hypot(errors * slope, 0.05))
+    # the slope of errors is that of the line through zero
+    assert curve.parameters["b"] == pytest.approx(expected[0], rel=2e-6)
+    assert curve.parameters["a"] == pytest.approx(expected[1], abs=0.002)
+    published = np.polyfit(positions, energies, 1, w=1 / (errors * slope * positions))
+    assert abs(published[1] - curve.parameters["a"]) > 0.01
+
+
 def test_the_error_of_a_width_follows_from_the_covariance() -> None:
     covariance = np.array([[0.04, -1e-5], [-1e-5, 4e-9]])
     curve = curves.Curve("(a+b*x)**(0.5)", {"a": 0.6, "b": 0.002}, {"a": 0.2, "b": 6e-5}, covariance, 0.0, 1)

@@ -81,13 +81,12 @@ def write_published(inputs: Path) -> None:
     """Add the step configuration to metadata that have channel maps."""
     config = inputs / "dataprod/config"
     systems = {name: system for name, system in _systems(inputs).items() if system != "spms"}
+    pulser = {"pulser_multiplicity_threshold": 10}
     rules: dict[str, Any] = {
         "tier_tcm": {"inputs": {"config": _written(config, "tcm", _tcm())}},
         "tier_dsp": {"inputs": {"processing_chain": _by_channel(config, systems, "tier_dsp", "processing_chain")}},
         "tier_hit": {"inputs": {"hit_config": _by_channel(config, systems, "tier_hit", "hit_config")}},
-        "pars_tcm_pulser": {
-            "inputs": {"pulser_config": _written(config, "pulser", {"pulser_multiplicity_threshold": 10})}
-        },
+        "pars_tcm_pulser": {"inputs": {"pulser_config": _written(config, "pulser", pulser)}},
         "tier_evt": {"inputs": {"evt_config": _written(config, "evt", {"channels": {}, "operations": {}})}},
         "tier_skm": {"inputs": {"skm_config": _written(config, "skm", {"operations": {}})}},
         "pars_spms_dsp_trg_thr": {"inputs": {}},

@@ -125,6 +125,8 @@ def test_the_entry_is_what_the_processing_chain_and_the_published_flow_read() ->
     assert 0 < pz["frac_err"] < 0.1 * PART
 
 
+PULSER = 3
+"""Its class in the truth."""
 CAL, PZC = "l200-p03-r000-cal-20240301T080000Z", "l200-p03-r000-pzc-20240301T130000Z"
 
 
@@ -160,6 +162,27 @@ def test_pzc_data_give_the_true_decay_constants_of_all_detectors(with_pzc: tuple
     two = pars["P03002A"]["pz"]
     assert nanoseconds(two["tau2"]) == pytest.approx(12_000, rel=0.05)
     assert two["frac"] == pytest.approx(0.02, rel=0.05)
+
+
+@pytest.mark.parametrize("role", ["raw", "pzc"])
+def test_events_of_the_pulser_are_no_tails_of_a_detector(with_pzc: tuple[Path, dict[str, Any]], role: str) -> None:
+    """In the published flow they are, wherever a list of pole-zero files is given, and it always is."""
+    import lh5
+
+    folder, _ = with_pzc
+    job = open_cycle(folder / "config.json").job("par_dsp_pz", CAL)
+    (path,), (truth,) = job.inputs[role], folder.rglob(f"{CAL if role == 'raw' else PZC}-truth.lh5")
+    sources = lh5.read("truth/source", str(truth)).nda
+    pulser = lh5.read("truth/eventnumber", str(truth)).nda[sources == PULSER]
+    found = 0
+    for channel in job.channels:
+        _, usable = _rows(job, role)[channel.name]
+        if len(usable):
+            number = lh5.read(f"{job.table('raw', channel)}/eventnumber", str(path)).nda
+            assert not usable[np.isin(number, pulser)].any()
+            assert usable.mean() > 0.5
+            found += np.count_nonzero(np.isin(number, pulser))
+    assert found > 0
 
 
 def test_a_detector_without_enough_pzc_tails_takes_those_of_the_calibration(

@@ -254,6 +254,14 @@ def test_pulls_of_the_cut_have_mean_0_and_width_1() -> None:
     assert np.std(pulls, ddof=1) == pytest.approx(1, abs=0.1)
 
 
+def test_a_cut_that_keeps_too_little_at_the_end_of_the_range_is_none() -> None:
+    """The published search takes the end of its range for the cut where the classifier is in a wrong unit."""
+    draw_ = np.random.default_rng(2)
+    energies = np.concatenate([draw_.uniform(1560, 1620, 500), draw_.normal(1592.5, 0.86, 500)])
+    with pytest.raises(WorkFailed, match=r"no cut keeps 90% of the double-escape peak: it would be at -1[1-6]\d\d\.\d"):
+        cut_at(energies, 1000 * draw_.normal(0, 1, 1000), WIDTHS)
+
+
 def test_a_tail_that_the_likelihood_tells_is_not_left_out() -> None:
     """Half of the events are multi-site ones: without a tail, the peak would be theirs, too."""
     assert isinstance(_band(13, single=60, multiple=60), NoBand)
@@ -377,6 +385,10 @@ def test_parameter_files_have_what_dashboards_look_for(real: Result) -> None:
         "res",
         "res_err",
     }
+    whole = found["1000-1300keV"]["20230311T235840Z"]
+    parts = whole["sigma_err"] / whole["sigma"], whole["mean_err"] / whole["mean"]
+    assert whole["res_err"] == pytest.approx(whole["res"] * np.hypot(*parts)), "the published error is no square root"
+    assert not {name for name in found if name.endswith("_by_run")}, "the published ones are those of both cuts"
     assert list(found["low_side_sfs"]) == [1592.5, 1620.5, 2039.0, 2103.53, 2614.5] == list(found["2_side_sfs"])
     assert found["low_side_sfs"][1592.5]["sf"] == pytest.approx(90.2, abs=0.5)
     assert found["correction_fit_results"]["mean_fits"]["pars"].keys() == {"a", "b"}

@@ -40,3 +40,23 @@ def test_other_detectors_are_tried(parameters: dict[str, Any]) -> None:
         assert found["results"]["lq_failed"].startswith("no double-escape peak at 1592.5 keV")
         assert found["results"]["aoe_failed"]
         assert "is_valid_cal" in found["pars"]["operations"], name
+
+
+def test_what_is_not_asked_for_takes_nothing_from_the_steps_before() -> None:
+    """The published ``run_aoe: false`` and ``run_lq: false`` lose the results of quality cuts and energies."""
+    from dataflow.keys.channel import Channel
+    from dataflow.steps.merge.build import _of_detector
+    from dataflow.steps.par_hit_aoe.report import AOE
+    from dataflow.steps.par_hit_lq.report import LATE_CHARGE
+
+    results = {"qc": {"is_valid_0vbb": {"sf_cal": 97.0}}, "ecal": {"cuspEmax_ctc_cal": {"Qbb_fwhm_in_kev": 2.5}}}
+    before = {"pars": {"operations": {"cuspEmax_ctc_cal": {"expression": "cuspEmax*a"}}}, "results": results}
+    entries: dict[str, Any] = {"par_hit_ecal": before}
+    for step, one in (("par_hit_aoe", AOE), ("par_hit_lq", LATE_CHARGE)):
+        entries[step] = one.calibrated(Channel("V01A", "geds", 1), before, _never, run=False).entry
+    merged = _of_detector(entries)
+    assert merged == {"pars": before["pars"], "results": results | {"aoe": {}, "lq": {}}}
+
+
+def _never() -> Any:
+    raise AssertionError("a step that is switched off calibrates nothing")
