@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -97,3 +100,35 @@ def test_small_columns_are_stored_in_chunks_of_many_rows(tmp_path: Path) -> None
         assert file["ch1/raw/number"].chunks == (ROWS,)
         assert file["ch1/raw/waveform/dt"].chunks == (ROWS,)
         assert file["ch1/raw/waveform/values"].chunks == (TRACES, 12)
+
+
+FULL_DISK = """
+import resource, signal, sys
+import h5py, numpy as np
+from lgdo import Array, Table
+from dataflow.steps.tier_raw.storing import Tables
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+noise = np.random.default_rng(1).random(1024)
+try:
+    with h5py.File(sys.argv[1], "w") as file:
+        tables = Tables(file, {"compression": None, "shuffle": False}, by_itself=True)
+        for number in range(200):
+            for name in ("a/raw", "b/raw"):
+                tables.append(Table({"noise": Array(noise)}), name, len(noise))
+            print(number, flush=True)
+        tables.finish()
+except (OSError, RuntimeError) as error:  # of the write, or of the file that is closed after it
+    print("failed", "File too large" in str(error))
+"""
+
+
+def test_what_cannot_be_written_is_an_error_at_once(tmp_path: Path) -> None:
+    """Some pieces are in the file then; HDF5 crashes where it notices only when something is closed."""
+    words = [sys.executable, "-c", FULL_DISK, str(tmp_path / "a.lh5")]
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(words, capture_output=True, text=True, env=environ)
+    lines = done.stdout.split("\n")
+    assert done.returncode >= 0, done.stderr
+    assert lines[-2] == "failed True", done.stderr
+    assert 50 < len(lines) < 100

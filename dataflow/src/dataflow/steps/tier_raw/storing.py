@@ -168,10 +168,15 @@ def _columns(table: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any] | 
 
 
 def _extend(group: h5py.Group, path: str, values: NDArray[Any]) -> None:
-    """Write rows at the end of a dataset, which is not done through h5py's own objects because they take longer."""
+    """Write rows at the end of a dataset, which is not done through h5py's own objects because they take longer.
+
+    Without a cache of chunks, what cannot be written is an error here; HDF5 may crash where that happens later.
+    """
     if not len(values):
         return
-    dataset = h5py.h5d.open(group.id, path.encode())
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(1, 0, 1.0)
+    dataset = h5py.h5d.open(group.id, path.encode(), access)
     values = np.ascontiguousarray(values.view(np.uint8) if values.dtype == bool else values)  # as lh5 stores them
     before = dataset.shape[0]
     dataset.set_extent((before + len(values), *values.shape[1:]))
