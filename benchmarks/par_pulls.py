@@ -88,6 +88,9 @@ def aoe_pulls(random: np.random.Generator) -> Pulls:
         kept, one = part * 0.9 + (1 - part) * multiple_above_cut(line), found.low_side[line]
         if line != 1592.5:  # whose survival is 90 % by definition
             pulls[f"A/E survival {line:g} keV"] = (one.fraction - kept) / one.error
+    at = np.array([2039.0, 1.0])
+    curve = at @ np.array(list(found.mean.parameters.values())) - (1 + MEAN_SLOPE * 2039) / found.time.mean
+    pulls["A/E mean, curve at 2039 keV"] = curve / np.sqrt(at @ found.mean.covariance @ at)
     for band in (found.bands[2], found.bands[-3]):
         where = f"{'low' if band is found.bands[2] else 'high'} band"
         true = (1 + MEAN_SLOPE * band.energy) / found.time.mean
