@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import hdf5plugin  # noqa: F401 - registers the compressions that dsp and hit use
 import numpy as np
 import pytest
 import yaml

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
+import hdf5plugin  # noqa: F401 - registers the compressions that dsp and hit use
 import numpy as np
 
 

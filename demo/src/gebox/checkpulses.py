@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import hdf5plugin  # noqa: F401 - registers the compressions that dsp and hit use
 import numpy as np
 from numpy.typing import NDArray
 
