@@ -165,67 +165,91 @@ def reference(source: Source, table: str, rows: int) -> tuple[Any, Values, Value
     return np.ascontiguousarray(read["waveform"].values.nda), as_arrays(out), numbers
 
 
-def numbers_of(chain: Any, known: Mapping[str, Any]) -> Values:
-    """What the kernel is told, from the arguments that dspeed has found for the chain's calls."""
-    calls = {str(manager): manager.args for manager in chain._proc_managers}
+class Calls:
+    """The calls of a chain with the arguments that dspeed has found for them.
 
-    def args(begin: str) -> Any:
-        return next(each for name, each in calls.items() if name.startswith(begin))
+    Parameters
+    ----------
+    chain
+        Made by dspeed.
+    """
 
-    def moved(begin: str) -> float:
+    def __init__(self, chain: Any) -> None:
+        self._args = {str(manager): manager.args for manager in chain._proc_managers}
+
+    def args(self, begin: str) -> Any:
+        """The arguments of the first call whose text begins so."""
+        return next(each for name, each in self._args.items() if name.startswith(begin))
+
+    def samples(self, begin: str, place: int = 0) -> int:
+        """The samples of a trace among the arguments of a call."""
+        return int(self.args(begin)[place].shape[1])
+
+    def moved(self, begin: str) -> float:
         """Samples by which the time of a pick-off is away from the start."""
-        text = next(name for name in calls if name.startswith(begin)).split(", ")[1]
+        text = next(name for name in self._args if name.startswith(begin)).split(", ")[1]
         away = 0.0
         while text != "tp_0_est":
-            call = next(
-                name for name in calls if name.endswith(f", {text})") and name.startswith(("add(", "subtract("))
-            )
-            away += (-1 if call.startswith("subtract") else 1) * float(calls[call][1])
+            ends = [name for name in self._args if name.endswith(f", {text})")]
+            call = next(name for name in ends if name.startswith(("add(", "subtract(")))
+            away += (-1 if call.startswith("subtract") else 1) * float(self._args[call][1])
             text = call.partition("(")[2].split(", ")[0]
         return away
 
-    pole, pole_full = args("double_pole_zero(wf_blsub"), args("double_pole_zero(wf_full_blsub")
-    trap, energy = args("trap_norm(wf_pz, 6"), args("trap_norm(wf_pz, 8")
-    rate = args("presum(waveform")[0].shape[1] // args("presum(waveform")[3].shape[1]
-    cusp, zac = args("fft_convolve_wf(wf_blsub, cusp"), args("fft_convolve_wf(wf_blsub, zac")
-    late, early = args("trap_pickoff(wf_full_pz, 1504"), args("trap_pickoff(wf_full_pz, 4")
-    averaged = args("presum(waveform")[3].shape[1]
-    window = args("windower(curr")
+
+def numbers_of(chain: Any, known: Mapping[str, Any]) -> Values:
+    """What the kernel is told."""
+    calls = Calls(chain)
+    return {**filters(calls), **windows(calls), **known["adc"]}
+
+
+def filters(calls: Calls) -> Values:
+    """What is applied to whole traces: averages, lines, pole-zero correction, trapezoids, kernels."""
+    trap, energy = calls.args("trap_norm(wf_pz, 6"), calls.args("trap_norm(wf_pz, 8")
+    averaged, samples = calls.samples("presum(waveform", 3), calls.samples("presum(waveform")
+    rate = samples // averaged
+    cusp, zac = calls.args("fft_convolve_wf(wf_blsub, cusp"), calls.args("fft_convolve_wf(wf_blsub, zac")
+    t0 = calls.args("fft_convolve_wf(wf_full_pz")[1].ravel()
     return {
-        "samples": args("presum(waveform")[0].shape[1],
+        "samples": samples,
         "averaged": averaged,
         "rate": rate,
-        "baseline": args("linear_slope_fit(wf_presum")[0].shape[1],
-        "tail": averaged - args("linear_slope_fit(wf_pz[443")[0].shape[1],
-        "after": averaged - args("linear_slope_fit(wf_pz[355")[0].shape[1],
+        "ratio": 1 / rate,
+        "baseline": calls.samples("linear_slope_fit(wf_presum"),
+        "tail": averaged - calls.samples("linear_slope_fit(wf_pz[443"),
+        "after": averaged - calls.samples("linear_slope_fit(wf_pz[355"),
         "rise": int(trap[1]),
         "flat": int(trap[2]),
         "energy_rise": int(energy[1]),
         "energy_flat": int(energy[2]),
-        "energy_pickoff": moved("fixed_time_pickoff(wf_etrap") / rate,
+        "energy_pickoff": calls.moved("fixed_time_pickoff(wf_etrap") / rate,
+        "cusp_pickoff": calls.moved("fixed_time_pickoff(wf_cusp") / rate,
+        "zac_pickoff": calls.moved("fixed_time_pickoff(wf_zac") / rate,
+        "tau": float(calls.args("above_tail(wf_presum")[3]),
+        **poles(calls.args("double_pole_zero(wf_blsub"), ""),
+        **poles(calls.args("double_pole_zero(wf_full_blsub"), "_full"),
         "taps": cusp[1].size,
         "kept": cusp[3].shape[1],
-        "cusp_pickoff": moved("fixed_time_pickoff(wf_cusp") / rate,
-        "zac_pickoff": moved("fixed_time_pickoff(wf_zac") / rate,
-        "t0_taps": args("fft_convolve_wf(wf_full_pz")[1].size,
-        "lowest": known["adc"]["lowest"],
-        "highest": known["adc"]["highest"],
-        "tau": float(args("above_tail(wf_presum")[3]),
-        "ratio": 1 / rate,
-        **poles(pole, ""),
-        **poles(pole_full, "_full"),
-        "early": int(early[1]),
-        "late": int(late[1]),
-        "late_top": int(late[2]),
-        "late_after": int(calls[next(name for name in calls if name.startswith("add(tp_80"))][1]),
-        "window_before": int(calls[next(name for name in calls if name.startswith("subtract(tp_50"))][1]),
-        "window": window[2].shape[1],
-        "finer": int(args("upsampler(")[1]),
-        "average": int(args("moving_window_multi(")[1]),
-        "period": float(calls[next(name for name in calls if name.startswith("multiply(drift_samples"))][1]),
+        "t0_taps": t0.size,
         "cusp": cusp[1].ravel()[::-1].astype("f4"),
         "zac": zac[1].ravel()[::-1].astype("f4"),
-        "t0": args("fft_convolve_wf(wf_full_pz")[1].ravel().astype("f4"),
+        "t0": t0.astype("f4"),
+    }
+
+
+def windows(calls: Calls) -> Values:
+    """What is taken around a pulse: charges and the current."""
+    late = calls.args("trap_pickoff(wf_full_pz, 1504")
+    return {
+        "early": int(calls.args("trap_pickoff(wf_full_pz, 4")[1]),
+        "late": int(late[1]),
+        "late_top": int(late[2]),
+        "late_after": int(calls.args("add(tp_80")[1]),
+        "window_before": int(calls.args("subtract(tp_50")[1]),
+        "window": calls.samples("windower(curr", 2),
+        "finer": int(calls.args("upsampler(")[1]),
+        "average": int(calls.args("moving_window_multi(")[1]),
+        "period": float(calls.args("multiply(drift_samples")[1]),
     }
 
 

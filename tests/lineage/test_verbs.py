@@ -147,12 +147,18 @@ def test_a_run_of_another_host_is_respected(production: Production) -> None:
     assert str(holder.RECORD) in error.value.hint
 
 
-def test_an_unrecorded_lock_of_another_host_is_respected(production: Production) -> None:
-    locks, log = production.root / ".snakemake/locks", production.root / ".snakemake/log/1.snakemake.log"
+def locked_elsewhere(cycle: Path) -> Path:
+    """Leave a lock of a Snakemake on another host; returns its log."""
+    locks, log = cycle / ".snakemake/locks", cycle / ".snakemake/log/1.snakemake.log"
     for folder in (locks, log.parent):
         folder.mkdir(parents=True)
     (locks / "0.output.lock").write_text("generated/x\n")
     log.write_text("SNAKEMAKE\n  Host: elsewhere\n")
+    return log
+
+
+def test_an_unrecorded_lock_of_another_host_is_respected(production: Production) -> None:
+    log = locked_elsewhere(production.root)
     with pytest.raises(WorkFailed, match="a Snakemake on elsewhere works on"):
         holder.refuse_living(production.root)
     log.write_text(f"SNAKEMAKE\n  Host: {socket.gethostname()}\n")
@@ -163,11 +169,7 @@ def test_a_dead_record_does_not_give_away_a_later_lock_of_another_host(productio
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     holder.record(production.root, gone.pid)
-    locks, log = production.root / ".snakemake/locks", production.root / ".snakemake/log/1.snakemake.log"
-    for folder in (locks, log.parent):
-        folder.mkdir(parents=True)
-    (locks / "0.output.lock").write_text("generated/x\n")
-    log.write_text("SNAKEMAKE\n  Host: elsewhere\n")
+    locked_elsewhere(production.root)
     with pytest.raises(WorkFailed, match="a Snakemake on elsewhere works on"):
         holder.refuse_living(production.root)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -128,4 +130,8 @@ def test_shares_have_each_item_once() -> None:
 
 
 def test_steps_with_workers_are_those_that_have_shares() -> None:
-    assert {name for name, step in BY_NAME.items() if step.resources.threads > 1} >= {*STEPS, "tier_dsp"}
+    several = [step for step in BY_NAME.values() if step.resources.threads > 1]
+    assert {step.name for step in several} >= {*STEPS, "tier_dsp"}
+    for step in several:
+        code = inspect.getsource(import_module(f"dataflow.{step.module}"))
+        assert "calibrate_detectors(" in code or "build_by_channel(" in code, step.name

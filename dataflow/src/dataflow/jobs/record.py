@@ -31,7 +31,7 @@ from dataflow.setup.packages import DISTRIBUTIONS
 from .atomic import write_text
 from .errors import WorkFailed
 from .notes import content_of, taking_notes
-from .shares import Share, describe, done_with, only, using
+from .shares import Share, done_with, only, using
 from .stamp import stamping
 
 FORM = 1
@@ -71,20 +71,19 @@ def kept(ticket: Ticket, share: Share, threads: int, work: Callable[[], object])
     lineage = ticket.made_by(files)
     start = time.monotonic()
     try:
-        with stamping(lineage.hash), only(share, ticket.lineage):
+        with stamping(lineage.hash), only(share, ticket.lineage, lambda: _taken(threads, start)):
             work()
     except Exception as error:
         _record_failure(job, lineage, error)
         raise
-    describe(job, ticket.lineage, share, _taken(threads, start))
 
 
 def together(shares: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the shares that a job has put together took: seconds in all, memory at most; nothing if there were none."""
     if not shares:
         return {}
-    sums = {name: round(sum(share.get(name, 0) for share in shares), 3) for name in ("seconds", "cpu_seconds")}
-    memory = max(share.get("peak_memory_mb", 0) for share in shares)
+    sums = {name: round(sum(share[name] for share in shares), 3) for name in ("seconds", "cpu_seconds")}
+    memory = max(share["peak_memory_mb"] for share in shares)
     return {"shares": {"number": len(shares), **sums, "peak_memory_mb": memory}}
 
 

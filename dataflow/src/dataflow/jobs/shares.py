@@ -61,6 +61,7 @@ class ShareKept(Exception):  # noqa: N818 - it ends a job that has done what it 
 
 _SHARE: ContextVar[Share | None] = ContextVar("share", default=None)
 _PLANNED: ContextVar[str] = ContextVar("planned", default="")
+_TAKEN: ContextVar[Callable[[], Mapping[str, Any]]] = ContextVar("taken")
 _USED: ContextVar[list[Mapping[str, Any]]] = ContextVar("used")
 
 
@@ -79,15 +80,24 @@ def share_of(text: str) -> Share:
 
 
 @contextmanager
-def only(share: Share, planned: str) -> Iterator[None]:
-    """Within the block, a job does its share and keeps it; `planned` is the lineage that it is wanted with.
+def only(share: Share, planned: str, taken: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
+    """Within the block, a job does its share and keeps it.
+
+    Parameters
+    ----------
+    share
+        The share.
+    planned
+        The lineage that the job is wanted with.
+    taken
+        Tells what time and memory the share took, when it is done.
 
     Raises
     ------
     UserError
         If the step does not work detector by detector.
     """
-    tokens = _SHARE.set(share), _PLANNED.set(planned)
+    tokens = _SHARE.set(share), _PLANNED.set(planned), _TAKEN.set(taken)
     try:
         yield
         raise UserError("this step is not done detector by detector, so there are no shares of it")
@@ -96,6 +106,7 @@ def only(share: Share, planned: str) -> Iterator[None]:
     finally:
         _SHARE.reset(tokens[0])
         _PLANNED.reset(tokens[1])
+        _TAKEN.reset(tokens[2])
 
 
 @contextmanager
@@ -157,13 +168,8 @@ def _keep(job: Job, share: Share, made: Sequence[Outcome[Any]], folder: Path) ->
     for path in sorted(folder.iterdir()):
         shutil.move(path, place / path.name)
     items = {each.item: [each.value, each.reason, each.trace, each.seconds] for each in made}
-    write_text(place.with_suffix(".json"), packed({"lineage": lineage(), "items": items}, in_order=True))
-
-
-def describe(job: Job, planned: str, share: Share, facts: Mapping[str, Any]) -> None:
-    """Add to a share that is kept what it took."""
-    file = folder_of(job, planned) / f"{share}.json"
-    write_text(file, packed(unpacked(file.read_text(encoding="utf-8")) | {"took": dict(facts)}, in_order=True))
+    content = {"lineage": lineage(), "took": dict(_TAKEN.get()()), "items": items}
+    write_text(place.with_suffix(".json"), packed(content, in_order=True))
 
 
 def _taken(file: Path, folder: Path) -> dict[str, Outcome[Any]]:
@@ -174,7 +180,7 @@ def _taken(file: Path, folder: Path) -> dict[str, Outcome[Any]]:
         return {}
     for path in sorted(file.with_suffix("").iterdir()):
         _linked(path, folder / path.name)
-    _USED.get([]).append(kept.get("took", {}))
+    _USED.get([]).append(kept["took"])
     return {item: Outcome(item, *values) for item, values in kept["items"].items()}
 
 
