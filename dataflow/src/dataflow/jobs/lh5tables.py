@@ -54,7 +54,7 @@ def write_table(table: Table, name: str, path: Path, *, new: bool = False, every
     if fast.is_on() and is_plain(table):
         with h5py.File(path, "w" if begins else "a", libver=LIBVER) as file:
             if begins or name in file or "/" not in name:
-                _write(table, name, file, everywhere)
+                _Writer(everywhere).write(table, name, file)
                 return
     import lh5
 
@@ -72,61 +72,68 @@ def is_plain(node: Any) -> bool:
     return isinstance(node, Array) and node.nda.ndim > 0
 
 
-def _write(table: Table, name: str, file: h5py.File, everywhere: bool) -> None:
-    *groups, last = name.split("/")
-    if "datatype" not in file.attrs:
-        _attributes(file.id, {"datatype": f"struct{{{name.partition('/')[0]}}}"})
-    place: h5py.Group = file
-    for group, member in zip(groups, [*groups[1:], last], strict=False):
-        place = _group(place.id, group, {"datatype": f"struct{{{member}}}"})
-    _put(table, last, place, everywhere)
+class _Writer:
+    """Writes nodes below groups, or appends them.
 
+    Parameters
+    ----------
+    everywhere
+        Whether each HDF5 library shall read them.
+    """
 
-def _put(node: Any, name: str, place: h5py.Group, everywhere: bool) -> None:
-    """Write a node below a group, or append it."""
-    if isinstance(node, Struct):
-        group = _group(place.id, name, node.attrs)
-        for member, child in node.items():
-            _put(child, str(member), group, everywhere)
-    elif isinstance(node, VectorOfVectors):
-        _put_lists(node, name, place, everywhere)
-    else:
-        _put_values(node.nda, name, place, everywhere, node.getattrs(datatype=True))
+    def __init__(self, everywhere: bool) -> None:
+        self._everywhere = everywhere
 
+    def write(self, table: Table, name: str, file: h5py.File) -> None:
+        *groups, last = name.split("/")
+        if "datatype" not in file.attrs:
+            _attributes(file.id, {"datatype": f"struct{{{name.partition('/')[0]}}}"})
+        place: h5py.Group = file
+        for group, member in zip(groups, [*groups[1:], last], strict=False):
+            place = _group(place.id, group, {"datatype": f"struct{{{member}}}"})
+        self._put(table, last, place)
 
-def _put_lists(node: VectorOfVectors, name: str, place: h5py.Group, everywhere: bool, rows: int | None = None) -> None:
-    group, ends = _group(place.id, name, node.attrs), node.cumulative_length.nda[:rows]
-    known = group.get("cumulative_length")
-    before = known[-1] if known is not None and len(known) else 0
-    inner, count = node.flattened_data, int(ends[-1]) if len(ends) else 0
-    if isinstance(inner, VectorOfVectors):
-        _put_lists(inner, "flattened_data", group, everywhere, count)
-    else:
-        _put_values(inner.nda[:count], "flattened_data", group, everywhere, inner.getattrs(datatype=True))
-    attributes = node.cumulative_length.getattrs(datatype=True)
-    ends = (ends + before).astype(ends.dtype, copy=False) if before else ends
-    _put_values(ends, "cumulative_length", group, everywhere, attributes)
+    def _put(self, node: Any, name: str, place: h5py.Group) -> None:
+        if isinstance(node, Struct):
+            group = _group(place.id, name, node.attrs)
+            for member, child in node.items():
+                self._put(child, str(member), group)
+        elif isinstance(node, VectorOfVectors):
+            self._put_lists(node, name, place)
+        else:
+            self._put_values(node.nda, name, place, node.getattrs(datatype=True))
 
+    def _put_lists(self, node: VectorOfVectors, name: str, place: h5py.Group, rows: int | None = None) -> None:
+        group, ends = _group(place.id, name, node.attrs), node.cumulative_length.nda[:rows]
+        known = group.get("cumulative_length")
+        before = known[-1] if known is not None and len(known) else 0
+        inner, count = node.flattened_data, int(ends[-1]) if len(ends) else 0
+        if isinstance(inner, VectorOfVectors):
+            self._put_lists(inner, "flattened_data", group, count)
+        else:
+            self._put_values(inner.nda[:count], "flattened_data", group, inner.getattrs(datatype=True))
+        attributes = node.cumulative_length.getattrs(datatype=True)
+        ends = (ends + before).astype(ends.dtype, copy=False) if before else ends
+        self._put_values(ends, "cumulative_length", group, attributes)
 
-def _put_values(
-    values: NDArray[Any], name: str, place: h5py.Group, everywhere: bool, attributes: Mapping[str, Any]
-) -> None:
-    if values.dtype == bool:
-        values = values.view(np.uint8)
-    if name.encode() in place.id:
-        node = place[name]
-        node.resize(len(node) + len(values), axis=0)
-        if len(values):
-            node[-len(values) :] = values
-        return
-    row = max(int(np.prod(values.shape[1:])) * values.dtype.itemsize, 1)
-    rows = min(max(len(values), FEWEST), max(CHUNK // row, 1))
-    space = h5py.h5s.create_simple(values.shape, (h5py.h5s.UNLIMITED, *values.shape[1:]))
-    kind = h5py.h5t.py_create(values.dtype, logical=True)
-    node = h5py.h5d.create(place.id, name.encode(), kind, space, _properties((rows, *values.shape[1:]), everywhere))
-    if values.size:
-        node.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
-    _attributes(node, attributes)
+    def _put_values(self, values: NDArray[Any], name: str, place: h5py.Group, attributes: Mapping[str, Any]) -> None:
+        if values.dtype == bool:
+            values = values.view(np.uint8)
+        if name.encode() in place.id:
+            node = place[name]
+            node.resize(len(node) + len(values), axis=0)
+            if len(values):
+                node[-len(values) :] = values
+            return
+        row = max(int(np.prod(values.shape[1:])) * values.dtype.itemsize, 1)
+        rows = min(max(len(values), FEWEST), max(CHUNK // row, 1))
+        space = h5py.h5s.create_simple(values.shape, (h5py.h5s.UNLIMITED, *values.shape[1:]))
+        kind = h5py.h5t.py_create(values.dtype, logical=True)
+        stored = _properties((rows, *values.shape[1:]), self._everywhere)
+        node = h5py.h5d.create(place.id, name.encode(), kind, space, stored)
+        if values.size:
+            node.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
+        _attributes(node, attributes)
 
 
 @lru_cache(maxsize=256)
