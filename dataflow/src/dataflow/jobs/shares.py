@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,9 +128,7 @@ def folder_of(job: Job, planned: str) -> Path:
 
 def done_with(job: Job) -> None:
     """Take the shares of a job away, which is done."""
-    remove(folder_of(job, ""))
-    with suppress(OSError):
-        folder_of(job, "").parent.rmdir()
+    remove(folder_of(job, ""))  # not the step's: a share of another job may be about to make its own in it
 
 
 def outcomes(

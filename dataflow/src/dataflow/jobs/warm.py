@@ -81,9 +81,8 @@ def take(name: str) -> None:
     """Import a processor, which compiles all of its module."""
     from dspeed import processors
 
-    getattr(
-        processors, name
-    )  # to import its module by name would put the module in the place of a function of that name
+    # to import its module by name would put the module in the place of a function of that name
+    getattr(processors, name)
 
 
 def named_processors() -> dict[str, str]:
