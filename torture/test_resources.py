@@ -8,7 +8,6 @@ import os
 import resource
 import shutil
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,8 +21,7 @@ from torture.compare import differences
 from torture.conftest import Experiment, bare_cycle, simulated
 from torture.order import WITH_WORKERS, in_order
 
-from dataflow.jobs import __main__ as job_process
-from dataflow.jobs import runner
+from dataflow.jobs.process import run
 from dataflow.plan import open_cycle
 
 if TYPE_CHECKING:
@@ -58,9 +56,8 @@ class Production:
         words = [step, "--config", str(self.config), "--key", self.key, "--threads", str(threads)]
 
         def work() -> int:
-            sys.unraisablehook, sys.excepthook = job_process.log_unraisable, job_process.log_uncaught
             before()
-            return runner.main(words)
+            return run(words)
 
         return in_child(work, SECONDS)
 

@@ -1,4 +1,7 @@
-"""Two productions from one lock, on one and on two workers, in different folders: equal value for value, in lineage."""
+"""Two productions from one lock in different folders: equal value for value, and in lineage.
+
+One runs on two workers, with jobs that are forked from one process, the other on one, with jobs that are started anew.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ def cycles(environment: Environment, demo: tuple[Path, Run], places: Path) -> tu
     one, two = demo[0], places / "elsewhere" / "two"
     for name in ("dataflow", "inputs"):
         shutil.copytree(one / name, two / name, symlinks=True)
-    shutil.copy2(one / "config.json", two)
+    config = json.loads((one / "config.json").read_text(encoding="utf-8"))
+    config["setups"]["l200"]["forked_jobs"] = False
+    (two / "config.json").write_text(json.dumps(config), encoding="utf-8")
     shutil.copytree(one / "generated/tier/daq", two / "generated/tier/daq", copy_function=os.link)
     environment.install(two)
     environment.run("dataprod", "run", two, *TARGETS, "-j", 1)
@@ -59,6 +64,18 @@ def same(one: object, other: object) -> bool:
     first, second = np.asarray(one), np.asarray(other)
     floats = first.dtype.kind == "f" and second.dtype.kind == "f"
     return first.dtype == second.dtype and np.array_equal(first, second, equal_nan=floats)
+
+
+def test_jobs_of_one_are_forked_and_of_the_other_started_anew(cycles: tuple[Path, Path]) -> None:
+    one, two = ([log.read_text(encoding="utf-8") for log in logs(cycle)] for cycle in cycles)
+    assert len(two) > 20
+    assert not [text for text in two if " forked from " in text]
+    assert [text for text in one if " forked from " not in text] == []
+
+
+def logs(cycle: Path) -> list[Path]:
+    """The logs of jobs."""
+    return sorted((cycle / "generated/tmp/log").rglob("*.log"))
 
 
 def test_the_same_files_are_made(cycles: tuple[Path, Path]) -> None:

@@ -7,7 +7,6 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 from dataflow.plan.attempts import AGAIN, LACKED, Attempts
 
-is_submitting = not flow.planned and workflow.resource_settings.nodes is not None  # the executor comes later
 together = {step.name: flow.demand(step).together for step in flow.steps} if is_submitting else {}
 
 

@@ -2,6 +2,8 @@
 
 import os
 
+from dataflow.jobs.forkserver.begin import FORKS_LOG, FORKSERVER, asking, begin
+
 
 def config_file():
     """The one --configfile, else the configuration beside the folder of this Snakefile."""
@@ -14,7 +16,9 @@ def config_file():
 
 try:
     flow = Workflow(config_file(), planned=workflow.remote_exec)
-    job_command = flow.command()
+    is_submitting = not flow.planned and workflow.resource_settings.nodes is not None  # the executor comes later
+    is_forking = flow.forks and not is_submitting
+    job_command = [*(asking() if is_forking else ()), *flow.command()]
 except UserError as error:
     stop(error)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TIME = "%Y%m%dT%H%M%SZ"
+FORKED_FROM = "DATAPROD_FORKED_FROM"
+"""Environment variable of a job that was forked: the process from which; see :mod:`dataflow.jobs.forkserver`."""
 CHATTY = ("daq2lh5", "dspeed", "lh5", "pygama", "numba", "matplotlib", "fontTools", "pypdf")
 """Libraries that say much at level INFO, or draw progress bars at it; their warnings are logged."""
 
@@ -52,12 +54,14 @@ def open_log(path: Path, title: str) -> logging.Handler:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     now = datetime.now(UTC).strftime(TIME)
+    origin = f" forked from {os.environ[FORKED_FROM]}" if FORKED_FROM in os.environ else ""
     logging.getLogger(__name__).info(
-        "%s at %s on %s, process %d, python %s", title, now, platform.node(), os.getpid(), sys.version.split()[0]
+        "%s at %s on %s, process %d%s, python %s", title, now, platform.node(), os.getpid(), origin, _PYTHON
     )
     return handler
 
 
+_PYTHON = sys.version.split()[0]
 KEPT = ".kept"
 """Folder beside the logs with a second name of each: Snakemake removes a log before the job that writes it begins."""
 

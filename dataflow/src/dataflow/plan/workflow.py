@@ -299,13 +299,19 @@ class Workflow:
             if name in steps:
                 tickets.write(steps[name], self._unit(steps[name], wildcards))
 
-    def command(self) -> list[str]:
-        """The beginning of a job's command line, up to the name of the step."""
+    def command(self, module: str = "dataflow.jobs") -> list[str]:
+        """The beginning of a job's command line, up to the name of the step; or that of another module."""
         setup = self.cycle.setup
-        words, environment = wrap(setup, [*own_python(setup), "-m", "dataflow.jobs"], os.environ)
+        words, environment = wrap(setup, [*own_python(setup), "-m", module], os.environ)
         changed = [f"{name}={value}" for name, value in environment.items() if os.environ.get(name) != value]
         gone = [word for name in os.environ if name not in environment for word in ("-u", name)]
         return ["env", *gone, *changed, *words]
+
+    @property
+    def forks(self) -> bool:
+        """Whether jobs on this machine may be forked from one process: not into a container."""
+        setup = self.cycle.setup
+        return not self.planned and not setup.execenv.cmd and bool(setup.options.get("forked_jobs", True))
 
     def require_folder(self, here: Path) -> None:
         """Refuse to run anywhere but in the cycle: the paths of its files are relative to it.

@@ -155,6 +155,9 @@ OPTIONS: Mapping[str, Option] = {
     "fast_tiers": Option(
         (bool,), True, "tcm, hit and files of numbers by whole columns; false: by the libraries' own functions, equal"
     ),
+    "forked_jobs": Option(
+        (bool,), True, "jobs on this machine are forked from one process with everything loaded; false: started anew"
+    ),
     "read_only_fs_sub_pattern": Option(
         (list,), [], "[pattern, replacement] that turns input paths into read-only ones", effective=False
     ),

@@ -1,0 +1,80 @@
+"""Start the process from which jobs are forked; called by the Snakefile, and needs nothing but the standard library."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+VARIABLE = "DATAPROD_FORKSERVER"
+"""Environment variable by which :mod:`.ask` finds the socket."""
+FORKSERVER = "dataflow.jobs.forkserver"
+FORKS_LOG = ".snakemake/forked-jobs.log"
+"""What the process says, in the cycle."""
+FEWEST = 3
+"""Jobs for which it pays."""
+WAITING = 4096
+"""Programs that may wait to be answered."""
+LONGEST = 100
+"""Characters in the path of a socket, see unix(7)."""
+AT_END = 5.0
+"""Seconds that the process has to end when this one ends; it goes on as long as there are jobs."""
+_begun: list[tuple[subprocess.Popen[bytes], int]] = []
+"""Processes that were started, and the file descriptors whose end tells them that this one is gone."""
+
+
+def asking() -> list[str]:
+    """What stands before the command of a job that is to be forked where that is possible."""
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("ask.py"))]
+
+
+def begin(command: Sequence[str], steps: Iterable[tuple[str, str]], log: Path) -> None:
+    """Start the process, if there are enough jobs; it ends with this one.
+
+    Parameters
+    ----------
+    command
+        The command line of ``python -m dataflow.jobs.forkserver`` in the software of the cycle.
+    steps
+        Name and module of the step of each job that is about to run, in their order.
+    log
+        File that takes what the process says.
+    """
+    counts = Counter(steps)
+    if counts.total() < FEWEST or sys.platform != "linux":
+        return
+    path = f"{tempfile.mkdtemp(prefix='dataprod-')}/jobs"
+    if len(path) > LONGEST:
+        Path(path).parent.rmdir()
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    reading, writing = os.pipe()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, log.open("w") as said:
+        listener.bind(path)
+        listener.listen(WAITING)
+        planned = [f"{step}:{module}:{number}" for (step, module), number in counts.items()]
+        server = subprocess.Popen(
+            [*command, path, str(listener.fileno()), str(reading), *planned],
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+            pass_fds=(listener.fileno(), reading),
+        )  # fmt: skip
+    os.close(reading)
+    _begun.append((server, writing))
+    os.environ[VARIABLE] = path
+
+
+@atexit.register
+def leave() -> None:
+    """Let the process end."""
+    while _begun:
+        server, life = _begun.pop()
+        os.close(life)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(AT_END)

@@ -1,0 +1,80 @@
+"""A fork becomes a job: the open files, folder and variables of the program that asked, and its end with it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+from dataflow.jobs.joblog import FORKED_FROM
+from dataflow.jobs.orphans import end_with
+from dataflow.jobs.process import run
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a program asks for: words of a job's command line, its folder and variables, and its open files."""
+
+    words: list[str]
+    folder: str
+    environ: dict[str, str]
+    files: list[int]
+
+
+def become(request: Request, asking: socket.socket, server: int) -> NoReturn:
+    """Do the job and end as it ends.
+
+    Parameters
+    ----------
+    request
+        What was asked for.
+    asking
+        The connection to the program that asked.
+    server
+        The process number of the server.
+    """
+    code = 1
+    try:
+        end_with(server)
+        _end_with_program(asking)
+        _take_place(request)
+        os.environ[FORKED_FROM] = str(server)
+        code = run(request.words)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - as Python does where nobody handles it
+        traceback.print_exc()
+    finally:
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _end_with_program(asking: socket.socket) -> None:
+    """Let SIGTERM come when the program at the other end is gone, however it ended."""
+    fcntl.fcntl(asking, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(asking, fcntl.F_SETSIG, signal.SIGTERM)
+    fcntl.fcntl(asking, fcntl.F_SETFL, fcntl.fcntl(asking, fcntl.F_GETFL) | os.O_ASYNC)
+    with suppress(BlockingIOError):
+        if asking.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
+            os._exit(143)
+
+
+def _take_place(request: Request) -> None:
+    for number, file in enumerate(request.files):
+        os.dup2(file, number)
+        os.close(file)  # no process of the job is to keep it open
+    os.chdir(request.folder)
+    os.environ.update(request.environ)
+    sys.orig_argv = [sys.executable, "-m", "dataflow.jobs", *request.words]
+    sys.argv = [*sys.orig_argv[2:3], *request.words]

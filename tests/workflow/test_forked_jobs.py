@@ -1,0 +1,238 @@
+"""Jobs that are forked from one process: they end as they would by themselves, whatever happens to whom."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dataflow.jobs.forkserver import begin as beginning
+from dataflow.jobs.forkserver import loading
+from dataflow.jobs.forkserver.begin import VARIABLE, asking, begin
+from dataflow.jobs.forkserver.loading import Loading, Planned, deferred
+
+SOON = 20.0
+"""Seconds in which something must happen."""
+SERVER = """\
+import os, signal, sys, time
+sys.path[:0] = {path!r}
+from dataflow.jobs.forkserver import __main__, child
+def run(words):
+    step, what, *more = words
+    if what == "say":
+        print(step, os.getcwd(), os.environ["TMPDIR"], os.getppid(), flush=True)
+        print("to the error output", file=sys.stderr, flush=True)
+        return int(more[0])
+    if what == "signal":
+        os.kill(os.getpid(), int(more[0]))
+    if what == "wait":
+        def end(number, frame):
+            print("got", number, flush=True)
+            sys.exit(100 + number)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, end)
+        print(os.getpid(), flush=True)
+        for _ in range(600):
+            time.sleep(0.1)
+    raise RuntimeError("nobody handles this")
+child.run = run
+sys.exit(__main__.main(sys.argv[1:]))
+"""
+STEPS = [("validity_dsp", "steps.validity.build")] * 3
+ORDINARY = [sys.executable, "-c", "print('ordinary')", "dataflow.jobs"]
+
+
+class Server:
+    """A process from which jobs are forked, and programs that ask it."""
+
+    def __init__(self, folder: Path, steps: list[tuple[str, str]], source: Path | None = None) -> None:
+        self.folder = folder
+        code = SERVER.format(path=[str(source or Path(beginning.__file__).parents[3])])
+        begin([sys.executable, "-c", code], steps, folder / "log.txt")
+        self.socket = os.environ.get(VARIABLE, "")
+
+    def ask(self, *words: str) -> subprocess.Popen[str]:
+        """A program that asks for a job, or does the ordinary command."""
+        environ = os.environ | {"TMPDIR": "/of-the-job"}
+        return subprocess.Popen(
+            [*asking(), *ORDINARY, *words], cwd=self.folder, env=environ, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def answer(self, *words: str) -> tuple[int, str, str]:
+        """Exit code and outputs of a program."""
+        with self.ask(*words) as program:
+            said, error = program.communicate(timeout=SOON)
+        return program.returncode, said, error
+
+    @property
+    def pid(self) -> int:
+        """The process number of the server."""
+        return int(self.answer("validity_dsp", "say", "0")[1].split()[3])
+
+    def leave(self) -> None:
+        """What happens when Snakemake ends."""
+        beginning.leave()
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    made = Server(tmp_path, STEPS)
+    yield made
+    made.leave()
+    soon(lambda: not Path(made.socket).parent.exists())
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+def soon(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process is there and not only waiting to be asked how it ended."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+
+
+def handles(pid: int, number: int) -> bool:
+    """Whether a process handles a signal."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    handled = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(handled >> (number - 1) & 1)
+
+
+def test_a_job_has_the_outputs_folder_and_variables_of_the_program_that_asks(server: Server) -> None:
+    code, said, error = server.answer("validity_dsp", "say", "7")
+    assert (code, said.split()[:3], error) == (
+        7,
+        ["validity_dsp", str(server.folder), "/of-the-job"],
+        "to the error output\n",
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGINT])
+def test_a_job_that_dies_ends_the_program_in_the_same_way_and_nobody_else(server: Server, number: int) -> None:
+    before = server.pid
+    assert server.answer("validity_dsp", "signal", str(int(number)))[0] == -number
+    assert server.pid == before
+
+
+def test_an_exception_that_nobody_handles_is_shown(server: Server) -> None:
+    code, said, error = server.answer("validity_dsp", "raise")
+    assert (code, said, error.splitlines()[-1]) == (1, "", "RuntimeError: nobody handles this")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_are_passed_on(server: Server, number: int) -> None:
+    with server.ask("validity_dsp", "wait") as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        soon(lambda: handles(program.pid, number))
+        program.send_signal(number)
+        said, _ = program.communicate(timeout=SOON)
+    assert (program.returncode, said) == (100 + number, f"got {int(number)}\n")
+
+
+def test_a_job_ends_when_the_program_that_asked_is_killed(server: Server) -> None:
+    with server.ask("validity_dsp", "wait") as program:
+        assert program.stdout is not None
+        job = int(program.stdout.readline())
+        assert is_there(job)
+        program.kill()
+        assert program.stdout.read() == "got 15\n"
+    soon(lambda: not is_there(job))
+
+
+def test_the_ordinary_command_is_done_when_the_server_is_killed(server: Server) -> None:
+    pid = server.pid
+    with server.ask("validity_dsp", "wait") as program:
+        assert program.stdout is not None
+        job = int(program.stdout.readline())
+        os.kill(pid, signal.SIGKILL)
+        said, _ = program.communicate(timeout=SOON)
+    soon(lambda: not is_there(job))
+    assert (program.returncode, said) == (0, "ordinary\n")
+    assert server.answer("validity_dsp", "say", "7")[:2] == (0, "ordinary\n")
+    shutil.rmtree(Path(server.socket).parent)
+
+
+def test_jobs_go_on_when_snakemake_has_gone_and_then_the_server_ends(server: Server) -> None:
+    pid = server.pid
+    with server.ask("validity_dsp", "wait") as program:
+        assert program.stdout is not None
+        job = int(program.stdout.readline())
+        _, life = beginning._begun[0]
+        os.close(life)
+        time.sleep(0.3)
+        assert is_there(job)
+        assert is_there(pid)
+        assert server.answer("validity_dsp", "say", "7")[:2] == (0, "ordinary\n")
+        os.kill(job, signal.SIGTERM)
+        program.communicate(timeout=SOON)
+    assert program.returncode == 115
+    soon(lambda: not is_there(pid))
+    beginning._begun.pop()[0].wait()
+
+
+def test_a_change_of_a_loaded_file_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "extra_module.py"
+    file.write_text("one = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(loading, "PACKAGE", "")
+    monkeypatch.setattr(Loading, "_new_deferred", lambda _: [])
+    found = Loading([Planned("own", "extra_module", 1)])
+    found.require("own")
+    assert found.is_current()
+    file.write_text("one = 22\n")
+    assert not found.is_current()
+
+
+def test_where_a_loaded_file_was_changed_the_ordinary_command_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    source = tmp_path / "src"
+    shutil.copytree(Path(beginning.__file__).parents[2], source / "dataflow")
+    server = Server(tmp_path, STEPS, source)
+    assert server.answer("validity_dsp", "say", "7")[0] == 7
+    with (source / "dataflow/steps/validity/build.py").open("a") as file:
+        file.write("# changed\n")
+    assert server.answer("validity_dsp", "say", "7")[:2] == (0, "ordinary\n")
+    server.leave()
+
+
+def test_what_cannot_be_loaded_is_left_to_the_ordinary_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    server = Server(tmp_path, [("tier_own", "steps.tier_own.build")] * 3)
+    assert server.answer("tier_own", "say", "7")[:2] == (0, "ordinary\n")
+    server.leave()
+    soon(lambda: not Path(server.socket).exists())
+    assert "No module named 'dataflow.steps.tier_own'" in (tmp_path / "log.txt").read_text()
+
+
+def test_few_jobs_are_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    server = Server(tmp_path, STEPS[:2])
+    assert server.socket == ""
+    assert server.answer("validity_dsp", "say", "7")[:2] == (0, "ordinary\n")
+
+
+def test_functions_that_import_later_are_found() -> None:
+    from dataflow.jobs import runner, stamp
+
+    assert deferred(stamp) == ["h5py"]
+    assert deferred(runner) == ["dataflow.plan"]
+    assert deferred(loading) == []
