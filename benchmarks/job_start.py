@@ -1,14 +1,16 @@
-"""How long a job takes from the start of its process to its first work in a big cycle: with a ticket, and planned anew.
+"""How long a job takes from its command to its first work in a big cycle: forked, with a ticket, and planned anew.
 
     python benchmarks/job_start.py [--files N] [--runs N] [--detectors N] [--step STEP] [--folder DIR]
 
-The cycle is that of plan_scale.py: 100 detectors, 100 runs, 10,000 DAQ files. Printed are seconds, the best of five
-processes each: of Python and the imports, and of what comes between them and the step's own work.
+The cycle is that of plan_scale.py: 100 detectors, 100 runs, 10,000 DAQ files. Printed are seconds by the clock, best
+of five: of bash, which Snakemake starts, Python and the imports of the step, or the program that asks for a fork,
+and of what comes between them and the step's own work.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,17 +21,27 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "dataflow/src"), str(P
 
 import plan_scale  # noqa: E402
 
+from dataflow.jobs.forkserver.begin import FEWEST, asking, begin  # noqa: E402
 from dataflow.plan import open_cycle  # noqa: E402
 from dataflow.plan.ticket import Tickets  # noqa: E402
 
 JOB = """\
-import sys, time
+import importlib, sys, time
 from dataflow.jobs import runner
 from dataflow.provenance.lineage import Files
-imported = time.time()
-ticket = runner._ticket(runner.parser().parse_args(sys.argv[2:]))
-ticket.made_by(Files(ticket.job.setup))
-print(imported - float(sys.argv[1]), time.time() - imported, ticket.file is not None)
+def run(words):
+    importlib.import_module(f"dataflow.{words[1]}")
+    imported = time.time()
+    ticket = runner._ticket(runner.parser().parse_args([words[0], *words[3:]]))
+    ticket.made_by(Files(ticket.job.setup))
+    print(imported - float(words[2]), time.time() - imported, ticket.file is not None)
+    return 0
+"""
+ANEW = f"{JOB}run(sys.argv[2:])\n"
+FORKED = f"""{JOB}
+from dataflow.jobs.forkserver import __main__, child
+child.run = run
+sys.exit(__main__.main(sys.argv[1:]))
 """
 REPEATS = 5
 
@@ -51,21 +63,27 @@ def measure(root: Path, step: str) -> None:
     unit = cycle.units.of(cycle.step(step))[-1]
     ticket = Tickets(cycle).write(cycle.step(step), unit)
     shared = sum(path.stat().st_size for path in (ticket.parents[1] / "shared").iterdir())
-    words = [step, "--config", str(root / "config.json"), "--key", str(unit)]
+    module = cycle.step(step).module
+    words = ["--config", str(root / "config.json"), "--key", str(unit)]
     print(f"{step} in a cycle of {len(cycle.keys)} files; ticket {ticket.stat().st_size / 1e3:.1f} kB, "
           f"shared with other jobs {shared / 1e3:.0f} kB")  # fmt: skip
-    for name, more in (("planned anew", []), ("with ticket", ["--ticket", str(ticket)])):
-        imports, start = best([*words, *more], is_ticket=bool(more))
-        print(f"{name:15s} imports {imports:6.3f} s, then until the first work {start:6.3f} s")
+    ticketed = [*words, "--ticket", str(ticket)]
+    begin([sys.executable, "-c", FORKED], [(step, module)] * FEWEST, root / "forks.txt")
+    own = [sys.executable, "-c", ANEW, "dataflow.jobs"]
+    for name, command, last in (
+        ("planned anew", own, words), ("with ticket", own, ticketed), ("forked", [*asking(), *own], ticketed)
+    ):  # fmt: skip
+        imports, start = best([*command, step, module], last, is_ticket=last is ticketed)
+        print(f"{name:15s} until all is imported {imports:6.3f} s, then until the first work {start:6.3f} s")
 
 
-def best(words: list[str], *, is_ticket: bool) -> tuple[float, float]:
+def best(command: list[str], words: list[str], *, is_ticket: bool) -> tuple[float, float]:
     """The shortest times of imports and of the start, of some processes."""
     environ = dict(os.environ) | {"PYTHONPATH": sys.path[0]}
     found = []
     for _ in range(REPEATS):
-        command = [sys.executable, "-c", JOB, str(time.time()), *words]
-        text = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.split()
+        shell = ["bash", "-c", f"set -euo pipefail; {shlex.join([*command, str(time.time()), *words])}"]
+        text = subprocess.run(shell, env=environ, capture_output=True, text=True, check=True).stdout.split()
         assert text[2] == str(is_ticket)
         found.append((float(text[0]), float(text[1])))
     return min(one for one, _ in found), min(other for _, other in found)

@@ -14,6 +14,7 @@ compiled code is there: the last of the rounds counts. At the end energies of hi
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import resource
@@ -21,7 +22,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +47,9 @@ ENERGIES = ("trapEmax_ctc", "cuspEmax_ctc", "zacEmax_ctc")
 COMPARED, FROM, NEAR = "cuspEmax_ctc_cal", 200.0, 0.5
 """The energy that is compared, from how many keV on, and by how many keV medians may differ."""
 TARGETS = [f"all-l200-{RUN}-{datatype}-hit.gen" for datatype in ("cal", "phy")]
-WALL, CPU = 10.0, 5.0
+WALL, CPU, CALIBRATIONS = 10.0, 5.0, 10.0
+PR_SET_CHILD_SUBREAPER = 36
+"""See prctl(2)."""
 OFF = {
     "pars_dsp_peak_selection": ("peak_config", {"run_selection": False}),
     "pars_dsp_nopt": ("optimiser_config", {"run_nopt": False}),
@@ -81,6 +86,7 @@ def main() -> int:
     parser.add_argument("--environment", type=Path, default=ROOT / "build/parity/environment", help="of their scripts")
     parser.add_argument("--json", type=Path, help="where numbers are written")
     options = parser.parse_args()
+    adopt()
     scale = 2.0 if options.small else 6.0
     programs = published_programs(options.environment.resolve())
     folder = ROOT / "build/production" / f"scale-{scale:g}"
@@ -90,11 +96,11 @@ def main() -> int:
         found = {"ours": ours(cycle, options.cores), "published": published(cycle, folder, programs, options.cores)}
         for side, each in found.items():
             print(f"{side:10s} {each.wall:8.1f} s  processors {each.cpu:8.1f} s", flush=True)
-    steps = by_step(cycle)
+    steps, rules = by_step(cycle), by_rule(folder / "published")
     agreement = energies(cycle, folder / "published")
-    report(found, steps, agreement)
+    report(found, steps, rules, agreement)
     if options.json:
-        content = {"seconds": {side: asdict(each) for side, each in found.items()}, "steps": steps}
+        content = {"seconds": {side: asdict(each) for side, each in found.items()}, "steps": steps, "rules": rules}
         options.json.write_text(json.dumps(content | {"energies": agreement}, indent=1))
     return int(any(each["median"] > NEAR for each in agreement.values()))
 
@@ -150,10 +156,19 @@ def timed(words: Sequence[str], log: Path, **more: Any) -> Seconds:
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with log.open("w") as said:
         done = subprocess.run(words, check=False, stdout=said, stderr=subprocess.STDOUT, **more)
-    wall, after = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall = time.monotonic() - begin
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()  # also for what was left to this process, see adopt
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise RuntimeError(f"{words[:4]} failed, see {log}: {''.join(log.read_text().splitlines(True)[-12:])}")
     return Seconds(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def adopt() -> None:
+    """Become the parent of processes whose own ends before them, so that what they take is counted; Linux only."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def ours(cycle: Path, cores: int) -> Seconds:
@@ -287,6 +302,15 @@ def by_step(cycle: Path) -> dict[str, float]:
     return {step: sum(jobs.values()) for step, jobs in sorted(found.items())}
 
 
+def by_rule(work: Path) -> dict[str, float]:
+    """Seconds of the processors of the published programs by rule."""
+    found: Counter[str] = Counter()
+    for line in (work / "seconds.jsonl").read_text().splitlines():
+        noted = json.loads(line)
+        found[noted["rule"]] += noted["cpu"]
+    return dict(sorted(found.items()))
+
+
 def energies(cycle: Path, work: Path) -> dict[str, dict[str, float]]:
     """By detector, how far calibrated energies of both sides are apart, in keV, over all files."""
     opened, found = open_cycle(cycle / "config.json"), dict[str, list[Any]]()
@@ -306,14 +330,26 @@ def energies(cycle: Path, work: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def report(found: Mapping[str, Seconds], steps: Mapping[str, float], agreement: Mapping[str, Values]) -> None:
-    """Print ratios, where our time goes, and how energies agree."""
+def report(
+    found: Mapping[str, Seconds],
+    steps: Mapping[str, float],
+    rules: Mapping[str, float],
+    agreement: Mapping[str, Values],
+) -> None:
+    """Print ratios, where the time of both sides goes, and how energies agree."""
     wall, cpu = (getattr(found["published"], name) / getattr(found["ours"], name) for name in ("wall", "cpu"))
     print(f"published / ours: wall {wall:.1f} (goal {WALL:g}), processors {cpu:.1f} (goal {CPU:g})")
-    jobs = sum(steps.values())
-    print(f"ours: {jobs:.1f} s of processors in jobs after their start, {found['ours'].cpu - jobs:.1f} s beside:")
-    for step, seconds in sorted(steps.items(), key=lambda item: -item[1]):
-        print(f"    {step:16s} {seconds:7.1f} s")
+    for side, parts in (("ours", steps), ("published", rules)):
+        inside = sum(parts.values())
+        print(f"{side}: {inside:.1f} s of processors in jobs, {found[side].cpu - inside:.1f} s beside:")
+        for name, seconds in sorted(parts.items(), key=lambda item: -item[1]):
+            print(f"    {name:16s} {seconds:7.1f} s")
+    beside = found["ours"].cpu - sum(steps.values())
+    mine = sum(seconds for name, seconds in steps.items() if name.startswith("par_"))
+    theirs = sum(rules[name] for name in ("pz", "par_dsp", "qc", "ecal", "aoe", "lq", "par_hit"))
+    ratio = f"{theirs / mine:.1f} (goal {CALIBRATIONS:g})"
+    print(f"calibrations: published {theirs:.1f} s, ours {mine:.1f} s in jobs: {ratio}; "
+          f"with all that is beside jobs, {theirs / (mine + beside):.1f}")  # fmt: skip
     for name, each in agreement.items():
         numbers = f"{each['median']:.3f} keV apart in the median, 99 % within {each['99 %']:.2f} keV"
         print(f"{name}: {each['events']} energies above {FROM:g} keV, {numbers}")

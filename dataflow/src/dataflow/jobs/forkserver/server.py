@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import struct
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -60,6 +61,7 @@ class Server:
                 self._answer(self._listener.accept()[0])
             if self._ended in ready:
                 self._report()
+        print(f"{time.process_time():.1f} s of a processor to load and to fork")
 
     def _answer(self, asking: socket.socket) -> None:
         """Fork the job that a program asks for, or tell it to do it itself."""
