@@ -29,6 +29,14 @@ ELSEWHERE = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HO
 """Where programs write by themselves: a folder of the production that should stay empty."""
 
 
+FORKSERVER = "dataflow.jobs.forkserver"
+KINDS = {
+    "forkserver/ask.py": "program", FORKSERVER: "forkserver", "dataflow.jobs": "job", "snakemake": "snakemake",
+    "prodenv run": "run",
+}  # fmt: skip
+"""Kinds of processes, by words of their command lines."""
+
+
 @dataclass(frozen=True)
 class Process:
     """A process of a production.
@@ -47,11 +55,8 @@ class Process:
 
     @property
     def kind(self) -> str:
-        """``job``, ``snakemake``, ``run`` (dataprod), or ``other``."""
-        for words, kind in (("dataflow.jobs", "job"), ("snakemake", "snakemake"), ("prodenv run", "run")):
-            if words in self.words:
-                return kind
-        return "other"
+        """``job``, ``forkserver`` (of jobs), ``program`` (that asks it), ``snakemake``, ``run`` (dataprod), ``other``."""
+        return next((kind for words, kind in KINDS.items() if words in self.words), "other")
 
 
 class Production:
@@ -110,6 +115,9 @@ class Production:
                     if mark in (entry / "environ").read_bytes().split(b"\0"):
                         words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                         parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                        name = (entry / "comm").read_text().strip()
+                        if FORKSERVER in words and not name.startswith("python"):
+                            words = f"a fork for dataflow.jobs {name}"
                         found.append(Process(int(entry.name), parent, words))
         return found
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 KILLS = size("KILLS", 200)
 SCALE = 0.01
-VICTIMS = ("job", "worker", "snakemake", "snakemake and its jobs", "run", "all")
+VICTIMS = ("job", "worker", "forkserver", "program", "snakemake", "snakemake and its jobs", "run", "all")
 FROM_NOTHING = 20
 """Every so many kills one strikes at any time of a production that begins with the DAQ files alone."""
 MOST_WRONG = 20
@@ -86,6 +86,10 @@ def victims(kind: str, running: list[Process], step: str = "") -> list[int]:
     of_kind = {
         "job": [process.pid for process in concerned if process.parent not in numbers][:1],
         "worker": [process.pid for process in concerned if process.parent in numbers][:1],
+        "forkserver": [process.pid for process in running if process.kind == "forkserver"],
+        "program": [process.pid for process in running if process.kind == "program" and f" {step}" in process.words][
+            :1
+        ],
         "snakemake": [process.pid for process in running if process.kind == "snakemake"],
         "snakemake and its jobs": [process.pid for process in running if process.kind in ("snakemake", "job")],
         "run": [process.pid for process in running if process.kind == "run"],

@@ -150,7 +150,7 @@ def test_a_job_ends_when_the_program_that_asked_is_killed(server: Server) -> Non
     with server.ask("validity_dsp", "wait") as program:
         assert program.stdout is not None
         job = int(program.stdout.readline())
-        assert is_there(job)
+        assert Path(f"/proc/{job}/comm").read_text() == "validity_dsp\n"
         program.kill()
         assert program.stdout.read() == "got 15\n"
     soon(lambda: not is_there(job))

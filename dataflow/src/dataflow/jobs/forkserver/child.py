@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import signal
@@ -15,6 +16,10 @@ from typing import NoReturn
 from dataflow.jobs.joblog import FORKED_FROM
 from dataflow.jobs.orphans import end_with
 from dataflow.jobs.process import run
+
+
+PR_SET_NAME = 15
+"""See prctl(2): the name that ps and top show, of 15 bytes at most; the command line stays that of the server."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def _end_with_program(asking: socket.socket) -> None:
 
 
 def _take_place(request: Request) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_NAME, request.words[0].encode(), 0, 0, 0)
     for number, file in enumerate(request.files):
         os.dup2(file, number)
         os.close(file)  # no process of the job is to keep it open
