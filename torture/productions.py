@@ -55,7 +55,7 @@ class Process:
 
     @property
     def kind(self) -> str:
-        """``job``, ``forkserver`` (of jobs), ``program`` (that asks it), ``snakemake``, ``run`` (dataprod), ``other``."""
+        """``job``, ``forkserver``, ``program`` (that asks it), ``snakemake``, ``run`` (dataprod), ``other``."""
         return next((kind for words, kind in KINDS.items() if words in self.words), "other")
 
 

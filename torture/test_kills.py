@@ -81,15 +81,14 @@ def production(small: Experiment, environment: Path, tmp_path: Path) -> Iterator
 def victims(kind: str, running: list[Process], step: str = "") -> list[int]:
     """Whom to kill: one job, one worker of a job, or whole kinds of processes; of a step, where one is named."""
     jobs = [process for process in running if process.kind == "job"]
+    asking = [process for process in running if process.kind == "program"]
     numbers = {process.pid for process in jobs}
     concerned = [process for process in jobs if f" {step}" in process.words]
     of_kind = {
         "job": [process.pid for process in concerned if process.parent not in numbers][:1],
         "worker": [process.pid for process in concerned if process.parent in numbers][:1],
         "forkserver": [process.pid for process in running if process.kind == "forkserver"],
-        "program": [process.pid for process in running if process.kind == "program" and f" {step}" in process.words][
-            :1
-        ],
+        "program": [process.pid for process in asking if f" {step}" in process.words][:1],
         "snakemake": [process.pid for process in running if process.kind == "snakemake"],
         "snakemake and its jobs": [process.pid for process in running if process.kind in ("snakemake", "job")],
         "run": [process.pid for process in running if process.kind == "run"],

@@ -11,8 +11,8 @@ os.environ["MPLBACKEND"] = "Agg"  # before the import: an unknown backend of the
 
 import matplotlib as mpl
 import matplotlib.backends.backend_pdf  # once for all workers, which would import it when they save
-from matplotlib.figure import Figure
 from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, MaxNLocator, NullLocator
 
 mpl.rcdefaults()  # figures are the same whatever settings the user has in a matplotlibrc

@@ -17,7 +17,6 @@ from dataflow.jobs.joblog import FORKED_FROM
 from dataflow.jobs.orphans import end_with
 from dataflow.jobs.process import run
 
-
 PR_SET_NAME = 15
 """See prctl(2): the name that ps and top show, of 15 bytes at most; the command line stays that of the server."""
 
