@@ -1,0 +1,125 @@
+"""How time and memory of jobs grow with the events of a file, and how a production gains by a second core.
+
+    python benchmarks/scaling.py [--events 10000 100000] [--folder DIR] [--cores]
+
+A calibration file of the simulated experiment with each number of events, and of it raw, tcm, dsp, hit and evt, without
+calibrations. Each job is a process of its own, with one worker; printed are the seconds of the processors and the
+highest memory, as the records beside the outputs say. A million events take 9 GB of DAQ file and 5 GB of raw.
+``--cores`` instead makes the production of production.py on one core and on two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [str(ROOT / part / "src") for part in ("dataflow", "demo", "prodenv")]
+sys.path[:0] = [*SOURCES, str(ROOT / "benchmarks")]
+
+import h5py  # noqa: E402
+
+from dataflow.plan import open_cycle  # noqa: E402
+from dataflow.provenance.records import FOLDER  # noqa: E402
+
+KEY = "l200-p03-r000-cal-20240301T080000Z"
+STEPS = ("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt")
+SETUP = {"paths": {"tier": "$_/generated/tier"}, "allow_none_par": True}
+GOAL = 1.8
+Record = Mapping[str, Any]
+
+
+def main() -> int:
+    """Measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--folder", type=Path, help="where files are made (default: the system's temporary folder)")
+    parser.add_argument("--cores", action="store_true", help="measure a production on one core and on two")
+    options = parser.parse_args()
+    if options.cores:
+        return by_cores()
+    found = {}
+    for events in options.events:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            cycle = simulated(Path(folder) / "cycle", events)
+            found[events] = {step: made(cycle, step) for step in STEPS}
+            print(f"{events} events made", file=sys.stderr)
+    report(found)
+    return 0
+
+
+def simulated(cycle: Path, events: int) -> Path:
+    """A cycle with one calibration file of so many events."""
+    from gebox.acquisition import record
+    from gebox.experiment import build
+    from gebox.metadata.tree import write_tree
+
+    experiment = build(seed=1)
+    write_tree(experiment, cycle / "inputs")
+    (cycle / "config.json").write_text(json.dumps({"setups": {"l200": SETUP}}))
+    file = next(each for each in experiment.files if each.key == KEY)
+    path = cycle / f"generated/tier/daq/cal/p03/r000/{KEY}.fcio"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as stream:
+        record(experiment, replace(file, events=events), stream)
+    return cycle
+
+
+def made(cycle: Path, step: str) -> Record:
+    """Do a job, the calibrations aside; returns what its record says."""
+    job = open_cycle(cycle / "config.json").job(step, KEY)
+    for path in (each for paths in job.inputs.values() for each in paths if not each.exists()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".lh5":
+            h5py.File(path, "w").close()
+        else:
+            path.write_text("{}\n")
+    words = ["-m", "dataflow.jobs", step, "--config", str(cycle / "config.json"), "--key", KEY]
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(SOURCES)}
+    subprocess.run([sys.executable, *words], env=environ, check=True)
+    output = job.outputs["tier"]
+    found = [json.loads(path.read_text()) for path in (output.parent / FOLDER).glob(f"{output.name}.*.json")]
+    return next(each for each in found if "cpu_seconds" in each)
+
+
+def report(found: Mapping[int, Mapping[str, Record]]) -> None:
+    """Print a line a step."""
+    print("processor seconds, MB:", *(f"{events:>16,d}" for events in found), "µs an event more")
+    for step in STEPS:
+        records = [each[step] for each in found.values()]
+        numbers = [f"{each['cpu_seconds']:8.2f}{each['peak_memory_mb']:8d}" for each in records]
+        print(f"{step:22s}", *numbers, f"{slope(list(found), records):10.1f}")
+
+
+def slope(events: Sequence[int], records: Sequence[Record]) -> float:
+    """Microseconds of the processors that an event more takes, between the last two numbers of events."""
+    if len(events) < 2:
+        return float("nan")
+    seconds = records[-1]["cpu_seconds"] - records[-2]["cpu_seconds"]
+    return float(1e6 * seconds / (events[-1] - events[-2]))
+
+
+def by_cores() -> int:
+    """A production on one core and on two; 1 if the second one gains too little."""
+    import production
+
+    production.adopt()
+    cycle = production.prepared(ROOT / "build/production/scale-2", 2.0)
+    production.ours(cycle, 2)  # compiles
+    one, two = (production.ours(cycle, cores) for cores in (1, 2))
+    for cores, each in ((1, one), (2, two)):
+        print(f"{cores} cores: {each.wall:6.1f} s by the clock, {each.cpu:6.1f} s of processors")
+    print(f"the second core: {one.wall / two.wall:.2f} times as fast (goal {GOAL})")
+    return int(one.wall / two.wall < GOAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
