@@ -39,7 +39,8 @@ CACHES = {"matplotlib", "snakemake"}
 """What libraries keep in the user's cache: a list of fonts, and sources of workflows."""
 EMPTY = re.compile(r"snakemake\w{8}")
 TRIES = 4
-"""How often a worker that was not met is waited for: those of short steps live some milliseconds. Then the job dies."""
+"""How often somebody that was not met is waited for: workers of short steps live some milliseconds, and few jobs are
+not forked. Then the job dies."""
 LONGEST = 120.0
 """Seconds after which a job of the step should have begun."""
 
@@ -206,7 +207,7 @@ def test_kills_at_random_times(undisturbed: Path, production: Production, figure
         number = killed.total()
         step = steps[number % len(steps)]
         kind = VICTIMS[(number % len(steps) + number // len(steps)) % len(VICTIMS)]  # few kills are of all kinds, too
-        kind = "job" if kind == "worker" and (step not in WITH_WORKERS or in_a_row >= TRIES) else kind
+        kind = "job" if in_a_row >= TRIES or (kind == "worker" and step not in WITH_WORKERS) else kind
         targets = list(TARGETS)
         if number % FROM_NOTHING == FROM_NOTHING - 1:
             step, kind = "any", "job" if kind == "worker" else kind
