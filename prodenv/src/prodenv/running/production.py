@@ -34,8 +34,8 @@ LOGGER, EVENTS = "dataprod", "DATAPROD_EVENTS"
 """Name and variable of ``snakemake_logger_plugin_dataprod``, which is imported by Snakemake alone."""
 PORTION, FAILED = "DATAPROD_PORTION", "DATAPROD_FAILED"
 """Variables by which our flow is told how many jobs it may take at a time, and which outputs failed in this run."""
-JOBS_AT_A_TIME = 2000
-"""Jobs of one start of Snakemake, which plans some 300 a second."""
+JOBS_AT_A_TIME, FIRST_JOBS = 2000, 500
+"""Jobs of one start of Snakemake, which plans some 300 a second, and of the first one, so that work begins soon."""
 FAILED_FILE = Path(".snakemake") / "failed.txt"
 """The outputs that failed in this run, in the cycle."""
 AFTER_END = 2.0
@@ -187,11 +187,13 @@ def _in_portions(words: Sequence[str], cycle: Path, progress: Progress, draw: Ca
     Its time and memory grow with the jobs that it plans.
     """
     failed, before, some_failed = cycle / FAILED_FILE, (0, 0), False
-    asked = {PORTION: os.environ.get(PORTION, str(JOBS_AT_A_TIME)), FAILED: str(failed)}
+    jobs = FIRST_JOBS
     try:
         while True:
             write_text(failed, "".join(f"{failure.output}\n" for failure in progress.failures))
+            asked = {PORTION: os.environ.get(PORTION, str(jobs)), FAILED: str(failed)}
             code = _watched(words, cycle, progress, draw, asked)
+            jobs = JOBS_AT_A_TIME
             open_ones = progress.open_ones(cycle)
             now = progress.later, progress.settled(open_ones, cycle)
             is_stuck = now[0] == before[0] and (not open_ones or now[1] == before[1])
