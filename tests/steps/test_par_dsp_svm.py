@@ -32,7 +32,8 @@ from dataflow.steps.par_dsp_svm.result import Result, Trained
 from dataflow.steps.par_dsp_svm.settings import SvmSettings
 from dataflow.steps.par_dsp_svm.training import Sample, read_sample
 from gebox.experiment import build
-from gebox.training import NAMES, write_training
+from gebox.labels import NAMES
+from gebox.training import write_training
 from gebox.truth import Kind
 
 if TYPE_CHECKING:
