@@ -236,6 +236,7 @@ def test_all_detectors_of_the_simulated_experiment_have_a_machine(simulated: Pat
 
 REMADE = {"par_dsp_svm", "par_dsp", "tier_dsp", "par_hit_qc", "par_hit_ecal", "par_hit_aoe", "par_hit_lq", "par_hit"}
 REMADE |= {"tier_hit", "tier_evt", "tier_skm", "par_pht_qc", "par_pht_partcal", "par_pht", "tier_pht"}
+REMADE |= {"par_pht_aoe", "par_pht_lq"}
 REMADE |= {"par_hit_spms", "par_pht_spms"}  # dsp has the SiPMs in the same file
 KEPT = {"tier_raw", "tier_tcm", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt"}
 KEPT |= {"par_dsp_dplms", "par_dsp_spms", "validity_dsp", "validity_hit", "validity_pht"}
