@@ -38,11 +38,13 @@ def simulated(folder: Path, scale: float = 1.0, only: str = "") -> Path:
     from gebox.experiment import build
     from gebox.metadata.tree import write_tree
     from gebox.simulate import remember_truth, simulate
+    from gebox.training import write_samples
     from prodenv.commands.demo import ESCAPES
 
     if not (folder / "config.json").is_file():
-        experiment = build(seed=1, scale=scale, escapes=float(ESCAPES))
+        experiment = build(seed=1, scale=scale, escapes=float(ESCAPES), training=True)
         write_tree(experiment, folder / "inputs")
+        write_samples(experiment, folder / "inputs")
         simulate(experiment, folder / "generated/tier/daq", folder / "truth", only=only, jobs=CORES)
         remember_truth(folder / "inputs", folder / "truth")
         setup = {"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from gebox.check import Residual, Result, check, expected_at, expected_width, nanoseconds, noise_at, residuals
-from gebox.checkpulses import Demand
 from gebox.cli import main
+from gebox.demand import Demand
 from gebox.report import columns_of, shape_rows
 from gebox.summary import survival, without_trapping
 from gebox.truth import Kind

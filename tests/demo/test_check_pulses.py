@@ -13,9 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from gebox import checkpulses
-from gebox.checkpulses import Demand, together
+from gebox.check import Residual
+from gebox.demand import Demand, together
 from gebox.experiment import Experiment, build
 from gebox.experiment.build import save
+from gebox.labels import label_for
+from gebox.report import columns_of, shape_rows
 from gebox.simulate import daq_path, write_file
 from gebox.summary import CLEAN, DEP
 from gebox.truth import TABLE, Kind, file_path
@@ -144,18 +147,26 @@ def test_each_cut_that_is_wrong_is_found(
 
 
 def labelled(cycle: Path, wrong: Callable[[NDArray[np.float64]], None] = lambda _: None) -> None:
-    """Give all detectors the labels of a perfect machine that sees no bursts, made wrong afterwards."""
+    """Give all detectors the labels of a machine that knows all classes but bursts, made wrong afterwards."""
     hits = next(cycle.rglob("*-tier_hit.lh5"))
     truth = next((cycle / "truth").rglob("*-cal-*-truth.lh5"))
     dsp = Path(str(hits).replace("/hit/", "/dsp/").replace("tier_hit", "tier_dsp"))
     dsp.parent.mkdir(parents=True)
+    of_kind = {kind: float(label_for(kind) or 0) for kind in Kind} | {Kind.BURST: 0.0}
     with h5py.File(hits) as file, h5py.File(truth) as known, h5py.File(dsp, "w") as written:
         rawid, kind = (known[f"{TABLE}/hit_{name}/flattened_data"][:] for name in ("rawid", "kind"))
         for name in file:
-            good = np.isin(kind[rawid == int(name[2:])], (*GOOD, Kind.BURST))
-            labels = np.where(good, 0.0, 3.0)
+            labels = np.array([of_kind[Kind(each)] for each in kind[rawid == int(name[2:])]])
             wrong(labels)
             written.create_dataset(f"{name}/dsp/svm_label", data=labels)
+
+
+def trained(cycle: Path) -> None:
+    """Let the labels of a machine be a part of the cycle's experiment."""
+    record = (cycle / "inputs/experiment.yaml").read_text()
+    (cycle / "inputs").unlink()
+    (cycle / "inputs").mkdir()
+    (cycle / "inputs/experiment.yaml").write_text(f"{record}training: true\n")
 
 
 def test_labels_of_a_machine_that_are_right_are_counted(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +177,29 @@ def test_labels_of_a_machine_that_are_right_are_counted(cycle: Path, capsys: pyt
     assert lines["svm", "single-site"].total == lines["quality", "single-site"].total
     assert (lines["svm", "single-site"].share, lines["svm", "discharge"].share) == (1, 0)
     assert lines["svm", "burst"].share == 1 and lines["svm", "burst"].words == ""
+    called = {pulses: line.share for (cut, pulses), line in lines.items() if cut == "svm label"}
+    names = ("discharge", "negative", "forced", "pile-up, in the trace", "pre-trigger, in the trace")
+    assert called == dict.fromkeys(names, 1)
+    parts = [lines["svm", f"pre-trigger, {which}"].total for which in ("in the trace", "others")]
+    early = [lines["quality", f"pre-trigger, {which}"].total for which in ("visible", "below 100 keV")]
+    assert sum(parts) == sum(early) and min(parts) > 0
     assert "svm          discharge" in capsys.readouterr().out
+
+
+def test_the_table_tells_what_labels_keep_of_each_detector(cycle: Path) -> None:
+    labelled(cycle, _some_good)
+    kept = checkpulses.compare(cycle)
+    truth = [Residual("p03", "r000", detector, "tau", 1, 1, 1, 0, "us") for _, detector in kept]
+    assert [column[0] for column in columns_of(truth, kept)][-2:] == ["SVM good", "SVM bad"]
+    rows = shape_rows(truth, kept)
+    assert len(rows) == 4
+    for row in rows:
+        assert 40 < float(row[-2].removesuffix(" %")) < 60  # every second one
+        assert row[-1] == "0.0 %"
+
+
+def _some_good(labels: NDArray[np.float64]) -> None:
+    labels[np.flatnonzero(labels == 0)[::2]] = 3
 
 
 def _shifted(labels: NDArray[np.float64]) -> None:
@@ -177,8 +210,26 @@ def _all_good(labels: NDArray[np.float64]) -> None:
     labels[:] = 0
 
 
+def _called_otherwise(labels: NDArray[np.float64]) -> None:
+    labels[labels == 6] = 5
+    labels[labels == 2] = 1
+
+
+def _gaps(labels: NDArray[np.float64]) -> None:
+    labels[:10] = np.nan
+
+
 @pytest.mark.parametrize(
-    ("wrong", "where"), [(_shifted, ("svm", "single-site")), (_all_good, ("svm", "pre-trigger, visible"))]
+    ("wrong", "where"),
+    [
+        (_shifted, ("svm", "single-site")),
+        (_some_good, ("svm", "surface")),
+        (_all_good, ("svm", "forced")),
+        (_all_good, ("svm", "pre-trigger, in the trace")),
+        (_called_otherwise, ("svm label", "forced")),
+        (_called_otherwise, ("svm label", "pre-trigger, in the trace")),
+        (_gaps, ("svm", "labelled")),
+    ],
 )
 def test_labels_of_a_machine_that_are_wrong_are_found(
     cycle: Path, wrong: Callable[[NDArray[np.float64]], None], where: tuple[str, str]
@@ -189,12 +240,21 @@ def test_labels_of_a_machine_that_are_wrong_are_found(
     assert where in {(each.cut, each.pulses) for each in together(found.values()) if each.excess > 3}
 
 
-def test_labels_that_are_all_missing_are_of_no_machine(cycle: Path) -> None:
-    def none(labels: NDArray[np.float64]) -> None:
-        labels[:] = np.nan
+def _none(labels: NDArray[np.float64]) -> None:
+    labels[:] = np.nan
 
-    labelled(cycle, none)
+
+def test_labels_that_are_all_missing_are_of_no_machine(cycle: Path) -> None:
+    labelled(cycle, _none)
     assert "svm" not in {each.cut for each in together(checkpulses.compare(cycle).values())}
+
+
+def test_labels_that_the_experiment_trains_may_not_be_missing(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(cycle)
+    labelled(cycle, _none)
+    found = checkpulses.compare(cycle)
+    assert checkpulses.report(found) == 1
+    assert "V01001A in p03 r000: the cut on svm keeps 0.00 % of labelled pulses" in capsys.readouterr().out
 
 
 def test_one_wrong_detector_is_named(cycle: Path, experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,22 @@ def test_what_the_experiment_must_have_is_there(full: Experiment) -> None:
     assert sum(a.system == "spms" for a in full.layout.auxiliaries) == 4
 
 
+def test_a_machine_that_labels_traces_is_configured_where_it_is_asked_for() -> None:
+    plain, asked = tree(build(seed=11)), tree(build(seed=11, training=True))
+    name = "dataprod/config/l200-all-config.yaml"
+    assert plain[name] == {}
+    rules = asked[name]["snakemake_rules"]
+    assert set(rules) == {"pars_dsp_svm", "pars_hit_qc", "tier_hit"}
+    named = [path for rule in rules.values() for entry in rule["inputs"].values() for path in entry.values()]
+    assert {f"dataprod/config/{path}" for path in named} == asked.keys() - plain.keys()
+    assert asked["dataprod/config/svm/l200-svm-config.yaml"]["training_data"] == "$_/l200-svm-train.lh5"
+
+
+def test_a_source_and_a_machine_are_configured_together() -> None:
+    rules = tree(build(source="Co60", training=True))["dataprod/config/l200-all-config.yaml"]["snakemake_rules"]
+    assert {"pars_hit_ecal", "pars_dsp_peak_selection", "pars_dsp_svm"} < rules.keys()
+
+
 def test_constants_drift_and_jump_where_they_should(full: Experiment) -> None:
     by_name = {detector.name: detector for detector in full.layout.detectors}
     first = {run: files[0] for run, files in full.runs().items()}

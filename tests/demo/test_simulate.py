@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import yaml
 
+from gebox import training
 from gebox.acquisition import record
 from gebox.cli import main
 from gebox.experiment import Experiment, build, load
+from gebox.metadata import write_tree
 from gebox.metadata.datasets import ignored
+from gebox.metadata.tree import samples
 from gebox.readout import events
 from gebox.simulate import simulate
 from gebox.truth import TABLE, Kind, file_path
@@ -263,6 +266,37 @@ def test_the_share_of_chosen_double_escapes_is_kept_and_told(tmp_path: Path) -> 
     found = [hit.energy for each in events(experiment, replace(file, events=400)) for hit in each.happening.hits]
     number = np.count_nonzero(np.abs(np.array(found) - 1592.513) < 0.01)
     assert number == pytest.approx(100, abs=4 * (400 * 0.25 * 0.75) ** 0.5)
+
+
+def test_labelled_traces_that_the_metadata_name_are_written_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {use: (sample, 6, 2) for use, (sample, _, _) in training.SIZES.items()}
+    monkeypatch.setattr(training, "SIZES", sizes)
+    inputs = tmp_path / "inputs"
+    assert main(["metadata", "--out", str(inputs), "--scale", "0.005", "--training"]) == 0
+    words = ["simulate", "--metadata", str(inputs), "--daq", str(tmp_path / "daq"), "--truth", str(tmp_path / "truth")]
+    assert main([*words, "--only", "r000-phy"]) == 0
+    paths = list(samples(inputs).values())
+    said = capsys.readouterr().out
+    assert [f"labelled traces written: {path}" in said for path in paths] == [True, True]
+    labels, traces = [], []
+    for path in paths:
+        with h5py.File(path) as file:
+            labels.append(sorted(file["ml_train/raw/dc_label"][:].tolist()))
+            traces.append({row.tobytes() for row in file["ml_train/raw/waveform/values"][:]})
+    assert labels == [[0] * 6 + [number for number in range(1, 7) for _ in range(2)]] * 2
+    assert traces[0].isdisjoint(traces[1])
+    before = [path.stat().st_mtime_ns for path in paths]
+    assert main([*words, "--only", "r000-phy"]) == 0
+    assert [path.stat().st_mtime_ns for path in paths] == before
+    assert "labelled traces" not in capsys.readouterr().out
+
+
+def test_without_training_no_labelled_traces_are_named_or_written(small: Experiment, tmp_path: Path) -> None:
+    write_tree(small, tmp_path)
+    assert training.write_samples(small, tmp_path) == []
+    assert not list(tmp_path.rglob("*svm*"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 from gebox.errors import UserError
 from gebox.experiment import build
 from gebox.happenings import Hit
-from gebox.training import NAMES, label_of, write_training
+from gebox.labels import NAMES
+from gebox.training import label_of, write_training
 from gebox.truth import Kind
 
 TAU = 200_000.0

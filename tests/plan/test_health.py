@@ -26,7 +26,7 @@ def test_rules_of_other_flows_never_stop_a_plan(tree: Tree) -> None:
     """Nor do entries beside inputs, and lists, in rules that no step here reads."""
     other = {"settings": "$_/a.yaml", "config": {"x": "$_/b.yaml"}, "options": {"logging": "$_/l.yaml"}}
     rules = {"tier_raw_blind": other, "tier_raw": {"inputs": {"raw_config": "x"}}, "make_waveforms": [1, 2]}
-    configure(tree, rules | {"pars_pht_aoecal": 3})
+    configure(tree, rules | {"pars_pht_ecal": 3})
     assert tree.open().job("tier_dsp", PHY).config.inputs == {}
     assert bad(tree) == []
     said = [what for state, what, _ in findings(read_config(tree.save())) if state == "warning"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import hdf5plugin  # noqa: F401 - registers the compressions of dsp and hit
+import numpy as np
 import pytest
 import yaml
 
@@ -44,6 +47,24 @@ def test_the_table_shows_calibration_beside_truth(demo: tuple[Path, Run]) -> Non
     assert "agree with the truth" in done.stdout
     assert "2614" in done.stdout
     assert "generated/plt/hit" in done.stdout
+
+
+def test_the_machine_of_the_demo_labels_all_traces(demo: tuple[Path, Run], environment: Environment) -> None:
+    """Trained with the traces that the simulation wrote, in dsp and hit, compared with the truth and with a cycle."""
+    cycle, done = demo
+    assert "SVM good" in done.stdout
+    assert re.search(r"svm          labelled +(\d+) of +\1  100.00 %", done.stdout)
+    (channels,) = (cycle / "inputs/hardware/configuration/channelmaps").glob("l200-*.yaml")
+    detectors = [each for each in yaml.safe_load(channels.read_text()).values() if each["system"] == "geds"]
+    for path in sorted((cycle / "generated/tier/hit").rglob("*.lh5")):
+        with h5py.File(path) as hit, h5py.File(str(path).replace("/hit/", "/dsp/").replace("_hit", "_dsp")) as dsp:
+            for rawid in (each["daq"]["rawid"] for each in detectors):
+                labels = dsp[f"ch{rawid}/dsp/svm_label"][:]
+                assert np.isfinite(labels).all()
+                assert ((labels == 0) == hit[f"ch{rawid}/hit/is_valid_svm"][:].astype(bool)).all()
+    document = json.loads(environment.run("dataprod", "compare", cycle, cycle, "--all", "--json").stdout)
+    kept = [each for each in document["physics"] if each["quantity"] == "results.svm.good_kept"]
+    assert len(kept) == 8 and all(each["a"]["value"] > 99 and each["a"]["error"] > 0 for each in kept)
 
 
 def test_no_temporary_file_is_left(demo: tuple[Path, Run]) -> None:

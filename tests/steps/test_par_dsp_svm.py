@@ -32,7 +32,8 @@ from dataflow.steps.par_dsp_svm.result import Result, Trained
 from dataflow.steps.par_dsp_svm.settings import SvmSettings
 from dataflow.steps.par_dsp_svm.training import Sample, read_sample
 from gebox.experiment import build
-from gebox.training import NAMES, write_training
+from gebox.labels import NAMES
+from gebox.training import write_training
 from gebox.truth import Kind
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 CHAIN: dict[str, Any] = yaml.safe_load((shipped_folder("tier_dsp") / "processing_chain-geds.yaml").read_text())
 SHIPPED = yaml.safe_load((shipped_folder("pars_dsp_svm") / "svm_config.yaml").read_text())
 GOOD = (Kind.SINGLE, Kind.MULTI, Kind.SURFACE)
-TRAINING, TEST = (700, 100), (1200, 100)
+TRAINING, TEST = (1000, 200), (1200, 100)
 """Good traces, and traces of each defect."""
 
 
@@ -225,7 +226,7 @@ def test_the_par_file_has_the_table_with_errors(machine: Trained) -> None:
     assert sum(row) == pytest.approx(100, abs=1e-3)
     assert sum(found[f"results.svm.run.{label}"].value for label in NAMES) == pytest.approx(100, abs=1e-3)
     assert entry["svm"] == {"period": "384*ns", "gamma": 1.0} | {name: name for name in ARRAYS}
-    assert entry["results"]["svm"]["n_training"]["normal"] == 700
+    assert entry["results"]["svm"]["n_training"]["normal"] == 1000
 
 
 def test_figure_and_data_show_classes_and_table(machine: Trained) -> None:
@@ -233,7 +234,7 @@ def test_figure_and_data_show_classes_and_table(machine: Trained) -> None:
     figure = draw("V01A", "key", result)
     title = figure.axes[0].get_title()
     assert title.startswith(f"test data: {100 * machine.kept.fraction:.2f} ± {100 * machine.kept.error:.2f} %")
-    assert [line.get_label() for line in figure.axes[1].get_lines()][:2] == ["normal (700)", "pile_up (100)"]
+    assert [line.get_label() for line in figure.axes[1].get_lines()][:2] == ["normal (1000)", "pile_up (200)"]
     data = plot_data(result)["svm"]
     assert data["names"].tolist() == list(NAMES)
     np.testing.assert_array_equal(data["confusion"], machine.confusion)
@@ -286,7 +287,7 @@ def test_traces_are_read_with_the_names_of_their_labels(samples: tuple[Sample, S
     found = samples[0]
     assert (found.period, found.left_out) == (384.0, 0)
     assert [found.name(label) for label in range(7)] == list(NAMES)
-    assert np.bincount(found.labels).tolist() == [700, *(100,) * 6]
+    assert np.bincount(found.labels).tolist() == [1000, *(200,) * 6]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,13 @@ from dataflow.jobs import plotdata
 from dataflow.jobs.runner import main
 from dataflow.physics.svm import ARRAYS, Model
 from dataflow.plan import open_cycle
-from dataflow.registry.steps import BY_NAME, parts_of
+from dataflow.registry.steps import BY_NAME, STEPS, parts_of
+from dataflow.steps.par_dsp_svm.settings import SvmSettings
 from dataflow.steps.tier_hit.build import config_of
+from gebox.experiment import build
+from gebox.metadata import write_tree
+from gebox.metadata.tree import samples
+from gebox.simulate import daq_path
 
 FEATURES = 171
 NAMES = ("normal", "negative")
@@ -199,6 +204,76 @@ def test_other_training_data_are_another_lineage(tmp_path: Path) -> None:
     training(data, seed=6)
     after = lineages()
     assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, True]
+
+
+@pytest.fixture
+def simulated(tmp_path: Path) -> Path:
+    """A cycle with the metadata of the simulated experiment, the names of its DAQ files and other training data."""
+    experiment = build(scale=0.01, training=True)
+    write_tree(experiment, tmp_path / "inputs")
+    for number, path in enumerate(samples(tmp_path / "inputs").values()):
+        training(path, seed=number)
+    for file in experiment.files:
+        path = daq_path(tmp_path / "generated/tier/daq", file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.key.encode())
+    (tmp_path / "config.json").write_text('{"setups": {"l200": {"paths": {"tier": "$_/generated/tier"}}}}')
+    return tmp_path
+
+
+def test_all_detectors_of_the_simulated_experiment_have_a_machine(simulated: Path) -> None:
+    cycle = open_cycle(simulated / "config.json")
+    job = cycle.job("par_dsp_svm", CAL)
+    assert [channel.name for channel in job.channels] == ["B02001A", "P03001A", "V01001A", "V01002B"]
+    for channel in job.channels:
+        settings = job.config.settings("svm_config", SvmSettings, channel)
+        assert Path(settings.training_data or "") == samples(simulated / "inputs")["training"]
+        assert Path(settings.test_data or "") == samples(simulated / "inputs")["test"]
+        assert settings.class_weight is None
+    hit = cycle.job("tier_hit", CAL)
+    assert "is_valid_svm" in hit.config.read("hit_config", hit.channels[0])["outputs_if_calibrated"]
+
+
+REMADE = {"par_dsp_svm", "par_dsp", "tier_dsp", "par_hit_qc", "par_hit_ecal", "par_hit_aoe", "par_hit_lq", "par_hit"}
+REMADE |= {"tier_hit", "tier_evt", "tier_skm", "par_pht_qc", "par_pht_partcal", "par_pht", "tier_pht"}
+REMADE |= {"par_pht_aoe", "par_pht_lq"}
+REMADE |= {"par_hit_spms", "par_pht_spms"}  # dsp has the SiPMs in the same file
+KEPT = {"tier_raw", "tier_tcm", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt"}
+KEPT |= {"par_dsp_dplms", "par_dsp_spms", "validity_dsp", "validity_hit", "validity_pht"}
+
+
+def lineages(folder: Path) -> dict[tuple[str, str], str]:
+    """Of all steps and units of a cycle."""
+    cycle = open_cycle(folder / "config.json")
+    return {(step.name, str(unit)): cycle.lineage(step.name, unit) for step in STEPS for unit in cycle.units.of(step)}
+
+
+def test_other_training_data_remake_the_machine_and_what_follows_and_nothing_else(simulated: Path) -> None:
+    before = lineages(simulated)
+    training(samples(simulated / "inputs")["training"], seed=9)
+    after = lineages(simulated)
+    changed = {place for place in before if before[place] != after[place]}
+    assert before.keys() == after.keys()
+    assert {step for step, _ in changed} == REMADE
+    assert {step for step, _ in before.keys() - changed} == KEPT
+
+
+def test_training_data_hold_from_their_time_on(simulated: Path) -> None:
+    """Another file for the second run: the first one keeps its machine, and physics take that of their own run."""
+    before = lineages(simulated)
+    config = simulated / "inputs/dataprod/config"
+    training(config / "later.lh5", seed=9)
+    (config / "later.yaml").write_text("training_data: $_/later.lh5\n")
+    rules = {"pars_dsp_svm": {"inputs": {"svm_config": {"__default__": "later.yaml"}}}}
+    (config / "rules.yaml").write_text(yaml.safe_dump({"snakemake_rules": rules}))
+    timeline = yaml.safe_load((config / "validity.yaml").read_text())
+    timeline.append({"valid_from": "20240308T000000Z", "category": "all", "mode": "append", "apply": ["rules.yaml"]})
+    (config / "validity.yaml").write_text(yaml.safe_dump(timeline))
+    after = lineages(simulated)
+    for step in ("par_dsp_svm", "tier_dsp"):
+        same = {unit: before[step, unit] == after[step, unit] for name, unit in before if name == step}
+        assert same == {unit: "-r000-" in unit for unit in same}
+        assert set(same.values()) == {True, False}
 
 
 def test_training_data_that_do_not_fit_fail_in_this_step_alone(tmp_path: Path) -> None:

@@ -230,7 +230,8 @@ def test_a_target_of_pht_needs_the_calibrations_of_all_runs_of_the_partition(roo
 def test_pht_is_made_only_where_it_is_asked_for(root: Path) -> None:
     cycle = opened(root)
     of_pht = {step.name for step in REGISTRY.steps if step.tier == "pht"}
-    assert of_pht == {"tier_pht", "par_pht_qc", "par_pht_partcal", "par_pht_spms", "par_pht", "validity_pht"}
+    parts = {"par_pht_qc", "par_pht_partcal", "par_pht_aoe", "par_pht_lq", "par_pht_spms"}
+    assert of_pht == {"tier_pht", *parts, "par_pht", "validity_pht"}
     assert of_pht <= {step.name for step in cycle.steps}
     for target in ("all-l200-p03-*-phy-hit.gen", "all-l200-p03-*-phy-evt.gen", "all-l200-p03-*-phy-skm.gen"):
         jobs = resolve(target, cycle).jobs
@@ -313,7 +314,7 @@ def make_inputs(cycle: Cycle, th228: Source, failed: str = "", who: str = "V0000
 def run_jobs(root: Path) -> dict[str, dict[str, Any]]:
     """Make the parameters of all partitions and runs; the merged ones by run."""
     cycle = opened(root)
-    parts = ("par_pht_qc", "par_pht_partcal")
+    parts = ("par_pht_qc", "par_pht_partcal", "par_pht_aoe", "par_pht_lq")
     jobs = [(part, str(unit)) for part in parts for unit in cycle.units.of(cycle.step(part))]
     for step, name in (*jobs, *(("par_pht", key) for key in KEYS.values())):
         assert main([step, "--config", str(root / "config.json"), "--key", name]) == 0, (step, name)

@@ -258,6 +258,20 @@ def test_headlines_stand_on_top_and_no_number_is_told_twice(box: Box) -> None:
     assert [name for name in names if "n_sig" in name] == ["results.ecal.e_cal.pk_fits.2614.511.n_sig"]
 
 
+def test_what_a_machine_that_labels_traces_is_worth_is_told_also_where_it_is_the_same(box: Box) -> None:
+    for tree in pair(box):
+        entry = hit_par()
+        entry["results"]["svm"] = {
+            "good_kept": 99.8, "good_kept_err": 0.2, "bad_rejected": 89.3, "bad_rejected_err": 1.3,
+            "confusion": {"burst": {"normal": 53.0, "normal_err": 4.9}},
+        }  # fmt: skip
+        pars(tree, V02160A=entry)
+    found = {each["quantity"]: each for each in compared(box)["physics"] if ".svm." in each["quantity"]}
+    assert set(found) == {"results.svm.good_kept", "results.svm.bad_rejected"}
+    kept = found["results.svm.good_kept"]
+    assert (kept["a"]["value"], kept["a"]["error"], kept["change"]) == (99.8, 0.2, 0.0)
+
+
 def test_cycles_of_which_only_parameters_are_there_are_compared(box: Box) -> None:
     for tree in pair(box):
         shutil.rmtree(tree.root / "generated/tier")

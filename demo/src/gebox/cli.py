@@ -41,6 +41,11 @@ def _metadata(sub: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="of the calibration events, chosen to be double escapes of 2614.5 keV (default: 0)",
     )
+    sub.add_argument(
+        "--training",
+        action="store_true",
+        help="configure a support vector machine; `simulate` writes its training data",
+    )
     sub.set_defaults(run=run_metadata)
 
 
@@ -123,7 +128,7 @@ def run_metadata(arguments: argparse.Namespace) -> int:
     """Write the metadata tree."""
     from gebox.metadata import write_tree
 
-    wanted = {name: getattr(arguments, name) for name in ("seed", "scale", "preset", "source", "escapes")}
+    wanted = {name: getattr(arguments, name) for name in ("seed", "scale", "preset", "source", "escapes", "training")}
     experiment = build(**wanted)
     write_tree(experiment, arguments.out)
     print(f"metadata of {len(experiment.layout.detectors)} germanium detectors written to {arguments.out}")
@@ -133,8 +138,11 @@ def run_metadata(arguments: argparse.Namespace) -> int:
 def run_simulate(arguments: argparse.Namespace) -> int:
     """Write DAQ files and truth."""
     from gebox.simulate import remember_truth, simulate
+    from gebox.training import write_samples
 
     experiment = load(arguments.metadata, scale=arguments.scale)
+    for path in write_samples(experiment, arguments.metadata):
+        print(f"labelled traces written: {path}")
     options = {"jobs": arguments.jobs, "only": arguments.only, "form": arguments.format}
     done = simulate(experiment, arguments.daq, arguments.truth, **options)
     remember_truth(arguments.metadata, arguments.truth)

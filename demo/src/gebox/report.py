@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from gebox import checklabels
 from gebox.check import Residual, beyond, unmeasured
+from gebox.demand import name_of
 
 HEADER = ("run", "detector", "traces", "tau [us]", "true")
 POSITION = "position "
@@ -14,8 +16,13 @@ SURVIVAL = "A/E survival "
 QUANTITIES = (("trapping", 3), ("FWHM 2039", 2), *((f"{SURVIVAL}{line}", 1) for line in ("1592", "2614")))
 """What stands in the second table if it was measured, and with how many digits: of A/E the double-escape peak,
 which the cut is to keep, and the full-energy peak, of which it keeps little."""
-KEPT = {("late charge", "prompt"): "LQ prompt", ("late charge", "late"): "LQ late"}
-"""Cuts and true classes of pulses of which the second table tells what is kept, and the columns."""
+KEPT = {
+    "LQ prompt": ("late charge", ("prompt",)),
+    "LQ late": ("late charge", ("late",)),
+    "SVM good": (checklabels.KEPT, tuple(map(name_of, checklabels.GOOD))),
+    "SVM bad": (checklabels.KEPT, tuple(map(name_of, checklabels.PLAIN))),
+}
+"""Columns of the second table, and the cuts and true classes of pulses of which they tell what is kept."""
 
 SHOWN = 6
 """Detectors and runs that a sentence names at most."""
@@ -29,7 +36,9 @@ class Kept(Protocol):
     @property
     def pulses(self) -> str: ...
     @property
-    def share(self) -> float: ...
+    def kept(self) -> int: ...
+    @property
+    def total(self) -> int: ...
 
 
 Demanded = Mapping[tuple[str, str], Sequence[Kept]]
@@ -56,7 +65,7 @@ def report(
     second = columns_of(found, kept or {})
     if second:
         header = ["run", "detector", *(name for column in second for name in column)]
-        _table("trapping, A/E and late charge beside the truth", header, shape_rows(found, kept or {}))
+        _table("trapping, A/E, late charge and labels beside the truth", header, shape_rows(found, kept or {}))
     bad = beyond(found, limit)
     for residual in bad:
         print(sentence(residual))
@@ -84,25 +93,30 @@ def header_of(found: list[Residual]) -> list[str]:
 def columns_of(found: list[Residual], kept: Demanded) -> list[tuple[str, ...]]:
     """The columns of the second table: measured and true, then what is kept, each in percent."""
     units = {residual.quantity: residual.unit for residual in found}
-    classes = {(each.cut, each.pulses) for demanded in kept.values() for each in demanded}
     return [
         *((f"{name} [{units[name]}]".replace("survival ", ""), "true") for name, _ in QUANTITIES if name in units),
-        *((column,) for each, column in KEPT.items() if each in classes),
+        *((column,) for column in _kept_columns(kept)),
     ]
+
+
+def _kept_columns(kept: Demanded) -> list[str]:
+    """The columns of what is kept of classes of pulses that there are."""
+    known = {(each.cut, each.pulses) for demanded in kept.values() for each in demanded}
+    return [column for column, (cut, classes) in KEPT.items() if any((cut, each) in known for each in classes)]
 
 
 def shape_rows(found: list[Residual], kept: Demanded) -> list[list[str]]:
     """The cells of the second table."""
     names = {residual.quantity for residual in found}
-    classes = {(each.cut, each.pulses) for demanded in kept.values() for each in demanded}
+    columns = _kept_columns(kept)
     made = []
     for (period, run, detector), group in _groups(found).items():
         cells = [f"{period} {run}", detector]
         for name, digits in QUANTITIES:
             if name in names:
                 cells += _pair(group.get(name), digits)
-        shares = {(each.cut, each.pulses): each.share for each in kept.get((f"{period}-{run}", detector), ())}
-        cells += [_percent(shares.get(each)) for each in KEPT if each in classes]
+        demanded = kept.get((f"{period}-{run}", detector), ())
+        cells += [_percent(*KEPT[column], demanded) for column in columns]
         made.append(cells)
     return made
 
@@ -112,8 +126,11 @@ def _pair(one: Residual | None, digits: int) -> list[str]:
     return [_number(one.found, one.error, digits), f"{one.true:.{digits}f}"] if one else ["-", "-"]
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
+def _percent(cut: str, classes: tuple[str, ...], demanded: Sequence[Kept]) -> str:
+    """What is kept of the pulses of some classes."""
+    mine = [each for each in demanded if each.cut == cut and each.pulses in classes]
+    total = sum(each.total for each in mine)
+    return f"{100 * sum(each.kept for each in mine) / total:.1f} %" if total else "-"
 
 
 def _places(found: list[Residual]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,33 +16,23 @@ from gebox.errors import UserError
 from gebox.experiment import Experiment
 from gebox.experiment.layouts import SAMPLING_NS
 from gebox.happenings import Hit
+from gebox.labels import NAMES, NORMAL, label_for, visible
+from gebox.metadata.tree import samples
 from gebox.readout import Triggered, events
 from gebox.signals import defects
 from gebox.truth import Kind
 from gebox.writing import appearing
 
 TABLE = "ml_train/raw"
-NORMAL = "normal"
-NAMES = (NORMAL, "pile_up", "pre_trigger", "discharge", "burst", "negative", "noise")
-"""Of the labels 0, 1, …"""
-KINDS: Mapping[Kind, str] = {
-    Kind.SINGLE: NORMAL,
-    Kind.MULTI: NORMAL,
-    Kind.SURFACE: NORMAL,
-    Kind.PILE_UP: "pile_up",
-    Kind.PRE_TRIGGER: "pre_trigger",
-    Kind.DISCHARGE: "discharge",
-    Kind.BURST: "burst",
-    Kind.NEGATIVE: "negative",
-    Kind.FORCED: "noise",
-}
+SECOND = (Kind.PILE_UP, Kind.PRE_TRIGGER)
+"""Classes with another pulse."""
+SIZES = {"training": (1, 1000, 200), "test": (2, 500, 100)}
+"""Of the files that the metadata name: which sample, how many good traces, and how many of each defect."""
 SHARE = 0.1
 """Of each defect."""
-VISIBLE_KEV, VISIBLE_PART = 10.0, 0.05
-"""What another pulse has in the trace at least, in keV and as a part of the first one; less is not labelled."""
 MOST_EVENTS = 200_000
-FORCED_FOR = 20.0
-"""Seconds between two forced triggers."""
+BETWEEN = 0.5
+"""Seconds between two events, so that forced triggers, which come by the clock, are as frequent as each defect."""
 
 
 def label_of(hit: Hit, tau: float) -> int | None:
@@ -54,12 +43,20 @@ def label_of(hit: Hit, tau: float) -> int | None:
     tau
         Decay constant in ns.
     """
-    name = KINDS.get(hit.kind)
-    if hit.kind in (Kind.PILE_UP, Kind.PRE_TRIGGER):
-        seen = hit.second_charge * math.exp(min(hit.second_start, 0.0) / tau)
-        if seen < max(VISIBLE_KEV, VISIBLE_PART * hit.charge):
-            return None
-    return None if name is None else NAMES.index(name)
+    if hit.kind in SECOND and not visible(hit.charge, hit.second_charge, hit.second_start, tau):
+        return None
+    return label_for(hit.kind)
+
+
+def write_samples(experiment: Experiment, metadata: Path) -> list[Path]:
+    """Write the labelled traces that the metadata name and that are not there yet; the files that were written."""
+    if not experiment.training:
+        return []
+    missing = {use: path for use, path in samples(metadata).items() if not path.is_file()}
+    for use, path in missing.items():
+        sample, good, each = SIZES[use]
+        write_training(experiment, path, good, each, sample=sample)
+    return list(missing.values())
 
 
 def write_training(
@@ -91,7 +88,7 @@ def write_training(
         raise UserError(f"{good} good traces and {each} of each defect are no numbers of traces")
     wanted = {number: good if name == NORMAL else each for number, name in enumerate(NAMES)}
     labels, traces = [], []
-    for label, row in _labelled(experiment, each, f"training {sample}"):
+    for label, row in _labelled(experiment, f"training {sample}"):
         if wanted[label]:
             wanted[label] -= 1
             labels.append(label)
@@ -102,12 +99,12 @@ def write_training(
     return {name: labels.count(number) for number, name in enumerate(NAMES)}
 
 
-def _labelled(experiment: Experiment, forced: int, stream: str) -> Iterator[tuple[int, NDArray[np.uint16]]]:
+def _labelled(experiment: Experiment, stream: str) -> Iterator[tuple[int, NDArray[np.uint16]]]:
     """Labels and traces of a calibration with many defects, without end for what a training needs."""
     file = next((file for file in experiment.files if file.datatype == "cal"), None)
     if file is None:
         raise UserError("this experiment has no calibration", hint="labelled traces are those of one")
-    long = replace(file, events=MOST_EVENTS, duration=max(file.duration, round(FORCED_FOR * forced)))
+    long = replace(file, events=MOST_EVENTS, duration=round(BETWEEN * MOST_EVENTS))
     taus = [experiment.constants(detector, file).tau for detector in experiment.layout.detectors]
     rows = [experiment.layout.tracemap.index(detector.address) for detector in experiment.layout.detectors]
     shares = dict.fromkeys(defects.SHARES, SHARE)

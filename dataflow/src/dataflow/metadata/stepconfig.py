@@ -52,8 +52,6 @@ OTHER_RULES: Mapping[str, tuple[str, ...]] = {
     "pars_psp_dplms": ("dplms_pars", "proc_chain"),
     "pars_psp": ("psp_config",),
     "pars_pht_ecal": ("ecal_config",),
-    "pars_pht_lqcal": ("lqcal_config",),
-    "pars_pht_aoecal": ("par_pht_aoecal_config",),
     "pars_pht_fast": (),
     "pars_pht_qc_phy": (),
     "pars_hit_energy_cal": (),

@@ -17,6 +17,14 @@ def of(folder: str, tier: str = "") -> Step:
     return next(step for step in declared if tier in ("", step.tier))
 
 
+OF_PARTITION = (
+    Input("dsp"),
+    Input("par_tcm_pulser", role="masks"),
+    Input("par_pht_qc", role="qc"),
+    Input("par_pht_partcal", role="ecal"),
+)
+"""What classifiers of a partition are made from: its own quality cuts and energies."""
+
 STEPS: tuple[Step, ...] = (
     of("tier_raw"),
     of("tier_tcm"),
@@ -49,6 +57,25 @@ STEPS: tuple[Step, ...] = (
         doc="quality cuts of the runs of a partition together",
     ),
     of("par_pht_partcal"),
+    twin(
+        of("par_hit_aoe"),
+        {"hit": "pht"},
+        scope=Scope.PARTITION,
+        inputs=OF_PARTITION,
+        rule="pars_pht_aoecal",
+        configs={"par_pht_aoecal_config": "par_hit_aoe.settings:Settings"},
+        resources=Resources(8000, 8),
+        doc="A/E of the runs of a partition together",
+    ),
+    twin(
+        of("par_hit_lq"),
+        {"hit": "pht"},
+        scope=Scope.PARTITION,
+        inputs=(*OF_PARTITION, Input("par_pht_aoe", role="aoe")),
+        rule="pars_pht_lqcal",
+        resources=Resources(8000, 8),
+        doc="late charge of the runs of a partition together",
+    ),
     twin(of("par_hit_spms"), {"hit": "pht"}, rule="pars_pht_spms"),
     of("merge", "pht"),
     of("validity", "dsp"),

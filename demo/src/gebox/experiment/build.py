@@ -28,13 +28,17 @@ REMARK = "What this simulated experiment was made from."
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that follows from seed, scale, preset and calibration source."""
+    """Everything that follows from seed, scale, preset and calibration source.
+
+    `training` says whether labelled traces, with which a machine is trained that labels traces, belong to it.
+    """
 
     seed: int
     scale: float
     preset: str
     source: str = TH228
     escapes: float = 0.0
+    training: bool = False
 
     @cached_property
     def layout(self) -> Layout:
@@ -65,7 +69,13 @@ class Experiment:
 
 
 def build(
-    *, seed: int = 1, scale: float = 1.0, preset: str = "small", source: str = TH228, escapes: float = 0.0
+    *,
+    seed: int = 1,
+    scale: float = 1.0,
+    preset: str = "small",
+    source: str = TH228,
+    escapes: float = 0.0,
+    training: bool = False,
 ) -> Experiment:
     """Make an experiment.
 
@@ -73,6 +83,8 @@ def build(
     ----------
     escapes
         Share of the events of calibrations that are chosen to be double escapes of 208Tl's 2614.5 keV line.
+    training
+        Whether labelled traces belong to it.
 
     Raises
     ------
@@ -89,7 +101,7 @@ def build(
         raise UserError(f"a share of {escapes} double escapes makes no sense", hint="try 0.04")
     if escapes and source != TH228:
         raise UserError(f"{source} has no double escapes to choose", hint=f"leave --escapes out, or take {TH228}")
-    return Experiment(seed, scale, preset, source, escapes)
+    return Experiment(seed, scale, preset, source, escapes, training)
 
 
 def save(experiment: Experiment, folder: Path) -> None:
@@ -99,6 +111,8 @@ def save(experiment: Experiment, folder: Path) -> None:
         content["source"] = experiment.source
     if experiment.escapes:
         content["escapes"] = experiment.escapes
+    if experiment.training:
+        content["training"] = True
     write_yaml(folder / RECORD, content, comment=REMARK)
 
 
@@ -130,4 +144,5 @@ def load(folder: Path, *, scale: float | None = None) -> Experiment:
         preset=str(content["preset"]),
         source=str(content.get("source", TH228)),
         escapes=float(content.get("escapes", 0.0)),
+        training=bool(content.get("training", False)),
     )

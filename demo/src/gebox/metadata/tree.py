@@ -15,6 +15,10 @@ ONE_LINE = ("Am241", "K40", "Cs137", "Na22")
 """Sources of which one line stands out: where to look must be said."""
 EXPECTED_GAIN = [0.14, 0.26]
 """Between which gains, in keV per count, on cards of 16 bits."""
+SAMPLES = {"training": "svm/l200-svm-train.lh5", "test": "svm/l200-svm-test.lh5"}
+"""Labelled traces, by their use, in the configuration."""
+LABEL_CUT = "is_valid_svm"
+"""The quality cut on the label of the support vector machine."""
 OVERRIDDEN_TIERS = ("raw", "dsp", "hit", "psp", "pht", "evt", "pet", "ann", "pan")
 
 
@@ -79,19 +83,48 @@ def _dataprod(experiment: Experiment) -> dict[str, Any]:
     name = "l200-all-config.yaml"
     found: dict[str, Any] = {"dataprod/config/validity.yaml": [{**entry, "apply": [name]}]}
     found[f"dataprod/config/{name}"] = {}
-    if experiment.source != TH228:
-        rules = {
-            "pars_hit_ecal": {"inputs": {"ecal_config": {"__default__": "ecal/l200-ecal-config.yaml"}}},
-            "pars_dsp_peak_selection": {"inputs": {"peak_config": {"__default__": "ecal/l200-peak-config.yaml"}}},
-        }
+    rules, files = _configured(experiment)
+    if rules:
         found[f"dataprod/config/{name}"] = {"snakemake_rules": rules}
-        found["dataprod/config/ecal/l200-ecal-config.yaml"] = calibration(experiment.source)
-        found["dataprod/config/ecal/l200-peak-config.yaml"] = {"source": experiment.source}
+    found |= {f"dataprod/config/{path}": content for path, content in files.items()}
     for tier in OVERRIDDEN_TIERS:
         found[f"dataprod/overrides/{tier}/validity.yaml"] = [{**entry, "apply": []}]
     if experiment.preset == "full":
         found |= _override(experiment, found["dataprod/overrides/dsp/validity.yaml"])
     return found
+
+
+def _configured(experiment: Experiment) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the metadata configure: rules, and the files that they name, relative to the configuration."""
+    rules: dict[str, Any] = {}
+    files: dict[str, Any] = {}
+
+    def configure(rule: str, entry: str, path: str, content: dict[str, Any], channels: str = "__default__") -> None:
+        rules[rule] = {"inputs": {entry: {channels: path}}}
+        files[path] = content
+
+    if experiment.source != TH228:
+        configure("pars_hit_ecal", "ecal_config", "ecal/l200-ecal-config.yaml", calibration(experiment.source))
+        peaks = {"source": experiment.source}
+        configure("pars_dsp_peak_selection", "peak_config", "ecal/l200-peak-config.yaml", peaks)
+    if experiment.training:
+        configure("pars_dsp_svm", "svm_config", "svm/l200-svm-config.yaml", machine())
+        cut = {"cal_fields": {"cut_parameters": {LABEL_CUT: {"expression": "svm_label == 0"}}}}
+        configure("pars_hit_qc", "qc_config", "svm/l200-qc-config.yaml", cut)
+        shown = {"outputs_if_calibrated": ["$default", LABEL_CUT]}
+        configure("tier_hit", "hit_config", "svm/l200-hit-config.yaml", shown, "geds")
+    return rules, files
+
+
+def machine() -> dict[str, Any]:
+    """The support vector machine: half of the bursts look like good pulses, which may not be lost for them."""
+    data = {f"{use}_data": f"$_/{Path(path).name}" for use, path in SAMPLES.items()}
+    return {**data, "class_weight": None}
+
+
+def samples(metadata: Path) -> dict[str, Path]:
+    """The files with labelled traces in the metadata, by their use: ``training`` and ``test``."""
+    return {use: metadata / "dataprod" / "config" / path for use, path in SAMPLES.items()}
 
 
 def calibration(source: str) -> dict[str, Any]:

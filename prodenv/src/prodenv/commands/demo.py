@@ -72,7 +72,8 @@ def make_cycle(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="gebox-") as folder:
         words = ["metadata", "--out", f"{folder}/inputs", "--seed", options.seed, "--scale", options.scale]
         with step("metadata of the simulated experiment"):
-            _quietly([sys.executable, *GEBOX, *words, "--preset", options.preset, "--escapes", ESCAPES], _with_gebox())
+            words += ["--preset", options.preset, "--escapes", ESCAPES, "--training"]
+            _quietly([sys.executable, *GEBOX, *words], _with_gebox())
         argv = ["init-cycle", options.cycle, "--setup", EXPERIMENT, "--metadata", f"{folder}/inputs"]
         with contextlib.redirect_stdout(io.StringIO()):  # what to do next is done next
             return _command(argv)

@@ -28,7 +28,9 @@ FWHM = re.compile(r"ecal\.(?P<energy>\w+)\.eres_linear\.\w*_fwhm_in_kev$")
 DECAY = re.compile(r"^(\w+\.)*pz\.tau1$")
 SURVIVAL = re.compile(r"sfs?\..*\.sf$")
 RATE = re.compile(r"^rate of ")
-_HEADLINES = (re.compile(r"\w_fwhm_in_kev$"), AT_ENERGY, DECAY, SURVIVAL, RATE)
+LABELS = re.compile(r"\bsvm\.(good_kept|bad_rejected)$")
+"""What the labels of a support vector machine are worth."""
+_HEADLINES = (re.compile(r"\w_fwhm_in_kev$"), AT_ENERGY, DECAY, SURVIVAL, LABELS, RATE)
 """What is shown even where nothing is significant."""
 
 

@@ -32,21 +32,23 @@ def operations_of(calibrated: Mapping[str, Any], settings: EventSettings, name: 
     operations: Operations = (calibrated.get("pars") or {}).get("operations") or {}
     wanted = settings.cal_energy_param
     if wanted not in operations:
-        failed = (calibrated.get("results") or {}).get("ecal_failed") or {}
+        results = calibrated.get("results") or {}
+        failed = results.get("partition_ecal_failed") or results.get("ecal_failed") or {}
         reason = failed.get(wanted.removesuffix("_cal"))
         raise WorkFailed(f"{name} has no calibrated energy {wanted}" + (f": {reason}" if reason else ""))
     return operations
 
 
 def widths_of(calibrated: Mapping[str, Any], settings: EventSettings, name: str) -> Curve:
-    """The resolution curve of the calibrated energy.
+    """The resolution curve of the calibrated energy, in a partition that of all its runs.
 
     Raises
     ------
     WorkFailed
         If there is none.
     """
-    results = (calibrated.get("results") or {}).get("ecal") or {}
+    found = calibrated.get("results") or {}
+    results = found.get("partition_ecal") or found.get("ecal") or {}
     linear = (results.get(settings.cal_energy_param) or {}).get("eres_linear") or {}
     if not linear.get("parameters"):
         raise WorkFailed(f"{name} has no resolution curve of {settings.cal_energy_param}")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dataflow.jobs.pages import BLUE, GREEN, new_page
+from dataflow.jobs.pages import BLUE, GREEN, fixed_page
 
 if TYPE_CHECKING:
     from .result import Result
@@ -22,13 +22,15 @@ BAND = 16, 84
 DARK = 50.0
 """Percent from which on a cell is written in white."""
 US = 1000.0
+PLACES = {"left": 0.125, "right": 0.985, "bottom": 0.08, "top": 0.91, "wspace": 0.2, "hspace": 0.42}
+"""Of the four parts on the page."""
 
 
 def draw(detector: str, key: str, result: Result) -> Figure:
     """The page of a detector."""
     trained = result.trained
-    figure = new_page(f"{detector}  support vector machine  {key}")
-    axes = figure.subplots(2, 2)
+    figure = fixed_page(f"{detector}  support vector machine  {key}")
+    axes = figure.subplots(2, 2, gridspec_kw=PLACES)
     _confusion(axes[0, 0], result)
     _classes(axes[0, 1], result, trained.sample.shapes, trained.sample.labels)
     by = "test data" if trained.independent else "cross-validation"

@@ -80,7 +80,7 @@ def calibrate(
     times = np.asarray(np.full(len(energies), np.nan) if drift is None else drift, dtype=np.float64)
     usable &= np.isfinite(times) | (not corrects)
     energies, ratio, times = energies[usable], ratio[usable], times[usable]
-    time = _reference(ratio, energies)
+    time = reference_of_all(ratio, energies)
     scaled = ratio / time.mean
     alpha = alpha_error = None
     if corrects:
@@ -97,13 +97,33 @@ def calibrate(
         time, alpha, alpha_error, tuple(bands), tuple(left_out), mean, sigma, cut, cut_error,
         settings.high_cut_val, survival_fractions(energies, passes, widths, (lower, higher)),
         survival_fractions(energies, passes & below, widths, (lower & below, higher & below)),
-        energies, ratio, classifier, slices, np.empty(0) if drift is None else times,
+        energies, ratio, classifier, slices, np.empty(0) if drift is None else times, usable,
     )  # fmt: skip
 
 
-def _reference(ratio: Floats, energies: Floats) -> BandFit:
+def reference(ratio: Floats, energies: Floats) -> BandFit | NoBand:
+    """The fit of A/E in the continuum from 1000 to 1300 keV.
+
+    Parameters
+    ----------
+    ratio
+        A/E, shape (events,).
+    energies
+        In keV, shape (events,).
+    """
     inside = away_from_lines(energies) & (energies > REFERENCE[0]) & (energies < REFERENCE[1])
-    fit = fit_band(ratio[inside], energies[inside], *REFERENCE)
+    return fit_band(ratio[inside], energies[inside], *REFERENCE)
+
+
+def reference_of_all(ratio: Floats, energies: Floats) -> BandFit:
+    """The same, which must be there.
+
+    Raises
+    ------
+    WorkFailed
+        If it is not.
+    """
+    fit = reference(ratio, energies)
     if isinstance(fit, NoBand):
         raise WorkFailed(f"A/E cannot be fitted between {REFERENCE[0]:g} and {REFERENCE[1]:g} keV: {fit.reason}")
     return fit

@@ -13,11 +13,13 @@ from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .result import Result
+    from .result import OfRun, Result
 
     Kinds = tuple[tuple[Any, str, str], ...]
 
 DRIFT_BINS = 12
+MOST_NAMES = 6
+"""Runs that are named on an axis."""
 SHOWN = (-12.0, 6.0)
 """Range of the classifier."""
 
@@ -51,7 +53,10 @@ def _summary(result: Result, label: str = "") -> str:
 
 
 def _stability(axes: Any, result: Result) -> None:
-    """A/E along the run."""
+    """A/E along the run; of a partition, that of each run, by which it is divided."""
+    if result.runs:
+        _by_run(axes, result.runs)
+        return
     chi2, ndf = result.stability
     if not result.slices:
         axes.text(0.5, 0.6, "too few events", ha="center", va="center", transform=axes.transAxes, color=GREY)
@@ -62,6 +67,20 @@ def _stability(axes: Any, result: Result) -> None:
     axes.axhline(0, color=RED, lw=0.8)
     title = f"along the run: χ²/ndf = {chi2:.1f}/{ndf}" if ndf else "along the run"
     axes.set(xlabel="time after the first part [min]", ylabel="A/E, change [%]", title=title)
+
+
+def _by_run(axes: Any, runs: Mapping[str, OfRun]) -> None:
+    fits = [(place, each) for place, each in enumerate(runs.values()) if each.relative_error is not None]
+    values, errors = (
+        [100 * (each.scale - 1) for _, each in fits],
+        [100 * (each.relative_error or 0) for _, each in fits],
+    )
+    axes.errorbar([place for place, _ in fits], values, errors, fmt="o", ms=2.5, lw=0.8, color=BLUE)
+    axes.axhline(0, color=RED, lw=0.8)
+    every = max(1, -(-len(runs) // MOST_NAMES))
+    names = [" ".join(run.split("-")[1:]) for run in runs]
+    axes.set_xticks(range(0, len(runs), every), names[::every], rotation=30)
+    axes.set(xlim=(-0.5, len(runs) - 0.5), ylabel="A/E of the run, difference from all [%]", title="by run, as in dsp")
 
 
 def _drift(axes: Any, result: Result) -> None:

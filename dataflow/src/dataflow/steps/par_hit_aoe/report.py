@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from dataflow.jobs.parfiles import BY_RUN
 from dataflow.physics.curves import Curve
 from dataflow.physics.goodness import p_value
 from dataflow.physics.operations import made
 from dataflow.physics.pulseshape.classifier import Classifier, OfSet
-from dataflow.physics.pulseshape.survival import in_percent
+from dataflow.physics.pulseshape.survival import Survival, in_percent
 
 from .result import BandFit, Result
 from .settings import ParameterSet, Settings
@@ -35,16 +36,53 @@ def entry(found: Mapping[str, Result], settings: Settings, timestamp: str) -> di
     return AOE.entry({label: _of_set(each, sets[label], energy, timestamp) for label, each in found.items()})
 
 
+def entry_of_runs(found: Mapping[str, Result], settings: Settings, timestamps: Mapping[str, str]) -> dict[str, Any]:
+    """What the file of a partition says of a detector: results of all runs, and what hit evaluates in each.
+
+    Parameters
+    ----------
+    found, settings
+        As for :func:`entry`.
+    timestamps
+        Of the runs, by run.
+    """
+    sets, energy = settings.sets, settings.cal_energy_param
+    reports = {label: report_of_runs(each, sets[label], energy, timestamps) for label, each in found.items()}
+    content = AOE.entry({label: OfSet({}, reports[label], each.warnings) for label, each in found.items()})
+    operations = {
+        run: {
+            name: operation
+            for label, each in found.items()
+            for name, operation in operations_of(each, sets[label], energy, each.runs[run].scale).items()
+        }
+        for run in timestamps
+    }
+    content[BY_RUN] = {run: {"pars": {"operations": made_of}} for run, made_of in operations.items()}
+    return content
+
+
+def report_of_runs(result: Result, one: ParameterSet, energy: str, timestamps: Mapping[str, str]) -> dict[str, Any]:
+    """The results of one classifier of a partition: those of all events, and of the runs."""
+    times = {timestamps[run]: each.time for run, each in result.runs.items()}
+    fits = {timestamp: _reference(time) for timestamp, time in times.items() if isinstance(time, BandFit)}
+    sides = {
+        "low_side_sfs_by_run": {run: each.low_side for run, each in result.runs.items()},
+        "2_side_sfs_by_run": {run: each.two_sided for run, each in result.runs.items()},
+    }
+    by_run = {name: {run: _fractions(each) for run, each in of_runs.items()} for name, of_runs in sides.items()}
+    return report(result, one, energy, "") | {"1000-1300keV": fits} | by_run
+
+
 def _of_set(result: Result, one: ParameterSet, energy: str, timestamp: str) -> OfSet:
     return OfSet(operations_of(result, one, energy), report(result, one, energy, timestamp), result.warnings)
 
 
-def operations_of(result: Result, one: ParameterSet, energy: str) -> dict[str, Any]:
-    """The expressions that hit evaluates, in order."""
+def operations_of(result: Result, one: ParameterSet, energy: str, scale: float = 1.0) -> dict[str, Any]:
+    """The expressions that hit evaluates, in order; `scale` is that of A/E in a run of a partition."""
     named = one.named
     found: dict[str, Any] = {
         named("AoE_Uncorr"): made(f"{one.current_param}/{one.energy_param}"),
-        named("AoE_Timecorr"): made(f"{named('AoE_Uncorr')}/a", a=result.time.mean),
+        named("AoE_Timecorr"): made(f"{named('AoE_Uncorr')}/a", a=result.time.mean * scale),
     }
     last = named("AoE_Timecorr")
     if result.alpha is not None:
@@ -82,9 +120,13 @@ def report(result: Result, one: ParameterSet, energy: str, timestamp: str) -> di
         "low_cut": result.cut,
         "low_cut_err": result.cut_error,
         "high_cut": result.high,
-        "low_side_sfs": {energy_: in_percent(each) for energy_, each in result.low_side.items()},
-        "2_side_sfs": {energy_: in_percent(each) for energy_, each in result.two_sided.items()},
+        "low_side_sfs": _fractions(result.low_side),
+        "2_side_sfs": _fractions(result.two_sided),
     }
+
+
+def _fractions(found: Mapping[float, Survival]) -> dict[float, Any]:
+    return {energy: in_percent(each) for energy, each in found.items()}
 
 
 def _reference(fit: BandFit) -> dict[str, Any]:

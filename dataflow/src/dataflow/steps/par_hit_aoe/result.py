@@ -87,6 +87,31 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class OfRun:
+    """What is known of one run of a partition.
+
+    Attributes
+    ----------
+    time
+        The fit of 1000 to 1300 keV in this run, or why there is none.
+    scale
+        Its mean over that of all runs, by which its A/E is divided; 1 where there is no fit.
+    low_side, two_sided
+        Survival fractions of its events by energy.
+    """
+
+    time: BandFit | NoBand
+    scale: float
+    low_side: Mapping[float, Survival] = field(default_factory=dict)
+    two_sided: Mapping[float, Survival] = field(default_factory=dict)
+
+    @property
+    def relative_error(self) -> float | None:
+        """That of the mean of A/E; None where there is no fit."""
+        return self.time.mean_error / self.time.mean if isinstance(self.time, BandFit) else None
+
+
+@dataclass(frozen=True)
 class Result:
     """The calibration of one classifier.
 
@@ -112,6 +137,10 @@ class Result:
         A/E along the run, in parts with equally many events; none where they are too few.
     drift
         Drift times of the selected events in ns, shape (events,); empty where dsp has none.
+    used
+        Which of the events that were given these are; those without A/E are left out.
+    runs
+        Of a partition: what is known of each run. What is uncorrected is then divided by the scale of its run.
     """
 
     time: BandFit
@@ -131,6 +160,8 @@ class Result:
     classifier: Floats = field(repr=False)
     slices: tuple[Slice, ...] = ()
     drift: Floats = field(repr=False, default_factory=lambda: np.empty(0))
+    used: NDArray[np.bool_] = field(repr=False, default_factory=lambda: np.empty(0, dtype=bool))
+    runs: Mapping[str, OfRun] = field(default_factory=dict)
 
     @property
     def stability(self) -> tuple[float, int]:
@@ -150,5 +181,9 @@ class Result:
         chance = p_value(chi2, ndf)
         if chance is not None and chance < UNSTABLE:
             reach = 100 * float(np.ptp([each.mean for each in self.slices]))
-            found.append(f"A/E changes by {reach:.2g} % within the run (chi2/ndf = {chi2 / ndf:.1f})")
+            where = "between the runs, or within them," if len(self.runs) > 1 else "within the run"
+            found.append(f"A/E changes by {reach:.2g} % {where} (chi2/ndf = {chi2 / ndf:.1f})")
+        for run, each in self.runs.items():
+            if isinstance(each.time, NoBand) and len(self.runs) > 1:
+                found.append(f"A/E of {run} is divided by the mean of all runs, having none: {each.time.reason}")
         return found + without_counts("A/E", self.low_side)

@@ -9,6 +9,9 @@ from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources
 LOW_AOE = "low_aoe"
 """The classifier in the pulse-shape status of a detector."""
 
+CONFIGS = {"pars_hit_aoecal": "aoecal_config", "pars_pht_aoecal": "par_pht_aoecal_config"}
+"""The input with the settings, by rule."""
+
 STEP = Step(
     "par_hit_aoe",
     Scope.RUN,

@@ -1,8 +1,7 @@
-"""Late charge of the detectors of a run: reads dsp and the calibrations before it, hands on operations for hit."""
+"""Late charge of the detectors of a run, or of a partition: reads dsp, hands on operations for hit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,17 @@ from numpy.typing import NDArray
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.keys.channel import Channel
 from dataflow.physics.curves import Curve
-from dataflow.physics.dsprows import dsp_rows
 from dataflow.physics.operations import Columns, Operations, value_of
 from dataflow.physics.pulseshape.energies import columns_of_events, events_of, operations_of, widths_of
+from dataflow.physics.pulseshape.runs import ENERGIES, RunData, calibrated_runs, energies_of, runs_of
 from dataflow.physics.quality import flag_of, passing, quality_columns, quality_of
 from dataflow.plan.job import Job
 
-from .calibrate import calibrate
-from .report import LATE_CHARGE, entry
+from .partition import Events, joined
+from .report import LATE_CHARGE, entry, entry_of_runs
 from .result import Result
 from .settings import ParameterSet, Settings
+from .step import CONFIG
 
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -30,7 +30,7 @@ BOTH = "AoE_Double_Sided_Cut"
 
 
 def build(job: Job, threads: int = 1) -> None:
-    """Calibrate the late charge of all detectors of a run.
+    """Calibrate the late charge of all detectors of a run, or of the runs of a partition together.
 
     Parameters
     ----------
@@ -41,27 +41,46 @@ def build(job: Job, threads: int = 1) -> None:
         Worker processes over detectors.
     """
     channels = {channel.name: channel for channel in job.channels}
-    settings = {name: job.config.settings("lqcal_config", Settings, channel) for name, channel in channels.items()}
-    rows = dsp_rows(job)
-    quality, ecal, aoe = (job.pars(role) for role in ("qc", "ecal", "aoe"))
+    settings = {name: job.config.settings(CONFIG, Settings, channel) for name, channel in channels.items()}
+    runs = runs_of(job, "qc", ENERGIES, "aoe")
 
     def work(channel: Channel) -> Made:
-        own = settings[channel.name]
-        return LATE_CHARGE.calibrated(channel, ecal.get(channel.name), lambda: make(channel.name, own), run=own.run_lq)
+        name, own = channel.name, settings[channel.name]
+        return LATE_CHARGE.calibrated(channel, energies_of(runs, name), lambda: make(name, own), run=own.run_lq)
 
     def make(name: str, own: Settings) -> Made:
         from .figure import draw
         from .plotdata import plot_data
 
-        flag_of(own.cut_field, quality.get(name), asked="cut_field" in own.model_fields_set)
-        before = (operations_of(ecal[name], own, name), quality_of(quality.get(name)), quality_of(aoe.get(name)))
-        operations = {each: operation for found in before for each, operation in found.items()}
-        data = rows.read(name, wanted_columns(operations, own))
-        found = calibrate_sets(data, rows.accepted[name], operations, widths_of(ecal[name], own, name), own)
-        made, first = entry(found, own, job.key.timestamp), next(iter(found.values()))
-        return Made(made, lambda: draw(name, str(job.key), first), lambda: plot_data(found))
+        used = calibrated_runs(runs, name)
+        events = {run: events_in(each, name, own) for run, each in used.items()}
+        widths = widths_of(energies_of(runs, name) or {}, own, name)
+        found = {label: joined([sets[label] for sets in events.values()]).calibrated(widths) for label in own.sets}
+        first = next(iter(found.values()))
+        if job.runs:
+            peaks = {label: {run: sets[label].peak() for run, sets in events.items()} for label in own.sets}
+            made = entry_of_runs(found, own, peaks, {run: each.timestamp for run, each in used.items()})
+        else:
+            made = entry(found, own, job.key.timestamp)
+        return Made(made, lambda: draw(name, job.unit.name, first), lambda: plot_data(found))
 
     calibrate_detectors(job, list(channels.values()), work, threads)
+
+
+def events_in(run: RunData, name: str, settings: Settings) -> dict[str, Events]:
+    """The events of a detector in a run, by label of the classifier; read here, by the worker that needs them.
+
+    Raises
+    ------
+    WorkFailed
+        If the energy or the flag that is asked for is not there.
+    """
+    quality, ecal, aoe = (run.pars[role].get(name) for role in ("qc", ENERGIES, "aoe"))
+    flag_of(settings.cut_field, quality, asked="cut_field" in settings.model_fields_set)
+    before = (operations_of(ecal or {}, settings, name), quality_of(quality), quality_of(aoe))
+    operations = {each: operation for found in before for each, operation in found.items()}
+    data = run.rows.read(name, wanted_columns(operations, settings))
+    return events_by_set(data, run.rows.accepted[name], operations, settings)
 
 
 def wanted_columns(operations: Operations, settings: Settings) -> set[str]:
@@ -95,17 +114,27 @@ def calibrate_sets(
     WorkFailed
         If one cannot be calibrated.
     """
+    events = events_by_set(data, accepted, operations, settings)
+    return {label: each.calibrated(widths) for label, each in events.items()}
+
+
+def events_by_set(data: Columns, accepted: Mask, operations: Operations, settings: Settings) -> dict[str, Events]:
+    """The selected events, by label of the classifier.
+
+    Raises
+    ------
+    WorkFailed
+        If dsp lacks a column.
+    """
     energies, good = events_of(data, accepted, operations, settings)
     both = passing(BOTH, operations, data)
     aoe = None if both is None else both[good]
-    return {label: _one(data, energies, good, widths, one, aoe) for label, one in settings.sets.items()}
+    return {label: _events(data, energies, good, one, aoe) for label, one in settings.sets.items()}
 
 
-def _one(
-    data: Mapping[str, NDArray[Any]], energies: Floats, good: Mask, widths: Curve, one: ParameterSet, aoe: Mask | None
-) -> Result:
+def _events(data: Columns, energies: Floats, good: Mask, one: ParameterSet, aoe: Mask | None) -> Events:
     late, amplitudes, drift = (
         np.asarray(value_of(name, {}, data)[good], dtype=np.float64)
         for name in (one.lq_param, one.energy_param, one.dt_param)
     )
-    return calibrate(energies[good], late, amplitudes, drift, widths, aoe)
+    return Events(energies[good], late, amplitudes, drift, aoe)

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from dataflow.jobs.parfiles import BY_RUN
 from dataflow.physics.operations import made
 from dataflow.physics.pulseshape.classifier import Classifier, OfSet
 from dataflow.physics.pulseshape.survival import in_percent
 
+from .partition import shifted
 from .result import PeakFit, Result
 from .settings import ParameterSet, Settings
 from .step import LQ
@@ -31,6 +33,52 @@ def entry(found: Mapping[str, Result], settings: Settings, timestamp: str) -> di
     """
     sets, energy = settings.sets, settings.cal_energy_param
     return LATE_CHARGE.entry({label: _of_set(each, sets[label], energy, timestamp) for label, each in found.items()})
+
+
+def entry_of_runs(
+    found: Mapping[str, Result],
+    settings: Settings,
+    peaks: Mapping[str, Mapping[str, PeakFit | str]],
+    timestamps: Mapping[str, str],
+) -> dict[str, Any]:
+    """What the file of a partition says of a detector: results of all runs, and what hit evaluates in each.
+
+    Parameters
+    ----------
+    found, settings
+        As for :func:`entry`.
+    peaks
+        By label and run, late charge in the double-escape peak, or why it is not known.
+    timestamps
+        Of the runs, by run.
+    """
+    sets, energy = settings.sets, settings.cal_energy_param
+    made_of = {
+        label: OfSet(
+            operations_of(each, sets[label]),
+            report_of_runs(each, sets[label], energy, peaks[label], timestamps),
+            [*each.warnings, *shifted(peaks[label], each.before)],
+        )
+        for label, each in found.items()
+    }
+    content = LATE_CHARGE.entry(made_of)
+    pars = content.pop("pars")
+    return content | {BY_RUN: {run: {"pars": pars} for run in timestamps}}
+
+
+def report_of_runs(
+    result: Result,
+    one: ParameterSet,
+    energy: str,
+    peaks: Mapping[str, PeakFit | str],
+    timestamps: Mapping[str, str],
+) -> dict[str, Any]:
+    """The results of one classifier of a partition: those of all events, and the double-escape peak of each run."""
+    means = {timestamps[run]: _peak(fit) | _resolution(fit) for run, fit in peaks.items() if isinstance(fit, PeakFit)}
+    reasons = {run: fit for run, fit in peaks.items() if isinstance(fit, str)}
+    found = report(result, one, energy, "")
+    found |= {"DEP_mean": found["DEP_means"][""], "DEP_means": means}
+    return found | ({"DEP_means_left_out": reasons} if reasons else {})
 
 
 def _of_set(result: Result, one: ParameterSet, energy: str, timestamp: str) -> OfSet:

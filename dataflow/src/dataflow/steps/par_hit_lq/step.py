@@ -9,6 +9,9 @@ from dataflow.registry.step import GERMANIUM, PART_AND_FIGURES, Input, Resources
 LQ = "lq"
 """The classifier in the pulse-shape status of a detector."""
 
+CONFIG = "lqcal_config"
+"""The input with the settings."""
+
 STEP = Step(
     "par_hit_lq",
     Scope.RUN,
@@ -22,7 +25,7 @@ STEP = Step(
     PART_AND_FIGURES,
     part_of="hit",
     rule="pars_hit_lqcal",
-    configs={"lqcal_config": "par_hit_lq.settings:Settings"},
+    configs={CONFIG: "par_hit_lq.settings:Settings"},
     channels=replace(GERMANIUM, classifiers=(LQ,)),
     resources=Resources(4000, 8),
     doc="late charge: drift-time correction, cut and survival fractions",
