@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 KILLS = size("KILLS", 200)
 SCALE = 0.01
 VICTIMS = ("job", "worker", "forkserver", "program", "snakemake", "snakemake and its jobs", "run", "all")
-FROM_NOTHING = 20
-"""Every so many kills one strikes at any time of a production that begins with the DAQ files alone."""
+FROM_NOTHING = size("FROM_NOTHING", 20)
+"""Every so many kills one strikes at any time of a production that begins with the DAQ files alone, whose jobs are
+forked."""
 MOST_WRONG = 20
 CACHES = {"matplotlib", "snakemake"}
 """What libraries keep in the user's cache: a list of fonts, and sources of workflows."""
