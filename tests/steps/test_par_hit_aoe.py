@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from scipy import special
+from tests.dashboard import absent
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
@@ -501,3 +502,29 @@ def test_what_the_dashboard_draws_is_written_also_for_the_only_classifier(found:
         kept = one["aoe/spectrum_data/low_cut"][:].sum()
         assert kept == np.count_nonzero(found.classifier > found.cut)
         np.testing.assert_array_equal(two["aoe/second/spectrum_data/before"][:], before)
+        assert absent("aoe", one["aoe"]) == [] and absent("aoe", two["aoe/second"]) == []
+
+
+def test_survival_over_the_cut_goes_through_what_is_stated_at_the_cut(found: Result) -> None:
+    from dataflow.steps.par_hit_aoe.plotdata import plot_data
+
+    drawn = plot_data({"": found})["aoe"]
+    for line, one in drawn["survival_fractions_data"]["peaks"].items():
+        at_cut = float(np.interp(found.cut, one["cut_vals"], one["sf"]))
+        assert at_cut == pytest.approx(100 * found.low_side[line].fraction, abs=3)
+        assert (np.diff(one["sf"]) <= 3).all(), "fewer remain above a higher cut, but for side bands"
+    dep = drawn["cut_fit_data"]
+    assert np.interp(dep["low_cut"], dep["cut_vals"], dep["sf"]) == pytest.approx(100 * dep["dep_acc"], abs=3)
+
+
+def test_the_peaks_of_corrected_bands_lie_at_one(found: Result) -> None:
+    from dataflow.steps.par_hit_aoe.plotdata import plot_data
+
+    drawn = plot_data({"": found})["aoe"]
+    bands = drawn["compt_bands_corrected_data"]
+    assert len(bands) == len(found.bands)
+    for band in bands.values():
+        assert (band["edges"][:-1] + 0.001)[np.argmax(band["counts"])] == pytest.approx(1.0, abs=0.008)
+    for each in drawn["plot_dt_dep_data"].values():
+        assert each["counts"].shape == (len(each["x_edges"]) - 1, len(each["y_edges"]) - 1)
+        assert each["counts"].sum() > 0

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from tests.dashboard import absent
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
@@ -341,6 +342,17 @@ def test_what_the_dashboard_draws_is_written_also_for_the_only_classifier(found:
         before = one["lq/spectrum_data/before"][:]
         inside = (found.energies >= 700) & (found.energies < 3000)
         assert before.sum() == np.count_nonzero(inside)
-        kept = one["lq/spectrum_data/low_cut"][:].sum()
+        kept = one["lq/spectrum_data/after_cut"][:].sum()
         assert kept == np.count_nonzero(found.classifier < found.cut)
         np.testing.assert_array_equal(two["lq/second/spectrum_data/before"][:], before)
+        assert absent("lq", one["lq"]) == [] and absent("lq", two["lq/second"]) == []
+        assert one["lq/drift_time_data/counts"][:].sum() == len(found.line.times)
+        for line, one_line in one["lq/survival_fractions_data/peaks"].items():
+            at_cut = np.interp(found.cut, one_line["cut_vals"][:], one_line["sf"][:])
+            assert at_cut == pytest.approx(100 * found.survival[float(line.replace("p", "."))].fraction, abs=0.5)
+
+
+def test_line_and_peak_stand_where_the_dashboard_takes_them(found: Result) -> None:
+    results = entry({"": found}, Settings(), "t")["results"]["lq"]
+    assert results["rt_correction"] == [found.line.slope, found.line.offset]
+    assert (results["cut_fit_pars"]["mu"], results["cut_fit_pars"]["sigma"]) == (found.after.mean, found.after.sigma)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from scipy import stats
+from tests.dashboard import absent
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
@@ -210,6 +211,7 @@ def test_what_the_dashboard_draws_is_written(tmp_path: Path) -> None:
 
     found = derived(normal(), {"ok": {"cut_parameter": "value", "cut_level": {"high_side": 4.0}}})
     plotdata.write(tmp_path / "qc.lh5", plot_data(found))
+    assert absent("qc", plot_data(found)["qc"]) == []
     with h5py.File(tmp_path / "qc.lh5") as file:
         data = file["qc/ok_data"]
         assert data["counts"][:].sum() == 5000 and len(data["edges"]) == len(data["counts"]) + 1

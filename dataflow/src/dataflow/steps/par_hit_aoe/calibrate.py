@@ -97,7 +97,7 @@ def calibrate(
         time, alpha, alpha_error, tuple(bands), tuple(left_out), mean, sigma, cut, cut_error,
         settings.high_cut_val, survival_fractions(energies, passes, widths, (lower, higher)),
         survival_fractions(energies, passes & below, widths, (lower & below, higher & below)),
-        energies, ratio, classifier, slices, np.empty(0) if drift is None else times, usable,
+        energies, ratio, classifier, widths, slices, np.empty(0) if drift is None else times, usable,
     )  # fmt: skip
 
 
