@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from tests.reading import counted
 from tests.reasons import reasons, texts, unexplained
 
 from dataflow.jobs.runner import run
@@ -136,6 +137,18 @@ def test_detectors_without_trouble_have_a_reason_for_what_is_empty_too(
             assert unexplained(entry) == [], name
             said = texts(job.outputs["plt"], name)
             assert [each for each in reasons(entry) if " ".join(each.split()) not in said] == [], name
+
+
+READING = ("par_dsp_pz", "par_dsp_evtsel", "par_dsp_eopt", "tier_dsp", "par_hit_qc", "par_hit_ecal", "par_hit_aoe")
+
+
+@pytest.mark.parametrize("step", [*READING, "par_hit_lq", "tier_hit"])
+def test_no_step_reads_a_column_twice(cycle: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for its first row, by which a processing chain knows what it will read."""
+    rows = counted(monkeypatch)
+    run(open_cycle(cycle / "config.json").job(step, CAL))
+    assert sum(rows.read.values()) > 1000
+    assert rows.more_than_once(beyond=2) == {}
 
 
 def test_the_walk_finds_what_has_no_reason() -> None:
