@@ -12,7 +12,7 @@ import yaml
 
 from dataflow.jobs.runner import run
 from dataflow.plan import open_cycle
-from gebox.checklight import QUANTITIES, Sipm, compare, report
+from gebox.checklight import NOISE, QUANTITIES, Sipm, compare, report
 from gebox.experiment import build
 from gebox.metadata.tree import write_tree
 from gebox.simulate import write_file
@@ -59,7 +59,7 @@ def test_the_scale_of_each_channel_is_within_two_percent_of_the_truth(found: dic
     assert gain == pytest.approx(true, rel=0.02)
 
 
-@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("quantity", [*QUANTITIES, NOISE])
 def test_each_quantity_of_each_channel_agrees_with_the_truth(found: dict[str, Sipm], quantity: str) -> None:
     assert len(found) == 4
     assert all(abs(each.pulls()[quantity]) < 3 for each in found.values())
