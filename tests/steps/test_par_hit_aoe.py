@@ -13,11 +13,13 @@ from scipy import special
 from tests.dashboard import absent
 
 from dataflow.base.errors import UserError
+from dataflow.jobs import plotdata
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.parfiles import plain
 from dataflow.metadata.expressions import parsed
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.curves import Curve
+from dataflow.physics.goodness import p_value
 from dataflow.physics.pulseshape.energies import operations_of, widths_of
 from dataflow.physics.pulseshape.survival import ENERGIES, survival, survival_fractions
 from dataflow.steps.par_hit_aoe import build as aoe
@@ -463,10 +465,25 @@ def test_where_energies_are_there_a_failure_is_that_of_ae_alone() -> None:
 
 def test_the_page_shows_cut_and_survival(found: Result) -> None:
     figure = draw("V02160A", KEY, {"": found})
-    assert len(figure.axes) == 8
+    assert len(figure.axes) == 9, "one of eight has residuals"
     texts = " ".join(text.get_text() for text in figure.texts)
     assert f"kept: {found.cut:.2f}" in texts
     assert "1592.5 keV 90.0" in texts
+
+
+def test_the_fit_is_shown_with_its_residuals_and_probability(found: Result) -> None:
+    drawn = plotdata.drawn(draw("V", "key", {"": found}))
+    panels = [each for name, each in drawn.items() if name != "texts"]
+    (strip,) = [each for each in panels if each["ylabel"] == "σ"]
+    (peak,) = [each for each in panels if each["title"].startswith("1000 to 1300 keV")]
+    deviations = strip["curve0"]["counts"]
+    told = deviations[np.isfinite(deviations)]
+    assert (strip["curve0"]["edges"] == found.time.edges).all() and np.std(told) == pytest.approx(1, abs=0.4)
+    assert (strip["xlabel"], peak["xlabel"]) == ("A/E as in dsp", "")
+    assert all(
+        "p = " in each["title"] for each in panels if each["ylabel"] in {"mean of A/E, relative", "σ of A/E [%]"}
+    )
+    assert f"p = {p_value(found.time.chi2, found.time.ndf):.2g}" in peak["title"]
 
 
 def test_the_page_names_the_cuts_of_all_classifiers(found: Result) -> None:
@@ -492,7 +509,6 @@ def test_a_drift_within_the_run_is_told() -> None:
 
 
 def test_what_the_dashboard_draws_is_written_also_for_the_only_classifier(found: Result, tmp_path: Path) -> None:
-    from dataflow.jobs import plotdata
     from dataflow.steps.par_hit_aoe.plotdata import plot_data
 
     plotdata.write(tmp_path / "one.lh5", plot_data({"": found}))
