@@ -103,6 +103,25 @@ def test_a_wrong_position_is_beyond_the_limit(cycle: Path, capsys: pytest.Captur
     assert main(["check", str(cycle), "--limit", "20"]) == 0
 
 
+def test_positions_of_all_lines_that_were_fitted_are_compared(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def more(content: dict[str, Any]) -> None:
+        for entry in content.values():
+            fits = entry["results"]["ecal"]["trapEmax_ctc_cal"]["pk_fits"]
+            fits[860.564] = {"position_in_kev": 860.6, "position_err_in_kev": 0.1}
+            fits[727.33] = {"position_in_kev": None, "position_err_in_kev": None}
+
+    edit(cycle, "hit", more)
+    assert main(["check", str(cycle)]) == 0
+    assert "all 32 quantities agree" in capsys.readouterr().out
+
+    def wrong(content: dict[str, Any]) -> None:
+        content["V01001A"]["results"]["ecal"]["trapEmax_ctc_cal"]["pk_fits"][860.564]["position_in_kev"] = 861.6
+
+    edit(cycle, "hit", wrong)
+    assert main(["check", str(cycle)]) == 1
+    assert "position 860" in capsys.readouterr().out
+
+
 def test_what_has_no_error_or_counts_is_not_measured(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def forget(content: dict[str, Any]) -> None:
         fit = content["V01001A"]["results"]["ecal"]["trapEmax_ctc_cal"]["pk_fits"][583.187]

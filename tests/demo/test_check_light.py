@@ -50,6 +50,26 @@ def test_a_wrong_scale_is_named(simulated: Path, cycle: Path, capsys: pytest.Cap
     assert "gain +9.8 sigma !" in capsys.readouterr().out
 
 
+def noise(cycle: Path, values: dict[str, dict[str, float]]) -> None:
+    folder = cycle / "generated/par/dsp/phy/p03/r000"
+    folder.mkdir(parents=True)
+    (folder / "l200-p03-r000-phy-20240301T140000Z-par_dsp_spms.yaml").write_text(yaml.safe_dump(values))
+
+
+def test_noise_is_compared_where_it_is_known(simulated: Path, cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    right = 2.3548200450309493 * light.NOISE * 0.5
+    values = {"baseline_curr_fwhm": right, "baseline_curr_fwhm_err": 0.01}
+    noise(cycle, {"S001": values, "S002": values | {"baseline_curr_fwhm": 1.5 * right}})
+    edit(cycle, {"status": {"state": "failed", "step": "par_hit_spms", "reason": "3 single pulses are too few"}})
+    first, second = compare(cycle, truth=simulated / "truth")
+    assert first.pulls() == {"noise": pytest.approx(0.0, abs=1e-3)}
+    assert second.pulls()["noise"] == pytest.approx(0.5 / 0.03, rel=0.01)
+    assert report([first, second], limit=5) == 1
+    said = capsys.readouterr().out
+    assert "S001  noise 4.710 +- 0.010 ADC (4.71)  not measured: 3 single pulses are too few" in said
+    assert "noise +16.6 sigma !" in said
+
+
 def test_what_was_not_measured_is_no_deviation(
     simulated: Path, cycle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pygama.math.distributions as distributions
 import pytest
 import yaml
+from tests.dashboard import absent
 
 from dataflow.checks.lh5check import check_file
 from dataflow.jobs.runner import run
@@ -165,6 +166,17 @@ def test_the_decay_constants_are_drawn_from_their_file(th228_cycle: SmallCycle) 
     assert waveforms["waveforms"].shape == (3, len(waveforms["samples"]))
     difference = waveforms["waveforms"][0] - waveforms["waveforms"][2]
     assert np.abs(difference).max() < 1e-3
+
+
+def test_nothing_that_the_dashboard_takes_of_energies_and_signals_is_absent(th228_cycle: SmallCycle) -> None:
+    with h5py.File(th228_cycle.output("par_hit", "plt")) as hit, h5py.File(th228_cycle.output("par_dsp", "plt")) as dsp:
+        assert absent("ecal", hit[f"{NAME}/ecal/{ENERGY}"]) == []
+        assert absent("pz", dsp[f"{NAME}/pz"]) == []
+        for name in ("trap", "cusp", "zac"):
+            assert absent("optimisation", dsp[f"{NAME}/{name}_optimisation"]) == []
+            data = dsp[f"{NAME}/{name}_optimisation/data"]
+            assert data["samples_x"].shape == (len(data["grid"]), 1)
+            assert data["y_min"][()] == data["samples_y"][:].min()
 
 
 def test_every_figure_can_be_drawn_again(plots: Path) -> None:

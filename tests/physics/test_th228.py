@@ -9,6 +9,7 @@ import h5py
 import lh5
 import numpy as np
 import pytest
+from tests.reasons import reasons, texts, unexplained
 
 from .conftest import SmallCycle
 
@@ -116,6 +117,17 @@ def test_a_thousand_events_do_not_allow_ae_and_nothing_else_fails_for_it(th228_c
         assert "degraded" not in file["ch0000000/hit"].attrs
     assert "AoE_Uncorr" in names
     assert not names & {"AoE_Classifier", "AoE_Low_Cut", "AoE_Double_Sided_Cut"}
+
+
+@pytest.mark.parametrize("step", ["par_dsp", "par_hit"])
+def test_what_a_thousand_events_do_not_allow_has_a_reason_in_the_file_and_on_a_page(
+    th228_cycle: SmallCycle, step: str
+) -> None:
+    (entry,) = th228_cycle.pars(step).values()
+    assert unexplained(entry) == []
+    said = texts(th228_cycle.output(step, "plt"), "V00001A")
+    assert reasons(entry)
+    assert [each for each in reasons(entry) if " ".join(each.split()) not in said] == []
 
 
 def test_where_the_energy_of_ae_is_not_calibrated_but_others_are_ae_fails_alone(

@@ -12,6 +12,7 @@ import hdf5plugin  # noqa: F401 - registers the compressions of dsp and hit
 import numpy as np
 import pytest
 import yaml
+from tests.reasons import unexplained
 
 from dataflow.provenance.records import Records
 
@@ -65,6 +66,19 @@ def test_the_machine_of_the_demo_labels_all_traces(demo: tuple[Path, Run], envir
     document = json.loads(environment.run("dataprod", "compare", cycle, cycle, "--all", "--json").stdout)
     kept = [each for each in document["physics"] if each["quantity"] == "results.svm.good_kept"]
     assert len(kept) == 8 and all(each["a"]["value"] > 99 and each["a"]["error"] > 0 for each in kept)
+
+
+def test_what_parameter_files_do_not_know_has_a_reason(demo: tuple[Path, Run]) -> None:
+    cycle, _ = demo
+    files = sorted((cycle / "generated/par").rglob("*-par_*.yaml"))
+    assert len(files) >= 6
+    found = {
+        f"{path.name}: {name}": places
+        for path in files
+        for name, entry in yaml.safe_load(path.read_text()).items()
+        if (places := unexplained(entry))
+    }
+    assert found == {}
 
 
 def test_no_temporary_file_is_left(demo: tuple[Path, Run]) -> None:

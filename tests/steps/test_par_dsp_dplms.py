@@ -10,11 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.linalg import toeplitz
 from scipy.signal import lfilter
+from tests.dashboard import absent
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
 from dataflow.steps.par_dsp_dplms.calibrate import calibrate, candidate, filter_length
 from dataflow.steps.par_dsp_dplms.noise import noise_matrix, structure_function
+from dataflow.steps.par_dsp_dplms.plotdata import plot_data
 from dataflow.steps.par_dsp_dplms.resolution import corrected, energies_of, trapping_of
 from dataflow.steps.par_dsp_dplms.result import Candidate, Result
 from dataflow.steps.par_dsp_dplms.settings import DplmsSettings, Grid
@@ -393,6 +395,12 @@ def test_the_entry_says_what_the_filter_is() -> None:
     assert entry["dp_coeffs"] == {"nm": 1.0, "za": 1.0, "pl": 1000.0, "ft": 10.0}
     assert entry["n_baselines"] == found("white").traces >= 780
     assert entry["noise"] == pytest.approx(found("white").noise, abs=1e-5)
+
+
+def test_what_the_dashboard_draws_is_there() -> None:
+    drawn = plot_data(found("white"))["dplms"]
+    assert absent("dplms", drawn) == []
+    np.testing.assert_array_equal(drawn["coefficients"], found("white").coefficients)
 
 
 def test_energies_are_the_highest_output_wherever_the_filter_fits() -> None:

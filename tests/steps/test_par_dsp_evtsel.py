@@ -151,6 +151,26 @@ def test_a_scale_that_is_off_is_put_right_by_the_best_line() -> None:
         select(amplitudes, off, np.zeros(len(off), dtype=bool), lines)
 
 
+@pytest.mark.parametrize(("below", "above"), [(60.0, 15.0), (15.0, 60.0)])
+def test_each_side_of_a_window_has_its_own_width(below: float, above: float) -> None:
+    """The published flow looks for candidates with the lower width on both sides."""
+    settings = SelectionSettings(peaks=(2614.5,), kev_widths=((below, above),))
+    selection = selected_lines(settings, TABLE)
+    of = truth(4, flat=6000)
+    rough = np.random.default_rng(1).normal(of.energy * 7.3, 9.0)
+    found = candidates(rough, ~of.pulser, selection.lines, selection.source, 1000)
+    margin = 0.002 * 2614.511
+    low, high = 2614.511 - 1.1 * below - margin, 2614.511 + 1.1 * above + margin
+    inside = ~of.pulser & (of.energy > low + 4) & (of.energy < high - 4)
+    assert set(np.flatnonzero(inside)) <= set(found.rows)
+    assert of.energy[found.rows].min() == pytest.approx(low, abs=4)
+    assert of.energy[found.rows].max() == pytest.approx(high, abs=4)
+    good = np.ones(len(found.rows), dtype=bool)
+    chosen = of.energy[found.rows][select(of.energy[found.rows] / 0.2, found.energies, good, selection.lines).place]
+    assert chosen.min() == pytest.approx(2614.511 - below, abs=3)
+    assert chosen.max() == pytest.approx(2614.511 + above, abs=3)
+
+
 def test_no_line_without_a_source() -> None:
     nothing = np.random.default_rng(1).uniform(100, 20_000, 3000)
     selection = selected_lines(SelectionSettings(), TABLE)

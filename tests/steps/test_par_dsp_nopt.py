@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from lgdo import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
+from tests.dashboard import absent
 
 from dataflow.base.errors import UserError
 from dataflow.jobs import plotdata
@@ -21,6 +22,7 @@ from dataflow.physics.noisetraces import nanoseconds, quiet_traces
 from dataflow.plan import open_cycle
 from dataflow.registry.steps import parts_of
 from dataflow.steps.par_dsp_nopt.calibrate import calibrate, impulse_response
+from dataflow.steps.par_dsp_nopt.plotdata import plot_data
 from dataflow.steps.par_dsp_nopt.result import Result
 from dataflow.steps.par_dsp_nopt.settings import NoptSettings
 
@@ -177,6 +179,16 @@ def test_the_entry_is_what_the_shipped_chain_and_the_published_readers_look_for(
     assert nanoseconds(entry["etrap"]["rise"]) / PERIOD == pytest.approx(
         round(nanoseconds(entry["etrap"]["rise"]) / PERIOD)
     )
+
+
+def test_what_the_dashboard_draws_is_there() -> None:
+    result = found(coloured(300, 4.0, 4.0))
+    drawn = plot_data(result)["noise_optimisation"]["nopt"]
+    assert absent("nopt", drawn) == []
+    for scan in result.scans:
+        one = drawn[scan.filter]["optimization_data"]
+        assert one["best_val"] == scan.noise <= min(one["fom"]) * 1.02
+        assert np.interp(one["best_par"], one["spline_x"], one["spline_y"]) == pytest.approx(scan.noise, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["cusp", "zac", "etrap"])

@@ -9,8 +9,10 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from tests.dashboard import absent
 
 from dataflow.base.errors import UserError
+from dataflow.jobs import plotdata
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.parfiles import plain
 from dataflow.metadata.expressions import parsed
@@ -325,14 +327,13 @@ def test_a_failure_is_that_of_late_charge_alone() -> None:
 
 def test_the_page_shows_cut_and_survival(found: Result) -> None:
     figure = draw("V02160A", "l200-p03-r000-cal-20230311T235840Z", found)
-    assert len(figure.axes) == 6
+    assert len(figure.axes) == 8, "two of six have residuals"
     texts = " ".join(text.get_text() for text in figure.texts)
     assert "kept: below 3 σ" in texts
     assert f"1592.5 keV {100 * found.survival[1592.5].fraction:.1f}" in texts
 
 
 def test_what_the_dashboard_draws_is_written_also_for_the_only_classifier(found: Result, tmp_path: Path) -> None:
-    from dataflow.jobs import plotdata
     from dataflow.steps.par_hit_lq.plotdata import plot_data
 
     plotdata.write(tmp_path / "one.lh5", plot_data({"": found}))
@@ -341,6 +342,28 @@ def test_what_the_dashboard_draws_is_written_also_for_the_only_classifier(found:
         before = one["lq/spectrum_data/before"][:]
         inside = (found.energies >= 700) & (found.energies < 3000)
         assert before.sum() == np.count_nonzero(inside)
-        kept = one["lq/spectrum_data/low_cut"][:].sum()
+        kept = one["lq/spectrum_data/after_cut"][:].sum()
         assert kept == np.count_nonzero(found.classifier < found.cut)
         np.testing.assert_array_equal(two["lq/second/spectrum_data/before"][:], before)
+        assert absent("lq", one["lq"]) == [] and absent("lq", two["lq/second"]) == []
+        assert one["lq/drift_time_data/counts"][:].sum() == len(found.line.times)
+        for line, one_line in one["lq/survival_fractions_data/peaks"].items():
+            at_cut = np.interp(found.cut, one_line["cut_vals"][:], one_line["sf"][:])
+            assert at_cut == pytest.approx(100 * found.survival[float(line.replace("p", "."))].fraction, abs=0.5)
+
+
+def test_fits_are_shown_with_their_residuals_and_probabilities(found: Result) -> None:
+    drawn = plotdata.drawn(draw("V", "key", found))
+    panels = [each for name, each in drawn.items() if name != "texts"]
+    strips = [each["curve0"] for each in panels if each["ylabel"] == "σ"]
+    assert len(strips) == 2 and all(np.std(each["counts"]) < 1.6 for each in strips)
+    titles = [each["title"] for each in panels if "χ²" in each["title"]]
+    assert [title.rpartition("p = ")[2] for title in titles] == [
+        f"{fit.p_value:.2g}" for fit in (found.before, found.after)
+    ]
+
+
+def test_line_and_peak_stand_where_the_dashboard_takes_them(found: Result) -> None:
+    results = entry({"": found}, Settings(), "t")["results"]["lq"]
+    assert results["rt_correction"] == [found.line.slope, found.line.offset]
+    assert (results["cut_fit_pars"]["mu"], results["cut_fit_pars"]["sigma"]) == (found.after.mean, found.after.sigma)

@@ -130,7 +130,7 @@ def test_runs_without_a_double_escape_peak_fail_together() -> None:
 
 
 def test_the_figure_shows_the_runs(found: Result) -> None:
-    axes = draw("V01A", "l200-calgroup001a", {"": found}).axes[1]
+    axes = draw("V01A", "l200-calgroup001a", {"": found}).axes[2]  # the second one has the residuals of the first
     assert [text.get_text() for text in axes.get_xticklabels()] == ["p03 r000", "p03 r001", "p03 r002"]
     assert np.diff(axes.containers[0].lines[0].get_ydata()) == pytest.approx([2.0, -3.5], abs=0.15)
 

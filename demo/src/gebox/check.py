@@ -247,6 +247,7 @@ def residuals(result: Result) -> list[Residual]:
     found = _decay(result)
     for line in result.lines:
         found += _line(result, line, line_result(ecal, line), corrected=corrected)
+    found += _other_positions(result, ecal)
     found += _end_point(result, ecal, corrected=corrected)
     return [*found, *_noise(result), *_trapping(result, name), *_survival(result)]
 
@@ -372,6 +373,17 @@ def _line(result: Result, line: float, fit: dict[str, Any], *, corrected: bool) 
         _residual(result, f"FWHM {name}", width, (expected, WIDTH_TOLERANCE * expected), "keV"),
         _residual(result, f"counts {name}", counts, (number, COUNT_TOLERANCE * number), ""),
     ]
+
+
+def _other_positions(result: Result, ecal: dict[str, Any]) -> list[Residual]:
+    """Where the other lines came out that were fitted, with few counts or not: each at its energy."""
+    made = []
+    for name, fit in (ecal.get("pk_fits") or {}).items():
+        line = float(name)
+        position = _value(fit, "position_in_kev"), _value(fit, "position_err_in_kev")
+        if all(abs(line - other) > 0.5 for other in result.lines) and math.isfinite(position[0]):
+            made.append(_residual(result, f"position {int(line)}", position, (line, POSITION_TOLERANCE), "keV"))
+    return made
 
 
 def _residual(

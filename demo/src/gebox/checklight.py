@@ -1,4 +1,4 @@
-"""SiPMs of a finished cycle beside the truth: photo-electron scale, dark rate, cross-talk.
+"""SiPMs of a finished cycle beside the truth: photo-electron scale, dark rate, cross-talk, and noise.
 
 Reads parameter files and truth as YAML only, as :mod:`gebox.check`.
 """
@@ -22,6 +22,9 @@ QUANTITIES = {
 }
 """By name in the parameter file: that in the truth, the unit, and the relative tolerance: pile-up shifts a peak a
 little, and after-pulses within 0.2 us are not told from cross-talk."""
+NOISE, NOISE_TOLERANCE = "noise", 0.03
+"""Name of the width of the noise that ``par_dsp_spms`` finds, in the truth as here; slow noise adds to it."""
+UNITS = {name: unit for name, (_, unit, _) in QUANTITIES.items()} | {NOISE: "ADC"}
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,17 @@ def compare(cycle: Path, *, truth: Path | None = None) -> list[Sipm]:
         As for :func:`gebox.check.check`.
     """
     folder, found = truth_folder(cycle, truth), []
+    dsp, hit = (parameter_folder(cycle, tier) for tier in ("dsp", "hit"))
     for path in sorted(folder.glob("*-truth.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         place = f"*/{content['period']}/{content['run']}/*-par_hit_spms.yaml"
-        for file in sorted(parameter_folder(cycle, "hit").glob(place)):
-            found += list(_of_run(file, content.get("sipms") or {}))
+        for file in sorted(hit.glob(place)):
+            beside = dsp / file.parent.relative_to(hit) / file.name.replace("par_hit", "par_dsp")
+            found += list(_of_run(file, _noise_of(beside), content.get("sipms") or {}))
     return found
 
 
-def _of_run(file: Path, true: dict[str, Any]) -> Iterator[Sipm]:
+def _of_run(file: Path, noise: dict[str, tuple[float, float]], true: dict[str, Any]) -> Iterator[Sipm]:
     run = "-".join(file.name.split("-")[1:4])
     content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     for name, known in sorted(true.items()):
@@ -72,8 +77,22 @@ def _of_run(file: Path, true: dict[str, Any]) -> Iterator[Sipm]:
             for each, (of, _, tolerance) in QUANTITIES.items()
             if each in results
         }
+        found = bool(values)
+        if name in noise and NOISE in known:
+            values[NOISE] = (*noise[name], float(known[NOISE]), NOISE_TOLERANCE)
         reason = str((entry.get("status") or {}).get("reason", "")) or "no traces in this run"
-        yield Sipm(run, name, values, "" if values else reason)
+        yield Sipm(run, name, values, "" if found else reason)
+
+
+def _noise_of(path: Path) -> dict[str, tuple[float, float]]:
+    """Width of the noise and its error, by SiPM, of the first DAQ file of the run, where it is known."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    names = "baseline_curr_fwhm", "baseline_curr_fwhm_err"
+    return {
+        name: (float(entry[names[0]]), float(entry[names[1]]))
+        for name, entry in (content or {}).items()
+        if isinstance(entry, dict) and all(each in entry for each in names)
+    }
 
 
 def rounded(value: float, error: float) -> str:
@@ -92,10 +111,11 @@ def report(found: list[Sipm], *, limit: float) -> int:
     for each in found:
         pulls = each.pulls()
         cells = [
-            f"{name} {rounded(value, error)} {QUANTITIES[name][1]}".rstrip() + f" ({true:.4g})"
+            f"{name} {rounded(value, error)} {UNITS[name]}".rstrip() + f" ({true:.4g})"
             for name, (value, error, true, _) in each.values.items()
         ]
         beyond = [f"{name} {pull:+.1f} sigma !" for name, pull in pulls.items() if abs(pull) > limit]
         bad += bool(beyond)
-        print("  ".join([each.run, each.name, *(cells or [f"not measured: {each.reason}"]), *beyond]))
+        absent = [f"not measured: {each.reason}"] if each.reason else []
+        print("  ".join([each.run, each.name, *cells, *absent, *beyond]))
     return 1 if bad else 0

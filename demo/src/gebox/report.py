@@ -79,9 +79,10 @@ def report(
 
 
 def lines_of(found: list[Residual]) -> list[str]:
-    """The lines that are compared, as quantities name them, in order of energy."""
-    names = {r.quantity.removeprefix(POSITION) for r in found if r.quantity.startswith(POSITION)}
-    return sorted(names, key=float)
+    """The lines whose width is compared too, as quantities name them, in order of energy."""
+    quantities = {residual.quantity for residual in found}
+    names = {each.removeprefix(POSITION) for each in quantities if each.startswith(POSITION)}
+    return sorted((name for name in names if f"FWHM {name}" in quantities), key=float)
 
 
 def header_of(found: list[Residual]) -> list[str]:

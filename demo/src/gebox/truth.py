@@ -170,12 +170,16 @@ def write_run(
 
 
 def _sipm(rawid: int) -> dict[str, float]:
-    """Constants of a SiPM; ``step`` is the largest difference of means of 8 samples, 2 apart, in a single pulse."""
+    """Constants of a SiPM; ``step`` is the largest difference of means of 8 samples, 2 apart, in a single pulse.
+
+    ``noise`` is the full width at half maximum of such differences in traces without pulses.
+    """
     return {
         "rawid": rawid,
         "single": light.SINGLE,
         "step": round(light.step(8, 2), 4),
         "spread": light.SPREAD,
+        "noise": round(light.noise_of_step(8), 4),
         "dark_rate": light.DARK_HZ,
         "crosstalk": light.CROSSTALK,
         "afterpulse": light.AFTERPULSE,

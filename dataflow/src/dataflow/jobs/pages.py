@@ -6,6 +6,7 @@ import os
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ["MPLBACKEND"] = "Agg"  # before the import: an unknown backend of the user's environment ends in an error
 
@@ -38,6 +39,9 @@ ROOMY = 3.5
 INTERVALS, STEPS = 4, (1, 2, 2.5, 5, 10)
 """Between ticks of a short axis at most, and their multiples of powers of ten."""
 
+STRIP = 0.24
+"""Part of the height of axes that a strip of residuals takes."""
+
 BLUE, RED, GREY, GREEN = "#0072B2", "#D55E00", "0.55", "#009E73"
 """Colours that the colour-blind can tell apart (Okabe and Ito)."""
 
@@ -63,6 +67,29 @@ def warn_below(figure: Figure, warnings: Sequence[str], most: int = 3) -> None:
     if warnings:
         lines = textwrap.wrap(f"Warning: {'; '.join(warnings)}", 240)
         figure.text(0.05, 0.008, "\n".join(lines[:most]), fontsize=6.5, color=RED, va="bottom", linespacing=1.3)
+
+
+def residuals_below(axes: Any, edges: Any, deviations: Any) -> None:
+    """Deviations from a fit in standard deviations, in a strip at the foot of axes at a fixed place.
+
+    After all else is drawn: the strip takes over the range and the label of the x axis.
+
+    Parameters
+    ----------
+    axes
+        The axes; they become shorter by the strip.
+    edges, deviations
+        Shapes (bins + 1,) and (bins,); NaN where a bin tells nothing.
+    """
+    place = axes.get_position()
+    height = STRIP * place.height
+    axes.set_position((place.x0, place.y0 + height, place.width, place.height - height))
+    below = axes.figure.add_axes((place.x0, place.y0, place.width, height))
+    below.stairs(deviations, edges, color=BLUE, lw=0.7, baseline=0)
+    below.axhline(0, color="k", lw=0.5)
+    below.set(xlim=axes.get_xlim(), ylim=(-4.5, 4.5), yticks=(-3, 0, 3), ylabel="σ", xlabel=axes.get_xlabel())
+    axes.set_xlabel("")
+    axes.tick_params(labelbottom=False)
 
 
 def text_page(title: str, text: str) -> Figure:

@@ -130,9 +130,11 @@ def _convince(significances: Floats, total: float, lines: Sequence[Line], events
         )
     least = ALONE if alone else LEAST
     if first < SECOND or total < least:
+        told, needed = (first, SECOND) if first < SECOND else (total, least)
+        of_which = "the best line has a significance of" if first < SECOND else "together they have a significance of"
         raise WorkFailed(
-            f"the lines of the source do not stand out of {events} events (significance {max(total, 0):.1f}, "
-            f"at least {least:g} is needed)"
+            f"the lines of the source do not stand out of {events} events ({of_which} {max(told, 0):.1f}, "
+            f"at least {needed:g} is needed)"
         )
 
 

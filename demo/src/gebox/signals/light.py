@@ -87,6 +87,11 @@ def step(length: int, gap: int) -> float:
     return float(np.max(means[length + gap :] - means[: -length - gap]))
 
 
+def noise_of_step(length: int) -> float:
+    """FWHM of differences of two means of `length` samples each, without a sample in common, in counts."""
+    return 2 * math.sqrt(2 * math.log(2)) * NOISE * math.sqrt(2 / length)
+
+
 @compiled
 def pulses(heights: Floats, trace: Floats) -> None:
     """Add to `trace` a pulse of unit height for every increment."""

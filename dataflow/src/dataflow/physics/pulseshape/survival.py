@@ -119,6 +119,25 @@ def survival(energies: Floats, passes: Mask, line: float, widths: Curve) -> Surv
     return Survival(line, kept / total, error, total, total_error)
 
 
+def sweep(energies: Floats, values: Floats, line: float, widths: Curve, cuts: Floats) -> list[Survival]:
+    """The part of a line whose classifier is above each of some cuts.
+
+    Parameters
+    ----------
+    energies, values
+        In keV, and the classifier, shape (events,).
+    line
+        In keV.
+    widths
+        FWHM of lines over the energy.
+    cuts
+        Shape (cuts,).
+    """
+    near = np.abs(energies - line) < max(FURTHEST, HALF_QBB)
+    own, chosen = energies[near], values[near]
+    return [survival(own, chosen > cut, line, widths) for cut in cuts]
+
+
 def difference(inside: Mask, beside: Mask, ratio: float) -> tuple[float, float]:
     """Counts above background, and their error, which is that of one count at least."""
     signal, background = int(np.count_nonzero(inside)), int(np.count_nonzero(beside))

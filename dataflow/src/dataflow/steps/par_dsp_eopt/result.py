@@ -42,6 +42,12 @@ class Width:
     error: float
     lines: Mapping[float, tuple[float, float]]
 
+    @property
+    def is_known(self) -> bool:
+        """Whether all of them, and their errors, are numbers."""
+        pairs = [(self.value, self.error), *self.lines.values()]
+        return bool(np.isfinite(pairs).all())
+
 
 @dataclass(frozen=True)
 class Correction:
@@ -112,7 +118,10 @@ class Result:
             for scan in self.scans
             if scan.edge and scan.is_known
         ]
-        return [*ends, *self.notes]
+        unknown = [each.estimator for each in self.corrections if not (each.before.is_known and each.after.is_known)]
+        unknown += [scan.filter for scan in self.scans if not np.isfinite(scan.lowest).all()]
+        few = [f"the events are too few for some widths of {name}" for name in unknown]
+        return [*ends, *self.notes, *few]
 
     def filters(self) -> dict[str, dict[str, str]]:
         """The times of the filters that the events tell, and the flat top, as a processing chain takes them."""
@@ -134,14 +143,14 @@ class Result:
         return found | ({"warnings": self.warnings} if self.warnings else {})
 
     def _scan(self, scan: Scan) -> dict[str, Any]:
-        lowest = int(np.argmin(scan.widths))
+        width, error = scan.lowest
         return {
             scan.time: _us(scan.best),
             f"{scan.time}_err": _us(scan.error),
             "flat": _us(self.flat),
             "used": scan.is_known,
-            f"{self._name}_fwhm_in_kev": _rounded(float(scan.widths[lowest])),
-            f"{self._name}_fwhm_err_in_kev": _rounded(float(scan.errors[lowest])),
+            f"{self._name}_fwhm_in_kev": _rounded(width),
+            f"{self._name}_fwhm_err_in_kev": _rounded(error),
         }
 
     @property

@@ -106,6 +106,12 @@ class Scan:
         """Whether the events tell the time: else that which holds without them is as good."""
         return self.error < self.UNKNOWN * float(self.times[-1] - self.times[0])
 
+    @property
+    def lowest(self) -> tuple[float, float]:
+        """The least width of the scan, and its error, in keV."""
+        place = int(np.argmin(self.widths))
+        return float(self.widths[place]), float(self.errors[place])
+
 
 class Convolver:
     """Maxima of filtered traces; the spectrum of the traces is computed once.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, residuals_below, warn_below
+from dataflow.physics.goodness import p_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,8 +66,8 @@ def _stability(axes: Any, result: Result) -> None:
     values, errors = ([100 * (each.mean - 1) for each in result.slices], [100 * e.mean_error for e in result.slices])
     axes.errorbar(minutes, values, errors, fmt="o", ms=2.5, lw=0.8, color=BLUE)
     axes.axhline(0, color=RED, lw=0.8)
-    title = f"along the run: χ²/ndf = {chi2:.1f}/{ndf}" if ndf else "along the run"
-    axes.set(xlabel="time after the first part [min]", ylabel="A/E, change [%]", title=title)
+    axes.set(xlabel="time after the first part [min]", ylabel="A/E, change [%]")
+    axes.set_title(f"along the run\n{_goodness(chi2, ndf)}" if ndf else "along the run", fontsize=8)
 
 
 def _by_run(axes: Any, runs: Mapping[str, OfRun]) -> None:
@@ -114,14 +115,18 @@ def _reference(axes: Any, result: Result) -> None:
     axes.stairs(np.diff(cumulative(fit.edges, *values)), fit.edges, color=RED, lw=1, label="model")
     tail = np.diff(cumulative(fit.edges, 0.0, *values[1:]))
     axes.stairs(tail, fit.edges, color=GREY, lw=0.8, ls="--", label="others")
-    title = f"{fit.low:g} to {fit.high:g} keV: {_goodness(fit.chi2, fit.ndf)}"
-    axes.set(xlabel="A/E as in dsp", ylabel="events / bin", title=title)
+    axes.set(xlabel="A/E as in dsp", ylabel="events / bin")
+    axes.set_title(f"{fit.low:g} to {fit.high:g} keV\n{_goodness(fit.chi2, fit.ndf)}", fontsize=8)
     axes.legend(loc="upper left")
+    expected = np.diff(cumulative(fit.edges, *values))
+    told = np.where(expected >= 1, expected, np.nan)
+    residuals_below(axes, fit.edges, (fit.counts - told) / np.sqrt(told))
 
 
 def _goodness(chi2: float, ndf: int) -> str:
     """As few events or bands as a model has parameters are fitted by it, however wrong it is."""
-    return f"χ²/ndf = {chi2:.1f}/{ndf}" if ndf > 0 else "too few for a χ²"
+    chance = p_value(chi2, ndf)
+    return "too few for a χ²" if chance is None else f"χ²/ndf = {chi2:.1f}/{ndf}, p = {chance:.2g}"
 
 
 def _means(axes: Any, result: Result) -> None:
@@ -133,8 +138,9 @@ def _means(axes: Any, result: Result) -> None:
     a, b = result.mean.parameters["a"], result.mean.parameters["b"]
     axes.plot(energies, a * energies + b, color=RED, lw=1)
     left_out = len(result.left_out)
-    title = f"{_goodness(result.mean.chi2, result.mean.ndf)}; {left_out} band{'' if left_out == 1 else 's'} left out"
-    axes.set(xlabel="energy [keV]", ylabel="mean of A/E, relative", title=title)
+    left = f"{left_out} band{'' if left_out == 1 else 's'} left out"
+    axes.set(xlabel="energy [keV]", ylabel="mean of A/E, relative")
+    axes.set_title(f"{_goodness(result.mean.chi2, result.mean.ndf)}\n{left}", fontsize=8)
 
 
 def _sigmas(axes: Any, result: Result) -> None:
@@ -145,8 +151,8 @@ def _sigmas(axes: Any, result: Result) -> None:
     errors = np.array([band.sigma_error / band.mean for band in result.bands])
     axes.errorbar(energies, 100 * widths, 100 * errors, fmt="o", ms=2.5, lw=0.8, color=BLUE)
     axes.plot(energies, 100 * sigma_at(result.sigma, energies), color=RED, lw=1)
-    title = _goodness(result.sigma.chi2, result.sigma.ndf)
-    axes.set(xlabel="energy [keV]", ylabel="σ of A/E [%]", title=title)
+    axes.set(xlabel="energy [keV]", ylabel="σ of A/E [%]")
+    axes.set_title(_goodness(result.sigma.chi2, result.sigma.ndf), fontsize=8)
 
 
 def _classifier(axes: Any, result: Result) -> None:

@@ -133,6 +133,8 @@ class Result:
         Survival fractions by energy.
     energies, uncorrected, classifier
         Of the selected events, shape (events,): keV, A/E as in dsp, and in standard deviations.
+    widths
+        FWHM of lines over the energy, in keV.
     slices
         A/E along the run, in parts with equally many events; none where they are too few.
     drift
@@ -158,6 +160,7 @@ class Result:
     energies: Floats = field(repr=False)
     uncorrected: Floats = field(repr=False)
     classifier: Floats = field(repr=False)
+    widths: Curve = field(repr=False)
     slices: tuple[Slice, ...] = ()
     drift: Floats = field(repr=False, default_factory=lambda: np.empty(0))
     used: NDArray[np.bool_] = field(repr=False, default_factory=lambda: np.empty(0, dtype=bool))

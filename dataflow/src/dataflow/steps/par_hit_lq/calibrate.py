@@ -90,7 +90,16 @@ def calibrate(
     passes = classifier < CUT
     both = {} if aoe is None else survival_fractions(energies, passes & aoe[usable], widths)
     return Result(
-        before, line, after, CUT, survival_fractions(energies, passes, widths), both, energies, classifier, drift
+        before,
+        line,
+        after,
+        CUT,
+        survival_fractions(energies, passes, widths),
+        both,
+        energies,
+        classifier,
+        drift,
+        widths,
     )
 
 

@@ -106,11 +106,13 @@ def report(result: Result, one: ParameterSet, energy: str, timestamp: str) -> di
         "lq_param": one.lq_param,
         "dt_param": one.dt_param,
         "DEP_means": {timestamp: _peak(result.before) | _resolution(result.before)},
-        "rt_correction": {
+        "rt_correction": [line.slope, line.offset],
+        "drift_line": {
             "slope": line.slope, "slope_err": line.slope_error, "offset": line.offset, "offset_err": line.offset_error,
         },
         "cut_fit_pars": _peak(result.after)
         | {
+            "mu": result.after.mean, "mu_err": result.after.mean_error,
             "n_sig": result.after.events, "n_sig_err": result.after.events_error,
             "chi_square": [result.after.chi2, result.after.ndf], "p_value": result.after.p_value,
         },

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflow.physics.curves import Curve
 from dataflow.physics.goodness import p_value
 from dataflow.physics.pulseshape.survival import Survival, without_counts
 
@@ -99,6 +100,8 @@ class Result:
         Of the selected events, shape (events,): keV, and in standard deviations.
     drift
         Drift times of the selected events in ns, shape (events,).
+    widths
+        FWHM of lines over the energy, in keV.
     """
 
     before: PeakFit
@@ -110,6 +113,7 @@ class Result:
     energies: Floats = field(repr=False)
     classifier: Floats = field(repr=False)
     drift: Floats = field(repr=False)
+    widths: Curve = field(repr=False)
 
     @property
     def warnings(self) -> list[str]:
