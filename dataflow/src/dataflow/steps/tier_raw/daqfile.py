@@ -29,6 +29,8 @@ OWN: Mapping[str, Form] = {"fcio": flashcam.FORM, "orca": orca.FORM, "compass": 
 """By the names of :data:`dataflow.keys.daqforms.FORMS`."""
 UNPACKERS: Mapping[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 CHUNK = 1 << 22
+LET_GO = 1 << 25
+"""Bytes of a file that are looked at before their pages are let go."""
 _REPLACE = "copy the file again from where it came, or list its key under unprocessable in ignored_daq_cycles.yaml"
 _SALVAGE = "salvage: true in the settings of tier_raw takes what is whole"
 
@@ -186,13 +188,14 @@ def check_whole(plain: Path, form: Form, path: Path | None = None, *, salvage: b
         If the file ends inside a record or its structure is broken; the byte is named. With `salvage` only if there is
         no whole record.
     """
-    path, end, whole = path or plain, 0, 0
+    path, end, whole, seen = path or plain, 0, 0, 0
     if plain.stat().st_size == 0:
         raise BadInput(f"the DAQ file {path} is empty")
     with plain.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            for end in form.records(data):  # noqa: B007 - the last one counts
+            for end in form.records(data):
                 whole += 1
+                seen = _let_go(data, seen, end)
         except BrokenError as error:
             where = f"{error.what} at byte {error.place} of {len(data)}, after {whole} whole records"
             if salvage and whole:
@@ -201,6 +204,15 @@ def check_whole(plain: Path, form: Form, path: Path | None = None, *, salvage: b
                 f"the DAQ file {path} is {where}", hint=f"{_REPLACE}; {_SALVAGE}" if whole else _REPLACE
             ) from error
     return end, ""
+
+
+def _let_go(data: mmap.mmap, seen: int, end: int) -> int:
+    """Let the pages of a file go that were looked at, or all of it stays in memory; returns the end of what is gone."""
+    if end - seen < LET_GO or not hasattr(mmap, "MADV_DONTNEED"):
+        return seen
+    begin, until = (place - place % mmap.PAGESIZE for place in (seen, end))
+    data.madvise(mmap.MADV_DONTNEED, begin, until - begin)
+    return until
 
 
 def _unpacked(path: Path, work: Path, *, salvage: bool) -> tuple[Path, str]:

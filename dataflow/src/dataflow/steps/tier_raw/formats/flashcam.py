@@ -29,8 +29,8 @@ FRAMES = {CONFIG_TAG: 10, EVENT_TAG: 6, SPARSE_TAG: 7}
 LAST_TAG = 64
 LEAST = 128_000_000
 """Bytes from which a file is read by compiled code: loading that takes as long as reading so many by ``fcio``."""
-RECORDS = 1 << 16
-"""That compiled code looks at in one go."""
+RECORDS, BYTES = 1 << 16, 1 << 25
+"""That compiled code looks at in one go, at most."""
 MOST_TRACES, MOST_SAMPLES = 2400, 32768
 """In a file of the FCIO library."""
 DEPTHS = (12, 16)
@@ -94,7 +94,8 @@ def _skimmed(data: mmap.mmap, place: int) -> list[int]:
     from .flashcam_records import skim
 
     begins = np.empty(RECORDS, dtype=np.int64)
-    found, end = skim(np.frombuffer(data, dtype=np.uint8), place, LAST_TAG, begins)
+    seen = np.frombuffer(data, dtype=np.uint8, count=min(place + BYTES, len(data)))
+    found, end = skim(seen, place, LAST_TAG, begins)
     return [*begins[:found].tolist(), int(end)] if found else []
 
 
