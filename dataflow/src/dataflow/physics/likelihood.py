@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from iminuit import Minuit, cost
 from numpy.typing import NDArray
 
 from .peakmodel import TAILED, PeakModel
-from .tailshape import Tail
+from .tailshape import LARGEST, Tail
 
 Floats = NDArray[np.floating[Any]]
 
@@ -22,12 +23,10 @@ WIDEST = 12.0
 """FWHM in keV above which it is not a line of a germanium detector."""
 BINS_A_SIGMA = 10
 MOST_BINS = 4000
-FARTHEST = (-6.0, 6.0)
-"""Standard deviations of what is known of the slope between which it is looked for."""
-MOVED = {"htail": "loss", "tau": "slope"}
-"""What the parameters of the tail are called while they are moved."""
+FARTHEST = 6.0
+"""Standard deviations within which the tail is looked for around what is known of it."""
 LITTLE = 1e-3
-"""Step in the mean loss, in standard deviations of the line, by which its effect on the spectrum is derived."""
+"""Step in the part of events in the tail by which its effect on the spectrum is derived."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def maximised(model: PeakModel, sample: Sample, start: Mapping[str, float], *, s
     step
         Whether the height of the step is free.
     """
-    return _migrad(_negative_log(model, sample), model.names, start, model.window, step=step)
+    return _migrad(_negative_log(model, sample), model, start, step=step)
 
 
 def with_errors(model: PeakModel, minuit: Minuit) -> Maximum:
@@ -116,7 +115,7 @@ def with_tail(plain: PeakModel, sample: Sample, start: Mapping[str, float], know
     """The largest likelihood with a tail.
 
     The tail is varied by independent standard deviations of what is known of it: part of events and slope depend on
-    each other so much that neither minimum nor covariance is found reliably in them.
+    each other so much that neither maximum nor covariance is found reliably in them.
 
     Parameters
     ----------
@@ -125,58 +124,54 @@ def with_tail(plain: PeakModel, sample: Sample, start: Mapping[str, float], know
     sample
         Single events, or bins.
     start
-        The maximum without tail, by parameter, and ``loss``, where to begin with that.
+        The maximum without tail, by parameter, and ``htail``, where to begin with that.
     known
         What is known of the tail.
     """
     model = PeakModel(TAILED, plain.window, plain.neighbours)
-    events = _negative_log(model, sample)
-    names = tuple(MOVED.get(name, name) for name in model.names)
-    at = names.index("loss")
+    events, root = _negative_log(model, sample), known.root.tolist()
+    at = model.names.index("htail")
 
     def objective(*values: float) -> float:
-        loss, slope = values[at : at + 2]
-        return events(*values[:at], *known.moved(loss, slope), *values[at + 2 :]) + loss**2 + slope**2
+        part, slope = values[at : at + 2]
+        htail, tau = known.htail + root[0][0] * part, known.tau * math.exp(root[1][0] * part + root[1][1] * slope)
+        return events(*values[:at], htail, tau, *values[at + 2 :]) + part**2 + slope**2
 
-    lowest = -known.mean[0] / known.root[0, 0]
-    first = {**start, "loss": max((start["loss"] - known.mean[0]) / known.root[0, 0], lowest), "slope": 0.0}
-    fit = _migrad(objective, names, first, model.window, step=True, lowest=lowest)
+    low, first, high = ((part - known.htail) / root[0][0] for part in (0.0, start["htail"], LARGEST))
+    limits = {"htail": (low, max(high, low + 1)), "tau": (-FARTHEST, FARTHEST)}
+    fit = _migrad(objective, model, {**start, "htail": first, "tau": 0.0}, limits, step=True)
     return _natural(model, fit, known)
 
 
 def _natural(model: PeakModel, fit: Minuit, known: Tail) -> Maximum:
     """A maximum in the parameters of the model."""
     covariance, at = _covariance(fit), model.names.index("htail")
-    loss, slope = fit.values["loss"], fit.values["slope"]
-    htail, tau = known.moved(loss, slope)
-    found = Tail(
-        known.mean + known.root @ [loss, slope], known.root @ covariance[at : at + 2, at : at + 2] @ known.root.T
-    )
+    mean = known.mean + known.root @ [fit.values["htail"], fit.values["tau"]]
+    found = Tail(mean, known.root @ covariance[at : at + 2, at : at + 2] @ known.root.T)
     to_natural = np.eye(len(model.names))
-    to_natural[at : at + 2, at : at + 2] = np.array([[1 / tau, -htail], [0, tau]]) @ known.root
-    values = dict(zip(model.names, map(float, fit.values), strict=True)) | {"htail": htail, "tau": tau}
+    to_natural[at : at + 2, at : at + 2] = np.diag([1, found.tau]) @ known.root
+    values = fit.values.to_dict() | {"htail": found.htail, "tau": found.tau}
     return Maximum(model, values, to_natural @ covariance @ to_natural.T, fit.nfit - 2, fit.valid, found)
 
 
 def _migrad(
     objective: Callable[..., float],
-    names: Sequence[str],
+    model: PeakModel,
     start: Mapping[str, float],
-    window: tuple[float, float],
+    limits: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     *,
     step: bool,
-    lowest: float | None = None,
 ) -> Minuit:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=RuntimeWarning)
-        minuit = Minuit(objective, *(start[name] for name in names), name=names)
+        minuit = Minuit(objective, *(start[name] for name in model.names), name=model.names)
         minuit.limits["n_sig"] = minuit.limits["n_bkg"] = (0, None)
-        minuit.limits["mu"] = window
+        minuit.limits["mu"] = model.window
         minuit.limits["sigma"] = (0.15, WIDEST / FWHM * 1.5)
         minuit.limits["hstep"] = (-1, 1)
         minuit.fixed["hstep"] = not step
-        if lowest is not None:
-            minuit.limits["loss"], minuit.limits["slope"] = (lowest, None), FARTHEST
+        for name, interval in limits.items():
+            minuit.limits[name] = interval
         minuit.migrad(ncall=4000)
         if not minuit.valid:
             minuit.simplex().migrad()
@@ -197,11 +192,11 @@ def _negative_log(model: PeakModel, sample: Sample) -> Callable[..., float]:
     return cost.ExtendedUnbinnedNLL(sample, model.density, name=model.names)  # type: ignore[no-any-return]
 
 
-def loss_without_tail(model: PeakModel, bins: Bins, plain: Mapping[str, float], errors: Floats, known: Tail) -> Tail:
-    """The tail that the events ask for, to first order from the maximum without one; its mean loss may be negative.
+def wanted_tail(model: PeakModel, bins: Bins, plain: Mapping[str, float], errors: Floats, known: Tail) -> Tail:
+    """The tail that the events ask for, to first order from the maximum without one; its part may be negative.
 
-    A part of events cannot be negative, and a maximum at zero has no error. The first step of Fisher's scoring from
-    there has: it is what a shape that several lines tell together needs of a line that shows no tail.
+    A fitted part cannot be negative, and a maximum at zero has no error. The first step of Fisher's scoring from there
+    has: it is what a shape that several lines tell together needs of a line that shows no tail.
 
     Parameters
     ----------
@@ -217,12 +212,12 @@ def loss_without_tail(model: PeakModel, bins: Bins, plain: Mapping[str, float], 
     values = np.array([plain[name] for name in model.names])
     expected = np.maximum(np.diff(model.cumulative(bins.edges, *values)), 1e-9)
     slopes = [_slope(model, bins.edges, values, at, error) for at, error in enumerate(errors) if error > 0]
-    slopes.append(_slope_of_loss(model, bins.edges, plain, expected, known.tau))
+    slopes.append(_slope_of_part(model, bins.edges, plain, expected, known.tau))
     design = np.array(slopes)
     information, score = (design / expected) @ design.T, design @ (bins.counts / expected - 1)
     variance = float(known.covariance[0, 0])
     information[-1, -1] += 1 / variance
-    score[-1] += known.mean[0] / variance
+    score[-1] += known.htail / variance
     covariance = np.linalg.pinv(information)
     mean = np.array([covariance[-1] @ score, known.mean[1]])
     return Tail(mean, np.diag([covariance[-1, -1], known.covariance[1, 1]]))
@@ -236,10 +231,9 @@ def _slope(model: PeakModel, edges: Floats, values: Floats, at: int, error: floa
     return np.asarray(above - below) / (0.2 * error)
 
 
-def _slope_of_loss(model: PeakModel, edges: Floats, plain: Mapping[str, float], expected: Floats, tau: float) -> Floats:
-    """Derivative of the expected counts by the mean loss: they are linear in it."""
-    loss = LITTLE * plain["sigma"]
+def _slope_of_part(model: PeakModel, edges: Floats, plain: Mapping[str, float], expected: Floats, tau: float) -> Floats:
+    """Derivative of the expected counts by the part of events in the tail: they are linear in it."""
     tailed = PeakModel(TAILED, model.window, model.neighbours)
-    values = {**plain, "htail": loss / tau, "tau": tau}
+    values = {**plain, "htail": LITTLE, "tau": tau}
     changed = np.diff(tailed.cumulative(edges, *(values[name] for name in tailed.names)))
-    return np.asarray(changed - expected) / loss
+    return np.asarray(changed - expected) / LITTLE

@@ -27,8 +27,8 @@ from .likelihood import (
     Maximum,
     Sample,
     in_bins,
-    loss_without_tail,
     maximised,
+    wanted_tail,
     with_errors,
     with_tail,
 )
@@ -226,9 +226,9 @@ def finished(first: FirstFit, known: Tail | None) -> tuple[LineFit | NoLine, Tai
         return _result(first, with_errors(first.model, first.fit)), None
     plain = first.fit.values.to_dict()
     bins = first.sample if isinstance(first.sample, Bins) else in_bins(first.inside, first.model.window, first.sigma)
-    wanted = loss_without_tail(first.model, bins, plain, np.where(first.fit.fixed, 0, first.fit.errors), known)
-    if wanted.mean[0] > 0:
-        start = plain | {"loss": min(wanted.mean[0], FIRST_TAIL * wanted.tau)}
+    wanted = wanted_tail(first.model, bins, plain, np.where(first.fit.fixed, 0, first.fit.errors), known)
+    if wanted.htail > 0:
+        start = plain | {"htail": min(wanted.htail, FIRST_TAIL)}
         found = with_tail(first.model, first.sample, start, known)
         if found.valid and found.values["htail"] > LEAST_TAIL:
             return _result(first, found), found.tail
