@@ -25,7 +25,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dataflow/src"))
 
 from dataflow.metadata.stepconfig import shipped_folder  # noqa: E402
 from dataflow.physics import curves  # noqa: E402 - after the path
-from dataflow.physics.densities import hpge_peak_fwhm  # noqa: E402
 from dataflow.physics.linefit import LineFit  # noqa: E402
 from dataflow.physics.lines import (
     QBB,  # noqa: E402
@@ -33,7 +32,7 @@ from dataflow.physics.lines import (
     Line,
     Source,
 )
-from dataflow.physics.peakmodel import mode  # noqa: E402
+from dataflow.physics.peakmodel import FWHM, mode, width  # noqa: E402
 from dataflow.steps.par_hit_ecal.build import calibrate_one  # noqa: E402
 from dataflow.steps.par_hit_ecal.result import EnergyCalibration  # noqa: E402
 from dataflow.steps.par_hit_ecal.settings import Settings, Sources  # noqa: E402
@@ -41,7 +40,6 @@ from dataflow.steps.par_hit_ecal.source import source_of  # noqa: E402
 
 Floats = NDArray[np.floating[Any]]
 
-FWHM = 2 * float(np.sqrt(2 * np.log(2)))
 GAIN, OFFSET = 0.0653, 0.4
 STRENGTH = {238.632: 9000, 583.191: 4000, 727.33: 750, 860.564: 450, 1592.511: 220, 1620.5: 130, 2103.511: 330,
             2614.511: 3000}  # fmt: skip
@@ -108,15 +106,15 @@ def pulls(result: EnergyCalibration, truth: Truth) -> dict[str, float]:
         form = truth.shape(line)
         true = (line.energy + mode(form) - OFFSET) * unit
         found[f"position {key}"] = (fit.position - true) / fit.position_error
-        found[f"FWHM {key}"] = (fit.fwhm - width_of(form) * unit) / fit.fwhm_error
+        found[f"FWHM {key}"] = (fit.fwhm - width(form) * unit) / fit.fwhm_error
         found[f"counts {key}"] = (fit.counts - STRENGTH[line.key] * truth.scale) / fit.counts_error
         if "tau" in form and "tau" in fit.parameters:
             found[f"tail {key}"] = _of_logarithm(fit, "htail", form["htail"])
             found[f"slope of tail {key}"] = _of_logarithm(fit, "tau", form["tau"] * unit)
     for name, curve in (("", result.resolution), (" quadratic", result.resolution_quadratic)):
         if curve is not None:
-            width, error = curves.width_at(curve, QBB)
-            found[f"FWHM at Qbb{name}"] = (width - width_of(truth.shape(Line(QBB, 30, 30)))) / error
+            found_width, error = curves.width_at(curve, QBB)
+            found[f"FWHM at Qbb{name}"] = (found_width - width(truth.shape(Line(QBB, 30, 30)))) / error
     if not truth.tail:  # which moves the mode not in proportion to the energy: no straight line
         found["gain"] = (result.curve.parameters["b"] - GAIN) / result.curve.errors["b"]
     return found
@@ -126,11 +124,6 @@ def _of_logarithm(fit: LineFit, name: str, true: float) -> float:
     """Pull of a positive quantity whose error grows with itself."""
     value, error = fit.parameters[name], fit.errors[name]
     return float(np.log(value / true) * value / error)
-
-
-def width_of(form: dict[str, float]) -> float:
-    """Full width at half maximum in keV."""
-    return hpge_peak_fwhm(form["sigma"], form["htail"], form["tau"]) if "tau" in form else FWHM * form["sigma"]
 
 
 def campaign(seeds: range, truth: Truth) -> dict[str, Floats]:

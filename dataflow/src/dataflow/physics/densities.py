@@ -68,11 +68,3 @@ def kernels() -> Kernels:
     from pygama.math.functions.step import nb_step_cdf, nb_step_pdf
 
     return Kernels(nb_gauss_pdf, nb_exgauss_pdf, nb_step_pdf, nb_gauss_cdf, nb_exgauss_cdf, nb_step_cdf)
-
-
-def hpge_peak_fwhm(sigma: float, htail: float, tau: float) -> float:
-    """FWHM of a peak with a tail, as pygama has it; units as those of `sigma` and `tau`."""
-    load()
-    from pygama.math.hpge_peak_fitting import hpge_peak_fwhm as fwhm
-
-    return float(fwhm(sigma, htail, tau))

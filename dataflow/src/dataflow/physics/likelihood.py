@@ -13,12 +13,11 @@ import numpy as np
 from iminuit import Minuit, cost
 from numpy.typing import NDArray
 
-from .peakmodel import TAILED, PeakModel
+from .peakmodel import FWHM, TAILED, PeakModel
 from .tailshape import LARGEST, Tail
 
 Floats = NDArray[np.floating[Any]]
 
-FWHM = 2 * math.sqrt(2 * math.log(2))
 WIDEST = 12.0
 """FWHM in keV above which it is not a line of a germanium detector."""
 BINS_A_SIGMA = 10
@@ -138,7 +137,7 @@ def with_tail(plain: PeakModel, sample: Sample, start: Mapping[str, float], know
         return events(*values[:at], htail, tau, *values[at + 2 :]) + part**2 + slope**2
 
     low, first, high = ((part - known.htail) / root[0][0] for part in (0.0, start["htail"], LARGEST))
-    limits = {"htail": (low, max(high, low + 1)), "tau": (-FARTHEST, FARTHEST)}
+    limits = {"htail": (low, high), "tau": (-FARTHEST, FARTHEST)}
     fit = _migrad(objective, model, {**start, "htail": first, "tau": 0.0}, limits, step=True)
     return _natural(model, fit, known)
 

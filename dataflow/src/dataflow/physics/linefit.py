@@ -18,10 +18,8 @@ import numpy as np
 from iminuit import Minuit
 from numpy.typing import NDArray
 
-from .densities import hpge_peak_fwhm
 from .goodness import p_value, scale_of
 from .likelihood import (
-    FWHM,
     WIDEST,
     Bins,
     Maximum,
@@ -33,7 +31,7 @@ from .likelihood import (
     with_tail,
 )
 from .lines import Line
-from .peakmodel import PLAIN, PeakModel, mode
+from .peakmodel import PLAIN, PeakModel, mode, width
 from .tailshape import Tail, own_tail
 
 Floats = NDArray[np.floating[Any]]
@@ -287,15 +285,15 @@ def _start(near: Floats, centre: float) -> tuple[float, float, float, float] | N
 
 def _result(first: FirstFit, fit: Maximum) -> LineFit | NoLine:
     line, values, errors = first.line, fit.values, fit.errors
-    width, width_error = _propagated(fit, _width, ("sigma", "htail", "tau"))
+    fwhm, fwhm_error = _propagated(fit, width, ("sigma", "htail", "tau"))
     position, position_error = _propagated(fit, mode, ("mu", "sigma", "htail", "tau"))
     counts, counts_error = values["n_sig"], errors["n_sig"]
-    if not fit.valid or not np.isfinite([width, width_error, position_error, counts_error]).all():
+    if not fit.valid or not np.isfinite([fwhm, fwhm_error, position_error, counts_error]).all():
         return NoLine(line, "the fit does not converge")
     if counts < LEAST_SIGNIFICANCE * max(counts_error, 1.0):
         return NoLine(line, f"no line stands out ({counts:.0f} ± {max(counts_error, 1.0):.0f} counts)")
-    if not 0.3 < width < WIDEST:
-        return NoLine(line, f"{width:.1f} keV wide, which no line of a germanium detector is")
+    if not 0.3 < fwhm < WIDEST:
+        return NoLine(line, f"{fwhm:.1f} keV wide, which no line of a germanium detector is")
     chi2, ndf = _chi_square(fit, first.inside)
     if ndf > 0 and chi2 > INVALID * ndf:
         return NoLine(line, f"the peak does not have the form of a line (chi2/ndf = {chi2 / ndf:.0f})")
@@ -307,8 +305,8 @@ def _result(first: FirstFit, fit: Maximum) -> LineFit | NoLine:
         errors={name: error * scale for name, error in errors.items()},
         position=position,
         position_error=position_error * scale,
-        fwhm=width,
-        fwhm_error=width_error * scale,
+        fwhm=fwhm,
+        fwhm_error=fwhm_error * scale,
         counts=counts,
         counts_error=counts_error * scale,
         events=len(first.inside),
@@ -346,9 +344,3 @@ def _derivative(
     step = max(step, 1e-4)
     above, below = ({**values, name: values[name] + sign * step} for sign in (1, -1))
     return (function(above) - function(below)) / (2 * step)
-
-
-def _width(values: Mapping[str, float]) -> float:
-    if "htail" not in values:
-        return FWHM * values["sigma"]
-    return hpge_peak_fwhm(values["sigma"], min(max(values["htail"], 0), 0.999), values["tau"])

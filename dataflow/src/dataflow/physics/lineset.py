@@ -8,7 +8,7 @@ of their positions and widths larger.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
 
-from .linefit import FirstFit, LineFit, NoLine, finished, first_fit, fit_line
+from .linefit import FirstFit, LineFit, NoLine, finished, first_fit
 from .lines import Line
 from .tailshape import Tail, TailShape, own_tail
 
@@ -31,24 +31,13 @@ CONTRADICTION = 9.0
 """Penalty of what is known of the tail beyond which the events of a strong line contradict it."""
 
 
-@dataclass
-class _SharedTail:
-    """What the strong lines have told of the tail, so far."""
+@dataclass(frozen=True)
+class _Done:
+    """A line with its errors, and what is known of its tail."""
 
-    shape: TailShape | None = None
-
-    def at(self, first: FirstFit) -> Tail | None:
-        """What is known of the tail of a line."""
-        if not first.line.full_energy:
-            return None
-        if self.shape is None:
-            return own_tail(first.sigma) if first.strong else None
-        return self.shape.at(first.line.energy)
-
-    def learn(self, first: FirstFit, found: Tail) -> None:
-        """Take in what a strong line has told."""
-        before = self.shape or TailShape.unknown(first.line.energy, first.sigma)
-        self.shape = before.learned(first.line.energy, found)
+    first: FirstFit
+    fit: LineFit | NoLine
+    tail: Tail | None
 
 
 def fit_lines(energies: Floats, lines: Sequence[Line]) -> tuple[list[LineFit], list[NoLine]]:
@@ -74,10 +63,14 @@ def fit_lines(energies: Floats, lines: Sequence[Line]) -> tuple[list[LineFit], l
         If no line can be fitted.
     """
     anchor = _anchor(energies, lines)
-    stretch = anchor.position / anchor.line.energy - 1 if anchor else 0.0
-    firsts = [first_fit(energies, line, shift=stretch * line.energy) for line in lines]
+    stretch = anchor.fit.position / anchor.first.line.energy - 1 if anchor and isinstance(anchor.fit, LineFit) else 0.0
+    firsts = [
+        anchor.first if anchor and line == anchor.first.line else first_fit(energies, line, shift=stretch * line.energy)
+        for line in lines
+    ]
     found: list[LineFit | NoLine] = [first for first in firsts if isinstance(first, NoLine)]
-    found += [_placed(fit, stretch) for fit in _with_tails(first for first in firsts if isinstance(first, FirstFit))]
+    started = [first for first in firsts if isinstance(first, FirstFit)]
+    found += [_placed(fit, stretch) for fit in _with_tails(started, anchor)]
     fits = [fit for fit in found if isinstance(fit, LineFit)]
     left_out = sorted((none for none in found if isinstance(none, NoLine)), key=lambda none: none.line.energy)
     if not fits:
@@ -87,27 +80,39 @@ def fit_lines(energies: Floats, lines: Sequence[Line]) -> tuple[list[LineFit], l
     return sorted(fits, key=lambda fit: fit.line.energy), left_out
 
 
-def _anchor(energies: Floats, lines: Sequence[Line]) -> LineFit | None:
+def _anchor(energies: Floats, lines: Sequence[Line]) -> _Done | None:
     for line in sorted(lines, key=lambda line: -line.energy):
-        fit = fit_line(energies, line)
-        near = isinstance(fit, LineFit) and abs(fit.position - line.energy) < PATIENCE
-        if isinstance(fit, LineFit) and near and fit.counts > ANCHOR * fit.counts_error:
-            return fit
+        first = first_fit(energies, line)
+        if isinstance(first, NoLine):
+            continue
+        done = _done(first, None)
+        near = isinstance(done.fit, LineFit) and abs(done.fit.position - line.energy) < PATIENCE
+        if isinstance(done.fit, LineFit) and near and done.fit.counts > ANCHOR * done.fit.counts_error:
+            return done
     return None
 
 
-def _with_tails(firsts: Iterable[FirstFit]) -> list[LineFit | NoLine]:
+def _done(first: FirstFit, shape: TailShape | None) -> _Done:
+    """A line with what is known of the tail, be it from strong lines or, in a strong line, without them."""
+    own = own_tail(first.sigma) if first.strong else None
+    known = shape.at(first.line.energy) if shape is not None and first.line.full_energy else own
+    fit, tail = finished(first, known)
+    if own and known and tail and known is not own and known.penalty(tail) > CONTRADICTION:
+        return _Done(first, finished(first, own)[0], None)
+    return _Done(first, fit, tail)
+
+
+def _with_tails(firsts: Sequence[FirstFit], anchor: _Done | None) -> list[LineFit | NoLine]:
     """The lines with their errors, strong ones first, by falling energy: there the tail is longest beside the width."""
-    tail, found = _SharedTail(), list[LineFit | NoLine]()
+    shape: TailShape | None = None
+    found = list[LineFit | NoLine]()
     for first in sorted(firsts, key=lambda first: (not first.strong, -first.line.energy)):
-        known = tail.at(first)
-        fit, own = finished(first, known)
-        if first.strong and known is not None and own is not None:
-            if tail.shape is not None and known.penalty(own) > CONTRADICTION:
-                fit, own = finished(first, own_tail(first.sigma))
-            else:
-                tail.learn(first, own)
-        found.append(fit)
+        is_anchor = shape is None and anchor is not None and first is anchor.first
+        done = anchor if is_anchor and anchor is not None else _done(first, shape)
+        if first.strong and done.tail is not None:
+            before = shape or TailShape.unknown(first.line.energy, first.sigma)
+            shape = before.learned(first.line.energy, done.tail)
+        found.append(done.fit)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,11 @@ from .densities import kernels
 Floats = NDArray[np.floating[Any]]
 
 PLAIN, TAILED = "gauss_on_step", "hpge_peak"
+FWHM = 2 * math.sqrt(2 * math.log(2))
+BELOW = 4.0
+"""How far from the mode its half height is looked for, in standard deviations and slopes."""
+EXACT = 1e-10
+"""keV; derivatives are made of differences."""
 NAMES = {
     PLAIN: ("n_sig", "mu", "sigma", "n_bkg", "hstep"),
     TAILED: ("n_sig", "mu", "sigma", "htail", "tau", "n_bkg", "hstep"),
@@ -91,16 +97,35 @@ def _step(values: Mapping[str, float]) -> tuple[float, float, float]:
 
 
 def mode(values: Mapping[str, float]) -> float:
-    """Where the peak is highest: `mu`, or below it if there is a tail."""
+    """Where the peak is highest: `mu`, or below it if there is a tail; in keV."""
     from scipy import optimize
 
-    if "htail" not in values:
+    if values.get("htail", 0.0) <= 0:
         return values["mu"]
-    shape = {**values, "mu": 0.0, "htail": min(max(values["htail"], 0.0), 0.999)}
-    reach = values["sigma"]
+    at_zero = {**values, "mu": 0.0}
+    return values["mu"] + float(optimize.brentq(_slope, -BELOW * values["sigma"], 0.0, (at_zero,), xtol=EXACT))
 
-    def negative(offset: float) -> float:
-        return -float(peak(np.array([offset]), shape)[0])
 
-    found = optimize.minimize_scalar(negative, bounds=(-reach, 0.2 * reach), method="bounded", options={"xatol": 1e-9})
-    return float(values["mu"] + found.x)
+def width(values: Mapping[str, float]) -> float:
+    """Full width at half maximum in keV; with a tail, what `pygama.math.hpge_peak_fitting.hpge_peak_fwhm` gives."""
+    from scipy import optimize
+
+    sigma = values["sigma"]
+    if values.get("htail", 0.0) <= 0:
+        return FWHM * sigma
+    at_zero = {**values, "mu": 0.0}
+    top = mode(at_zero)
+    half = 0.5 * float(peak(np.array([top]), at_zero)[0])
+
+    def above_half(x: float) -> float:
+        return float(peak(np.array([x]), at_zero)[0]) - half
+
+    low = optimize.brentq(above_half, top - BELOW * (sigma + values["tau"]), top, xtol=EXACT)
+    return float(optimize.brentq(above_half, top, top + BELOW * sigma, xtol=EXACT) - low)
+
+
+def _slope(x: float, values: Mapping[str, float]) -> float:
+    """Derivative of a peak with a tail; that of the tail follows from its being an integral over the Gaussian."""
+    at, sigma, tau, share = np.array([x]), values["sigma"], values["tau"], values["htail"]
+    gauss, tail = float(kernels().gauss(at, 0.0, sigma)[0]), float(kernels().tail(at, 0.0, sigma, tau)[0])
+    return (share - 1) * x / sigma**2 * gauss + share * (tail - gauss) / tau

@@ -22,10 +22,10 @@ POWER, POWER_SPREAD = 1.0, 0.5
 SLOPE, SLOPE_SPREAD = 1.5, 0.5
 """Slope of a tail in standard deviations of the line, before lines tell it, and the error of its logarithm: a shorter
 one cannot be told from a shift, a longer one not from the background."""
-PART_SPREAD = 1.0
-"""Error of the part of events in the tail before lines tell it: no constraint."""
-LARGEST = 0.5
-"""Part of events in the tail above which it is the line."""
+PART_SPREAD = 0.25
+"""Error of the part of events in the tail before lines tell it: hardly a constraint."""
+LARGEST = 0.8
+"""Part of events in the tail above which it would be the line."""
 
 
 @dataclass(frozen=True)
