@@ -78,6 +78,8 @@ class LineFit:
         Events in the fitted range.
     chi2, ndf
         Of the events in bins.
+    tail_from
+        Energies of the lines whose events constrained the tail, in keV: without own ones, it is that of these.
     """
 
     line: Line
@@ -93,6 +95,7 @@ class LineFit:
     events: int
     chi2: float
     ndf: int
+    tail_from: tuple[float, ...] = ()
 
     @property
     def function(self) -> str:

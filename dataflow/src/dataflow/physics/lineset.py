@@ -9,7 +9,7 @@ of their positions and widths larger.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from dataflow.jobs.errors import WorkFailed
 
 from .linefit import FirstFit, LineFit, NoLine, finished, first_fit
 from .lines import Line
+from .peakmodel import TAILED
 from .tailshape import Tail, TailShape, own_tail
 
 Floats = NDArray[np.floating[Any]]
@@ -32,8 +33,16 @@ CONTRADICTION = 9.0
 
 
 @dataclass(frozen=True)
+class _Known:
+    """What strong lines have told of the tail."""
+
+    shape: TailShape
+    lines: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class _Done:
-    """A line with its errors, and what is known of its tail."""
+    """A line with its errors, and what is known of its tail, where others may have it."""
 
     first: FirstFit
     fit: LineFit | NoLine
@@ -64,20 +73,23 @@ def fit_lines(energies: Floats, lines: Sequence[Line]) -> tuple[list[LineFit], l
     """
     anchor = _anchor(energies, lines)
     stretch = anchor.fit.position / anchor.first.line.energy - 1 if anchor and isinstance(anchor.fit, LineFit) else 0.0
-    firsts = [
-        anchor.first if anchor and line == anchor.first.line else first_fit(energies, line, shift=stretch * line.energy)
-        for line in lines
-    ]
-    found: list[LineFit | NoLine] = [first for first in firsts if isinstance(first, NoLine)]
+    firsts = [_first(energies, line, stretch, anchor) for line in lines]
     started = [first for first in firsts if isinstance(first, FirstFit)]
-    found += [_placed(fit, stretch) for fit in _with_tails(started, anchor)]
-    fits = [fit for fit in found if isinstance(fit, LineFit)]
-    left_out = sorted((none for none in found if isinstance(none, NoLine)), key=lambda none: none.line.energy)
+    found = [_placed(fit, stretch) for fit in _with_tails(started, anchor)]
+    fits = sorted((fit for fit in found if isinstance(fit, LineFit)), key=lambda fit: fit.line.energy)
+    none = [none for none in (*firsts, *found) if isinstance(none, NoLine)]
+    left_out = sorted(none, key=lambda none: none.line.energy)
     if not fits:
-        raise WorkFailed(
-            "no line could be fitted: " + "; ".join(f"{n.line.energy:g} keV: {n.reason}" for n in left_out)
-        )
-    return sorted(fits, key=lambda fit: fit.line.energy), left_out
+        reasons = "; ".join(f"{none.line.energy:g} keV: {none.reason}" for none in left_out)
+        raise WorkFailed(f"no line could be fitted: {reasons}")
+    return fits, left_out
+
+
+def _first(energies: Floats, line: Line, stretch: float, anchor: _Done | None) -> FirstFit | NoLine:
+    """A line without tail, looked for where the anchor says that it must be."""
+    if anchor is not None and line == anchor.first.line:
+        return anchor.first
+    return first_fit(energies, line, shift=stretch * line.energy)
 
 
 def _anchor(energies: Floats, lines: Sequence[Line]) -> _Done | None:
@@ -92,26 +104,41 @@ def _anchor(energies: Floats, lines: Sequence[Line]) -> _Done | None:
     return None
 
 
-def _done(first: FirstFit, shape: TailShape | None) -> _Done:
-    """A line with what is known of the tail, be it from strong lines or, in a strong line, without them."""
-    own = own_tail(first.sigma) if first.strong else None
-    known = shape.at(first.line.energy) if shape is not None and first.line.full_energy else own
-    fit, tail = finished(first, known)
-    if own and known and tail and known is not own and known.penalty(tail) > CONTRADICTION:
-        return _Done(first, finished(first, own)[0], None)
-    return _Done(first, fit, tail)
+def _done(first: FirstFit, known: _Known | None) -> _Done:
+    """A line with what is known of its tail, be it from strong lines or, in a strong line, without them."""
+    key, own = first.line.key, own_tail(first.sigma) if first.strong else None
+    if known is None or not first.line.full_energy:
+        fit, tail = finished(first, own)
+        return _Done(first, _told_by(fit, (key,)), tail)
+    shared = known.shape.at(first.line.energy)
+    fit, tail = finished(first, shared)
+    if own and tail and shared.penalty(tail) > CONTRADICTION:
+        return _Done(first, _told_by(finished(first, own)[0], (key,)), None)
+    return _Done(first, _told_by(fit, (*known.lines, key) if own else known.lines), tail)
+
+
+def _told_by(fit: LineFit | NoLine, lines: tuple[float, ...]) -> LineFit | NoLine:
+    """The fit with the lines that told its tail, if it has one."""
+    return replace(fit, tail_from=lines) if isinstance(fit, LineFit) and fit.function == TAILED else fit
+
+
+def _learned(known: _Known | None, done: _Done) -> _Known | None:
+    """With what a strong line has told."""
+    line, told = done.first.line, done.first.strong and isinstance(done.fit, LineFit)
+    if not told or done.tail is None:
+        return known
+    before = known or _Known(TailShape.unknown(line.energy, done.first.sigma), ())
+    return _Known(before.shape.learned(line.energy, done.tail), (*before.lines, line.key))
 
 
 def _with_tails(firsts: Sequence[FirstFit], anchor: _Done | None) -> list[LineFit | NoLine]:
     """The lines with their errors, strong ones first, by falling energy: there the tail is longest beside the width."""
-    shape: TailShape | None = None
+    known: _Known | None = None
     found = list[LineFit | NoLine]()
     for first in sorted(firsts, key=lambda first: (not first.strong, -first.line.energy)):
-        is_anchor = shape is None and anchor is not None and first is anchor.first
-        done = anchor if is_anchor and anchor is not None else _done(first, shape)
-        if first.strong and done.tail is not None:
-            before = shape or TailShape.unknown(first.line.energy, first.sigma)
-            shape = before.learned(first.line.energy, done.tail)
+        alone = known is None and anchor is not None and first is anchor.first
+        done = anchor if alone and anchor is not None else _done(first, known)
+        known = _learned(known, done)
         found.append(done.fit)
     return found
 

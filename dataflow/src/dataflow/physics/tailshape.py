@@ -3,7 +3,8 @@
 Trapped charge is a part of the charge there is: the slope of the tail grows with the energy, and the part of events in
 the tail does not. In the simulated detectors the cube root of the third moment of the loss at 238.6, 583 and 2614.5 keV
 is the same part of the energy within a third; beside the widths of the lines it would change by a factor of five. What
-is lost to noise and to earlier pulses does not grow: the power is 1 within 0.5.
+is lost to noise and to earlier pulses does not grow: the power is 1 within 0.5. Photons of low energy stop elsewhere
+than those of high energy: each line has that tail within 15 %.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ SLOPE, SLOPE_SPREAD = 1.5, 0.5
 one cannot be told from a shift, a longer one not from the background."""
 PART_SPREAD = 0.25
 """Error of the part of events in the tail before lines tell it: hardly a constraint."""
+SCATTER = 0.15
+"""Part of events and slope of one line differ from those of all by this part of themselves."""
 LARGEST = 0.8
 """Part of events in the tail above which it would be the line."""
 
@@ -92,7 +95,8 @@ class TailShape:
     def at(self, energy: float) -> Tail:
         """The tail of a line."""
         gradient = self._gradient(energy)
-        return Tail(gradient @ self.mean, gradient @ self.covariance @ gradient.T)
+        scatter = np.diag([SCATTER * self.mean[0], SCATTER if self.mean[0] else 0.0]) ** 2
+        return Tail(gradient @ self.mean, gradient @ self.covariance @ gradient.T + scatter)
 
     def learned(self, energy: float, found: Tail) -> TailShape:
         """With the tail that the fit of a line found, which was constrained by what was known of it here."""
