@@ -217,7 +217,8 @@ def wanted_tail(model: PeakModel, bins: Bins, plain: Mapping[str, float], errors
     variance = float(known.covariance[0, 0])
     information[-1, -1] += 1 / variance
     score[-1] += known.htail / variance
-    covariance = np.linalg.pinv(information)
+    scale = np.sqrt(np.outer(np.diag(information), np.diag(information)))
+    covariance = np.linalg.pinv(information / np.where(scale > 0, scale, 1)) / np.where(scale > 0, scale, 1)
     mean = np.array([covariance[-1] @ score, known.mean[1]])
     return Tail(mean, np.diag([covariance[-1, -1], known.covariance[1, 1]]))
 

@@ -228,12 +228,12 @@ def finished(first: FirstFit, known: Tail | None) -> tuple[LineFit | NoLine, Tai
     plain = first.fit.values.to_dict()
     bins = first.sample if isinstance(first.sample, Bins) else in_bins(first.inside, first.model.window, first.sigma)
     wanted = wanted_tail(first.model, bins, plain, np.where(first.fit.fixed, 0, first.fit.errors), known)
-    if wanted.htail > 0:
-        start = plain | {"htail": min(wanted.htail, FIRST_TAIL)}
-        found = with_tail(first.model, first.sample, start, known)
-        if found.valid and found.values["htail"] > LEAST_TAIL:
-            return _result(first, found), found.tail
-    return _result(first, with_errors(first.model, first.fit)), wanted
+    if wanted.htail <= 0:
+        return _result(first, with_errors(first.model, first.fit)), wanted
+    found = with_tail(first.model, first.sample, plain | {"htail": min(wanted.htail, FIRST_TAIL)}, known)
+    if found.valid and found.values["htail"] > LEAST_TAIL:
+        return _result(first, found), found.tail
+    return _result(first, with_errors(first.model, first.fit)), wanted if found.valid else None
 
 
 def joined_bins(fit: LineFit, energies: Floats, bins: int) -> tuple[Floats, Floats, Floats]:
