@@ -30,11 +30,12 @@ from scipy.signal import lfilter
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "dataflow/src"), str(Path(__file__).resolve().parent)]
 
-from ecal_pulls import FWHM, out_of_bounds  # noqa: E402
+from ecal_pulls import out_of_bounds  # noqa: E402
 
 from dataflow.jobs.errors import WorkFailed  # noqa: E402
 from dataflow.metadata.stepconfig import shipped_folder  # noqa: E402
 from dataflow.physics.curves import Curve  # noqa: E402
+from dataflow.physics.peakmodel import FWHM  # noqa: E402
 from dataflow.steps.par_dsp_eopt.calibrate import correction  # noqa: E402
 from dataflow.steps.par_dsp_eopt.scan import Events  # noqa: E402
 from dataflow.steps.par_dsp_nopt import calibrate as nopt  # noqa: E402

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from dataflow.jobs.errors import WorkFailed
 from dataflow.physics import curves
-from dataflow.physics.linefit import FWHM, LineFit, NoLine, fit_line
+from dataflow.physics.linefit import LineFit, NoLine, fit_line
 from dataflow.physics.lines import QBB, TL208, Line
-from dataflow.physics.peakmodel import PeakModel
+from dataflow.physics.peakmodel import FWHM, PeakModel
 from dataflow.physics.scale import find_scale
 from dataflow.steps.par_hit_ecal.build import calibrate_one
 from dataflow.steps.par_hit_ecal.settings import Settings

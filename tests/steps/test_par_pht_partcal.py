@@ -16,8 +16,9 @@ from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.runner import main
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics import curves
-from dataflow.physics.linefit import FWHM, LineFit
+from dataflow.physics.linefit import LineFit
 from dataflow.physics.lines import QBB, TL208, Source
+from dataflow.physics.peakmodel import FWHM
 from dataflow.plan import Cycle, open_cycle
 from dataflow.plan.survey import all_jobs
 from dataflow.plan.targets import resolve

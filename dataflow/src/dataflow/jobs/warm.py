@@ -125,7 +125,8 @@ def fits() -> None:
     peak = random.normal(TL208, 1.1, 4000)
     tail = TL208 - random.exponential(3.0, 400)
     flat = random.uniform(TL208 - 35, TL208 + 35, 600)
-    fit_line(np.concatenate([peak, tail, flat]), Line(TL208, 35, 35))
+    for part in (1, 10):  # in bins, and by single events
+        fit_line(np.concatenate([each[::part] for each in (peak, tail, flat)]), Line(TL208, 35, 35))
 
 
 def lists() -> None:

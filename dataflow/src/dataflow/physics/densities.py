@@ -7,8 +7,15 @@ needed, for that alone takes a second: a job that needs them in several workers 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
 
 
 @cache
@@ -28,9 +35,36 @@ def distribution(name: str) -> Any:
     return getattr(load(), name)
 
 
-def hpge_peak_fwhm(sigma: float, htail: float, tau: float) -> float:
-    """FWHM of a peak with a tail, as pygama has it; units as those of `sigma` and `tau`."""
-    load()
-    from pygama.math.hpge_peak_fitting import hpge_peak_fwhm as fwhm
+@dataclass(frozen=True)
+class Kernels:
+    """The compiled functions that pygama's distributions are sums of.
 
-    return float(fwhm(sigma, htail, tau))
+    The sums look up the signature of each of their parts whenever they are evaluated, which takes as long as the
+    evaluation: fits, which evaluate them ten thousand times, add up the parts themselves.
+
+    Attributes
+    ----------
+    gauss, tail, step
+        Densities of a Gaussian (x, mu, sigma), of one with an exponential tail (x, mu, sigma, tau) and of a step
+        (x, low, high, mu, sigma, height).
+    gauss_below, tail_below, step_below
+        Their cumulative distributions.
+    """
+
+    gauss: Callable[..., Floats]
+    tail: Callable[..., Floats]
+    step: Callable[..., Floats]
+    gauss_below: Callable[..., Floats]
+    tail_below: Callable[..., Floats]
+    step_below: Callable[..., Floats]
+
+
+@cache
+def kernels() -> Kernels:
+    """pygama's compiled functions."""
+    load()
+    from pygama.math.functions.exgauss import nb_exgauss_cdf, nb_exgauss_pdf
+    from pygama.math.functions.gauss import nb_gauss_cdf, nb_gauss_pdf
+    from pygama.math.functions.step import nb_step_cdf, nb_step_pdf
+
+    return Kernels(nb_gauss_pdf, nb_exgauss_pdf, nb_step_pdf, nb_gauss_cdf, nb_exgauss_cdf, nb_step_cdf)

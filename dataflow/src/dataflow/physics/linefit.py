@@ -10,37 +10,44 @@ number of events.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from iminuit import Minuit, cost
+from iminuit import Minuit
 from numpy.typing import NDArray
 
-from .densities import hpge_peak_fwhm
 from .goodness import p_value, scale_of
+from .likelihood import (
+    WIDEST,
+    Bins,
+    Maximum,
+    Sample,
+    in_bins,
+    maximised,
+    wanted_tail,
+    with_errors,
+    with_tail,
+)
 from .lines import Line
-from .peakmodel import PLAIN, TAILED, PeakModel, mode
+from .peakmodel import PLAIN, PeakModel, mode, width
+from .tailshape import Tail, own_tail
 
 Floats = NDArray[np.floating[Any]]
 
-FWHM = 2 * math.sqrt(2 * math.log(2))
 STEP_COUNTS = 150
 """Background counts above which a step can be told."""
 TAIL_COUNTS = 1500
 """Signal counts above which a tail can be told."""
-TAIL_GAIN = 9.0
-"""Twice the gain in log likelihood that the two parameters of a tail must bring."""
+LEAST_TAIL = 1e-4
+"""Part of events in the tail below which there is none."""
+FIRST_TAIL = 0.25
+"""Largest part of events in the tail to begin with."""
 LEAST_SIGNIFICANCE = 2.5
 """Signal over its error below which there is no line."""
-WIDEST = 12.0
-"""FWHM in keV above which it is not a line of a germanium detector."""
 BINNED = 2_000
 """Events in the window above which they are counted in bins."""
-BINS_A_SIGMA = 10
-MOST_BINS = 4000
 LEAST_EXPECTED = 5.0
 """Bins are joined until this many events are expected, so that the chi square has its distribution."""
 MISFIT = 1e-3
@@ -71,6 +78,8 @@ class LineFit:
         Events in the fitted range.
     chi2, ndf
         Of the events in bins.
+    tail_from
+        Energies of the lines whose events constrained the tail, in keV: without own ones, it is that of these.
     """
 
     line: Line
@@ -86,6 +95,7 @@ class LineFit:
     events: int
     chi2: float
     ndf: int
+    tail_from: tuple[float, ...] = ()
 
     @property
     def function(self) -> str:
@@ -119,8 +129,43 @@ class NoLine:
     reason: str
 
 
+@dataclass(frozen=True)
+class FirstFit:
+    """A line that is fitted without tail, and has no errors yet.
+
+    Attributes
+    ----------
+    line
+        Which one.
+    fit
+        The maximum of the likelihood.
+    model
+        The density, with the fitted range.
+    inside
+        Events in the fitted range, shape (events,).
+    sample
+        The same, in bins if there are many.
+    """
+
+    line: Line
+    fit: Minuit
+    model: PeakModel
+    inside: Floats
+    sample: Sample
+
+    @property
+    def strong(self) -> bool:
+        """Whether its counts can tell a tail."""
+        return self.line.full_energy and self.fit.values["n_sig"] > TAIL_COUNTS
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation in keV."""
+        return float(self.fit.values["sigma"])
+
+
 def fit_line(energies: Floats, line: Line, *, shift: float = 0.0, binned: int = BINNED) -> LineFit | NoLine:
-    """Fit one line.
+    """Fit one line, of which nothing is known from other lines.
 
     Parameters
     ----------
@@ -138,6 +183,14 @@ def fit_line(energies: Floats, line: Line, *, shift: float = 0.0, binned: int = 
     LineFit or NoLine
         The latter, with the reason, if no line stands out there.
     """
+    first = first_fit(energies, line, shift=shift, binned=binned)
+    if isinstance(first, NoLine):
+        return first
+    return finished(first, own_tail(first.sigma) if first.strong else None)[0]
+
+
+def first_fit(energies: Floats, line: Line, *, shift: float = 0.0, binned: int = BINNED) -> FirstFit | NoLine:
+    """Fit one line without a tail; parameters as those of :func:`fit_line`."""
     centre = line.energy + shift
     near = energies[(energies > centre - line.below) & (energies < centre + line.above)]
     start = _start(near, centre)
@@ -146,14 +199,41 @@ def fit_line(energies: Floats, line: Line, *, shift: float = 0.0, binned: int = 
     peak, sigma, signal, background = start
     window = (peak - line.below, peak + line.above)
     inside = np.ascontiguousarray(energies[(energies > window[0]) & (energies < window[1])], dtype=np.float64)
-    sample = _binned(inside, window, sigma) if len(inside) > binned else inside
+    sample = in_bins(inside, window, sigma) if len(inside) > binned else inside
     first = {"n_sig": signal, "mu": peak, "sigma": sigma, "n_bkg": max(background, 1.0), "hstep": 0.0}
     model = PeakModel(PLAIN, window, line.neighbours)
-    best = _minimise(model, sample, first, step=background > STEP_COUNTS)
     # a parameter that the counts cannot determine makes the others' errors meaningless: the model grows with the counts
-    if line.full_energy and best.values["n_sig"] > TAIL_COUNTS:
-        model, best = _with_tail(model, best, sample)
-    return _result(line, model, best, inside)
+    return FirstFit(line, maximised(model, sample, first, step=background > STEP_COUNTS), model, inside, sample)
+
+
+def finished(first: FirstFit, known: Tail | None) -> tuple[LineFit | NoLine, Tail | None]:
+    """The line with its errors, and with a tail if something is known of that and the events do not forbid it.
+
+    Parameters
+    ----------
+    first
+        The line without a tail.
+    known
+        What is known of its tail; None for a line without one.
+
+    Returns
+    -------
+    LineFit or NoLine
+        The line.
+    Tail or None
+        What is known of its tail now.
+    """
+    if known is None:
+        return _result(first, with_errors(first.model, first.fit)), None
+    plain = first.fit.values.to_dict()
+    bins = first.sample if isinstance(first.sample, Bins) else in_bins(first.inside, first.model.window, first.sigma)
+    wanted = wanted_tail(first.model, bins, plain, np.where(first.fit.fixed, 0, first.fit.errors), known)
+    if wanted.htail <= 0:
+        return _result(first, with_errors(first.model, first.fit)), wanted
+    found = with_tail(first.model, first.sample, plain | {"htail": min(wanted.htail, FIRST_TAIL)}, known)
+    if found.valid and found.values["htail"] > LEAST_TAIL:
+        return _result(first, found), found.tail
+    return _result(first, with_errors(first.model, first.fit)), wanted if found.valid else None
 
 
 def joined_bins(fit: LineFit, energies: Floats, bins: int) -> tuple[Floats, Floats, Floats]:
@@ -206,106 +286,58 @@ def _start(near: Floats, centre: float) -> tuple[float, float, float, float] | N
     return peak, sigma, max(len(near) - background, 3.0), background
 
 
-@dataclass(frozen=True)
-class _Bins:
-    """Counts in narrow bins."""
-
-    counts: Floats
-    edges: Floats
-
-
-def _binned(inside: Floats, window: tuple[float, float], sigma: float) -> _Bins:
-    bins = min(math.ceil((window[1] - window[0]) / sigma * BINS_A_SIGMA), MOST_BINS)
-    counts, edges = np.histogram(inside, bins, window)
-    return _Bins(counts.astype(float), edges)
-
-
-def _minimise(model: PeakModel, sample: Floats | _Bins, start: Mapping[str, float], *, step: bool) -> Minuit:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=RuntimeWarning)
-        minuit = Minuit(_negative_log(model, sample), *(start[name] for name in model.names), name=model.names)
-        minuit.limits["n_sig"] = minuit.limits["n_bkg"] = (0, None)
-        minuit.limits["mu"] = model.window
-        minuit.limits["sigma"] = (0.15, WIDEST / FWHM * 1.5)
-        minuit.limits["hstep"] = (-1, 1)
-        minuit.fixed["hstep"] = not step
-        if "htail" in start:
-            # a tail shorter than the line is wide cannot be told from a shift
-            minuit.limits["htail"], minuit.limits["tau"] = (0, 0.5), (start["sigma"], 30 * start["sigma"])
-        minuit.migrad(ncall=4000)
-        if not minuit.valid:
-            minuit.simplex().migrad()
-        minuit.hesse()
-    return minuit
-
-
-def _negative_log(model: PeakModel, sample: Floats | _Bins) -> Callable[..., float]:
-    if isinstance(sample, _Bins):
-        return cost.ExtendedBinnedNLL(sample.counts, sample.edges, model.cumulative, name=model.names)  # type: ignore[no-any-return]
-    return cost.ExtendedUnbinnedNLL(sample, model.density, name=model.names)  # type: ignore[no-any-return]
-
-
-def _with_tail(model: PeakModel, plain: Minuit, sample: Floats | _Bins) -> tuple[PeakModel, Minuit]:
-    """The fit with a tail, if the counts ask for one."""
-    values = plain.values.to_dict()
-    start = values | {"htail": 0.05, "tau": 1.5 * values["sigma"]}
-    with_tail = PeakModel(TAILED, model.window, model.neighbours)
-    tailed = _minimise(with_tail, sample, start, step=True)
-    better = tailed.valid and plain.fval - tailed.fval > TAIL_GAIN
-    return (with_tail, tailed) if better else (model, plain)
-
-
-def _result(line: Line, model: PeakModel, fit: Minuit, inside: Floats) -> LineFit | NoLine:
-    values, errors = fit.values.to_dict(), fit.errors.to_dict()
-    width, width_error = _propagated(fit, _width, ("sigma", "htail", "tau"))
+def _result(first: FirstFit, fit: Maximum) -> LineFit | NoLine:
+    line, values, errors = first.line, fit.values, fit.errors
+    fwhm, fwhm_error = _propagated(fit, width, ("sigma", "htail", "tau"))
     position, position_error = _propagated(fit, mode, ("mu", "sigma", "htail", "tau"))
     counts, counts_error = values["n_sig"], errors["n_sig"]
-    if not fit.valid or not np.isfinite([width, width_error, position_error, counts_error]).all():
+    if not fit.valid or not np.isfinite([fwhm, fwhm_error, position_error, counts_error]).all():
         return NoLine(line, "the fit does not converge")
     if counts < LEAST_SIGNIFICANCE * max(counts_error, 1.0):
         return NoLine(line, f"no line stands out ({counts:.0f} ± {max(counts_error, 1.0):.0f} counts)")
-    if not 0.3 < width < WIDEST:
-        return NoLine(line, f"{width:.1f} keV wide, which no line of a germanium detector is")
-    chi2, ndf = _chi_square(model, fit, inside)
+    if not 0.3 < fwhm < WIDEST:
+        return NoLine(line, f"{fwhm:.1f} keV wide, which no line of a germanium detector is")
+    chi2, ndf = _chi_square(fit, first.inside)
     if ndf > 0 and chi2 > INVALID * ndf:
         return NoLine(line, f"the peak does not have the form of a line (chi2/ndf = {chi2 / ndf:.0f})")
     scale = scale_of(chi2, ndf, MISFIT)
     return LineFit(
         line=line,
-        model=model,
-        parameters={name: values[name] for name in model.names},
-        errors={name: errors[name] * scale for name in model.names},
+        model=fit.model,
+        parameters=values,
+        errors={name: error * scale for name, error in errors.items()},
         position=position,
         position_error=position_error * scale,
-        fwhm=width,
-        fwhm_error=width_error * scale,
+        fwhm=fwhm,
+        fwhm_error=fwhm_error * scale,
         counts=counts,
         counts_error=counts_error * scale,
-        events=len(inside),
+        events=len(first.inside),
         chi2=chi2,
         ndf=ndf,
     )
 
 
-def _chi_square(model: PeakModel, fit: Minuit, inside: Floats) -> tuple[float, int]:
+def _chi_square(fit: Maximum, inside: Floats) -> tuple[float, int]:
     """Pearson's chi square of the events in bins of half a sigma, and its degrees of freedom."""
-    bins = max(math.ceil(2 * (model.window[1] - model.window[0]) / fit.values["sigma"]), 10)
-    _, observed, expected = _joined(model, list(fit.values), inside, bins)
+    low, high = fit.model.window
+    bins = max(math.ceil(2 * (high - low) / fit.values["sigma"]), 10)
+    _, observed, expected = _joined(fit.model, list(fit.values.values()), inside, bins)
     chi2 = float(((observed - expected) ** 2 / np.maximum(expected, 1e-9)).sum())
-    return chi2, len(observed) - fit.nfit
+    return chi2, len(observed) - fit.free
 
 
 def _propagated(
-    fit: Minuit, function: Callable[[Mapping[str, float]], float], names: Sequence[str]
+    fit: Maximum, function: Callable[[Mapping[str, float]], float], names: Sequence[str]
 ) -> tuple[float, float]:
     """A function of the parameters, and its error through their covariance."""
-    values = fit.values.to_dict()
-    free = [name for name in names if name in values]
-    if fit.covariance is None:
-        return function(values), math.nan
-    gradient = np.array([_derivative(function, values, name, 0.01 * fit.errors[name]) for name in free])
-    covariance = np.array([[fit.covariance[a, b] for b in free] for a in free])
-    return function(values), float(np.sqrt(max(gradient @ covariance @ gradient, 0)))
+    used = [name for name in names if name in fit.values]
+    if not np.isfinite(fit.covariance).all():
+        return function(fit.values), math.nan
+    gradient = np.array([_derivative(function, fit.values, name, 0.01 * fit.errors[name]) for name in used])
+    at = [fit.model.names.index(name) for name in used]
+    covariance = fit.covariance[np.ix_(at, at)]
+    return function(fit.values), float(np.sqrt(max(gradient @ covariance @ gradient, 0)))
 
 
 def _derivative(
@@ -315,9 +347,3 @@ def _derivative(
     step = max(step, 1e-4)
     above, below = ({**values, name: values[name] + sign * step} for sign in (1, -1))
     return (function(above) - function(below)) / (2 * step)
-
-
-def _width(values: Mapping[str, float]) -> float:
-    if "htail" not in values:
-        return FWHM * values["sigma"]
-    return hpge_peak_fwhm(values["sigma"], min(max(values["htail"], 0), 0.999), values["tau"])

@@ -17,8 +17,9 @@ from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.physics import curves, densities
 from dataflow.physics.dsprows import dsp_rows
-from dataflow.physics.linefit import LineFit, NoLine, fit_line
-from dataflow.physics.lines import Line, Source
+from dataflow.physics.linefit import NoLine
+from dataflow.physics.lines import Source
+from dataflow.physics.lineset import fit_lines
 from dataflow.physics.quality import QUALITY, flag_of, passing, quality_columns, quality_of, select
 from dataflow.physics.scale import find_scale
 from dataflow.physics.selection import spread_of
@@ -38,10 +39,6 @@ Found = TypeVar("Found")
 DRIFT = "dt_eff"
 DPLMS = "dplmsEmax"
 """The estimator that needs a filter of its own."""
-PATIENCE = 4.0
-"""How far from its place, in keV, the first guess may put a line."""
-ANCHOR = 5.0
-"""Significance of the line that tells the others where to be looked for."""
 
 
 def build(job: Job, threads: int = 1) -> None:
@@ -257,47 +254,8 @@ def calibrate_at(
     )
 
 
-def fit_lines(energies: Floats, lines: Sequence[Line]) -> tuple[list[LineFit], list[NoLine]]:
-    """Fit the lines that stand out; the highest clear one tells the others where to be looked for.
-
-    Raises
-    ------
-    WorkFailed
-        If there is none.
-    """
-    anchor = _anchor(energies, lines)
-    stretch = anchor.position / anchor.line.energy - 1 if anchor else 0.0
-    found: list[LineFit | NoLine] = [_placed(energies, line, stretch, anchor) for line in lines]
-    fits = [fit for fit in found if isinstance(fit, LineFit)]
-    left_out = [none for none in found if isinstance(none, NoLine)]
-    if not fits:
-        raise WorkFailed(
-            "no line could be fitted: " + "; ".join(f"{n.line.energy:g} keV: {n.reason}" for n in left_out)
-        )
-    return sorted(fits, key=lambda fit: fit.line.energy), left_out
-
-
 def _reasons(left_out: Sequence[NoLine]) -> str:
     return "; ".join(f"{none.line.energy:g} keV: {none.reason}" for none in left_out)
-
-
-def _anchor(energies: Floats, lines: Sequence[Line]) -> LineFit | None:
-    for line in sorted(lines, key=lambda line: -line.energy):
-        fit = fit_line(energies, line)
-        near = isinstance(fit, LineFit) and abs(fit.position - line.energy) < PATIENCE
-        if isinstance(fit, LineFit) and near and fit.counts > ANCHOR * fit.counts_error:
-            return fit
-    return None
-
-
-def _placed(energies: Floats, line: Line, stretch: float, anchor: LineFit | None) -> LineFit | NoLine:
-    """The fit of a line, if it is where the anchor says that it must be."""
-    if anchor is not None and line == anchor.line:
-        return anchor
-    fit = fit_line(energies, line, shift=stretch * line.energy)
-    if isinstance(fit, LineFit) and abs(off := fit.position - line.energy * (1 + stretch)) >= PATIENCE:
-        return NoLine(line, f"the peak stands {off:+.1f} keV from its place")
-    return fit
 
 
 def corrected(data: Columns, parameter: str, trapping: Mapping[str, Any]) -> Floats:

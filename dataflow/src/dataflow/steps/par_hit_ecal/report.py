@@ -132,6 +132,7 @@ def _line_report(fit: LineFit, result: EnergyCalibration) -> dict[str, Any]:
         "fwhm_err_in_kev": fit.fwhm_error * result.slope,
         "n_sig": fit.counts,
         "n_sig_err": fit.counts_error,
+        **({"tail_from": list(fit.tail_from)} if fit.tail_from else {}),
     }
 
 

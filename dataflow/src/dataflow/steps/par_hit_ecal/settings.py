@@ -29,7 +29,7 @@ class LineSettings(StepSettings):
     calibrates
         Whether it is used; else it is only told from its neighbours.
     tail
-        Whether the peak may have a tail of incomplete charge.
+        Whether the peak has the tail of incomplete charge that strong lines show.
     broad
         Whether it is wider than the resolution, so that it does not belong to the resolution curve.
     below, above
@@ -104,7 +104,7 @@ UNUSED: dict[str, str] = {
     "n_events": "all events are used: lines with many are fitted in bins",
     "p_val": "a bad fit is a warning, and its errors grow",
     "plot_options": "figures have one fixed form",
-    "tail_weight": "a tail is there if the likelihood asks for it",
+    "tail_weight": "a tail is there if the likelihood of strong lines asks for it",
     "use_all_peaks": "all lines are used",
     "use_log_pdf": "the fit decides",
 }
