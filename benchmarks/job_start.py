@@ -68,6 +68,7 @@ def measure(root: Path, step: str) -> None:
     print(f"{step} in a cycle of {len(cycle.keys)} files; ticket {ticket.stat().st_size / 1e3:.1f} kB, "
           f"shared with other jobs {shared / 1e3:.0f} kB")  # fmt: skip
     ticketed = [*words, "--ticket", str(ticket)]
+    os.chdir(root)
     begin([sys.executable, "-c", FORKED], [(step, module)] * FEWEST, root / "forks.txt")
     own = [sys.executable, "-c", ANEW, "dataflow.jobs"]
     for name, command, last in (

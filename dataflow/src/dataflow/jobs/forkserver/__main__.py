@@ -22,14 +22,12 @@ def main(words: list[str]) -> int:
     path, listener, life, *steps = words
     for name in SERIAL:
         os.environ[name] = "1"
-    place = Path(path)
     try:
         if compiled.is_ready():  # before anything imports numba, which looks but once where compiled code is
             planned = [Planned(name, module, int(jobs)) for name, module, jobs in (step.split(":") for step in steps)]
             Server(socket.socket(fileno=int(listener)), int(life), Loading(planned)).serve()
     finally:
-        place.unlink(missing_ok=True)
-        place.parent.rmdir()
+        Path(path).unlink(missing_ok=True)
     return 0
 
 

@@ -39,12 +39,20 @@ def asked(path: str, words: list[str]) -> int | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         try:
             server.connect(path)
+            if user_of(server) != os.getuid():
+                return None
             socket.send_fds(server, [len(said).to_bytes(4, "big")], [0, 1, 2])
             server.sendall(said)
             with server.makefile("r") as answers:
                 return waited(answers.readline(), answers)
         except OSError:  # it is gone: jobs can do without it
             return None
+
+
+def user_of(server: socket.socket) -> int:
+    """The user at the other end, see unix(7): in a folder that others may write in, it may be theirs."""
+    said = server.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(said[4:8], sys.byteorder)
 
 
 def waited(first: str, answers: io.TextIOBase) -> int | None:

@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,8 +21,8 @@ FEWEST = 3
 """Jobs for which it pays."""
 WAITING = 4096
 """Programs that may wait to be answered."""
-LONGEST = 100
-"""Characters in the path of a socket, see unix(7)."""
+SOCKET = ".snakemake/jobs-{pid}.socket"
+"""Where programs ask, from the cycle, in which all of them run: the path of a socket is short, see unix(7)."""
 AT_END = 5.0
 """Seconds that the process has to end when this one ends; it goes on as long as there are jobs."""
 _begun: list[tuple[subprocess.Popen[bytes], int]] = []
@@ -50,24 +49,34 @@ def begin(command: Sequence[str], steps: Iterable[tuple[str, str]], log: Path) -
     counts = Counter(steps)
     if counts.total() < FEWEST or sys.platform != "linux":
         return
-    path = f"{tempfile.mkdtemp(prefix='dataprod-')}/jobs"
-    if len(path) > LONGEST:
-        Path(path).parent.rmdir()
-        return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    reading, writing = os.pipe()
+    path = Path(SOCKET.format(pid=os.getpid()))
+    path.parent.mkdir(exist_ok=True)
+    _remove_left(path.parent)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, log.open("w") as said:
-        listener.bind(path)
+        try:
+            listener.bind(str(path))
+        except OSError as error:  # not on every file system: then each job is started anew
+            said.write(f"no socket can be made: {error}\n")
+            return
         listener.listen(WAITING)
+        reading, writing = os.pipe()
         planned = [f"{step}:{module}:{number}" for (step, module), number in counts.items()]
         server = subprocess.Popen(
-            [*command, path, str(listener.fileno()), str(reading), *planned],
+            [*command, str(path), str(listener.fileno()), str(reading), *planned],
             stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
             pass_fds=(listener.fileno(), reading),
         )  # fmt: skip
     os.close(reading)
     _begun.append((server, writing))
-    os.environ[VARIABLE] = path
+    os.environ[VARIABLE] = str(path)
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove the sockets of processes that were killed."""
+    for path in folder.glob(Path(SOCKET.format(pid="*")).name):
+        pid = path.name.split("-")[1].partition(".")[0]
+        if not Path("/proc", pid).exists():
+            path.unlink(missing_ok=True)
 
 
 @atexit.register
