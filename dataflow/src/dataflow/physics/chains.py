@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from dataflow.jobs.lh5files import open_input
 from dataflow.metadata.references import Reference, replaced
 from dataflow.plan.job import Job
 
-from . import dspeed_outputs, dspeed_ufuncs, dspeed_units
+from . import dspeed_outputs, dspeed_ufuncs
 from .compiled.passes import run_compiled
 from .compiled.switch import is_on
 from .processors import take
-from .rawtables import RawRows, column_names, digitizer, refuse_mixed
+from .rawtables import RawRows, column_names, digitizer, raw_rows, refuse_mixed
 from .svm import ARRAYS, SIGNATURE, TYPES, svm_label
 
 dspeed_ufuncs.install()
@@ -95,10 +96,12 @@ def run_chain(
     known = {**digitizer(source, table, adc_bits), **with_arrays(pars)}
     chosen, kept = _reading(rows, None if target else len(rows or ()))
     named = mentioned(columns, fitting, outputs or ())
-    read = RawRows(str(source), table, buffer_len=buffer_len, field_mask=named or None, **chosen)
     if is_on(fitting):
-        made = run_compiled(read, fitting, known, outputs, (target, table.replace("raw", "dsp")) if target else None)
+        with raw_rows(source, table, named, chosen, buffer_len) as read:
+            place = (target, table.replace("raw", "dsp")) if target else None
+            made = run_compiled(read, fitting, known, outputs, place)
     else:
+        read = RawRows(str(source), table, buffer_len=buffer_len, field_mask=named or None, **chosen)
         made = _run_dspeed(read, fitting, known, outputs, table if target else "", target, buffer_len, block_width)
     return made if kept is None else rows_of(made, kept)
 
@@ -130,7 +133,6 @@ def _needed(chain: Mapping[str, Any], outputs: Iterable[str]) -> Iterator[dict[s
 def install() -> None:
     """Put what is done otherwise here into dspeed."""
     dspeed_outputs.install()
-    dspeed_units.install()
 
 
 def _run_dspeed(
@@ -344,15 +346,14 @@ def used_names(chain: Mapping[str, Any]) -> set[str]:
     for entry in chain["processors"].values():
         arguments = entry.get("args", ()) if isinstance(entry, Mapping) else (entry,)
         for argument in arguments:
-            found.update(_names(argument))
+            found |= _names(argument) if isinstance(argument, str) else frozenset()
     return found
 
 
-def _names(argument: Any) -> Iterator[str]:
+@cache
+def _names(argument: str) -> frozenset[str]:
     try:
-        tree = ast.parse(argument, mode="eval") if isinstance(argument, str) else None
+        tree = ast.parse(argument, mode="eval")
     except SyntaxError:  # dspeed says what is wrong with it
-        tree = None
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.Name):
-            yield node.id
+        return frozenset()
+    return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))

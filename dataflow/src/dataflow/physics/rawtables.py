@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lgdo import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
 
 from dataflow.jobs import fast
 from dataflow.jobs.errors import BadInput
-from dataflow.jobs.lh5files import ADC_BITS, open_input
+from dataflow.jobs.lh5files import ADC_BITS, open_input, rows
 
 PART = 1 << 22
 """Bytes that are read at a time."""
@@ -34,22 +35,89 @@ class RawRows(lh5.LH5Iterator):  # type: ignore[misc]
         """As in the base class."""
         return narrowed(super().read(i_entry, n_entries))
 
-    def parts(self, names: Collection[str]) -> Iterator[Table]:
-        """Some columns of all rows, part after part; plain ones are read directly, into the same small buffer.
+    def first(self) -> Table:
+        """The first row."""
+        self.n_entries = len(self)
+        return self.read(self.i_start, 1)
 
-        Reading into memory that was never used takes four times what decompressing takes, and a part that fits into the
-        cache is still there when it is processed.
-        """
-        if fast.is_on() and self.n_datasets == 1 and self.local_entry_list is None:
-            self.lh5_st.close()
-            with open_input(Path(self.get_file(0)), locking=False) as file:
-                group = file[self.get_group(0)]
-                nodes = {name: group[name] for name in names if name in group}
-                if nodes and all(map(_is_plain, nodes.values())):
-                    yield from _direct(nodes, self.i_start, self.i_start + len(self))
-                    return
+    def parts(self, names: Collection[str]) -> Iterator[Table]:
+        """Some columns of all rows, part after part."""
         self.reset_field_mask(list(names))
         yield from self
+
+
+class PlainRows:
+    """Reads rows of a raw table whose columns are plain arrays, as :class:`RawRows` would.
+
+    lh5 reads four thousand rows before the first is asked for. Here columns are read directly, into the same small
+    buffer: reading into memory that was never used takes four times what decompressing takes, and a part that fits into
+    the cache is still there when it is processed.
+
+    Parameters
+    ----------
+    group
+        The table, in an open file.
+    names
+        Of columns that may be wanted.
+    begin, end
+        The rows.
+    """
+
+    def __init__(self, group: h5py.Group, names: Collection[str], begin: int, end: int) -> None:
+        self._nodes = {name: group[name] for name in names}
+        self._columns = {name: lh5.read(node.name, node.file, n_rows=0) for name, node in self._nodes.items()}
+        self._arrays = {name: list(_pairs(node, self._columns[name])) for name, node in self._nodes.items()}
+        self._begin, self._end = begin, end
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def first(self) -> Table:
+        """The first row."""
+        return narrowed(self._read(self._nodes, self._begin, min(self._begin + 1, self._end)))
+
+    def parts(self, names: Collection[str]) -> Iterator[Table]:
+        """Some columns of all rows, part after part."""
+        nodes = (node for name in names for node, _ in self._arrays[name])
+        row = sum(node.dtype.itemsize * int(np.prod(node.shape[1:])) for node in nodes)
+        size = max(PART // max(row, 1) // ROWS, 1) * ROWS
+        for first in range(self._begin, self._end, size):
+            yield narrowed(self._read(names, first, min(first + size, self._end)))
+
+    def _read(self, names: Iterable[str], begin: int, end: int) -> Table:
+        table = Table({name: self._columns[name] for name in names})
+        table.resize(end - begin)
+        for node, array in (pair for name in names for pair in self._arrays[name]):
+            if begin < end:
+                node.read_direct(array.nda, np.s_[begin:end])
+        return table
+
+
+@contextmanager
+def raw_rows(path: Path, table: str, names: Sequence[str], chosen: Mapping[str, Any], most: int) -> Iterator[Any]:
+    """What reads rows of a raw table.
+
+    Parameters
+    ----------
+    path, table
+        File and table.
+    names
+        Columns that may be wanted, all if there are none.
+    chosen
+        ``i_start`` and ``n_entries``, or ``entry_list``, or nothing for all rows.
+    most
+        Rows that lh5 reads together.
+    """
+    with ExitStack() as stack:
+        if fast.is_on() and "entry_list" not in chosen:
+            group = stack.enter_context(open_input(path, locking=False))[table]
+            wanted = names or sorted(group)
+            if all(_is_plain(group[name]) for name in wanted):
+                begin, count = chosen.get("i_start", 0), rows(group.file, table)
+                yield PlainRows(group, wanted, begin, min(begin + chosen.get("n_entries", count), count))
+                return
+            stack.close()
+        yield RawRows(str(path), table, buffer_len=most, field_mask=list(names) or None, **chosen)
 
 
 def _is_plain(node: h5py.Dataset | h5py.Group) -> bool:
@@ -57,19 +125,6 @@ def _is_plain(node: h5py.Dataset | h5py.Group) -> bool:
     if isinstance(node, h5py.Group):
         return set(node) == {"t0", "dt", "values"} and all(map(_is_plain, node.values()))
     return isinstance(node, h5py.Dataset) and node.ndim > 0 and "{bool}" not in str(node.attrs.get("datatype"))
-
-
-def _direct(nodes: Mapping[str, h5py.Dataset | h5py.Group], begin: int, end: int) -> Iterator[Table]:
-    table = Table({name: lh5.read(node.name, node.file, n_rows=0) for name, node in nodes.items()})
-    pairs = [pair for name, node in nodes.items() for pair in _pairs(node, table[name])]
-    row = sum(node.dtype.itemsize * int(np.prod(node.shape[1:])) for node, _ in pairs)
-    size = max(PART // max(row, 1) // ROWS, 1) * ROWS
-    for first in range(begin, end, size):
-        last = min(first + size, end)
-        table.resize(last - first)
-        for node, array in pairs:
-            node.read_direct(array.nda, np.s_[first:last])
-        yield narrowed(table)
 
 
 def _pairs(node: h5py.Dataset | h5py.Group, column: Any) -> Iterator[tuple[h5py.Dataset, Array]]:
@@ -120,10 +175,11 @@ def refuse_mixed(path: Path, table: str) -> None:
     with open_input(path) as file:
         for name in ADDRESS:
             node = file.get(f"{table}/{name}")
-            values = np.unique(node[:]) if isinstance(node, h5py.Dataset) else np.empty(0)
-            if len(values) > 1:
+            values = node[:] if isinstance(node, h5py.Dataset) else np.empty(0)
+            if np.any(values != values[:1]):
                 hint = "make raw again with one table a channel: {key} in the name of its table in out_spec"
-                raise BadInput(f"{table} of {path} holds rows of {len(values)} channels ({name})", hint=hint)
+                count = len(np.unique(values))
+                raise BadInput(f"{table} of {path} holds rows of {count} channels ({name})", hint=hint)
 
 
 def digitizer(path: Path, table: str, bits: int | None = None) -> dict[str, Any]:

@@ -35,17 +35,22 @@ class Wave:
     @property
     def place(self) -> tuple[int, int, int]:
         """What tells these traces from others of the block."""
-        return self.flat.ctypes.data, self.stride, self.length
+        return address(self.flat), self.stride, self.length
 
     def contains(self, part: Wave) -> bool:
         """Whether other traces are parts of these."""
-        begin, end = self.flat.ctypes.data, self.flat.ctypes.data + self.flat.nbytes
-        return self.stride == part.stride and begin <= part.flat.ctypes.data < end
+        begin = address(self.flat)
+        return self.stride == part.stride and begin <= address(part.flat) < begin + self.flat.nbytes
 
     @property
     def read(self) -> tuple[Array, int, int]:
         """As a loop reads them."""
         return self.flat, self.stride, self.length
+
+
+def address(array: Array) -> int:
+    """Where an array begins in memory."""
+    return int(array.__array_interface__["data"][0])
 
 
 def as_wave(array: Array, place: int) -> Wave:
@@ -54,6 +59,8 @@ def as_wave(array: Array, place: int) -> Wave:
     if next_sample != size or step % size:
         raise Unsuitable(f"argument {place + 1} is not contiguous")
     stride, length = (step // size if array.shape[0] > 1 else 0), array.shape[1]
+    if array.shape[0] > 1 and stride == length:
+        return Wave(array.reshape(-1), stride, length)
     reach = (array.shape[0] - 1) * stride + length
     return Wave(np.lib.stride_tricks.as_strided(array, (reach,), (size,)), stride, length)
 

@@ -13,6 +13,7 @@ from lgdo import Array, Table
 
 from dataflow.jobs.lh5tables import write_table
 from dataflow.physics import processors
+from dataflow.physics.dspeed_units import remembered
 
 from .alone import alone
 from .planner import Plan, compile_chain
@@ -39,7 +40,7 @@ def run_compiled(
     Parameters
     ----------
     rows
-        A :class:`dataflow.physics.rawtables.RawRows`, or a table.
+        What :func:`dataflow.physics.rawtables.raw_rows` gives, or a table.
     chain
         Configuration for :func:`dspeed.build_dsp`.
     database
@@ -55,35 +56,46 @@ def run_compiled(
     """
     from dspeed import build_processing_chain
 
-    if isinstance(rows, Table):
-        first = rows
-    else:
-        rows.n_entries = len(rows)
-        first = rows.read(rows.i_start, 1)  # a row tells types, lengths and units
+    first = rows if isinstance(rows, Table) else rows.first()  # a row tells types, lengths and units
     processors.take(chain)
-    made, needed, buffer = build_processing_chain(
-        chain["processors"], first, db_dict=database, outputs=list(outputs or chain["outputs"]), block_width=WIDTH
-    )
+    with remembered():
+        made, needed, buffer = build_processing_chain(
+            chain["processors"], first, db_dict=database, outputs=list(outputs or chain["outputs"]), block_width=WIDTH
+        )
     say(compile_chain(made))
-    with alone():  # numba compiles, or takes what another process has compiled: for one row, others wait meanwhile
-        made.execute(0, min(len(first), 1))
-    if isinstance(rows, Table):
-        return _results(made, [rows], Results(buffer, target), buffer)
-    return _results(made, rows.parts(needed), Results(buffer, target), buffer)
+    parts = [rows] if isinstance(rows, Table) else rows.parts(needed)
+    return _results(made, parts, Results(buffer, target), buffer)
 
 
 def _results(chain: Any, parts: Iterable[Table], results: Results, buffer: Table) -> Any:
     """What a chain makes of parts of a table."""
-    linked: Any = None
+    linked: dict[str, Any] = {}
     for part in parts:
         buffer.resize(len(part))  # sampling periods are filled in for as many rows as there are
-        if part is linked:
-            chain.execute(0, len(part))
-        else:  # dspeed looks up the names and units of all columns
-            chain(part, buffer)
-            linked = part
+        begin = 0 if linked else _first_block(chain, part, buffer)
+        if any(part[name] is not node for name, node in linked.items()):
+            _link(chain, part, buffer)
+        chain.execute(begin, len(part))
+        linked = dict(part.items())
         results.add(len(part))
     return results.end()
+
+
+def _first_block(chain: Any, part: Table, buffer: Table) -> int:
+    """Do the first block: numba compiles, or takes what another process has compiled, and others wait meanwhile."""
+    _link(chain, part, buffer)
+    with alone():
+        chain.execute(0, min(len(part), WIDTH))
+    return WIDTH
+
+
+def _link(chain: Any, part: Table, buffer: Table) -> None:
+    """Have a chain read from a table and write into another, which takes it as long as a block."""
+    chain._buffer_len = len(part)
+    for name in chain._input_managers:
+        chain.link_input_buffer(name, part[name])
+    for name in chain._output_managers:
+        chain.link_output_buffer(name, buffer[name])
 
 
 class Results:

@@ -6,14 +6,14 @@ arithmetic of a pole-zero correction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .call import Block, Call, Step, Unsuitable
+from .call import Block, Call, Step, Unsuitable, address
 from .table import form_of, name_of
 
 MADE: Mapping[str, int] = {
@@ -61,11 +61,16 @@ def steps_in_tiles(row: Sequence[Any], block: Block) -> list[Step]:
     Unsuitable
         If there is no compiled form for one of them.
     """
+    return _of_tiles(row, block, range(0, block.width, TILE))
+
+
+def _of_tiles(row: Sequence[Any], block: Block, firsts: Iterable[int]) -> list[Step]:
+    """Of those tiles that begin with certain traces."""
     if block.width % TILE:
         raise Unsuitable(f"blocks of {block.width} traces cannot be divided by {TILE}")
     between = [np.empty((TILE, _made(each).shape[1]), np.float32) for each in row[:-1]]
     steps: list[Step] = []
-    for first in range(0, block.width, TILE):
+    for first in firsts:
         tile = Block(TILE, block.space)
         for number, manager in enumerate(row):
             args = [_part(arg, block.width, first) for arg in manager.args]
@@ -94,7 +99,7 @@ def _part(arg: Any, width: int, first: int) -> Any:
 
 def _same_part(tile: NDArray[Any], made: NDArray[Any], taken: NDArray[Any]) -> NDArray[Any]:
     """The part of traces that a call takes, of those in a tile."""
-    begin = (taken.ctypes.data - made.ctypes.data) // made.itemsize
+    begin = (address(taken) - address(made)) // made.itemsize
     return tile[:, begin : begin + taken.shape[1]]
 
 
@@ -139,7 +144,7 @@ def _made(manager: Any) -> Any:
 
 def _can_be_done(row: Sequence[Any], chain: Any) -> bool:
     try:
-        steps_in_tiles(row, Block(chain._block_width))
+        _of_tiles(row, Block(chain._block_width), (0,))
     except Unsuitable:
         return False
     return True
