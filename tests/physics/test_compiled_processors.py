@@ -93,9 +93,21 @@ OWN = "dataflow.physics.traces"
 FIT = ("mean", "std", "slope", "cut")
 LIKE = "dtype='f', period=waveform.period"
 SUMMED = f"summed(shape={LENGTH // 6}, {LIKE})"
+EIGHT = f"summed(shape={LENGTH // 8}, {LIKE})"
+SHAPE: Mapping[str, Any] = {
+    "module": "dataflow.physics.svm", "kwargs": {"signature": "(n),()->(m)", "types": ["ff->f"]},
+}  # fmt: skip
 EXACT: Mapping[str, Recipe] = {
     "presum": one("presum", ["waveform", 1, "rate", SUMMED], ("rate", "summed")),
     "presum without norm": one("presum", ["waveform", 0, "rate", SUMMED], ("rate", "summed")),
+    "presum of eight": one("presum", ["waveform", 1, "rate", EIGHT], ("rate", "summed")),
+    "shape_of": one(
+        "shape_of", ["waveform", "level", f"shape(shape={LENGTH // 4}, {LIKE})"], ("shape",), **SHAPE
+    ),
+    "shape_of an odd number of samples": one(
+        "shape_of", ["waveform[0:509]", "level", f"shape(shape=64, {LIKE})"], ("shape",), **SHAPE
+    ),
+    "shape_of as it is": one("shape_of", ["waveform", "level", f"shape(shape={LENGTH}, {LIKE})"], ("shape",), **SHAPE),
     "min_max": one("min_max", ["waveform", "t1", "t2", "low", "high"], ("t1", "t2", "low", "high")),
     "min_max of a part": one("min_max", ["waveform[30:400]", "t1", "t2", "low", "high"], ("t1", "t2", "low", "high")),
     "bl_subtract": one("bl_subtract", ["waveform", "level", f"above(shape={LENGTH}, {LIKE})"], ("above",)),

@@ -9,6 +9,8 @@ import numpy as np
 from .jit import compiled
 
 Array = Any
+USUAL_RATE = 6
+"""Samples of an average in the shipped chain."""
 
 
 @compiled
@@ -33,6 +35,19 @@ def count_beyond(flat: Array, stride: int, length: int, lowest: Array, highest: 
             under += np.int32(value <= bottom)
             over += np.int32(value >= top)
         low[row], high[row] = under, over
+
+
+@compiled
+def _totals(w: Array, rate: int, out: Array) -> None:
+    """Sums of neighbours, one after the other; written out for the usual rate, which is three times as fast."""
+    for i in range(len(out)):
+        near = w[i * rate : (i + 1) * rate]
+        if rate == USUAL_RATE:
+            out[i] = ((((near[0] + near[1]) + near[2]) + near[3]) + near[4]) + near[5]
+        else:
+            out[i] = near[0]
+            for j in range(1, rate):
+                out[i] += near[j]
 
 
 @compiled
@@ -62,12 +77,54 @@ def average(
         target = out[row * count : (row + 1) * count]
         for i in range(rate * count):
             space[i] = np.float32(samples[i]) / whole if divide else np.float32(samples[i])
-        for i in range(count):
-            total = space[i * rate]
-            for j in range(1, rate):
-                total += space[i * rate + j]
-            target[i] = total
+        _totals(space, rate, target)
         if bad[row]:
+            target[:] = np.nan
+
+
+@compiled
+def _halved(w: Array, out: Array) -> None:
+    for i in range(len(out)):
+        out[i] = (w[2 * i] + w[2 * i + 1]) * np.float32(0.5)
+
+
+@compiled
+def shapes(flat: Array, stride: int, length: int, level: Array, halvings: int, out: Array, space: Array) -> None:
+    """Traces above a level, by means of two samples again and again, as :func:`dataflow.physics.svm.shape_of`.
+
+    Parameters
+    ----------
+    flat, stride, length
+        As for :func:`.marks.mark`.
+    level
+        Float32, shape (traces,).
+    halvings
+        How often samples are taken together.
+    out
+        What is found, float32.
+    space
+        To work in, float32, twice length + 1 numbers.
+    """
+    size = len(out) // len(level)
+    for row in range(len(level)):
+        w, base, target = flat[row * stride : row * stride + length], level[row], out[row * size : (row + 1) * size]
+        now, after, count = space[: length + 1], space[length + 1 : 2 * length + 2], length
+        for i in range(length):
+            now[i] = w[i] - base
+        for _ in range(halvings):
+            if count % 2:
+                now[count] = now[count - 1]
+            count = (count + 1) // 2
+            _halved(now, after[:count])
+            now, after = after, now
+        largest, is_number = np.float32(0), True
+        for i in range(size):
+            largest = max(largest, abs(now[i]))
+            is_number &= now[i] == now[i]
+        if is_number and 0 < largest < np.inf:
+            for i in range(size):
+                target[i] = now[i] / largest
+        else:
             target[:] = np.nan
 
 

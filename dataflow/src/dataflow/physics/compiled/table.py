@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dataflow.physics import traces
+from dataflow.physics import svm, traces
 
 from . import current, levels, lines, points, recursive
 from .call import READ, Call, Step, Unsuitable, Wave
@@ -21,6 +21,7 @@ def _averages(call: Call) -> Step:
     wave, rate, out = call.wave(0, READ), call.result(2), call.target(3)
     times, bad = wave.length // out.length, call.marks(wave)
     call.same_marks(out, bad)
+    divide = bool(whole(call.number(1), 0))
     call.block.space.reserve(single=times * out.length)
 
     def step() -> None:
@@ -28,8 +29,18 @@ def _averages(call: Call) -> Step:
         levels.average(wave.flat, wave.stride, bad, times, divide, out.flat, out.length, call.block.space.single)
         rate[bad] = np.nan
 
-    divide = bool(whole(call.number(1), 0))
     return step
+
+
+def _shapes(call: Call) -> Step:
+    wave, level, out = call.wave(0), call.column(1), call.target(2)
+    length, halvings = wave.length, 0
+    while length > out.length:
+        length, halvings = -(-length // 2), halvings + 1
+    if length != out.length:
+        raise Unsuitable(f"{wave.length} samples give no {out.length} features")
+    call.block.space.reserve(single=2 * wave.length + 2)
+    return lambda: levels.shapes(*wave.read, level, halvings, out.flat, call.block.space.single)
 
 
 def _extrema(call: Call) -> Step:
@@ -208,7 +219,11 @@ FORMS: Mapping[str, Form] = {
     "windower": _window,
 }
 """Compiled forms by the name of dspeed's processor."""
-OWN_FORMS: Mapping[Callable[..., object], Form] = {traces.samples_beyond: _beyond, traces.above_tail: _above_tail}
+OWN_FORMS: Mapping[Callable[..., object], Form] = {
+    traces.samples_beyond: _beyond,
+    traces.above_tail: _above_tail,
+    svm.shape_of: _shapes,
+}
 """Compiled forms of this package's own processors."""
 
 
