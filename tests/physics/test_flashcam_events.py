@@ -14,7 +14,7 @@ from daq2lh5.fc.fc_event_decoder import FCEventDecoder as Library
 from daq2lh5.fc.fc_streamer import FCStreamer
 from lgdo import VectorOfVectors, WaveformTable
 
-from dataflow.steps.tier_raw.formats import flashcam, flashcam_blocks, flashcam_events
+from dataflow.steps.tier_raw.formats import flashcam, flashcam_blocks, flashcam_events, flashcam_streams
 from dataflow.steps.tier_raw.formats.flashcam_ahead import compile_ahead
 from dataflow.steps.tier_raw.formats.flashcam_events import COLUMNS, ByEvents, Streamer, streamer
 from dataflow.steps.tier_raw.formats.flashcam_records import index, skim
@@ -189,8 +189,8 @@ def test_blocks_of_all_sizes_agree(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, block: int, sparse: bool
 ) -> None:
     monkeypatch.setattr(flashcam_blocks, "BLOCK", block)
-    monkeypatch.setattr(flashcam_blocks, "EVENTS", 3)
-    monkeypatch.setattr(flashcam_blocks, "TRACES", 5)
+    monkeypatch.setattr(flashcam_streams, "EVENTS", 3)
+    monkeypatch.setattr(flashcam_streams, "TRACES", 5)
     agree(written(tmp_path / "a.fcio", sparse=sparse), 13, stays=True)
 
 

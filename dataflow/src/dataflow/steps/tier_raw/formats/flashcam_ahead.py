@@ -1,4 +1,4 @@
-"""Compiling ahead: the loops that read FlashCam files, on one event of one trace."""
+"""Compiling ahead: the loops that read FlashCam files, and their events in ORCA files, on one event of one trace."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ import numpy as np
 
 from .flashcam_blocks import Blocks
 from .flashcam_records import SPARSE, skim
+from .flashcam_streams import Stream
+from .orca_blocks import Packets
 
 SAMPLES = 8
+KIND = 1 << 18
+"""What a packet of an ORCA file is."""
 
 
 def compile_ahead() -> None:
@@ -32,6 +36,17 @@ def compile_ahead() -> None:
         blocks = Blocks(path, 0, config, [0], {0: buffer}, quiet=True)
         blocks.fill()
         blocks.close()
+        path.write_bytes(_packet(_event()))
+        packets = Packets(path, 0, [], [KIND])
+        packets.add(1, Stream(config, [0], {0: buffer}))
+        packets.fill()
+        packets.close()
+
+
+def _packet(content: bytes) -> bytes:
+    """A packet of an ORCA file."""
+    content += bytes(-len(content) % 4)
+    return struct.pack("<3I", KIND, 3 + len(content) // 4, 1) + content
 
 
 def _event() -> bytes:

@@ -19,8 +19,9 @@ from daq2lh5.fc.fc_streamer import FCStreamer
 from numpy.typing import NDArray
 
 from . import flashcam
-from .flashcam_blocks import FULL, Blocks, suits
+from .flashcam_blocks import FULL, Blocks
 from .flashcam_records import ASIDE, END, ODD
+from .flashcam_streams import suits
 
 SETTING, LIBRARY, EVENTS = "event_decoder", "daq2lh5", "fcio"
 SAMPLES = "waveform"

@@ -131,6 +131,30 @@ def sparse(
 
 
 @compiled
+def usual(
+    data: Any, tag: Any, found: Any, starts: Any, lengths: Any, traces: Any, width: Any,
+    numbers: Any, listed: Any, last: Any, places: Any,
+) -> Any:  # fmt: skip
+    """Find the numbers and traces of a record; whether it is an event of the usual form."""
+    if tag == EVENT and found == 6:
+        good = lists(data, starts, lengths, 5, numbers)
+        return good and whole(starts, lengths, traces, width, numbers, listed, last, places)
+    if tag == SPARSE and 7 <= found <= 7 + traces:
+        good = lists(data, starts, lengths, 4, numbers)
+        return good and sparse(data, found, starts, lengths, traces, width, listed, last, places)
+    return False
+
+
+@compiled
+def keep(data: Any, tag: Any, starts: Any, lengths: Any, numbers: Any, last: Any, first: Any, event: Any) -> None:
+    """Keep the numbers of an event."""
+    event[: 3 * WORDS] = numbers
+    event[KIND] = word(data, starts[0])
+    event[DEADS] = lengths[5 if tag == EVENT else 4] // 4
+    event[PACKET], event[TRACES], event[FIRST] = last[RECORD], last[COUNT], first
+
+
+@compiled
 def index(
     data: Any, place: Any, size: Any, ends: Any, quiet: Any, skip: Any, traces: Any, samples: Any,
     starts: Any, lengths: Any, numbers: Any, listed: Any, last: Any, events: Any, places: Any, channels: Any,
@@ -174,21 +198,45 @@ def index(
             last[RECORD] += 1
             place, skip = after, False
             continue
-        if tag == EVENT and found == 6:
-            good = lists(data, starts, lengths, 5, numbers)
-            good = good and whole(starts, lengths, traces, width, numbers, listed, last, places[first:])
-        elif tag == SPARSE and 7 <= found <= 7 + traces:
-            good = lists(data, starts, lengths, 4, numbers)
-            good = good and sparse(data, found, starts, lengths, traces, width, listed, last, places[first:])
-        else:
-            good = False
-        if not good:
+        if not usual(data, tag, found, starts, lengths, traces, width, numbers, listed, last, places[first:]):
             return count, place, ODD
         last[RECORD] += 1
-        events[count, : 3 * WORDS] = numbers
-        events[count, KIND] = word(data, starts[0])
-        events[count, DEADS] = lengths[5 if tag == EVENT else 4] // 4
-        events[count, PACKET], events[count, TRACES], events[count, FIRST] = last[RECORD], last[COUNT], first
+        keep(data, tag, starts, lengths, numbers, last, first, events[count])
         channels[first : first + last[COUNT]] = listed[: last[COUNT]]
         first, count, place = first + last[COUNT], count + 1, after
     return count, place, MORE
+
+
+@compiled
+def gather(
+    data: Any, begins: Any, ends: Any, records: Any, traces: Any, samples: Any,
+    starts: Any, lengths: Any, numbers: Any, listed: Any, last: Any, events: Any, places: Any, channels: Any,
+) -> Any:  # fmt: skip
+    """Find the events in records that stand apart, in packets of another form.
+
+    Parameters
+    ----------
+    data, begins, ends, records
+        Bytes; of each packet that which its record begins at, and that after its end; the numbers of the records.
+    traces, samples, starts, lengths, numbers, listed, last, events, places, channels
+        As for :func:`index`; there must be places for all.
+
+    Returns
+    -------
+    events
+        How many were found, up to the first that has not the usual form. A record must fill its packet but for less
+        than one word.
+    """
+    first, width = 0, 2 * (2 + samples)
+    for number in range(len(begins)):
+        tag = -word(data, begins[number])
+        found, after, seen = frames(data, begins[number] + 4, ends[number], starts, lengths)
+        if seen or ends[number] - after >= 4:
+            return number
+        if not usual(data, tag, found, starts, lengths, traces, width, numbers, listed, last, places[first:]):
+            return number
+        last[RECORD] = records[number]
+        keep(data, tag, starts, lengths, numbers, last, first, events[number])
+        channels[first : first + last[COUNT]] = listed[: last[COUNT]]
+        first += last[COUNT]
+    return len(begins)

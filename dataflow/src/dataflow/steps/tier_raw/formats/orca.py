@@ -102,4 +102,11 @@ def _samples(decoder: Any, keys: tuple[int, ...]) -> int:
     return max(int(decoder.get_decoded_values(key)["waveform"].get("wf_len", 0)) for key in keys)
 
 
-FORM = Form("ORCA", records, content)
+def streamer(settings: Mapping[str, Any]) -> Any:
+    """The reader of a file."""
+    from .orca_events import streamer as of
+
+    return of(settings)
+
+
+FORM = Form("ORCA", records, content, frozenset({"event_decoder"}), streamer)

@@ -1,0 +1,165 @@
+"""A reader of ORCA files that has FlashCam events decoded by compiled code, and everything else by legend-daq2lh5.
+
+Each packet that is no event, or of a stream of which nothing is known yet, is read by legend-daq2lh5, and compiled code
+goes on after it. At the first event of another form (with records of a software trigger before it, say) ``fcio`` is
+told all events before, and legend-daq2lh5 reads the rest of the file. The values are the same either way.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from daq2lh5.fc.fc_event_decoder import FCEventDecoder as Library
+from daq2lh5.fc.fc_eventheader_decoder import get_key
+from daq2lh5.orca import orca_fcio
+from daq2lh5.orca.orca_streamer import OrcaStreamer
+
+from . import flashcam
+from .flashcam_blocks import FULL
+from .flashcam_events import COLUMNS, SETTING
+from .flashcam_records import END
+from .flashcam_rows import SAMPLES
+from .flashcam_streams import Stream, suits
+from .orca_blocks import Packets
+from .orca_records import ASIDE, HEAD, UNKNOWN
+
+log = logging.getLogger(__name__)
+
+EVENTS, HEADERS = "ORFCIOEventDecoder", "ORFCIOEventHeaderDecoder"
+KINDS = 0xFFFC0000
+"""Bits of the first word that say what a packet is, unless it is a short one."""
+
+
+class Streamer(OrcaStreamer):  # type: ignore[misc]
+    """Reads ORCA files; called like the reader of legend-daq2lh5."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.packets: Packets | None = None
+        self._path = Path()
+        self._kind = -1
+
+    def open_stream(self, stream_name: str, *arguments: Any, **options: Any) -> Any:
+        """Open a file; see :meth:`daq2lh5.DataStreamer.open_stream`."""
+        found = super().open_stream(stream_name, *arguments, **options)
+        self._path = Path(stream_name)
+        kinds = [kind for kind, decoder in self.decoder_id_dict.items() if type(decoder).__name__ == EVENTS]
+        large = self._path.stat().st_size >= flashcam.LEAST
+        if large and len(kinds) == 1 and EVENTS in self.rb_lib and HEADERS not in self.rb_lib:
+            self._kind = int(kinds[0])
+            begin = self.in_stream.tell()
+            self.packets = Packets(self._path, begin, self.packet_locs, [self._kind, *self._unwanted()])
+        return found
+
+    def _unwanted(self) -> list[int]:
+        """The kinds of packets that nobody wants, and those that legend-daq2lh5 has no decoder for."""
+        names = self.header.get_id_to_decoder_name_dict(shift_data_id=False)
+        missing = sorted({names[kind] for kind in self.missing_decoders})
+        if missing:
+            log.warning("no implementation of %s, packets were skipped", ", ".join(missing))
+        return sorted(int(kind) & 0xFFFFFFFF for kind in names if kind and kind not in self.rbl_id_dict)
+
+    def read_packet(self) -> bool:
+        """Read until a buffer is full, or one packet by legend-daq2lh5; whether there may be more."""
+        if self.packets is None:
+            return bool(super().read_packet())
+        why = self.packets.fill()
+        self.packet_id, self.n_bytes_read = self.packets.number - 1, self.packets.place
+        if why == FULL:
+            self.any_full = True
+        elif why == UNKNOWN and self._add(self.packets):
+            pass
+        elif why == ASIDE and self._is_wanted(self.packets.place):
+            return self._aside(self.packets)
+        elif why != END:
+            self._hand_over(self.packets)
+            return bool(super().read_packet())
+        return why != END
+
+    def _is_wanted(self, place: int) -> bool:
+        """Whether there is a decoder for the packet at a byte: from any other the reader searches the next good one."""
+        head = self._bytes(place, 4)
+        return len(head) == 4 and _kind_of(head) in self.rbl_id_dict
+
+    def _bytes(self, place: int, count: int) -> bytes:
+        return os.pread(self.in_stream.fileno(), count, place)
+
+    def _aside(self, packets: Packets) -> bool:
+        """Have a packet that is no event read by legend-daq2lh5."""
+        self.in_stream.seek(packets.place)
+        more = bool(super().read_packet())
+        packets.go_on(self.in_stream.tell())
+        return more
+
+    def _add(self, packets: Packets) -> bool:
+        """Take the events of the stream whose first event comes next; whether they have the usual form."""
+        (number,) = struct.unpack("<I", self._bytes(packets.place + 8, 4))
+        fcio = orca_fcio.fcio_stream_library.get(number)
+        if fcio is None or not fcio.is_open() or fcio.fsp:
+            return False
+        config, of_all = fcio.config, self.rb_lib[EVENTS].get_keyed_dict()
+        keys = [int(get_key(config.streamid, entry >> 16, entry & 0xFFFF)) for entry in config.tracemap.tolist()]
+        keyed = {key: of_all[key] for key in keys if key in of_all}
+        buffers = {id(buffer): buffer for buffer in keyed.values()}
+        if not buffers:
+            packets.leave_out(number)
+            return True
+        taken = {id(buffer) for buffer in packets.buffers()} | {id(b) for b in buffers.values() if b.loc}
+        if taken & buffers.keys() or not _suit(config, list(buffers.values())):
+            return False
+        packets.add(number, Stream(config, keys, keyed))
+        return True
+
+    def _hand_over(self, packets: Packets) -> None:
+        """End the compiled reading: ``fcio`` reads the events before."""
+        for place in self.packet_locs:
+            head = self._bytes(place, 4 * HEAD)
+            if len(head) == 4 * HEAD and _kind_of(head) == self._kind:
+                self._tell_fcio(place, head)
+        self.in_stream.seek(packets.place)
+        self.close_packets()
+
+    def _tell_fcio(self, place: int, head: bytes) -> None:
+        first, second, number = struct.unpack("<3I", head)
+        words = (first & ~KINDS) or second
+        held = memoryview(bytearray(self._bytes(place, 4 * words)[4 * HEAD :]))  # fcio keeps no reference
+        fcio = orca_fcio.get_fcio_stream(number)
+        fcio.set_mem_field(held)
+        fcio.get_record()
+
+    def close_packets(self) -> None:
+        """End the compiled reading."""
+        if self.packets is not None:
+            self.packets.close()
+            self.packets = None
+
+    def close_stream(self) -> None:
+        """Close the file."""
+        self.close_packets()
+        super().close_stream()
+
+
+def _kind_of(head: bytes) -> int:
+    (word,) = struct.unpack_from("<I", head)
+    return int(word & (0xFC000000 if word >> 31 else KINDS))
+
+
+def _suit(config: Any, buffers: Iterable[Any]) -> bool:
+    """Whether compiled code can fill the buffers of a stream."""
+    found = list(buffers)
+    lengths = {buffer.lgdo[SAMPLES]["values"].nda.shape[1] for buffer in found}
+    return suits(config, found) and lengths == {int(config.eventsamples)}
+
+
+def streamer(settings: Mapping[str, Any]) -> OrcaStreamer:
+    """The reader of ORCA files: that of legend-daq2lh5 where it is asked for, or has columns that are new.
+
+    Also where the number of rows is limited: which rows come first depends on the order in which buffers are filled.
+    """
+    is_new = set(Library().decoded_values) != COLUMNS
+    return OrcaStreamer() if settings.get(SETTING) or settings.get("n_max") or is_new else Streamer()
