@@ -1,6 +1,6 @@
-"""Raw files from FlashCam files, by compiled code and by legend-daq2lh5; CPU seconds, equal columns and attributes.
+"""Raw files from FlashCam and ORCA files, by compiled code and by legend-daq2lh5; CPU seconds, all is equal.
 
-    python benchmarks/raw_decode.py [FILE.fcio …] [--rows N] [--repeat N] [--tries N] [--folder DIR]
+    python benchmarks/raw_decode.py [FILE.fcio FILE.orca …] [--rows N] [--repeat N] [--tries N] [--folder DIR]
 
 Without files, those of a small simulated calibration are read. ``--repeat`` makes longer files of them: the same
 records again and again.
@@ -31,15 +31,19 @@ import numpy as np  # noqa: E402
 from daq2lh5.build_raw import build_raw  # noqa: E402
 from daq2lh5.data_streamer import DataStreamer  # noqa: E402
 from daq2lh5.fc.fc_streamer import FCStreamer  # noqa: E402
-from daq2lh5.raw_buffer import RawBufferLibrary  # noqa: E402
+from daq2lh5.orca.orca_streamer import OrcaStreamer  # noqa: E402
+from daq2lh5.raw_buffer import RawBuffer, RawBufferLibrary  # noqa: E402
 from lgdo import WaveformTable  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from dataflow.steps.tier_raw import build, daqfile, decode, storing  # noqa: E402
-from dataflow.steps.tier_raw.formats import flashcam, flashcam_ahead  # noqa: E402
-from dataflow.steps.tier_raw.formats.flashcam_events import Streamer  # noqa: E402
+from dataflow.steps.tier_raw.formats import flashcam, flashcam_ahead, flashcam_events, orca, orca_events  # noqa: E402
 
-TABLES = "FCEventDecoder"
+READERS: Mapping[str, tuple[Callable[[], DataStreamer], Callable[[], DataStreamer]]] = {
+    ".fcio": (FCStreamer, flashcam_events.Streamer),
+    ".orca": (OrcaStreamer, orca_events.Streamer),
+}
+"""That of legend-daq2lh5, and ours."""
 Columns = Mapping[str, NDArray[Any]]
 OURS: Mapping[str, Any] = {storing.HDF5: {"compression": "zstd", "shuffle": True}, decode.WAVEFORMS: True}
 THEIRS: Mapping[str, Mapping[str, Any]] = {
@@ -52,7 +56,7 @@ THEIRS: Mapping[str, Mapping[str, Any]] = {
 def main() -> None:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("files", nargs="*", type=Path)
-    made.add_argument("--rows", type=int, default=1000, help="rows of a buffer, where decoding is timed alone")
+    made.add_argument("--rows", type=int, default=200, help="rows of a buffer, where decoding is timed alone")
     made.add_argument("--repeat", type=int, default=1, help="records of a file, how many times")
     made.add_argument("--tries", type=int, default=3)
     made.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="where to write")  # noqa: S108
@@ -74,13 +78,27 @@ def repeated(path: Path, times: int, folder: Path) -> Path:
         return path
     data = path.read_bytes()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        _, begin = flashcam.frames_at(mapped, flashcam.BEGIN)
+        begin, end = events_of_orca(mapped) if path.suffix == ".orca" else events_of_flashcam(mapped)
     made = folder / path.name
     with made.open("wb") as target:
         target.write(data[:begin])
         for _ in range(times):
-            target.write(data[begin:])
+            target.write(data[begin:end])
+        target.write(data[end:])
     return made
+
+
+def events_of_flashcam(data: mmap.mmap) -> tuple[int, int]:
+    """Where the events of a FlashCam file begin and end."""
+    return flashcam.frames_at(data, flashcam.BEGIN)[1], len(data)
+
+
+def events_of_orca(data: mmap.mmap) -> tuple[int, int]:
+    """Where the packets of the most frequent kind begin and end in an ORCA file."""
+    places = [0, *orca.records(data)]
+    kinds = [int.from_bytes(data[place : place + 4], "little") >> 18 for place in places[:-1]]
+    often = max(kinds, key=kinds.count)
+    return places[kinds.index(often)], places[len(kinds) - kinds[::-1].index(often)]
 
 
 def compare_files(files: Sequence[Path], tries: int, folder: Path) -> None:
@@ -120,7 +138,7 @@ def written_by_library(path: Path, folder: Path, settings: Mapping[str, Any]) ->
         spec = tables_of(daq, str(target))
     begin = time.process_time()
     options = {"hdf5_settings": dict(settings)} if settings else {}
-    build_raw(str(path), in_stream_type="FlashCam", out_spec=spec, overwrite=True, **options)
+    build_raw(str(path), in_stream_type=daq.stream, out_spec=spec, overwrite=True, **options)
     return time.process_time() - begin
 
 
@@ -154,13 +172,14 @@ def compare(files: Sequence[Path], rows: int, tries: int) -> None:
     for path in files:
         before, after = [], []
         for _ in range(tries):
-            ours, seconds = decoded(Streamer, path, rows)
+            library, own = READERS[path.suffix]
+            ours, seconds = decoded(own, path, rows)
             after.append(seconds)
-            theirs, seconds = decoded(FCStreamer, path, rows)
+            theirs, seconds = decoded(library, path, rows)
             before.append(seconds)
         for name, values in theirs.items():
             np.testing.assert_array_equal(ours[name], values, err_msg=name)
-        traces = max(map(len, ours.values()))
+        traces = sum(len(values) for name, values in ours.items() if name.endswith("/packet_id"))
         print(f"{path.name:50s} {traces:8d} {min(before):8.3f} {min(after):8.3f} {min(before) / min(after):6.1f}")
 
 
@@ -168,28 +187,29 @@ def decoded(make: Callable[[], DataStreamer], path: Path, rows: int) -> tuple[Co
     """All columns of all traces, and the CPU seconds of decoding."""
     stream, seconds = make(), 0.0
     found: dict[str, list[NDArray[Any]]] = {}
-    library = RawBufferLibrary(config={TABLES: {"events": {"key_list": ["*"], "out_stream": ""}}})
+    with daqfile.opened(path, path.with_suffix(".work"), OURS) as daq:
+        library = RawBufferLibrary(config=tables_of(daq, ""))
     stream.open_stream(str(path), rb_lib=library, buffer_size=rows, chunk_mode="only_full")
-    for _, values in arrays(stream):
-        values[...] = 0
+    for buffer in (buffer for decoder in daq.keys for buffer in stream.rb_lib[decoder]):
+        for _, values in arrays(buffer):
+            values[...] = 0
     while True:
         begin = time.process_time()
         buffers = stream.read_chunk()
         seconds += time.process_time() - begin
         if not buffers:
             break
-        full = [buffer for buffer in stream.rb_lib[TABLES] if buffer in buffers]
-        for name, values in arrays(stream):
-            found.setdefault(name, []).append(values[: full[0].loc].copy() if full else values[:0])
+        for buffer in (buffer for decoder in daq.keys for buffer in stream.rb_lib[decoder] if buffer in buffers):
+            for name, values in arrays(buffer):
+                found.setdefault(f"{buffer.out_name}/{name}", []).append(values[: buffer.loc].copy())
         for buffer in buffers:
             buffer.loc = 0
     stream.close_stream()
     return {name: np.concatenate(parts) for name, parts in found.items()}, seconds
 
 
-def arrays(stream: DataStreamer) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The columns of the one table that all channels share without a specification of tables."""
-    (buffer,) = stream.rb_lib[TABLES]
+def arrays(buffer: RawBuffer) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The columns of a table."""
     for name, column in buffer.lgdo.items():
         yield name, column.values.nda if isinstance(column, WaveformTable) else column.nda
 

@@ -97,6 +97,10 @@ class Packets:
         self._left_out.append(number)
         self._why = MORE
 
+    def pass_over(self, kind: int) -> None:
+        """Pass over all packets with a data id."""
+        self._kinds, self._why = np.append(self._kinds, kind), MORE
+
     def buffers(self) -> list[Any]:
         """Those of all streams."""
         return [buffer for each in self._streams.values() for buffer in each.stream.buffers]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from daq2lh5.fc.fc_event_decoder import FCEventDecoder as Library
 from daq2lh5.fc.fc_eventheader_decoder import get_key
 from daq2lh5.orca import orca_fcio
 from daq2lh5.orca.orca_streamer import OrcaStreamer
+from daq2lh5.raw_buffer import RawBuffer
+from lgdo import Array, WaveformTable
 
 from . import flashcam
 from .flashcam_blocks import FULL
@@ -46,7 +49,8 @@ class Streamer(OrcaStreamer):  # type: ignore[misc]
 
     def open_stream(self, stream_name: str, *arguments: Any, **options: Any) -> Any:
         """Open a file; see :meth:`daq2lh5.DataStreamer.open_stream`."""
-        found = super().open_stream(stream_name, *arguments, **options)
+        with _tables_untold():
+            found = super().open_stream(stream_name, *arguments, **options)
         self._path = Path(stream_name)
         kinds = [kind for kind, decoder in self.decoder_id_dict.items() if type(decoder).__name__ == EVENTS]
         large = self._path.stat().st_size >= flashcam.LEAST
@@ -56,13 +60,16 @@ class Streamer(OrcaStreamer):  # type: ignore[misc]
             self.packets = Packets(self._path, begin, self.packet_locs, [self._kind, *self._unwanted()])
         return found
 
+    @property
+    def whole_rows(self) -> tuple[str, ...]:
+        """Decoders whose columns need not begin as zeros, see :data:`dataflow.steps.tier_raw.decode.WHOLE_ROWS`."""
+        return (EVENTS,) if self.packets is not None else ()
+
     def _unwanted(self) -> list[int]:
-        """The kinds of packets that nobody wants, and those that legend-daq2lh5 has no decoder for."""
+        """The kinds of packets that nobody wants."""
         names = self.header.get_id_to_decoder_name_dict(shift_data_id=False)
-        missing = sorted({names[kind] for kind in self.missing_decoders})
-        if missing:
-            log.warning("no implementation of %s, packets were skipped", ", ".join(missing))
-        return sorted(int(kind) & 0xFFFFFFFF for kind in names if kind and kind not in self.rbl_id_dict)
+        others = {*self.rbl_id_dict, *self.missing_decoders, 0}
+        return sorted(int(kind) & 0xFFFFFFFF for kind in names if kind not in others)
 
     def read_packet(self) -> bool:
         """Read until a buffer is full, or one packet by legend-daq2lh5; whether there may be more."""
@@ -74,23 +81,28 @@ class Streamer(OrcaStreamer):  # type: ignore[misc]
             self.any_full = True
         elif why == UNKNOWN and self._add(self.packets):
             pass
-        elif why == ASIDE and self._is_wanted(self.packets.place):
+        elif why == ASIDE:
             return self._aside(self.packets)
         elif why != END:
             self._hand_over(self.packets)
             return bool(super().read_packet())
         return why != END
 
-    def _is_wanted(self, place: int) -> bool:
-        """Whether there is a decoder for the packet at a byte: from any other the reader searches the next good one."""
-        head = self._bytes(place, 4)
-        return len(head) == 4 and _kind_of(head) in self.rbl_id_dict
-
     def _bytes(self, place: int, count: int) -> bytes:
         return os.pread(self.in_stream.fileno(), count, place)
 
     def _aside(self, packets: Packets) -> bool:
-        """Have a packet that is no event read by legend-daq2lh5."""
+        """Have a packet that is no event read by legend-daq2lh5; from one of no kind it searches the next good one."""
+        head = self._bytes(packets.place, 4)
+        kind = _kind_of(head) if len(head) == 4 else -1
+        if kind in self.missing_decoders:
+            name = self.header.get_id_to_decoder_name_dict(shift_data_id=False)[kind]
+            log.warning("no implementation of %s, packets were skipped", name)
+            packets.pass_over(kind)
+            return True
+        if kind not in self.rbl_id_dict:
+            self._hand_over(packets)
+            return bool(super().read_packet())
         self.in_stream.seek(packets.place)
         more = bool(super().read_packet())
         packets.go_on(self.in_stream.tell())
@@ -122,6 +134,10 @@ class Streamer(OrcaStreamer):  # type: ignore[misc]
             if len(head) == 4 * HEAD and _kind_of(head) == self._kind:
                 self._tell_fcio(place, head)
         self.in_stream.seek(packets.place)
+        taken = {id(buffer) for buffer in packets.buffers()}
+        for buffer in self.rb_lib[EVENTS]:
+            for column in () if id(buffer) in taken else buffer.lgdo.values():
+                _clear(column)
         self.close_packets()
 
     def _tell_fcio(self, place: int, head: bytes) -> None:
@@ -142,6 +158,23 @@ class Streamer(OrcaStreamer):  # type: ignore[misc]
         """Close the file."""
         self.close_packets()
         super().close_stream()
+
+
+@contextmanager
+def _tables_untold() -> Iterator[None]:
+    """Make no texts of all values of all tables: the reader makes some for a log that nobody reads."""
+    original = RawBuffer.__repr__
+    RawBuffer.__repr__ = object.__repr__
+    try:
+        yield
+    finally:
+        RawBuffer.__repr__ = original
+
+
+def _clear(column: Any) -> None:
+    for each in (column.values,) if isinstance(column, WaveformTable) else (column,):
+        if isinstance(each, Array):
+            each.nda[...] = 0
 
 
 def _kind_of(head: bytes) -> int:
