@@ -261,3 +261,29 @@ def test_the_librarys_decoder_is_taken_where_asked_for_or_where_it_has_new_colum
     assert type(streamer({"event_decoder": "fcio"})) is ByEvents
     monkeypatch.setattr(flashcam_events, "COLUMNS", COLUMNS - {"runtime"})
     assert type(streamer({})) is FCStreamer
+
+
+def configured(path: Path, stream: int | None) -> Path:
+    with path.open("wb") as file:
+        config = fcio.Config(adcs=2, eventsamples=SAMPLES, tracemap=(0x1B00000, 0x1B00001), streamid=stream)
+        fcio.Writer(file, config)
+    return path
+
+
+@pytest.mark.parametrize("stream", [None, 0, 7, 0x10002])
+def test_the_configuration_is_read_from_its_bytes_as_fcio_reads_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stream: int | None
+) -> None:
+    path = configured(tmp_path / "a.fcio", stream)
+    theirs = flashcam._head_by_fcio(path)
+    monkeypatch.setattr(flashcam, "_head_by_fcio", lambda _: pytest.fail("fcio was asked"))
+    assert flashcam.head_of(path) == theirs
+    assert theirs.stream == (stream or 0)
+
+
+@pytest.mark.parametrize("name", ["th228.fcio", "L200-comm-20211130-phy-spms.fcio"])
+def test_the_configuration_of_real_files_is_that_of_fcio(shared_data: Path, name: str) -> None:
+    path = shared_data / "fcio" / name
+    if not path.is_file():
+        pytest.skip(f"there is no {path.name} in the data for tests")
+    assert flashcam.head_of(path) == flashcam._head_by_fcio(path)

@@ -26,6 +26,8 @@ TRACES_AT = {EVENT_TAG: 4, SPARSE_TAG: 7}
 """Which frame of a record holds traces: all of them, or the first."""
 FRAMES = {CONFIG_TAG: 10, EVENT_TAG: 6, SPARSE_TAG: 7}
 """Frames that a record has at least; a sparse event has one more for each trace."""
+WITH_TRACEMAP = (11, 12)
+"""Frames of a configuration with a trace map, and with the number of the stream after it."""
 LAST_TAG = 64
 LEAST = 128_000_000
 """Bytes from which a file is read by compiled code: loading that takes as long as reading so many by ``fcio``."""
@@ -166,7 +168,8 @@ def head_of(path: Path) -> Head:
     """The configuration of a file: from its bytes if they have the usual form, else by ``fcio``, which takes 0.1 s."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         found, _ = frames_at(data, BEGIN)
-        usual = struct.unpack_from("<i", data, BEGIN)[0] == -CONFIG_TAG and len(found) == FRAMES[CONFIG_TAG] + 2
+        usual = struct.unpack_from("<i", data, BEGIN)[0] == -CONFIG_TAG and len(found) in WITH_TRACEMAP
+    found += [bytes(4)] * (max(WITH_TRACEMAP) - len(found))  # older files do not number their stream: it is 0
     if usual and all(len(frame) == 4 for frame in (*found[:10], found[11])):
         numbers = [int.from_bytes(frame, "little", signed=True) for frame in found[:10]]
         traces = numbers[0] + numbers[1]
