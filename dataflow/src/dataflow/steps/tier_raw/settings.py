@@ -28,8 +28,9 @@ class RawSettings(StepSettings):
     salvage
         Take what is whole of a DAQ file that breaks off; the raw file is marked.
     event_decoder
-        What reads the events of FlashCam files instead of compiled code, which gives the same and is slower: ``fcio``
-        the package of this name, event by event; ``daq2lh5`` the decoder of legend-daq2lh5, trace by trace.
+        What reads the events of FlashCam, in ORCA files too, instead of compiled code, which gives the same and is
+        slower: ``fcio`` the package of this name, event by event (in ORCA files as the next one); ``daq2lh5`` the
+        decoder of legend-daq2lh5, trace by trace.
     aliases
         Add the names of detectors as hard links, ``raw/V07302A`` and ``V07302A/raw``: yes if not said.
     """
