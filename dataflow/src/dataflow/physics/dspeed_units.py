@@ -13,9 +13,12 @@ import ast
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
+
+MOST_TEXTS = 4096
+"""Expressions that are kept: those of some chains; numbers stand in them, which differ between channels."""
 
 
 class Remembering:
@@ -49,7 +52,7 @@ class Remembering:
 
 def parsing() -> SimpleNamespace:
     """What the module :mod:`ast` has, with trees that are kept: dspeed only reads them."""
-    return SimpleNamespace(**{**vars(ast), "parse": cache(ast.parse)})
+    return SimpleNamespace(**{**vars(ast), "parse": lru_cache(MOST_TEXTS)(ast.parse)})
 
 
 @contextmanager
@@ -99,7 +102,7 @@ def _names_once(chains: Any) -> Callable[..., Any]:
     """Which names stand in an expression is looked up once; in a chain that has no variables yet, the text tells."""
     original = chains.get_variable
     empty = chains(1, 1)
-    names = cache(lambda text: tuple(original(empty, text, True)))
+    names = lru_cache(MOST_TEXTS)(lambda text: tuple(original(empty, text, True)))
 
     def get_variable(self: Any, expr: str, get_names_only: bool = False, expr_only: bool = False) -> Any:
         if get_names_only and not self._vars_dict:
