@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from lgdo import Array, Table, VectorOfVectors, WaveformTable
 
-from dataflow.steps.tier_raw.storing import ROWS, TRACES, Tables, by_bits
+from dataflow.steps.tier_raw import storing
+from dataflow.steps.tier_raw.storing import ROWS, TRACES, Tables, by_bits, plain_columns
 
 SETTINGS = {"compression": hdf5plugin.Zstd(), "shuffle": True}
 NAMES = ("ch1/raw", "ch2/raw", "ch3/raw")
@@ -77,15 +78,42 @@ def content(path: Path) -> Mapping[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("waiting", [0, 20_000, 1 << 24])
 @pytest.mark.parametrize("by_itself", [False, True])
 @pytest.mark.parametrize("pieces", [(5,), (64, 64, 3), (ROWS - 1, 1, 1), (1500, 700), (7, ROWS, 2 * ROWS, 3)])
-def test_pieces_are_written_as_by_lh5(tmp_path: Path, pieces: tuple[int, ...], *, by_itself: bool) -> None:
+def test_pieces_are_written_as_by_lh5(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pieces: tuple[int, ...], *, by_itself: bool, waiting: int
+) -> None:
+    monkeypatch.setattr(storing, "WAITING", waiting)
     ours = content(written(tmp_path / "a.lh5", pieces, by_itself=by_itself))
     theirs = content(expected(tmp_path / "b.lh5", pieces, by_itself=by_itself))
     assert ours == theirs
     assert ours["ch2/raw/number"][-1] == list(range(sum(pieces)))
     assert ours["ch1/raw"][0]["datatype"] == "table{is_even,number,waveform}"
     assert ours["ch1"][0]["datatype"] == "struct{raw}"
+
+
+@pytest.mark.parametrize("waiting", [0, 20_000])
+def test_no_more_waits_than_shall_beside_chunks_that_are_not_full(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, waiting: int
+) -> None:
+    monkeypatch.setattr(storing, "WAITING", waiting)
+    with h5py.File(tmp_path / "a.lh5", "w") as file:
+        tables = Tables(file, SETTINGS, by_itself=True)
+        for first in range(0, 5000, 500):
+            for name in NAMES:
+                tables.append(table(first, 500), name, 500)
+            row = sum(values.dtype.itemsize for values in columns(table(0, 1)).values() if values.ndim == 1)
+            waits = {name: first + 500 - len(file[name]["number"]) for name in NAMES}
+            assert sum(waits.values()) * row <= waiting + len(NAMES) * (ROWS - 1) * row
+            assert all(len(file[name]["number"]) % ROWS == 0 for name in NAMES)
+        tables.finish()
+
+
+def columns(made: Table) -> Mapping[str, Any]:
+    found = plain_columns(made)
+    assert found is not None
+    return found
 
 
 def test_tables_with_lists_are_written_by_lh5(tmp_path: Path) -> None:
@@ -100,13 +128,16 @@ def test_small_columns_are_stored_in_chunks_of_many_rows(tmp_path: Path) -> None
         assert file["ch1/raw/number"].chunks == (ROWS,)
         assert file["ch1/raw/waveform/dt"].chunks == (ROWS,)
         assert file["ch1/raw/waveform/values"].chunks == (TRACES, 12)
+        assert {*file["ch1/raw/number"]._filters} == {*file["ch1/raw/waveform/values"]._filters} == {"32008"}
 
 
 FULL_DISK = """
 import resource, signal, sys
 import h5py, numpy as np
 from lgdo import Array, Table
+from dataflow.steps.tier_raw import storing
 from dataflow.steps.tier_raw.storing import Tables
+storing.WAITING = 0
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 noise = np.random.default_rng(1).random(1024)

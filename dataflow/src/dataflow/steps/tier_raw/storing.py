@@ -2,8 +2,8 @@
 
 lh5 creates a table and writes its first rows. For all later ones it would extend each dataset by itself: a chunk that
 is not full is compressed, read again, and compressed again, which takes longer than the compression of the traces where
-pieces are small, as with many channels. Here columns with one number a row wait until a chunk of them is full. No
-dataset stays open: HDF5 crashes where it closes one that cannot be written. Tables with columns that are not plain
+pieces are small, as with many channels. Here columns with one number a row wait, and whole chunks of them are written.
+No dataset stays open: HDF5 crashes where it closes one that cannot be written. Tables with columns that are not plain
 arrays are left to lh5. Of tables that have the same columns, lh5 makes the first; the others are copies of it without
 rows (making the datasets of one takes lh5 some 35 ms, more than to fill them in a short file with many channels).
 """
@@ -26,6 +26,10 @@ TRACES = 64
 MODEL = "model"
 ROWS = 1024
 """In a chunk of a column with one number a row, however few rows there are at first."""
+
+
+WAITING = 1 << 24
+"""Bytes of all tables that may wait, beside chunks that are not full."""
 
 
 class Tables:
@@ -53,18 +57,25 @@ class Tables:
         kept = self._kept.get(name)
         columns = plain_columns(table) if kept is not None or name not in self._file else None
         if kept is not None and columns is not None and kept.columns == columns.keys():
-            kept.add({path: values[:rows] for path, values in columns.items()})
+            self._keep(kept, columns, rows)
             return
         self._finish(name)
         if self._by_itself:
             by_bits(table)
         if columns and self._by_itself and self._copied(table, name):
             self._kept[name] = _Kept(self._file[name], frozenset(columns), 0)
-            self._kept[name].add({path: values[:rows] for path, values in columns.items()})
+            self._keep(self._kept[name], columns, rows)
             return
         lh5.write(table, name, self._file, n_rows=rows, wo_mode="append", **self._settings)
         if columns:
             self._kept[name] = _Kept(self._file[name], frozenset(columns), rows)
+
+    def _keep(self, kept: _Kept, columns: Mapping[str, NDArray[Any]], rows: int) -> None:
+        """Keep rows; where too much waits, whole chunks of all tables are written: a call takes as long as a chunk."""
+        kept.add({path: values[:rows] for path, values in columns.items()})
+        if sum(each.waiting for each in self._kept.values()) > WAITING:
+            for each in self._kept.values():
+                each.write_chunks()
 
     def _copied(self, table: Any, name: str) -> bool:
         """Make a table without rows from one that lh5 has made; not where its group has other tables, too."""
@@ -106,11 +117,14 @@ class _Kept:
         Paths of all columns in it.
     written
         Rows that are in the file.
+    waiting
+        Bytes that are not.
     """
 
     group: h5py.Group
     columns: frozenset[str]
     written: int
+    waiting: int = 0
     _parts: list[dict[str, NDArray[Any]]] = field(default_factory=list)
     _rows: int = 0
 
@@ -120,7 +134,11 @@ class _Kept:
             if values.ndim > 1:
                 _extend(self.group, path, values)
         self._parts.append({path: values.copy() for path, values in columns.items() if values.ndim == 1})
+        self.waiting += sum(values.nbytes for values in self._parts[-1].values())
         self._rows += len(next(iter(columns.values())))
+
+    def write_chunks(self) -> None:
+        """Write what waits, but for the rows of a chunk that is not full."""
         if self.written % ROWS + self._rows >= ROWS:
             self.write()
 
@@ -133,6 +151,7 @@ class _Kept:
             _extend(self.group, path, values[:rows])
             rest[path] = values[rows:].copy()
         self._parts, self._rows, self.written = [rest] if rest else [], self._rows - rows, self.written + rows
+        self.waiting = sum(values.nbytes for values in rest.values())
 
 
 def _form(node: Any) -> Hashable:
@@ -186,7 +205,7 @@ def _extend(group: h5py.Group, path: str, values: NDArray[Any]) -> None:
 
 
 def by_bits(table: Any) -> None:
-    """Store the traces of a table with their bits sorted and compressed by LZ4, in chunks of whole traces.
+    """Store the columns of a table with their bits sorted and compressed by LZ4, traces in chunks of whole ones.
 
     Smaller, and twice as fast to write and to read, as zstd with shuffled bytes in HDF5's own chunks (the figures are
     in docs/performance.md); h5py with hdf5plugin and lh5 read it. Chunks of other columns have :data:`ROWS` rows.
@@ -197,8 +216,12 @@ def by_bits(table: Any) -> None:
     for node in _arrays(table) if isinstance(table, Table) else ():
         shape: tuple[int, ...] = getattr(getattr(node, "nda", None), "shape", ())
         if len(shape) == 1 and not {CODEC, HDF5}.intersection(node.attrs):
-            node.attrs[HDF5] = {"chunks": (ROWS,)}
+            node.attrs[HDF5] = {**_by_bits(), "chunks": (ROWS,)}
     _pack_traces(table)
+
+
+def _by_bits() -> dict[str, Any]:
+    return {"compression": hdf5plugin.Bitshuffle(cname="lz4"), "shuffle": False}
 
 
 def _pack_traces(table: Any) -> None:
@@ -208,8 +231,7 @@ def _pack_traces(table: Any) -> None:
         if isinstance(waves, WaveformTable) and not {CODEC, HDF5}.intersection(waves.values.attrs):
             shape: tuple[int, ...] = getattr(getattr(waves.values, "nda", None), "shape", ())
             if len(shape) == 2:
-                packing = hdf5plugin.Bitshuffle(cname="lz4")
-                waves.values.attrs[HDF5] = {"compression": packing, "shuffle": False, "chunks": (TRACES, shape[1])}
+                waves.values.attrs[HDF5] = {**_by_bits(), "chunks": (TRACES, shape[1])}
 
 
 def _arrays(table: Any) -> Iterator[Any]:
