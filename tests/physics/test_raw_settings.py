@@ -115,7 +115,7 @@ def test_a_column_may_have_a_compression_of_its_own(cycle: SmallCycle) -> None:
         table = file["ch1104000/raw"]
         assert set(table["baseline"]._filters) == {"shuffle", "lzf"}
         assert set(table["daqenergy"]._filters) == {"shuffle", "307"}
-        assert set(table["timestamp"]._filters) == {"shuffle", "32015"}
+        assert set(table["timestamp"]._filters) == {FILTER_IDS["bitshuffle"]}
 
 
 def test_traces_are_stored_by_bits_in_chunks_of_whole_traces_unless_other_settings_are_given(cycle: SmallCycle) -> None:
