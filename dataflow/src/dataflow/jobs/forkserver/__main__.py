@@ -1,11 +1,10 @@
-"""``python -m dataflow.jobs.forkserver SOCKET LISTENER LIFE STEP:MODULE:JOBS …``: fork jobs until Snakemake is gone."""
+"""``python -m dataflow.jobs.forkserver LISTENER LIFE STEP:MODULE:JOBS …``: fork jobs until Snakemake is gone."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
-from pathlib import Path
 
 from dataflow.jobs import compiled
 from dataflow.jobs.runner import SERIAL
@@ -19,15 +18,12 @@ def main(words: list[str]) -> int:
 
     Where compiled code is not ready, jobs are started anew each: the first one makes it, and the others wait.
     """
-    path, listener, life, *steps = words
+    listener, life, *steps = words
     for name in SERIAL:
         os.environ[name] = "1"
-    try:
-        if compiled.is_ready():  # before anything imports numba, which looks but once where compiled code is
-            planned = [Planned(name, module, int(jobs)) for name, module, jobs in (step.split(":") for step in steps)]
-            Server(socket.socket(fileno=int(listener)), int(life), Loading(planned)).serve()
-    finally:
-        Path(path).unlink(missing_ok=True)
+    if compiled.is_ready():  # before anything imports numba, which looks but once where compiled code is
+        planned = [Planned(name, module, int(jobs)) for name, module, jobs in (step.split(":") for step in steps)]
+        Server(socket.socket(fileno=int(listener)), int(life), Loading(planned)).serve()
     return 0
 
 

@@ -25,20 +25,20 @@ def main(command: list[str]) -> None:
     """Let the command be done, or become it; does not return."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of this program
-    path = os.environ.pop(VARIABLE, "")
-    status = asked(path, command[command.index(MODULE) + 1 :]) if path and MODULE in command else None
+    name = os.environ.pop(VARIABLE, "")
+    status = asked(name, command[command.index(MODULE) + 1 :]) if name and MODULE in command else None
     if status is None:
         os.execvp(command[0], command)  # noqa: S606 - the caller's own words, no shell
     end(status)
 
 
-def asked(path: str, words: list[str]) -> int | None:
+def asked(name: str, words: list[str]) -> int | None:
     """The status with which the job for these words ended, as of :func:`os.waitpid`; None if it was not done."""
-    environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environ = {each: os.environ[each] for each in PASSED_ON if each in os.environ}
     said = json.dumps({"words": words, "folder": os.getcwd(), "environ": environ}).encode()  # noqa: PTH109 - pathlib takes longer to import than all of this
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         try:
-            server.connect(path)
+            server.connect(f"\0{name}")
             if user_of(server) != os.getuid():
                 return None
             socket.send_fds(server, [len(said).to_bytes(4, "big")], [0, 1, 2])
@@ -50,7 +50,7 @@ def asked(path: str, words: list[str]) -> int | None:
 
 
 def user_of(server: socket.socket) -> int:
-    """The user at the other end, see unix(7): in a folder that others may write in, it may be theirs."""
+    """The user at the other end, see unix(7): anybody can take a name."""
     said = server.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int.from_bytes(said[4:8], sys.byteorder)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 VARIABLE = "DATAPROD_FORKSERVER"
-"""Environment variable by which :mod:`.ask` finds the socket."""
+"""Environment variable with the name of the socket at which :mod:`.ask` asks."""
 FORKSERVER = "dataflow.jobs.forkserver"
 FORKS_LOG = ".snakemake/forked-jobs.log"
 """What the process says, in the cycle."""
@@ -21,8 +22,6 @@ FEWEST = 3
 """Jobs for which it pays."""
 WAITING = 4096
 """Programs that may wait to be answered."""
-SOCKET = ".snakemake/jobs-{pid}.socket"
-"""Where programs ask, from the cycle, in which all of them run: the path of a socket is short, see unix(7)."""
 AT_END = 5.0
 """Seconds that the process has to end when this one ends; it goes on as long as there are jobs."""
 _begun: list[tuple[subprocess.Popen[bytes], int]] = []
@@ -49,34 +48,20 @@ def begin(command: Sequence[str], steps: Iterable[tuple[str, str]], log: Path) -
     counts = Counter(steps)
     if counts.total() < FEWEST or sys.platform != "linux":
         return
-    path = Path(SOCKET.format(pid=os.getpid()))
-    path.parent.mkdir(exist_ok=True)
-    _remove_left(path.parent)
+    name = f"dataprod-{secrets.token_hex(16)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, log.open("w") as said:
-        try:
-            listener.bind(str(path))
-        except OSError as error:  # not on every file system: then each job is started anew
-            said.write(f"no socket can be made: {error}\n")
-            return
+        listener.bind(f"\0{name}")  # a name without a file, which could be left in the way; both ends ask for the user
         listener.listen(WAITING)
         reading, writing = os.pipe()
         planned = [f"{step}:{module}:{number}" for (step, module), number in counts.items()]
         server = subprocess.Popen(
-            [*command, str(path), str(listener.fileno()), str(reading), *planned],
+            [*command, str(listener.fileno()), str(reading), *planned],
             stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
             pass_fds=(listener.fileno(), reading),
         )  # fmt: skip
     os.close(reading)
     _begun.append((server, writing))
-    os.environ[VARIABLE] = str(path)
-
-
-def _remove_left(folder: Path) -> None:
-    """Remove the sockets of processes that were killed."""
-    for path in folder.glob(Path(SOCKET.format(pid="*")).name):
-        pid = path.name.split("-")[1].partition(".")[0]
-        if not Path("/proc", pid).exists():
-            path.unlink(missing_ok=True)
+    os.environ[VARIABLE] = name
 
 
 @atexit.register
