@@ -80,9 +80,9 @@ class Seconds:
 def main() -> int:
     """Make both, compare, print; returns 1 if energies differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="a third of the events, and one round")
+    parser.add_argument("--small", action="store_true", help="a third of the events")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=0, help="how often (default: 2, small: 1)")
+    parser.add_argument("--rounds", type=int, default=2, help="how often; the first compiles (default: 2)")
     parser.add_argument("--environment", type=Path, default=ROOT / "build/parity/environment", help="of their scripts")
     parser.add_argument("--json", type=Path, help="where numbers are written")
     options = parser.parse_args()
@@ -92,7 +92,7 @@ def main() -> int:
     folder = ROOT / "build/production" / f"scale-{scale:g}"
     cycle = prepared(folder, scale)
     found: dict[str, Seconds] = {}
-    for _ in range(options.rounds or (1 if options.small else 2)):
+    for _ in range(options.rounds):
         found = {"ours": ours(cycle, options.cores), "published": published(cycle, folder, programs, options.cores)}
         for side, each in found.items():
             print(f"{side:10s} {each.wall:8.1f} s  processors {each.cpu:8.1f} s", flush=True)

@@ -60,20 +60,22 @@ class Loading:
         self._searched: set[str] = set()
         self._files: dict[str, tuple[int, int]] = {}
 
-    def require(self, step: str) -> None:
-        """Load all that a step needs; one that was not planned needs nothing."""
+    def require(self, step: str) -> bool:
+        """Load all that a step needs; one that was not planned needs nothing. True, unless it raises."""
         for _ in self._steps.pop(step, ()):
             pass
         self._settle()
+        return True
 
     def more(self) -> bool:
         """Load one more piece of what will be needed; False if nothing is left."""
-        for step, pieces in self._steps.items():
-            if next(pieces, None) is None:
-                del self._steps[step]
-            self._settle()
-            return True
-        return False
+        if not self._steps:
+            return False
+        step, pieces = next(iter(self._steps.items()))
+        if next(pieces, None) is None:
+            del self._steps[step]
+        self._settle()
+        return True
 
     def is_current(self) -> bool:
         """Whether all files that were loaded are as they were."""

@@ -79,18 +79,16 @@ class Server:
 
     def _loaded(self, step: str) -> bool:
         """Whether all that a step needs is loaded, and as it is on disk."""
-        if not self._fails and self._loading.is_current():
-            self._try(lambda: self._loading.require(step))
-        return not self._fails and self._loading.is_current()
+        return not self._fails and self._loading.is_current() and self._try(lambda: self._loading.require(step))
 
     def _more(self) -> bool:
         """Load one more piece of what will be needed; False if nothing is left."""
         return not self._fails and self._try(self._loading.more)
 
-    def _try(self, load: Callable[[], bool | None]) -> bool:
+    def _try(self, load: Callable[[], bool]) -> bool:
         """Load something; if that fails, jobs are done without this process from now on, and say what is wrong."""
         try:
-            return bool(load())
+            return load()
         except Exception:  # noqa: BLE001 - what is loaded may be anybody's code
             traceback.print_exc()
             self._fails = True
