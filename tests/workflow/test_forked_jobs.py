@@ -237,3 +237,9 @@ def test_functions_that_import_later_are_found() -> None:
     assert deferred(stamp) == ["h5py"]
     assert deferred(runner) == ["dataflow.plan"]
     assert deferred(loading) == []
+
+
+@pytest.mark.parametrize(("jobs", "loaded"), [(7, []), (8, ["dataflow.physics.chains"])])
+def test_all_compiled_code_is_loaded_where_it_pays(jobs: int, loaded: list[str]) -> None:
+    planned = [Planned("tier_dsp", "steps.tier_dsp.build", jobs), Planned("tier_raw", "steps.tier_raw.build", 100)]
+    assert list(Loading(planned)._compiled) == loaded

@@ -73,8 +73,15 @@ def _note() -> None:
 
 def processors() -> None:
     """Signal processors of dspeed."""
+    for _ in each_processor():
+        pass
+
+
+def each_processor() -> Iterator[str]:
+    """The same one by one; their names."""
     for name in named_processors().values():
         take(name)
+        yield name
 
 
 def take(name: str) -> None:

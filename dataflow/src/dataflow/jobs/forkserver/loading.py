@@ -20,7 +20,7 @@ PACKAGE = "dataflow."
 WARM = "dataflow.jobs.warm"
 """What loads all compiled code; imported when it is needed."""
 COMPILED: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "dataflow.physics.chains": (8, ("processors", "chains")),
+    "dataflow.physics.chains": (8, ("each_processor", "chains")),
     "dataflow.physics.linefit": (3, ("fits",)),
 }
 """By modules with compiled code: for how many jobs it pays to load all of that, and the functions that load it.
@@ -97,7 +97,7 @@ class Loading:
                 yield name
         for module in [module for module in self._compiled if _mentions(step, module)]:
             for name in self._compiled.pop(module):
-                getattr(importlib.import_module(WARM), name)()
+                yield from getattr(importlib.import_module(WARM), name)() or ()  # some come one by one
                 yield name
 
     def _new_deferred(self) -> list[str]:
