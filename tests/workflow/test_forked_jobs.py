@@ -15,8 +15,9 @@ import pytest
 
 from dataflow.jobs.forkserver import begin as beginning
 from dataflow.jobs.forkserver import loading
-from dataflow.jobs.forkserver.begin import VARIABLE, asking, begin
+from dataflow.jobs.forkserver.begin import VARIABLE, asking, begin, started
 from dataflow.jobs.forkserver.loading import Loading, Planned, deferred
+from prodenv.running.forks import Forks
 
 SOON = 20.0
 """Seconds in which something must happen."""
@@ -231,6 +232,32 @@ def test_few_jobs_are_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert server.answer("validity_dsp", "say", "7")[:2] == (0, "ordinary\n")
 
 
+def test_the_process_of_a_whole_run_is_used_by_each_snakemake_and_ends_with_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    code = SERVER.format(path=[str(Path(beginning.__file__).parents[3])])
+    command = [sys.executable, "-c", code]
+    with Forks() as forks:
+        begun = started(command, STEPS, tmp_path / "log.txt", forks.file, dict(os.environ))
+        assert begun
+        forks.socket, process = begun
+        monkeypatch.setenv(VARIABLE, forks.environ[VARIABLE])
+        server = Server(tmp_path, STEPS)  # as Snakemake would
+        assert server.socket == forks.socket
+        assert server.pid == process.pid
+        server.leave()
+        assert server.pid == process.pid
+        assert process.poll() is None
+    assert process.wait(SOON) == 0
+
+
+def test_without_jobs_a_run_has_no_such_process(tmp_path: Path) -> None:
+    with Forks() as forks:
+        assert started([sys.executable], STEPS[:2], tmp_path / "log.txt", forks.file) is None
+        assert forks.environ == {}
+
+
 def test_functions_that_import_later_are_found() -> None:
     from dataflow.jobs import runner, stamp
 
@@ -243,3 +270,18 @@ def test_functions_that_import_later_are_found() -> None:
 def test_all_compiled_code_is_loaded_where_it_pays(jobs: int, loaded: list[str]) -> None:
     planned = [Planned("tier_dsp", "steps.tier_dsp.build", jobs), Planned("tier_raw", "steps.tier_raw.build", 100)]
     assert list(Loading(planned)._compiled) == loaded
+
+
+def test_pygama_takes_its_compiled_code_where_its_modules_are_imported_ahead() -> None:
+    """Told too late to keep the code, it compiled for two seconds in each process from which jobs were forked."""
+    code = (
+        "from dataflow.jobs.forkserver.loading import Loading, Planned\n"
+        "loading = Loading([Planned('par_hit_ecal', 'steps.par_hit_ecal.build', 1)])\n"
+        "while loading.more(): pass\n"
+        "from pygama.math.functions import exgauss, gauss, step\n"
+        "functions = [exgauss.nb_exgauss_pdf, exgauss.nb_exgauss_cdf, gauss.nb_gauss_pdf, step.nb_step_cdf]\n"
+        "print({type(function._cache).__name__ for function in functions})\n"
+    )
+    environ = os.environ | {"PYTHONPATH": str(Path(beginning.__file__).parents[3])}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "{'FunctionCache'}\n"

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ..plan.conftest import KEYS, TESTSTAND_KEYS
 from .conftest import Production
 
@@ -174,3 +176,17 @@ def test_a_test_stand_is_produced(stand_production: Production) -> None:
     assert NOTHING in stand_production.run("all-B00000B-co_HS5_top_dlt-tier2.gen").stderr
     assert f"tier_hit {co}" in stand_production.made("all-*-co_HS5_top_dlt-tier3.gen")
     assert NOTHING in stand_production.run("all-char_data-*-co_HS5_top_dlt-*-hit.gen").stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit"), [((), None), (("--max-jobs-per-timespan", "7/1s"), "Submitting maximum 7 job(s) over 1")]
+)
+def test_jobs_here_are_not_limited_to_so_many_a_second_unless_somebody_says_so(
+    production: Production, asked: tuple[str, ...], limit: str | None
+) -> None:
+    """Snakemake's own limit makes it look at all jobs again, more often the longer it runs."""
+    done = production.run("--verbose", *asked, f"all-{KEYS[0]}-tcm.gen")
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert ("Submitting maximum" in said) == (limit is not None)
+    assert limit is None or limit in said

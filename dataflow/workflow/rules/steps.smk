@@ -6,6 +6,8 @@
 
 from snakemake.settings.types import RerunTrigger
 
+SNAKEMAKES_LIMIT = 100, 1  # jobs in seconds, if nothing is said
+
 onstart:
     try:
         flow.require_software()
@@ -24,8 +26,21 @@ def let_records_decide():
     if not workflow.dag.ignore_incomplete:
         workflow.dag.ignore_incomplete = True
         let_small_jobs_go_together()
+        let_local_jobs_go_at_once()
         workflow.dag.forcefiles.update(to_make)
         workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
+
+
+def let_local_jobs_go_at_once():
+    """Take Snakemake's limit of a hundred jobs a second away where jobs run here, unless somebody set another one.
+
+    For the limit, the scheduler looks at all jobs that are ready again a second after each start of a job, and a second
+    after that, for ever: the longer it runs, the more of a processor it takes. It also ends a second late.
+    """
+    settings = workflow.scheduling_settings
+    limit = settings.max_jobs_per_timespan
+    if not is_submitting and limit and (limit.max_jobs, limit.timespan) == SNAKEMAKES_LIMIT:
+        settings.max_jobs_per_timespan = None
 
 
 def is_narrow():

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -153,11 +154,17 @@ def _own_peak() -> int:
 def libraries() -> dict[str, str]:
     """The versions of the installed packages that this process has loaded."""
     loaded = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names
-    found: dict[str, str] = {}
-    for name in sorted({DISTRIBUTIONS.get(name, name) for name in loaded if not name.startswith("_")}):
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+    names = sorted({DISTRIBUTIONS.get(name, name) for name in loaded if not name.startswith("_")})
+    return {name: version for name in names if (version := _version(name))}
+
+
+@cache
+def _version(name: str) -> str:
+    """The version of an installed package, empty if there is none; to look it up takes a millisecond."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _write(ticket: Ticket, output: Path, lineage: Lineage, facts: Mapping[str, Any]) -> None:

@@ -1,8 +1,7 @@
 """pygama's peak shapes, with their compiled code kept beside the sources.
 
-pygama compiles them in each process, seconds every time, unless it is told otherwise before they are first imported:
-import them from here. ``dataflow.jobs.warm`` compiles them at installation. They are imported when they are first
-needed, for that alone takes a second: a job that needs them in several workers calls :func:`load` before it forks.
+``dataflow.jobs.warm`` compiles them at installation. They are imported when they are first needed, for that alone
+takes a second: a job that needs them in several workers calls :func:`load` before it forks.
 """
 
 from __future__ import annotations
@@ -21,11 +20,7 @@ Floats = NDArray[np.floating[Any]]
 @cache
 def load() -> Any:
     """pygama's module of distributions."""
-    from pygama.utils import numba_math_defaults
-
-    numba_math_defaults.cache = True
-
-    from pygama.math import distributions
+    from .pygamashapes import distributions
 
     return distributions
 
@@ -62,9 +57,9 @@ class Kernels:
 @cache
 def kernels() -> Kernels:
     """pygama's compiled functions."""
-    load()
-    from pygama.math.functions.exgauss import nb_exgauss_cdf, nb_exgauss_pdf
-    from pygama.math.functions.gauss import nb_gauss_cdf, nb_gauss_pdf
-    from pygama.math.functions.step import nb_step_cdf, nb_step_pdf
+    from . import pygamashapes as shapes
 
-    return Kernels(nb_gauss_pdf, nb_exgauss_pdf, nb_step_pdf, nb_gauss_cdf, nb_exgauss_cdf, nb_step_cdf)
+    return Kernels(
+        shapes.nb_gauss_pdf, shapes.nb_exgauss_pdf, shapes.nb_step_pdf,
+        shapes.nb_gauss_cdf, shapes.nb_exgauss_cdf, shapes.nb_step_cdf,
+    )  # fmt: skip

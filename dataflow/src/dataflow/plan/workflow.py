@@ -299,12 +299,20 @@ class Workflow:
             if name in steps:
                 tickets.write(steps[name], self._unit(steps[name], wildcards))
 
-    def command(self, module: str = "dataflow.jobs") -> list[str]:
-        """The beginning of a job's command line, up to the name of the step; or that of another module."""
+    def command(self, module: str = "dataflow.jobs", environ: Mapping[str, str] = os.environ) -> list[str]:
+        """The beginning of a job's command line, up to the name of the step; or that of another module.
+
+        Parameters
+        ----------
+        module
+            What Python runs.
+        environ
+            The variables that the command will be given.
+        """
         setup = self.cycle.setup
-        words, environment = wrap(setup, [*own_python(setup), "-m", module], os.environ)
-        changed = [f"{name}={value}" for name, value in environment.items() if os.environ.get(name) != value]
-        gone = [word for name in os.environ if name not in environment for word in ("-u", name)]
+        words, environment = wrap(setup, [*own_python(setup), "-m", module], environ)
+        changed = [f"{name}={value}" for name, value in environment.items() if environ.get(name) != value]
+        gone = [word for name in environ if name not in environment for word in ("-u", name)]
         return ["env", *gone, *changed, *words]
 
     @property

@@ -19,6 +19,7 @@ from prodenv.cycles.flow import ask, flow_folder, source_of
 from prodenv.cycles.lock import refuse_living
 from prodenv.cycles.setups import setup_of, snakefile_in
 from prodenv.running.cluster import profile_of, require_engine
+from prodenv.running.forks import Forks
 from prodenv.running.planning import cores, targets_of
 from prodenv.running.production import Way, produce, tell
 from prodenv.running.production import command as command_line
@@ -26,6 +27,9 @@ from prodenv.running.progress import Learned
 from prodenv.running.snakemake import environment, require_notes
 
 from .plan import planned, show
+
+AT_ONCE = 2_000_000_000
+"""Bytes of new DAQ files that are read without a word: they take a second or two."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,9 +64,10 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     targets = targets_of(cycle, options.targets)
     way = _way(cycle, options)
     begin, ours = time.monotonic(), source_of(cycle) is not None
-    took = _prepare(cycle, targets, options) if ours else {}  # what another flow needs, it says itself
-    learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
-    code, progress = produce(cycle, targets, way, learned=learned)
+    with Forks() as forks:
+        took = _prepare(cycle, targets, options, way, forks) if ours else {}  # what another flow needs, it says itself
+        learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
+        code, progress = produce(cycle, targets, way, learned=learned, environ=forks.environ)
     nothing: dict[str, Any] = {"lines": [], "counted": "", "lost": False}
     told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
     closing = progress.closing(time.monotonic() - begin, told["counted"])
@@ -72,21 +77,28 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     return 1 if code == 0 and options.strict and told["lost"] else code
 
 
-def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace) -> Mapping[str, Any]:
+def _prepare(
+    cycle: CycleFolder, targets: list[str], options: argparse.Namespace, way: Way, forks: Forks
+) -> Mapping[str, Any]:
     """Refuse what cannot be run, and read the DAQ files that are new, once, so that planning never has to.
+
+    What jobs are forked from is started as soon as nothing stands in the way.
 
     Returns
     -------
     Mapping
         What jobs took before, by step.
     """
-    found = ask(cycle, "check", options.setup, targets=targets)
+    number = cores(options.jobs)
+    more: dict[str, Any] = {} if way.is_remote else {"forks": forks.asked(cycle), "files": (forks.file,)}
+    found = ask(cycle, "check", options.setup, targets=targets, identify=AT_ONCE, threads=number, **more)
+    forks.socket = found.get("socket", "")  # an older flow does not tell
     if found["software"]:
         raise UserError(found["software"]["message"], hint=found["software"]["hint"])
     new = found["unread"]
     if new["bytes"]:
         with step(f"reading {new['files']} new DAQ files ({size_text(new['bytes'])}) to identify them"):
-            ask(cycle, "identify", options.setup, targets=targets, threads=cores(options.jobs))
+            ask(cycle, "identify", options.setup, targets=targets, threads=number)
     took: Mapping[str, Any] = found.get("took", {})  # an older flow does not tell
     return took
 

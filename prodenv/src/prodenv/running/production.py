@@ -97,6 +97,7 @@ def produce(
     way: Way,
     *,
     learned: Mapping[str, Learned] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> tuple[int, Progress]:
     """Make targets of a cycle.
 
@@ -110,6 +111,8 @@ def produce(
         How many cores or jobs, a profile, more options.
     learned
         What jobs took before, by step.
+    environ
+        Variables that Snakemake has besides.
 
     Returns
     -------
@@ -126,14 +129,15 @@ def produce(
     """
     root, words, ours = cycle.root, command(cycle, targets, way), source_of(cycle) is not None
     progress = Progress(learned, 0 if way.is_remote else way.jobs, STEPS if ours else ANY)
+    besides = {**(environ or {}), **({} if ours else {"PYTHONPATH": str(PLUGINS)})}
     with holder.taken(root):
         if way.is_slurm:
             cancel_leftovers(root)
         with display(progress) as draw, _queue_shown(way, root, progress, draw):
             if ours and way.is_to_be_divided:
-                code = _in_portions(words, root, progress, draw)
+                code = _in_portions(words, root, progress, draw, besides)
             else:
-                code = _watched(words, root, progress, draw, {} if ours else {"PYTHONPATH": str(PLUGINS)})
+                code = _watched(words, root, progress, draw, besides)
     if progress.is_locked:
         holder.refuse_living(root)
         raise WorkFailed(f"{root} is locked by a Snakemake that was started meanwhile", hint="wait until it is done")
@@ -181,7 +185,9 @@ def _queue_shown(way: Way, cycle: Path, progress: Progress, draw: Callable[[], N
         progress.queue = ""
 
 
-def _in_portions(words: Sequence[str], cycle: Path, progress: Progress, draw: Callable[[], None]) -> int:
+def _in_portions(
+    words: Sequence[str], cycle: Path, progress: Progress, draw: Callable[[], None], besides: Mapping[str, str]
+) -> int:
     """Run Snakemake for some thousand jobs at a time, until nothing is left that can be made.
 
     Its time and memory grow with the jobs that it plans.
@@ -191,7 +197,7 @@ def _in_portions(words: Sequence[str], cycle: Path, progress: Progress, draw: Ca
     try:
         while True:
             write_text(failed, "".join(f"{failure.output}\n" for failure in progress.failures))
-            asked = {PORTION: os.environ.get(PORTION, str(jobs)), FAILED: str(failed)}
+            asked = {**besides, PORTION: os.environ.get(PORTION, str(jobs)), FAILED: str(failed)}
             code = _watched(words, cycle, progress, draw, asked)
             jobs = JOBS_AT_A_TIME
             open_ones = progress.open_ones(cycle)

@@ -1,4 +1,8 @@
-"""Start the process from which jobs are forked; called by the Snakefile, and needs nothing but the standard library."""
+"""Start the process from which jobs are forked; it needs nothing but the standard library.
+
+The Snakefile does so when Snakemake begins to run jobs. ``dataprod run`` has it done as soon as it is known what is to
+be made, so that much is loaded when the first job begins, and one process is enough for all starts of Snakemake.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 VARIABLE = "DATAPROD_FORKSERVER"
@@ -34,7 +38,7 @@ def asking() -> list[str]:
 
 
 def begin(command: Sequence[str], steps: Iterable[tuple[str, str]], log: Path) -> None:
-    """Start the process, if there are enough jobs; it ends with this one.
+    """Start the process, if there are enough jobs and it was not started before; it ends with this one.
 
     Parameters
     ----------
@@ -45,23 +49,55 @@ def begin(command: Sequence[str], steps: Iterable[tuple[str, str]], log: Path) -
     log
         File that takes what the process says.
     """
+    if os.environ.get(VARIABLE):
+        return
+    reading, writing = os.pipe()
+    found = started(command, steps, log, reading)
+    os.close(reading)
+    if found is None:
+        os.close(writing)
+        return
+    os.environ[VARIABLE], server = found
+    _begun.append((server, writing))
+
+
+def started(
+    command: Sequence[str],
+    steps: Iterable[tuple[str, str]],
+    log: Path,
+    life: int,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[str, subprocess.Popen[bytes]] | None:
+    """Start the process, if there are enough jobs.
+
+    Parameters
+    ----------
+    command, steps, log
+        As for :func:`begin`.
+    life
+        File descriptor at whose end the process ends, when there are no jobs any more.
+    environ
+        The variables of the process; those of this one if not given.
+
+    Returns
+    -------
+    tuple
+        The value of :data:`VARIABLE` for programs that ask, and the process; None if there are too few jobs.
+    """
     counts = Counter(steps)
     if counts.total() < FEWEST or sys.platform != "linux":
-        return
+        return None
     name = f"dataprod-{secrets.token_hex(16)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, log.open("w") as said:
         listener.bind(f"\0{name}")  # a name without a file, which could be left in the way; both ends ask for the user
         listener.listen(WAITING)
-        reading, writing = os.pipe()
         planned = [f"{step}:{module}:{number}" for (step, module), number in counts.items()]
         server = subprocess.Popen(
-            [*command, str(listener.fileno()), str(reading), *planned],
-            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
-            pass_fds=(listener.fileno(), reading),
+            [*command, str(listener.fileno()), str(life), *planned],
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, env=environ,
+            pass_fds=(listener.fileno(), life),
         )  # fmt: skip
-    os.close(reading)
-    _begun.append((server, writing))
-    os.environ[VARIABLE] = name
+    return name, server
 
 
 @atexit.register

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from dataflow.jobs.record import libraries
+
 PACKAGE = "dataflow."
 WARM = "dataflow.jobs.warm"
 """What loads all compiled code; imported when it is needed."""
@@ -82,7 +84,8 @@ class Loading:
         return all(_state(file) == state for file, state in self._files.items())
 
     def _settle(self) -> None:
-        """Note the files of new modules, and let jobs look for no garbage of this process."""
+        """Note the files and versions of new modules, and let jobs look for no garbage of this process."""
+        libraries()  # so that jobs need not look up versions
         files = {str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
         self._files |= {file: _state(file) for file in files - self._files.keys()}
         gc.freeze()
