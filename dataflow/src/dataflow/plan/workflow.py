@@ -383,7 +383,7 @@ class Workflow:
     def _outputs(self, step: str, unit: Unit) -> list[str]:
         if not self.cycle.is_made(step, unit):
             return [self.cycle.paths.relative(self.cycle.output(step, unit))]
-        return [self.cycle.paths.relative(path) for path in self.cycle.job(step, unit).outputs.values()]
+        return [form.format_map(unit.fields) for form in self.outputs(self.cycle.step(step)).values()]
 
     def _validity(self, target: Target) -> list[str]:
         needed = self.cycle.upstream({step for step, _ in target.jobs})
