@@ -3,6 +3,11 @@
 import os
 
 from dataflow.jobs.forkserver.begin import FORKS_LOG, FORKSERVER, asking, begin
+from dataflow.plan.workflow import EVENTS
+
+if workflow.remote_exec:  # on a node of a cluster, whereto the pipe does not lead
+    os.environ.pop(EVENTS, None)
+
 
 
 def config_file():

@@ -14,7 +14,7 @@ onstart:
             modules = {step.name: step.module for step in flow.steps}
             names = [job.rule.name for job in workflow.dag.needrun_jobs() if job.rule.name in modules]
             begin(flow.command(FORKSERVER), [(name, modules[name]) for name in names], Path(FORKS_LOG))
-        flow.tell(event="start", keeps_going=workflow.execution_settings.keep_going)
+        tell(event="start", keeps_going=workflow.execution_settings.keep_going)
     except UserError as error:
         stop(error)
 

@@ -1,4 +1,4 @@
-"""What a run would make, and whether it can begin."""
+"""What a run would make."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from typing import Any
 from dataflow.base.errors import UserError
 from dataflow.base.messages import few
 from dataflow.keys.inventory import left_out_note
-from dataflow.plan.cycle import Cycle
 from dataflow.plan.job import Unit
-from dataflow.plan.survey import START, Cost, Item, Survey, all_jobs, remaining
+from dataflow.plan.survey import Cost, Item, Survey, all_jobs, remaining
 from dataflow.plan.workflow import Workflow
-
-from .setups import said
 
 
 def open_workflow(question: Mapping[str, Any]) -> Workflow:
@@ -78,45 +75,6 @@ def _step(step: str, items: list[Item], costs: Mapping[str, Cost]) -> dict[str, 
         "memory_mb": cost.memory_mb if cost else None,
         "keys": [str(item.unit) for item in items],
     }
-
-
-def check(question: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether a run for `targets` can begin: what must be known before it does, by planning once.
-
-    Returns
-    -------
-    dict
-        ``software``, what is wrong with it; ``unread``, how many DAQ files and bytes are to be read for their identity;
-        ``took``, what jobs took before.
-
-    Raises
-    ------
-    UserError
-        If something is wrong with a target or with what it needs.
-    """
-    flow = open_workflow(question)
-    flow.wanted(question["targets"])
-    new = flow.cycle.lineages.unread(flow.cycle.planned)
-    return {
-        "software": said(flow.not_installed()),
-        "unread": {"files": len(new), "bytes": sum(path.stat().st_size for path in new)},
-        "took": _took(flow.cycle),
-    }
-
-
-def _took(cycle: Cycle) -> dict[str, dict[str, float]]:
-    """What the jobs of each step took before, with their start, from the records of some that are there."""
-    costs = Survey(cycle).costs(all_jobs(cycle))
-    return {step: {"seconds": cost.seconds + START, "threads": cost.threads} for step, cost in costs.items()}
-
-
-def identify(question: Mapping[str, Any]) -> None:
-    """Read the DAQ files of `targets` that are new, so that neither a run nor the next ones have to while they plan."""
-    flow = open_workflow(question)
-    flow.wanted(question["targets"])
-    lineages = flow.cycle.lineages
-    lineages.identities.learn(lineages.unread(flow.cycle.planned), question["threads"])
-    lineages.identities.save()
 
 
 def job_of(flow: Workflow, text: str, folder: str) -> tuple[str, Unit]:

@@ -244,6 +244,10 @@ class Cycle:
         """The jobs that were planned so far: step and unit."""
         return frozenset(self._jobs) | frozenset(self._check.needs)
 
+    def is_planned(self, step: str, unit: Unit) -> bool:
+        """Whether a job was planned by :meth:`check`, and is in order."""
+        return (step, unit) in self._check.needs
+
     def validity(self, tier: str) -> list[dict[str, Any]]:
         """The content of a parameter folder's ``validity.yaml``."""
         template, folder = self.paths.par(tier), self.setup.path(f"par_{tier}")

@@ -134,7 +134,9 @@ class Lineages:
         UserError
             If the configuration, the metadata, or the code of the step is wrong.
         """
-        self._shared(self._cycle.step(step), self._cycle.unit(step, unit))
+        own = self._cycle.unit(step, unit)
+        if not self._cycle.is_planned(step, own):
+            self._shared(self._cycle.step(step), own)
 
     def recipe(self, job: Job) -> Recipe:
         """The recipe of a job, with the identity of its DAQ file."""

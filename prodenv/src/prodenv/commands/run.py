@@ -12,7 +12,7 @@ from typing import Any
 
 from prodenv.base.errors import UserError
 from prodenv.base.notes import step
-from prodenv.base.tables import print_json, size_text
+from prodenv.base.tables import print_json
 from prodenv.cycles.derived.relink import is_astray, relink
 from prodenv.cycles.find import CycleFolder, command, find_cycle
 from prodenv.cycles.flow import ask, flow_folder, source_of
@@ -22,7 +22,7 @@ from prodenv.running.cluster import profile_of, require_engine
 from prodenv.running.planning import cores, targets_of
 from prodenv.running.production import Way, produce, tell
 from prodenv.running.production import command as command_line
-from prodenv.running.progress import Learned
+from prodenv.running.progress import Progress
 from prodenv.running.snakemake import environment, require_notes
 
 from .plan import planned, show
@@ -60,11 +60,10 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     targets = targets_of(cycle, options.targets)
     way = _way(cycle, options)
     begin, ours = time.monotonic(), source_of(cycle) is not None
-    took = _prepare(cycle, targets, options) if ours else {}  # what another flow needs, it says itself
-    learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
-    code, progress = produce(cycle, targets, way, learned=learned)
-    nothing: dict[str, Any] = {"lines": [], "counted": "", "lost": False}
-    told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
+    code, progress = produce(cycle, targets, way)
+    if progress.refused and not progress.total:
+        raise progress.refused
+    told = _told(cycle, targets, options, progress) if ours and code in (0, 1) else _NOTHING
     closing = progress.closing(time.monotonic() - begin, told["counted"])
     tell([*progress.last_words(cycle.root, code), *told["lines"], closing])
     if not ours and code == 1:
@@ -72,23 +71,16 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     return 1 if code == 0 and options.strict and told["lost"] else code
 
 
-def _prepare(cycle: CycleFolder, targets: list[str], options: argparse.Namespace) -> Mapping[str, Any]:
-    """Refuse what cannot be run, and read the DAQ files that are new, once, so that planning never has to.
+_NOTHING: Mapping[str, Any] = {"lines": [], "counted": "", "lost": False}
+"""That nothing is to be said of detectors."""
 
-    Returns
-    -------
-    Mapping
-        What jobs took before, by step.
-    """
-    found = ask(cycle, "check", options.setup, targets=targets)
-    if found["software"]:
-        raise UserError(found["software"]["message"], hint=found["software"]["hint"])
-    new = found["unread"]
-    if new["bytes"]:
-        with step(f"reading {new['files']} new DAQ files ({size_text(new['bytes'])}) to identify them"):
-            ask(cycle, "identify", options.setup, targets=targets, threads=cores(options.jobs))
-    took: Mapping[str, Any] = found.get("took", {})  # an older flow does not tell
-    return took
+
+def _told(cycle: CycleFolder, targets: list[str], options: argparse.Namespace, progress: Progress) -> Mapping[str, Any]:
+    """What became of detectors: as the run itself said at its end; the flow is asked where it did not come so far."""
+    if progress.detectors is not None:
+        return progress.detectors
+    found: Mapping[str, Any] = ask(cycle, "detectors", options.setup, targets=targets)
+    return found
 
 
 def look(cycle: CycleFolder, options: argparse.Namespace) -> int:

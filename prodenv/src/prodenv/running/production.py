@@ -23,7 +23,7 @@ from prodenv.cycles.setups import snakefile_in
 
 from .cluster import SLURM, Profile, cancel_leftovers, in_words, options, queue
 from .display import display
-from .progress import ANY, INTERRUPTED, STEPS, Learned, Progress
+from .progress import ANY, INTERRUPTED, STEPS, Progress
 from .snakemake import engine, environment
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -95,8 +95,6 @@ def produce(
     cycle: CycleFolder,
     targets: list[str],
     way: Way,
-    *,
-    learned: Mapping[str, Learned] | None = None,
 ) -> tuple[int, Progress]:
     """Make targets of a cycle.
 
@@ -108,8 +106,6 @@ def produce(
         Words of the target grammar, or output files.
     way
         How many cores or jobs, a profile, more options.
-    learned
-        What jobs took before, by step.
 
     Returns
     -------
@@ -125,7 +121,7 @@ def produce(
         If the cycle is being worked on by a process that lives.
     """
     root, words, ours = cycle.root, command(cycle, targets, way), source_of(cycle) is not None
-    progress = Progress(learned, 0 if way.is_remote else way.jobs, STEPS if ours else ANY)
+    progress = Progress(0 if way.is_remote else way.jobs, STEPS if ours else ANY)
     with holder.taken(root):
         if way.is_slurm:
             cancel_leftovers(root)
