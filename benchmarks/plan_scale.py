@@ -2,7 +2,8 @@
 
     python benchmarks/plan_scale.py [--files N] [--runs N] [--detectors N] [--folder DIR]
 
-The files are empty; the plan never opens them. Printed are the seconds of each part by the clock, and those of the
+The metadata change 50 times, and 20 detectors have groupings of their own. The files are empty; the plan never opens
+them. Printed are the seconds of each part by the clock, and those of the
 processor, which count where the machine does other things too.
 """
 
@@ -82,9 +83,9 @@ def make(root: Path, files: int, runs: int, detectors: int) -> None:
 
 
 def metadata(inputs: Path, runs: int, detectors: int) -> None:
-    """Channel maps and statuses that change every ten runs, and a configuration by detector."""
+    """Channel maps, statuses and configurations by detector that change every other run, and groupings of runs."""
     names = [f"V{number:05d}A" for number in range(detectors)]
-    starts = [(BEGIN + timedelta(days=7 * run)).strftime("%Y%m%dT%H%M%SZ") for run in range(0, runs, 10)]
+    starts = [(BEGIN + timedelta(days=7 * run)).strftime("%Y%m%dT%H%M%SZ") for run in range(0, runs, 2)]
     channels = {n: {"name": n, "system": "geds", "daq": {"rawid": 1_104_000 + i}} for i, n in enumerate(names)}
     statuses = {name: {"processable": True, "usability": "on"} for name in names}
     chains = {name: f"$_/{name}.json" for name in names}
@@ -98,11 +99,23 @@ def metadata(inputs: Path, runs: int, detectors: int) -> None:
         for start in starts:
             write(inputs / folder / f"from_{start}.json", json.dumps(content))
         write(inputs / folder / "validity.json", json.dumps(entries))
+    groups = {name: grouped(f"own{name}", runs, 10) for name in names[:20]}
+    write(inputs / "datasets/cal_groupings.yaml", json.dumps({"default": grouped("calgroup", runs, 20), **groups}))
     for name in names:
         write(
             inputs / "dataprod/config" / f"{name}.json",
             json.dumps({"processors": {f"p{n}": f"baseline + {n}" for n in range(60)}}),
         )
+
+
+def grouped(name: str, runs: int, together: int) -> dict[str, dict[str, list[str]]]:
+    """Partitions of so many runs each, none longer than a period."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for run in range(runs):
+        period, number = divmod(run, 20)
+        group = found.setdefault(f"{name}{run // together:03d}a", {})
+        group.setdefault(f"p{period + 3:02d}", []).append(f"r{number:03d}")
+    return found
 
 
 def write(path: Path, text: str = "") -> None:

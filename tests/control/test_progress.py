@@ -14,7 +14,7 @@ import pytest
 
 from prodenv.running.display import display, overall
 from prodenv.running.production import EVENTS, LOGGER, _follow, _read
-from prodenv.running.progress import ANY, INTERRUPTED, Learned, Progress
+from prodenv.running.progress import ANY, INTERRUPTED, Progress
 
 LATER = "interrupted; the next run continues from here"
 Events = list[dict[str, Any]]
@@ -200,7 +200,8 @@ def test_steps_are_counted_and_what_runs_now_is_told() -> None:
 def test_the_time_left_comes_from_earlier_runs_and_from_this_one() -> None:
     unknown = progress([])
     assert unknown.remaining() is None
-    found = Progress({"tier_raw": Learned(10, 1), "tier_dsp": Learned(20, 4)}, cores=2)
+    found = Progress(cores=2)
+    found.feed(json.dumps({"event": "took", "steps": {"tier_raw": [10, 1], "tier_dsp": [20, 4]}}))
     found.feed(json.dumps(stats(tier_raw=4, tier_dsp=2)))
     # on two cores: four jobs of 10 s on one core each, two of 20 s on both
     assert found.remaining() == pytest.approx(4 * 10 / 2 + 2 * 20)
@@ -211,8 +212,8 @@ def test_the_time_left_comes_from_earlier_runs_and_from_this_one() -> None:
 
 
 def test_on_a_cluster_the_queue_is_told_and_no_time_that_is_left() -> None:
-    found = Progress({"tier_raw": Learned(10.0, 1)}, cores=0)
-    for event in (stats(tier_raw=40), begun("tier_raw", 1)):
+    found = Progress(cores=0)
+    for event in ({"event": "took", "steps": {"tier_raw": [10.0, 1]}}, stats(tier_raw=40), begun("tier_raw", 1)):
         found.feed(json.dumps(event))
     found.queue = "4 on n1, n2; 8 waiting (Resources)"
     assert overall(found) == "0 of 40 jobs, queue: 4 on n1, n2; 8 waiting (Resources)"
@@ -261,8 +262,9 @@ def test_the_plugin_is_silent_where_nobody_listens(monkeypatch: pytest.MonkeyPat
 DRAW = """
 import json, sys, time
 from prodenv.running.display import display
-from prodenv.running.progress import Learned, Progress
-progress = Progress({"tier_raw": Learned(60, 1), "tier_dsp": Learned(60, 1)}, 2)
+from prodenv.running.progress import Progress
+progress = Progress(2)
+progress.feed(json.dumps({"event": "took", "steps": {"tier_raw": [60, 1], "tier_dsp": [60, 1]}}))
 with display(progress) as draw:
     for line in json.loads(sys.argv[1]):
         progress.feed(line)

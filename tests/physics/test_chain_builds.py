@@ -170,13 +170,13 @@ def files_of(cycle: SmallCycle) -> set[Path]:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
     """The processes that build chains."""
     begun: list[list[str]] = []
-    real = subprocess.run
+    real = subprocess.Popen
 
-    def run(words: list[str], **options: Any) -> Any:
+    def begin(words: list[str], **options: Any) -> Any:
         begun.append(words)
         return real(words, **options)
 
-    monkeypatch.setattr(chainbuilds.subprocess, "run", run)
+    monkeypatch.setattr(chainbuilds.subprocess, "Popen", begin)
     return begun
 
 

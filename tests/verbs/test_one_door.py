@@ -165,7 +165,7 @@ ASKED = {
     ("config", "tier_dsp"): ["in_force"],
     ("show",): ["setup", "contents", "detectors"],
     ("verify", "--quick"): ["setup", "parameter_files", "wrap", "detectors"],
-    ("run", "all-l200-p03-r001-cal-raw.gen"): ["check", "detectors"],
+    ("run", "all-l200-p03-r001-cal-raw.gen"): [],
 }
 
 
@@ -180,4 +180,4 @@ def test_a_command_asks_for_each_thing_once(box: Box, words: tuple[str, ...]) ->
     assert text.count(line) == 1
     door.write_text(text.replace(line, f"{line}    open({str(asked)!r}, 'a').write(options.verb + chr(10))\n"))
     box.dataprod(words[0], "cycles/v01", *words[1:])
-    assert asked.read_text().split() == ASKED[words]
+    assert (asked.read_text().split() if asked.exists() else []) == ASKED[words]

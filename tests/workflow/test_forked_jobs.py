@@ -15,7 +15,7 @@ import pytest
 
 from dataflow.jobs.forkserver import begin as beginning
 from dataflow.jobs.forkserver import loading
-from dataflow.jobs.forkserver.begin import VARIABLE, asking, begin, started
+from dataflow.jobs.forkserver.begin import VARIABLE, asking, begin
 from dataflow.jobs.forkserver.loading import Loading, Planned, deferred
 from prodenv.running.forks import Forks
 
@@ -236,26 +236,19 @@ def test_the_process_of_a_whole_run_is_used_by_each_snakemake_and_ends_with_the_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    code = SERVER.format(path=[str(Path(beginning.__file__).parents[3])])
-    command = [sys.executable, "-c", code]
     with Forks() as forks:
-        begun = started(command, STEPS, tmp_path / "log.txt", forks.file, dict(os.environ))
-        assert begun
-        forks.socket, process = begun
-        monkeypatch.setenv(VARIABLE, forks.environ[VARIABLE])
-        server = Server(tmp_path, STEPS)  # as Snakemake would
-        assert server.socket == forks.socket
-        assert server.pid == process.pid
-        server.leave()
-        assert server.pid == process.pid
-        assert process.poll() is None
-    assert process.wait(SOON) == 0
-
-
-def test_without_jobs_a_run_has_no_such_process(tmp_path: Path) -> None:
-    with Forks() as forks:
-        assert started([sys.executable], STEPS[:2], tmp_path / "log.txt", forks.file) is None
-        assert forks.environ == {}
+        for name, value in forks.environ("").items():
+            monkeypatch.setenv(name, value)
+        first = Server(tmp_path, STEPS)
+        first.leave()  # the end of a Snakemake
+        for name, value in forks.environ(first.socket).items():
+            monkeypatch.setenv(name, value)
+        second = Server(tmp_path, STEPS)
+        assert second.socket == first.socket
+        pid = second.pid
+        second.leave()
+        assert second.pid == pid
+    assert not is_there(pid)
 
 
 def test_functions_that_import_later_are_found() -> None:

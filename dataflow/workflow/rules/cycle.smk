@@ -3,6 +3,11 @@
 import os
 
 from dataflow.jobs.forkserver.begin import FORKS_LOG, FORKSERVER, asking, begin
+from dataflow.plan.workflow import EVENTS
+
+if workflow.remote_exec:  # on a node of a cluster, whereto the pipe does not lead
+    os.environ.pop(EVENTS, None)
+
 
 
 def config_file():
@@ -21,6 +26,16 @@ try:
     job_command = [*(asking() if is_forking else ()), *flow.command()]
 except UserError as error:
     stop(error)
+
+
+def begin_forks(names):
+    """Start the process from which jobs are forked, given their rules, and tell `dataprod run` where it is to be had."""
+    modules = {step.name: step.module for step in flow.steps}
+    Path(FORKS_LOG).parent.mkdir(exist_ok=True)
+    steps = [(name, modules[name]) for name in names if name in modules] if is_forking else []
+    if socket := begin(flow.command(FORKSERVER), steps, Path(FORKS_LOG)):
+        tell(event="forks", socket=socket)
+
 
 wildcard_constraints:
     **flow.cycle.scheme.patterns,

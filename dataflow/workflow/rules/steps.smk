@@ -12,11 +12,8 @@ onstart:
     try:
         flow.require_software()
         flow.write_tickets((job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs())
-        if is_forking:
-            modules = {step.name: step.module for step in flow.steps}
-            names = [job.rule.name for job in workflow.dag.needrun_jobs() if job.rule.name in modules]
-            begin(flow.command(FORKSERVER), [(name, modules[name]) for name in names], Path(FORKS_LOG))
-        flow.tell(event="start", keeps_going=workflow.execution_settings.keep_going)
+        begin_forks([job.rule.name for job in workflow.dag.needrun_jobs()])
+        tell(event="start", keeps_going=workflow.execution_settings.keep_going)
     except UserError as error:
         stop(error)
 

@@ -2,7 +2,7 @@
 
 try:
     wanted = flow.targets(sys.argv[1:])
-    to_make = frozenset() if flow.planned else flow.to_make(sys.argv[1:])
+    to_make = frozenset() if flow.planned else flow.to_make(sys.argv[1:], workflow.resource_settings.cores or 2, begin_forks)
 except UserError as error:
     stop(error)
 
@@ -21,7 +21,12 @@ for target in wanted:
             files(target),
 
 
-# Of detectors that could not be done, or are not in the data, Snakemake knows nothing: jobs wrote them down.
+# Of detectors that could not be done, or are not in the data, Snakemake knows nothing: jobs wrote them down. Where it
+# has nothing to do, it calls neither of these.
+
+if is_listening() and not to_make:
+    flow.last_words(sys.argv[1:])
+
 
 onsuccess:
     flow.last_words(sys.argv[1:])

@@ -7,6 +7,6 @@ cycle's own ``dataflow/src`` first on the path, so that what answers for a cycle
 The answer is one JSON document on the standard output: ``{"form": 1, "answer": …}``, or ``{"form": 1, "error":
 {"message": …, "hint": …, "code": …}}`` with that exit code. What a person may watch goes to the standard error.
 
-Each verb is one function here, listed in :data:`dataflow.door.main.VERBS`. Nothing here imports numpy, and nothing but
-``identify`` writes.
+Each verb is one function here, listed in :data:`dataflow.door.main.VERBS`. Nothing here imports numpy, and nothing
+writes.
 """

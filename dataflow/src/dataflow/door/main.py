@@ -24,8 +24,6 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "contents": ("contents:contents", "the files that the cycle has made, and its data by run"),
     "recorded": ("contents:recorded", "how files were made: lineages, records, hashes"),
     "plan": ("planning:plan", "what a run for some targets would make, and how long it would take"),
-    "check": ("planning:check", "whether a run for some targets can begin, and what jobs took before"),
-    "identify": ("planning:identify", "new DAQ files are read once to identify them"),
     "status": ("status:status", "what is there, stale, missing, failed, foreign"),
     "detectors": ("detectors:detectors", "detectors that failed, are missing or degraded, and why"),
     "why": ("explaining:why", "what made a file, compared with what would make it now"),

@@ -1,4 +1,4 @@
-"""What a run would make, and whether it can begin."""
+"""What a run would make."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ from typing import Any
 
 from dataflow.base.errors import UserError
 from dataflow.base.messages import few
-from dataflow.jobs.forkserver.begin import FORKS_LOG, FORKSERVER, started
 from dataflow.keys.inventory import left_out_note
-from dataflow.plan.cycle import Cycle
 from dataflow.plan.job import Unit
-from dataflow.plan.survey import START, Cost, Item, Survey, all_jobs, remaining
-from dataflow.plan.units import Place
+from dataflow.plan.survey import Cost, Item, Survey, all_jobs, remaining
 from dataflow.plan.workflow import Workflow
-
-from .setups import said
 
 
 def open_workflow(question: Mapping[str, Any]) -> Workflow:
@@ -80,78 +75,6 @@ def _step(step: str, items: list[Item], costs: Mapping[str, Cost]) -> dict[str, 
         "memory_mb": cost.memory_mb if cost else None,
         "keys": [str(item.unit) for item in items],
     }
-
-
-def check(question: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether a run for `targets` can begin: what must be known before it does, by planning once.
-
-    Returns
-    -------
-    dict
-        ``software``, what is wrong with it; ``unread``, how many DAQ files and bytes are to be read for their identity,
-        none if they are at most as many bytes as ``identify`` says, for then that was done by ``threads`` threads;
-        ``took``, what jobs took before; ``socket``, where forks of the process are to be had that was started, if
-        ``forks`` was given: ``life``, the file descriptor at whose end it ends, and ``environ``, its variables.
-
-    Raises
-    ------
-    UserError
-        If something is wrong with a target or with what it needs.
-    """
-    flow = open_workflow(question)
-    wanted = flow.wanted(question["targets"])
-    software, new = flow.not_installed(), flow.cycle.lineages.unread(flow.cycle.planned)
-    socket = "" if software or "forks" not in question else _forks(flow, wanted, bool(new), question["forks"])
-    size = sum(path.stat().st_size for path in new)
-    if size <= question.get("identify", 0) and not software:
-        _identify(flow, question["threads"])
-        new, size = [], 0
-    return {
-        "software": said(software),
-        "unread": {"files": len(new), "bytes": size},
-        "took": _took(flow.cycle),
-        "socket": socket,
-    }
-
-
-def _forks(flow: Workflow, wanted: Iterable[Place], is_new: bool, asked: Mapping[str, Any]) -> str:
-    """Start the process from which jobs are forked, which loads what they need while this goes on; its socket, or none.
-
-    Where DAQ files are new, and thus their lineages not known yet, it is told of all jobs whose outputs are not there.
-    """
-    if not flow.forks:
-        return ""
-    survey, modules = Survey(flow.cycle), {step.name: step.module for step in flow.steps}
-    if is_new:
-        made = [place for place in flow.cycle.planned if place[0] in modules and flow.cycle.is_made(*place)]
-        steps = [step for step, unit in made if not survey.are_there(step, unit)]
-    else:
-        steps = [item.step for item in survey.to_make(wanted)]
-    log = Path(flow.folder) / FORKS_LOG
-    log.parent.mkdir(exist_ok=True)
-    order = {name: number for number, name in enumerate(modules)}
-    named = [(name, modules[name]) for name in sorted(steps, key=lambda name: order[name])]
-    begun = started(flow.command(FORKSERVER, asked["environ"]), named, log, asked["life"], asked["environ"])
-    return begun[0] if begun else ""
-
-
-def _took(cycle: Cycle) -> dict[str, dict[str, float]]:
-    """What the jobs of each step took before, with their start, from the records of some that are there."""
-    costs = Survey(cycle).costs(all_jobs(cycle))
-    return {step: {"seconds": cost.seconds + START, "threads": cost.threads} for step, cost in costs.items()}
-
-
-def identify(question: Mapping[str, Any]) -> None:
-    """Read the DAQ files of `targets` that are new, so that neither a run nor the next ones have to while they plan."""
-    flow = open_workflow(question)
-    flow.wanted(question["targets"])
-    _identify(flow, question["threads"])
-
-
-def _identify(flow: Workflow, threads: int) -> None:
-    lineages = flow.cycle.lineages
-    lineages.identities.learn(lineages.unread(flow.cycle.planned), threads)
-    lineages.identities.save()
 
 
 def job_of(flow: Workflow, text: str, folder: str) -> tuple[str, Unit]:

@@ -112,6 +112,8 @@ class StepConfig:
     _settings: dict[int, tuple[Layers, StepSettings]] = field(default_factory=dict, repr=False, compare=False)
     _checked: dict[int, tuple[Channel, ...]] = field(default_factory=dict, repr=False, compare=False)
     _found: dict[tuple[str, str, str], Layers] = field(default_factory=dict, repr=False, compare=False)
+    _entries: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
+    _named: dict[tuple[str, ...], Layers] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, name: str, channel: Channel | None = None) -> dict[str, Any] | None:
         """The configuration called `name`, for a channel if one is given.
@@ -161,8 +163,16 @@ class StepConfig:
         value = self._entry(name)
         if isinstance(value, Mapping):
             value = self._of_channel(value, channel)
-        own = () if value is None else self._paths(name, value)
-        shipped = shipped_files(self.rule, name, channel.system if channel else "")
+        system = channel.system if channel else ""
+        if not isinstance(value, str):
+            return self._of_files(name, () if value is None else self._paths(name, value), system)
+        named = self.rule, name, system, value
+        if named not in self._named:  # between many changes of the metadata most names of files stay the same
+            self._named[named] = self._of_files(name, self._paths(name, value), system)
+        return self._named[named]
+
+    def _of_files(self, name: str, own: tuple[Path, ...], system: str) -> Layers:
+        shipped = shipped_files(self.rule, name, system)
         place = (self.rule, name, shipped, own)
         if place not in self._layers:
             sections = SECTIONS.get(name, frozenset())
@@ -269,6 +279,11 @@ class StepConfig:
         return self._base
 
     def _entry(self, name: str) -> object:
+        if name not in self._entries:
+            self._entries[name] = self._looked_up(name)
+        return self._entries[name]
+
+    def _looked_up(self, name: str) -> object:
         value: object = self.inputs
         for part in name.split("."):
             by_name = {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
@@ -349,6 +364,7 @@ class StepConfigs:
         self._sound: dict[int, Mapping[str, Any]] = {}
         self._layers: dict[tuple[object, ...], Layers] = {}
         self._settings: dict[int, tuple[Layers, StepSettings]] = {}
+        self._named: dict[tuple[str, ...], Layers] = {}
 
     def content(self, timestamp: str, category: str) -> Mapping[str, Any]:
         """All rules at a time; the same object if the same."""
@@ -373,7 +389,7 @@ class StepConfigs:
             inputs, options = entry.get("inputs") or {}, entry.get("options") or {}
             place = RulePlace(self._folder, timestamp, category, rule)
             base, kept = self._folder.path, (self._layers, self._settings)
-            found = StepConfig(rule, inputs, options, self._root, base, self._reader, place, *kept)
+            found = StepConfig(rule, inputs, options, self._root, base, self._reader, place, *kept, _named=self._named)
             self._found[id(content), rule] = found
         return found
 

@@ -98,6 +98,7 @@ class Chains:
         self._setup, self._reader, self._made_of, self._raw = setup, reader, made_of, raw
         self.builds = ChainBuilds(setup)
         self._done: set[tuple[Path, ...]] = set()
+        self._looked_at: dict[int, Layers] = {}
         self._seen: dict[tuple[str, int, int], Job] = {}
         self._sources: dict[str, Path | None] = {}
         self._texts: dict[Path, str] = {}
@@ -118,11 +119,15 @@ class Chains:
         raw = self._raw(job)
         columns = self._columns(raw)
         for channel, name in itertools.product(job.channels, CHAINS):
-            files = job.config.files(name, channel)
+            layers = job.config.layers(name, channel)
+            if id(layers) in self._looked_at:
+                continue
+            files = tuple(text.path for text in layers.files)
             if files and files not in self._done:
-                self._check(job.config.shared(name, channel) or {}, files, columns)
+                self._check(layers.data, files, columns)
                 self._done.add(files)
-                self._take_up(job, job.config.layers(name, channel), files, raw, columns)
+                self._take_up(job, layers, files, raw, columns)
+            self._looked_at[id(layers)] = layers  # kept, as jobs are
 
     def _check(self, chain: Mapping[str, Any], files: tuple[Path, ...], columns: frozenset[str]) -> None:
         processors = chain.get(PROCESSORS) or {}
@@ -334,6 +339,7 @@ def _tree(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
+@cache
 def _table(text: str) -> frozenset[str]:
     """The names of dspeed's table of processors; empty if it has no such table."""
     for statement in ast.parse(text).body:

@@ -30,6 +30,7 @@ from dataflow.registry.steps import REGISTRY
 from dataflow.setup.config import Setup, read_config
 
 from .chains import Chains, Raw
+from .check import Check
 from .hitcolumns import HitColumns
 from .job import RAWID_FIELD, Held, Job, Unit
 from .paths import Paths
@@ -72,6 +73,7 @@ class Cycle:
         self._par_folders: dict[str, Folder] = {}
         self._named: dict[Path, tuple[Path, ...]] = {}
         self.lineages = Lineages(self)
+        self._check = Check(self)
         self.hit_columns = HitColumns(self)
         self.chains = Chains(setup, self.metadata.reader, self._made_of, self._raw)
 
@@ -188,10 +190,13 @@ class Cycle:
 
     def needs(self, step: str, unit: Key | Unit) -> tuple[Place, ...]:
         """The jobs whose outputs are the inputs of a job, also those that another cycle has done."""
-        kind, own = self.step(step), self.unit(step, unit)
-        return tuple(
-            dict.fromkeys(origin for each in self.inputs(kind) for origin in self.units.origins(kind, each, own))
-        )
+        own = self.unit(step, unit)
+        found = self._check.needs.get((step, own))
+        if found is None:
+            kind = self.step(step)
+            origins = (origin for each in self.inputs(kind) for origin in self.units.origins(kind, each, own))
+            found = tuple(dict.fromkeys(origins))
+        return found
 
     def sources(self, step: str, unit: Key | Unit) -> dict[Path, Place]:
         """The inputs of a job that are outputs of steps, and the jobs that make them."""
@@ -220,25 +225,7 @@ class Cycle:
         UserError
             The first thing that is wrong.
         """
-        ahead = [(step, self.unit(step, unit)) for step, unit in wanted]
-        seen = set(ahead)
-        jobs: list[Job] = []
-        while ahead:
-            step, unit = ahead.pop()
-            if not self.is_made(step, unit):
-                self._require(step, self.output(step, unit))
-                continue
-            self._require_possible(step, unit)
-            job = self.job(step, unit)
-            self._refuse_foreign(job)
-            self.chains.check(job)
-            jobs.append(job)
-            self.lineages.check(step, unit)
-            new = [need for need in self.needs(step, unit) if need not in seen]
-            seen.update(new)
-            ahead += new
-        for job in jobs:  # after all chains: what is wrong with a chain is told as that
-            self.hit_columns.check(job)
+        self._check.plan((step, self.unit(step, unit)) for step, unit in wanted)
 
     def _made_of(self, step: str) -> Mapping[str, object]:
         return self.lineages.recipes.made_of(self.step(step))
@@ -255,7 +242,11 @@ class Cycle:
     @property
     def planned(self) -> frozenset[Place]:
         """The jobs that were planned so far: step and unit."""
-        return frozenset(self._jobs)
+        return frozenset(self._jobs) | frozenset(self._check.needs)
+
+    def is_planned(self, step: str, unit: Unit) -> bool:
+        """Whether a job was planned by :meth:`check`, and is in order."""
+        return (step, unit) in self._check.needs
 
     def validity(self, tier: str) -> list[dict[str, Any]]:
         """The content of a parameter folder's ``validity.yaml``."""
@@ -427,7 +418,7 @@ class Cycle:
             dict.fromkeys(tiers or (name for place in bad for name in self._lacking(self.step(place[0]), place[1])))
         )
 
-    def _require_possible(self, step: str, unit: Unit) -> None:
+    def require_possible(self, step: str, unit: Unit) -> None:
         """Refuse a job whose inputs are not there and cannot be made."""
         if not self.is_possible(step, unit):
             lacks = self._lacking(self.step(step), unit)
@@ -435,14 +426,14 @@ class Cycle:
             what = f"{' and '.join(lacks)}, which is not there and cannot be made" if lacks else "a DAQ file"
             raise Unavailable(f"{step} of {unit} needs {what}", hint=f"see {where}")
 
-    def _refuse_foreign(self, job: Job) -> None:
+    def refuse_foreign(self, job: Job) -> None:
         """Refuse a job that would write over files of somebody else."""
         for path in job.outputs.values():
             if self.lineages.records.is_foreign(path):
                 message = f"{path} is there and no job of this cycle made it: it is not overwritten"
                 raise UserError(message, hint="move it away, or ask for other files")
 
-    def _require(self, step: str, path: Path) -> None:
+    def require(self, step: str, path: Path) -> None:
         """Refuse a file of another cycle that is not there."""
         if not path.is_file():
             hint = f"make it there, or change paths.{step} in {self.setup.file}"

@@ -49,6 +49,7 @@ class HitColumns:
     def __init__(self, cycle: Cycle) -> None:
         self._cycle = cycle
         self._done: dict[tuple[object, ...], tuple[object, ...]] = {}
+        self._sound: dict[tuple[object, ...], tuple[object, ...]] = {}
 
     def check(self, job: Job) -> None:
         """Look at the columns of a job's channels.
@@ -69,12 +70,20 @@ class HitColumns:
         of_hit = self._cycle.config(self._cycle.step(f"tier_{step.tier}"), job.unit.key)
         for channel in job.channels:
             hit, chain = of_hit.layers(HIT, channel), dsp.layers(CHAIN, channel)
+            own = {name: job.config.layers(name, channel) for name in CALIBRATIONS & set(step.configs)}
+            held = hit, chain, *own.values()
+            same = job.step, *map(id, held)
+            if same in self._sound:
+                continue
+            words = _Words(partial(self._words, job, channel))
             columns = set(map(str, chain.data.get("outputs") or ()))
             if columns and HIT in step.configs and (hit.own or chain.own):
-                self._check(hit, chain, partial(self._words, job, channel))
+                self._check(hit, chain, words)
             known = columns | set(hit.data.get("operations") or {})
-            for name in CALIBRATIONS & set(step.configs) if columns else ():
-                _check_calibration(name, job.config.layers(name, channel), known, partial(self._words, job, channel))
+            for name, layers in own.items() if columns else ():
+                _check_calibration(name, layers, known, words)
+            if not words.were_asked:  # else it depends on the detector, and on what calibrations are told
+                self._sound[same] = held
 
     def _dsp(self, job: Job) -> StepConfig | None:
         """The configuration that makes the dsp file of a job, None if it is not made here."""
@@ -117,6 +126,18 @@ class HitColumns:
         if tier in cycle.registry.calibrated_tiers():
             found.update(_texts(cycle.metadata.override_content(tier, key).get(channel.name)))
         return found
+
+
+class _Words:
+    """The words of calibrations, and whether anybody asked for them."""
+
+    def __init__(self, look: Callable[[], set[str]]) -> None:
+        self._look = look
+        self.were_asked = False
+
+    def __call__(self) -> set[str]:
+        self.were_asked = True
+        return self._look()
 
 
 def _check_calibration(config: str, layers: Layers, known: set[str], words: Callable[[], set[str]]) -> None:

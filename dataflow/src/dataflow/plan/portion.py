@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from itertools import islice
 
 from .survey import Item
 from .units import Place
@@ -53,7 +54,13 @@ def first_of(items: Sequence[Item], most: int, without: Callable[[Item], bool], 
         The jobs that a job needs.
     """
     by_place = {(item.step, item.unit): item for item in items}
-    order = _ordered(by_place, needs) if most or any(map(without, items)) else list(by_place)
+    has_failed = any(map(without, items))
+    if most and not has_failed and len(first := _ready(by_place, most, needs)) == most:
+        later = Counter(item.step for item in items)
+        now = [by_place[place] for place in first]
+        later.subtract(item.step for item in now)
+        return Portion(now, +later)
+    order = _ordered(by_place, needs) if most or has_failed else list(by_place)
     left_out: set[Place] = set()
     for place in order:
         if without(by_place[place]) or not left_out.isdisjoint(needs(place) if left_out else ()):
@@ -61,6 +68,11 @@ def first_of(items: Sequence[Item], most: int, without: Callable[[Item], bool], 
     possible = [by_place[place] for place in order if place not in left_out]
     end = most or len(possible)
     return Portion(possible[:end], Counter(item.step for item in possible[end:]))
+
+
+def _ready(wanted: Mapping[Place, Item], most: int, needs: Needs) -> list[Place]:
+    """The first jobs that need none of the others: :func:`_ordered` begins with them, and takes longer."""
+    return list(islice((place for place in wanted if not any(need in wanted for need in needs(place))), most))
 
 
 def _ordered(places: Iterable[Place], needs: Needs) -> list[Place]:

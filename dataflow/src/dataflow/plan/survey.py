@@ -136,10 +136,6 @@ class Survey:
             return False
         return False
 
-    def are_there(self, step: str, unit: Key | Unit) -> bool:
-        """Whether all outputs of a job are there, whatever they were made by."""
-        return self._are_there(self.outputs(step, unit))
-
     def _are_there(self, outputs: list[str]) -> bool:
         return all(map(self.cycle.lineages.records.is_there, outputs))
 

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,10 +24,10 @@ from .job import Job, Unit
 from .noeffect import Finding, findings
 from .paths import template_pattern
 from .portion import Portion, first_of
-from .survey import Item, Survey, all_jobs
+from .survey import START, Item, Survey, all_jobs
 from .targets import Target, form, is_target, resolve
 from .ticket import FOLDER, Ticket, Tickets, read_ticket
-from .troubles import Trouble, sentences, troubles_of
+from .troubles import Trouble, counted, sentences, troubles_of
 from .units import Place
 
 USAGE = 2
@@ -84,7 +85,6 @@ class Workflow:
         found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
         if self._checked(found, words):
             self._refuse_other_software(words)
-        self.cycle.lineages.identities.learn(self.cycle.lineages.unread(self.cycle.planned))
         return found
 
     def not_installed(self) -> UserError | None:
@@ -121,8 +121,9 @@ class Workflow:
         """The jobs of targets and paths, with all that they need planned."""
         wanted = [job for target in found for job in target.jobs]
         wanted += [job for word in words if (job := self.job_of(word)) is not None]
-        self.cycle.check(wanted)
-        self.cycle.chains.builds.check()
+        with self.cycle.chains.builds.beside():
+            self.cycle.check(wanted)
+            self.cycle.chains.builds.check()
         return wanted
 
     def job_of(self, word: str) -> Place | None:
@@ -213,30 +214,79 @@ class Workflow:
 
         return of
 
-    def to_make(self, words: Sequence[str]) -> frozenset[str]:
+    def to_make(
+        self, words: Sequence[str], threads: int = 2, known: Callable[[Sequence[str]], object] = len
+    ) -> frozenset[str]:
         """The outputs that a run for the words of a command line makes, as the records beside the files say.
 
         What Snakemake has noted of files and their times does not count: they may have been touched, restored or
-        copied, and then only the records tell what they are.
+        copied, and then only the records tell what they are. DAQ files that are new are read for their identity, as
+        far as jobs are told of now.
 
         Parameters
         ----------
         words
             The command line. What is needed for a path among them Snakemake makes in any case, so that the jobs are
             not divided into portions.
+        threads
+            How many files are read at a time.
+        known
+            Told the step of each job, also of later portions, as soon as they are known, where ``dataprod run`` listens.
+
+        Raises
+        ------
+        UserError
+            If a DAQ file cannot be read.
         """
         found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
         wanted = [job for target in found for job in target.jobs]
         lists = [path for target in found for path in self._validity(target)]
         paths = [job for word in words if (job := self.job_of(word)) is not None]
         wanted += [*paths, *filter(None, map(self.job_of, lists))]
-        items = Survey(self.cycle).to_make(dict.fromkeys(wanted))
+        self._identify(self._raw_there(), threads)
+        survey = Survey(self.cycle)
+        items = survey.to_make(dict.fromkeys(wanted))
+        self._require_readable(items)
         most = os.environ.get(PORTION, "")
         at_a_time = int(most) if most.isdigit() and not paths else 0
         self._portion = first_of(items, at_a_time, self._has_failed, lambda place: self.cycle.needs(*place))
-        if self._portion.is_part:
-            self.tell(event="portion", later=self._portion.later)
+        if is_listening():
+            self._tell_of(survey, items)
+            known([item.step for item in items])
+        self._identify([(item.step, item.unit) for item in self._portion.now], threads)
         return frozenset(path for item in self._portion.now for path in self._outputs(item.step, item.unit))
+
+    def _raw_there(self) -> list[Place]:
+        """The jobs whose raw files are there: what they would be made by tells whether they are to be made again."""
+        there, output = self.cycle.lineages.records.is_there, self.cycle.output
+        return [place for place in self.cycle.planned if place[0] == "tier_raw" and there(output(*place))]
+
+    def _require_readable(self, items: Iterable[Item]) -> None:
+        """Refuse DAQ files that cannot be read, also those that are read for their identity in a later portion."""
+        for item in items:
+            path = self.cycle.inventory.daq.get(item.unit.key) if item.step == "tier_raw" else None
+            if path and not os.access(path, os.R_OK):
+                self.cycle.lineages.identities.of(path)  # which says why, or can after all
+
+    def _identify(self, jobs: Iterable[Place], threads: int) -> None:
+        """Read the DAQ files of some jobs that are new; where ``dataprod run`` listens, that is told and remembered."""
+        lineages = self.cycle.lineages
+        new = lineages.unread(jobs)
+        size = sum(lineages.identities.size(path) for path in new)
+        if size:
+            tell(event="reading", files=len(new), bytes=size)
+        lineages.identities.learn(new, threads)
+        if is_listening():
+            lineages.identities.save()
+
+    def _tell_of(self, survey: Survey, items: Sequence[Item]) -> None:
+        """Tell ``dataprod run`` what comes after this portion, and what jobs took before."""
+        if self._portion.is_part:
+            tell(event="portion", later=self._portion.later)
+        ahead = {(item.step, item.unit) for item in items}
+        if 0 < len(ahead) < len(self.cycle.planned):
+            costs = survey.costs(self.cycle.planned - ahead)
+            tell(event="took", steps={step: (cost.seconds + START, cost.threads) for step, cost in costs.items()})
 
     def _has_failed(self, item: Item) -> bool:
         return not self._failed.isdisjoint(self._outputs(item.step, item.unit)) if self._failed else False
@@ -246,12 +296,6 @@ class Workflow:
         """The outputs that failed before in this run."""
         file = os.environ.get(FAILED, "")
         return frozenset(Path(file).read_text(encoding="utf-8").splitlines() if file else ())
-
-    def tell(self, **event: object) -> None:
-        """Tell an event to the ``dataprod run`` that listens."""
-        pipe = os.environ.get(EVENTS, "")
-        if pipe.isdigit():
-            os.write(int(pipe), (json.dumps(event) + "\n").encode())
 
     def is_among(self, step: Step, wildcards: Wildcards, files: frozenset[str]) -> bool:
         """Whether an output of a job is among some files."""
@@ -299,20 +343,12 @@ class Workflow:
             if name in steps:
                 tickets.write(steps[name], self._unit(steps[name], wildcards))
 
-    def command(self, module: str = "dataflow.jobs", environ: Mapping[str, str] = os.environ) -> list[str]:
-        """The beginning of a job's command line, up to the name of the step; or that of another module.
-
-        Parameters
-        ----------
-        module
-            What Python runs.
-        environ
-            The variables that the command will be given.
-        """
+    def command(self, module: str = "dataflow.jobs") -> list[str]:
+        """The beginning of a job's command line, up to the name of the step; or that of another module."""
         setup = self.cycle.setup
-        words, environment = wrap(setup, [*own_python(setup), "-m", module], environ)
-        changed = [f"{name}={value}" for name, value in environment.items() if environ.get(name) != value]
-        gone = [word for name in environ if name not in environment for word in ("-u", name)]
+        words, environment = wrap(setup, [*own_python(setup), "-m", module], os.environ)
+        changed = [f"{name}={value}" for name, value in environment.items() if os.environ.get(name) != value]
+        gone = [word for name in os.environ if name not in environment for word in ("-u", name)]
         return ["env", *gone, *changed, *words]
 
     @property
@@ -360,8 +396,19 @@ class Workflow:
         return troubles_of(self.cycle, jobs, Records())
 
     def last_words(self, words: Sequence[str]) -> None:
-        """Say what became of detectors, after Snakemake has ended: its own last lines know jobs only."""
-        for line in sentences(self.troubles(words), f"dataprod status {self.folder} --json has them all"):
+        """Say what became of detectors, after Snakemake has ended: its own last lines know jobs only.
+
+        Where ``dataprod run`` listens, it is told instead, unless it starts Snakemake again for what comes after.
+        """
+        if is_listening() and self._portion.is_part:
+            return
+        found = self.troubles(words)
+        lines = list(sentences(found, f"dataprod status {self.folder} --json has them all"))
+        if is_listening():
+            lost = any(each.is_lost for each in found)
+            tell(event="detectors", lines=lines, counted=counted(found), lost=lost)
+            return
+        for line in lines:
             print(line, file=sys.stderr)
 
     def _job(self, step: Step, wildcards: Wildcards) -> Job:
@@ -391,7 +438,7 @@ class Workflow:
     def _outputs(self, step: str, unit: Unit) -> list[str]:
         if not self.cycle.is_made(step, unit):
             return [self.cycle.paths.relative(self.cycle.output(step, unit))]
-        return [self.cycle.paths.relative(path) for path in self.cycle.job(step, unit).outputs.values()]
+        return [form.format_map(unit.fields) for form in self.outputs(self.cycle.step(step)).values()]
 
     def _validity(self, target: Target) -> list[str]:
         needed = self.cycle.upstream({step for step, _ in target.jobs})
@@ -405,7 +452,22 @@ class Workflow:
         return self.cycle.units.cycle(step)
 
 
+def is_listening() -> bool:
+    """Whether a ``dataprod run`` listens to what is told."""
+    return os.environ.get(EVENTS, "").isdigit()
+
+
+def tell(**event: object) -> None:
+    """Tell an event to the ``dataprod run`` that listens."""
+    if is_listening():
+        rest = (json.dumps(event) + "\n").encode()
+        with suppress(OSError):  # it is gone: its own end is what ends this
+            while rest:
+                rest = rest[os.write(int(os.environ[EVENTS]), rest) :]
+
+
 def stop(error: UserError) -> NoReturn:
     """End the program with the sentences for the user."""
+    tell(event="refused", message=error.message, hint=error.hint)
     print(error.render(), file=sys.stderr)
     raise SystemExit(USAGE)

@@ -95,6 +95,10 @@ class Identities:
         self._new[self._name(path, seen)] = str(identity.get("sha256"))
         return True
 
+    def size(self, path: Path) -> int:
+        """How many bytes a file has, as it was seen first."""
+        return self._look(path).size
+
     def mtime_ns(self, path: Path) -> int:
         """When a file was changed, as it was seen first."""
         return self._look(path).mtime_ns

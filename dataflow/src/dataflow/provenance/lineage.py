@@ -134,7 +134,9 @@ class Lineages:
         UserError
             If the configuration, the metadata, or the code of the step is wrong.
         """
-        self._shared(self._cycle.step(step), self._cycle.unit(step, unit))
+        own = self._cycle.unit(step, unit)
+        if not self._cycle.is_planned(step, own):
+            self._shared(self._cycle.step(step), own)
 
     def recipe(self, job: Job) -> Recipe:
         """The recipe of a job, with the identity of its DAQ file."""
@@ -198,23 +200,23 @@ class Lineages:
             return self._plain(self._cycle.job(step.name, unit)).own
         turns = self._cycle.selection.turns(step, unit)[1:]
         changes = tuple((str(key), id(self._cycle.metadata.channels(key))) for key in turns) if turns else ()
-        place = (step.name, self._moment(unit.key), self._format(step, unit.key), changes)
+        place = (step.name, *self.moment(step, unit.key), changes)
         found = self._owns.get(place)
         if found is None:
             found = self._owns[place] = self._plain(self._cycle.job(step.name, unit)).own
         return found
 
-    def _moment(self, key: Key) -> int:
-        """A number for the metadata that hold for a key; keys with the same number have the same recipes."""
+    def moment(self, step: Step, key: Key) -> tuple[int, str]:
+        """What the recipes of a step depend on for a key: keys with the same have the same, if no map changes inside.
+
+        It is a number for the metadata that hold for a key, and the form of the DAQ file if the step is told of it.
+        """
         found = self._moment_of.get(key)
         if found is None:
             held = self._cycle.metadata.moment(key, self._tiers)
             found, _ = self._moments.setdefault(tuple(map(id, held)), (len(self._moments), held))
             self._moment_of[key] = found
-        return found
-
-    def _format(self, step: Step, key: Key) -> str:
-        return self._cycle.inventory.formats[key] if "{daq}" in step.rule else ""
+        return found, self._cycle.inventory.formats[key] if "{daq}" in step.rule else ""
 
     def _lineages(self, step: Step, unit: Unit, wanted: Input) -> list[str] | None:
         """The lineages of an input, None if it may be missing and is."""

@@ -91,7 +91,7 @@ class Recipes:
         self._pars: dict[tuple[int, int], tuple[str, object, object]] = {}
         self._made: dict[tuple[str, tuple[str, ...]], Mapping[str, object]] = {}
         self._files: dict[str, object] = {}
-        self._configs: dict[tuple[object, ...], tuple[str, dict[str, object]]] = {}
+        self._configs: dict[tuple[object, ...], tuple[str, dict[str, object], object]] = {}
 
     def of(self, step: Step, job: Job, overrides: Mapping[str, Mapping[str, Any]]) -> Recipe:
         """The recipe of a job.
@@ -180,13 +180,13 @@ class Recipes:
 
     def _config_of(self, step: Step, job: Job, channel: Channel) -> tuple[str, dict[str, object]]:
         """The configuration of a channel and its hash; computed once for channels that take it from the same files."""
-        files = {name: job.config.files(name, channel) for name in step.configs if name not in NESTED}
-        place = (step.name, *files.items())
+        layers = {name: job.config.layers(name, channel) for name in step.configs if name not in NESTED}
+        place = (step.name, *map(id, layers.values()))
         if place not in self._configs:
-            read = {name: job.config.shared(name, channel) for name, paths in files.items() if paths}
+            read = {name: each.data for name, each in layers.items() if each.files}
             own = {name: self._with_files(_important(step, value)) for name, value in read.items()}
-            self._configs[place] = digest(own, self._cycle), own
-        return self._configs[place]
+            self._configs[place] = digest(own, self._cycle), own, layers  # kept, or ids could come to mean others
+        return self._configs[place][:2]
 
     def _with_files(self, value: Any) -> Any:
         """A configuration with the content of the files that it names in the place of their paths."""

@@ -12,24 +12,20 @@ from typing import Any
 
 from prodenv.base.errors import UserError
 from prodenv.base.notes import step
-from prodenv.base.tables import print_json, size_text
+from prodenv.base.tables import print_json
 from prodenv.cycles.derived.relink import is_astray, relink
 from prodenv.cycles.find import CycleFolder, command, find_cycle
 from prodenv.cycles.flow import ask, flow_folder, source_of
 from prodenv.cycles.lock import refuse_living
 from prodenv.cycles.setups import setup_of, snakefile_in
 from prodenv.running.cluster import profile_of, require_engine
-from prodenv.running.forks import Forks
 from prodenv.running.planning import cores, targets_of
 from prodenv.running.production import Way, produce, tell
 from prodenv.running.production import command as command_line
-from prodenv.running.progress import Learned
+from prodenv.running.progress import Progress
 from prodenv.running.snakemake import environment, require_notes
 
 from .plan import planned, show
-
-AT_ONCE = 2_000_000_000
-"""Bytes of new DAQ files that are read without a word: they take a second or two."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,12 +60,10 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     targets = targets_of(cycle, options.targets)
     way = _way(cycle, options)
     begin, ours = time.monotonic(), source_of(cycle) is not None
-    with Forks() as forks:
-        took = _prepare(cycle, targets, options, way, forks) if ours else {}  # what another flow needs, it says itself
-        learned = {step: Learned(cost["seconds"], cost["threads"]) for step, cost in took.items()}
-        code, progress = produce(cycle, targets, way, learned=learned, environ=forks.environ)
-    nothing: dict[str, Any] = {"lines": [], "counted": "", "lost": False}
-    told = ask(cycle, "detectors", options.setup, targets=targets) if ours and code in (0, 1) else nothing
+    code, progress = produce(cycle, targets, way)
+    if progress.refused and not progress.total:
+        raise progress.refused
+    told = _told(cycle, targets, options, progress) if ours and code in (0, 1) else _NOTHING
     closing = progress.closing(time.monotonic() - begin, told["counted"])
     tell([*progress.last_words(cycle.root, code), *told["lines"], closing])
     if not ours and code == 1:
@@ -77,30 +71,16 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
     return 1 if code == 0 and options.strict and told["lost"] else code
 
 
-def _prepare(
-    cycle: CycleFolder, targets: list[str], options: argparse.Namespace, way: Way, forks: Forks
-) -> Mapping[str, Any]:
-    """Refuse what cannot be run, and read the DAQ files that are new, once, so that planning never has to.
+_NOTHING: Mapping[str, Any] = {"lines": [], "counted": "", "lost": False}
+"""That nothing is to be said of detectors."""
 
-    What jobs are forked from is started as soon as nothing stands in the way.
 
-    Returns
-    -------
-    Mapping
-        What jobs took before, by step.
-    """
-    number = cores(options.jobs)
-    more: dict[str, Any] = {} if way.is_remote else {"forks": forks.asked(cycle), "files": (forks.file,)}
-    found = ask(cycle, "check", options.setup, targets=targets, identify=AT_ONCE, threads=number, **more)
-    forks.socket = found.get("socket", "")  # an older flow does not tell
-    if found["software"]:
-        raise UserError(found["software"]["message"], hint=found["software"]["hint"])
-    new = found["unread"]
-    if new["bytes"]:
-        with step(f"reading {new['files']} new DAQ files ({size_text(new['bytes'])}) to identify them"):
-            ask(cycle, "identify", options.setup, targets=targets, threads=number)
-    took: Mapping[str, Any] = found.get("took", {})  # an older flow does not tell
-    return took
+def _told(cycle: CycleFolder, targets: list[str], options: argparse.Namespace, progress: Progress) -> Mapping[str, Any]:
+    """What became of detectors: as the run itself said at its end; the flow is asked where it did not come so far."""
+    if progress.detectors is not None:
+        return progress.detectors
+    found: Mapping[str, Any] = ask(cycle, "detectors", options.setup, targets=targets)
+    return found
 
 
 def look(cycle: CycleFolder, options: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from prodenv.base.errors import UserError
 from prodenv.cycles.derived.links import files_used
@@ -61,12 +60,7 @@ def chosen(cycle: CycleFolder, experiment: str | None, wanted: Selection) -> tup
     UserError
         If a tier or run is unknown, or another cycle uses what would go.
     """
-    values: dict[str, Any] = {
-        "tiers": wanted.tiers,
-        "runs": wanted.runs,
-        "stale": wanted.stale,
-        "failed": wanted.failed,
-    }
+    values = {"tiers": wanted.tiers, "runs": wanted.runs, "stale": wanted.stale, "failed": wanted.failed}
     answer = ask(cycle, "clean", experiment, **values, attic=ATTIC)
     going = [Going(**each | {"records": tuple(each["records"])}) for each in answer["going"]]
     _refuse_used(cycle, (each.path for each in going if each.output))

@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,21 +36,8 @@ class Unknown(UserError):
     """Something that only a flow of ours could tell of a cycle, whose flow is another one."""
 
 
-def ask(cycle: CycleFolder, verb: str, experiment: str | None = None, files: Sequence[int] = (), **values: Any) -> Any:
+def ask(cycle: CycleFolder, verb: str, experiment: str | None = None, **values: Any) -> Any:
     """What the cycle's own flow answers.
-
-    Parameters
-    ----------
-    cycle
-        The cycle.
-    verb
-        The question.
-    experiment
-        The setup of the configuration, where there are several.
-    files
-        File descriptors that what answers is to have, too.
-    **values
-        What the question is about.
 
     Raises
     ------
@@ -62,7 +49,7 @@ def ask(cycle: CycleFolder, verb: str, experiment: str | None = None, files: Seq
     source = source_of(cycle)
     if source is None:
         raise unknown(cycle, verb)
-    return ask_source(source, verb, {"config": str(cycle.config), "experiment": experiment} | values, files)
+    return ask_source(source, verb, {"config": str(cycle.config), "experiment": experiment} | values)
 
 
 def ask_environment(verb: str, **values: Any) -> Any:
@@ -127,7 +114,7 @@ def unknown(cycle: CycleFolder, what: str = "") -> Unknown:
     return Unknown(message, hint=f"see {folder}; `dataprod show` tells which files are there")
 
 
-def ask_source(source: Path, verb: str, question: Mapping[str, Any], files: Sequence[int] = ()) -> Any:
+def ask_source(source: Path, verb: str, question: Mapping[str, Any]) -> Any:
     """What the flow with these sources answers."""
     if os.pathsep in str(source):
         what = f"the path {source} has the character {os.pathsep!r} in it, which separates folders in lists of them"
@@ -135,9 +122,8 @@ def ask_source(source: Path, verb: str, question: Mapping[str, Any], files: Sequ
     words = [sys.executable, "-P", "-m", "dataflow.plan", verb, "--json", "--with", "-"]
     try:
         done = subprocess.run(
-            words, env=_environ(source), input=json.dumps(question), stdout=subprocess.PIPE, text=True, check=False,
-            pass_fds=tuple(files),
-        )  # fmt: skip
+            words, env=_environ(source), input=json.dumps(question), stdout=subprocess.PIPE, text=True, check=False
+        )
     except OSError as error:
         raise WorkFailed(f"cannot run {words[0]}: {error.strerror}") from None
     return _answer(done, source, verb)

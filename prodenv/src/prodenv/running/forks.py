@@ -1,37 +1,25 @@
 """The process from which jobs are forked, for as long as a run lasts.
 
-A flow of ours starts it when it is asked whether a run can begin, and answers where it is to be had: it loads what
-jobs need while Snakemake is still planning, and every start of Snakemake of the run uses the same one.
+A flow of ours starts it as soon as its Snakemake knows what is to be made, and tells where it is to be had. It loads
+what jobs need while Snakemake is still planning, and every start of Snakemake of the run uses the same one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 from types import TracebackType
 
-from prodenv.cycles.find import CycleFolder
-
-from .snakemake import environment
-
-VARIABLE = "DATAPROD_FORKSERVER"
-"""Tells Snakemake's jobs where the process is to be had."""
+SOCKET, LIFE = "DATAPROD_FORKSERVER", "DATAPROD_FORKSERVER_LIFE"
+"""Variables that tell Snakemake where the process is to be had, and the file descriptor at whose end it ends."""
 AT_END = 5.0
 """Seconds in which it has to end with the run; it goes on as long as there are jobs."""
 
 
 class Forks:
-    """Lets the process live within a block.
-
-    Attributes
-    ----------
-    socket
-        Where it is to be had, by the flow's answer; empty if there is none.
-    """
+    """Lets the process live within a block."""
 
     def __init__(self) -> None:
-        self.socket = ""
         self._own, self._life = socket.socketpair()
 
     @property
@@ -39,14 +27,9 @@ class Forks:
         """The file descriptor that the process takes over: it ends when nobody is at the other end any more."""
         return self._life.fileno()
 
-    def asked(self, cycle: CycleFolder) -> dict[str, object]:
-        """What the flow has to know to start the process."""
-        return {"life": self.file, "environ": environment(os.environ, cycle)}
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """What Snakemake is told."""
-        return {VARIABLE: self.socket} if self.socket else {}
+    def environ(self, found: str) -> dict[str, str]:
+        """What Snakemake is told, where the process is to be had if it was started already."""
+        return {LIFE: str(self.file)} | ({SOCKET: found} if found else {})
 
     def __enter__(self) -> Forks:
         """Nothing is started yet."""

@@ -23,7 +23,8 @@ from prodenv.cycles.setups import snakefile_in
 
 from .cluster import SLURM, Profile, cancel_leftovers, in_words, options, queue
 from .display import display
-from .progress import ANY, INTERRUPTED, STEPS, Learned, Progress
+from .forks import Forks
+from .progress import ANY, INTERRUPTED, STEPS, Progress
 from .snakemake import engine, environment
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -95,9 +96,6 @@ def produce(
     cycle: CycleFolder,
     targets: list[str],
     way: Way,
-    *,
-    learned: Mapping[str, Learned] | None = None,
-    environ: Mapping[str, str] | None = None,
 ) -> tuple[int, Progress]:
     """Make targets of a cycle.
 
@@ -109,10 +107,6 @@ def produce(
         Words of the target grammar, or output files.
     way
         How many cores or jobs, a profile, more options.
-    learned
-        What jobs took before, by step.
-    environ
-        Variables that Snakemake has besides.
 
     Returns
     -------
@@ -128,16 +122,18 @@ def produce(
         If the cycle is being worked on by a process that lives.
     """
     root, words, ours = cycle.root, command(cycle, targets, way), source_of(cycle) is not None
-    progress = Progress(learned, 0 if way.is_remote else way.jobs, STEPS if ours else ANY)
-    besides = {**(environ or {}), **({} if ours else {"PYTHONPATH": str(PLUGINS)})}
+    progress = Progress(0 if way.is_remote else way.jobs, STEPS if ours else ANY)
     with holder.taken(root):
         if way.is_slurm:
             cancel_leftovers(root)
-        with display(progress) as draw, _queue_shown(way, root, progress, draw):
+        with display(progress) as draw, _queue_shown(way, root, progress, draw), Forks() as forks:
+            lasting = None if way.is_remote else forks
             if ours and way.is_to_be_divided:
-                code = _in_portions(words, root, progress, draw, besides)
+                code = _in_portions(words, root, progress, draw, lasting)
+            elif ours:
+                code = _watched(words, root, progress, draw, {}, lasting)
             else:
-                code = _watched(words, root, progress, draw, besides)
+                code = _watched(words, root, progress, draw, {"PYTHONPATH": str(PLUGINS)})
     if progress.is_locked:
         holder.refuse_living(root)
         raise WorkFailed(f"{root} is locked by a Snakemake that was started meanwhile", hint="wait until it is done")
@@ -186,7 +182,7 @@ def _queue_shown(way: Way, cycle: Path, progress: Progress, draw: Callable[[], N
 
 
 def _in_portions(
-    words: Sequence[str], cycle: Path, progress: Progress, draw: Callable[[], None], besides: Mapping[str, str]
+    words: Sequence[str], cycle: Path, progress: Progress, draw: Callable[[], None], forks: Forks | None
 ) -> int:
     """Run Snakemake for some thousand jobs at a time, until nothing is left that can be made.
 
@@ -197,8 +193,8 @@ def _in_portions(
     try:
         while True:
             write_text(failed, "".join(f"{failure.output}\n" for failure in progress.failures))
-            asked = {**besides, PORTION: os.environ.get(PORTION, str(jobs)), FAILED: str(failed)}
-            code = _watched(words, cycle, progress, draw, asked)
+            asked = {PORTION: os.environ.get(PORTION, str(jobs)), FAILED: str(failed)}
+            code = _watched(words, cycle, progress, draw, asked, forks)
             jobs = JOBS_AT_A_TIME
             open_ones = progress.open_ones(cycle)
             now = progress.later, progress.settled(open_ones, cycle)
@@ -213,13 +209,19 @@ def _in_portions(
 
 
 def _watched(
-    words: Sequence[str], cycle: Path, progress: Progress, draw: Callable[[], None], asked: Mapping[str, str]
+    words: Sequence[str],
+    cycle: Path,
+    progress: Progress,
+    draw: Callable[[], None],
+    asked: Mapping[str, str],
+    forks: Forks | None = None,
 ) -> int:
     """Run Snakemake to its end, whatever comes; the code is that of the signal where one has ended it."""
     progress.begin()
     reader, writer = os.pipe()
     with os.fdopen(reader, encoding="utf-8") as events:
-        with _child(words, cycle, writer, asked) as child:
+        more = forks.environ(progress.forks) if forks else {}
+        with _child(words, cycle, writer, {**asked, **more}, [forks.file] if forks else []) as child:
             threads = [
                 threading.Thread(target=_read, args=(child, progress, draw), daemon=True),
                 threading.Thread(target=_follow, args=(events, progress, draw), daemon=True),
@@ -261,7 +263,9 @@ def _follow(events: Iterable[str], progress: Progress, draw: Callable[[], None])
 
 
 @contextlib.contextmanager
-def _child(words: Sequence[str], cycle: Path, events: int, asked: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+def _child(
+    words: Sequence[str], cycle: Path, events: int, asked: Mapping[str, str], files: Sequence[int]
+) -> Iterator[subprocess.Popen[str]]:
     """Snakemake in a session of its own, so that it alone decides what a Ctrl-C means; it is told of signals."""
     bound = [sys.executable, "-I", str(Path(__file__).with_name("bound.py")), str(os.getpid())]
     around = environment(os.environ, cycle_at(cycle))
@@ -269,7 +273,7 @@ def _child(words: Sequence[str], cycle: Path, events: int, asked: Mapping[str, s
         child = subprocess.Popen(
             [*bound, *words], cwd=cycle, env={**around, EVENTS: str(events), **asked},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace", start_new_session=True, pass_fds=(events,),
+            text=True, errors="replace", start_new_session=True, pass_fds=(events, *files),
         )  # fmt: skip
     finally:
         os.close(events)

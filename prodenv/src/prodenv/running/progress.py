@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prodenv.base.errors import UserError
+from prodenv.base.tables import size_text
+
 _UPDATED = " (update)"
 """What follows the name of an output that is there until the job replaces it."""
 STEPS = re.compile(r"(tier|par|validity)_\w+$")
@@ -115,17 +118,13 @@ class Progress:
 
     Parameters
     ----------
-    learned
-        What jobs took before, by step, for the time that is left.
     cores
         Cores that it has; 0 where jobs wait for those of a cluster: nobody knows how long.
     rules
         The rules whose jobs are told of.
     """
 
-    def __init__(
-        self, learned: Mapping[str, Learned] | None = None, cores: int = 1, rules: re.Pattern[str] = STEPS
-    ) -> None:
+    def __init__(self, cores: int = 1, rules: re.Pattern[str] = STEPS) -> None:
         self.steps: dict[str, Count] = {}
         self.failures: list[Failure] = []
         self.tail: deque[str] = deque(maxlen=KEPT)
@@ -138,7 +137,14 @@ class Progress:
         self.nothing = False
         self.queue = ""
         self.began, self._since = time.monotonic(), time.time()
-        self._learned, self._cores, self._rules = dict(learned or {}), cores, rules
+        self._cores, self._rules = cores, rules
+        self.forks = ""
+        """Where the process is to be had from which jobs are forked, for the next Snakemake."""
+        self._learned: dict[str, Learned] = {}
+        self.refused: UserError | None = None
+        """What is wrong with targets, configuration or metadata, as our flow says it."""
+        self.detectors: Mapping[str, Any] | None = None
+        """What our flow says of detectors after its last jobs: ``lines``, ``counted``, ``lost``."""
         self._jobs: dict[int, tuple[str, str]] = {}
         self._failed: set[int] = set()
         self._later: dict[str, int] = {}
@@ -163,6 +169,7 @@ class Progress:
         self._jobs.clear()
         self._failed.clear()
         self._later = {}
+        self.refused = self.detectors = None
         self._before = {step: count.done + count.failed for step, count in self.steps.items()}
         for count in self.steps.values():
             count.running.clear()
@@ -197,6 +204,23 @@ class Progress:
 
     def _on_portion(self, event: Mapping[str, Any]) -> None:
         self._later = dict(event["later"])
+
+    def _on_forks(self, event: Mapping[str, Any]) -> None:
+        self.forks = event["socket"]
+
+    def _on_took(self, event: Mapping[str, Any]) -> None:
+        """What jobs took before, by step, for the time that is left."""
+        self._learned |= {step: Learned(*took) for step, took in event["steps"].items()}
+
+    def _on_reading(self, event: Mapping[str, Any]) -> None:
+        size = size_text(event["bytes"])
+        self.news.append(f"reading {event['files']} new DAQ files ({size}) to identify them")
+
+    def _on_refused(self, event: Mapping[str, Any]) -> None:
+        self.refused = UserError(event["message"], hint=event["hint"])
+
+    def _on_detectors(self, event: Mapping[str, Any]) -> None:
+        self.detectors = event
 
     def _on_start(self, event: Mapping[str, Any]) -> None:
         self.keeps_going = bool(event["keeps_going"])

@@ -1,7 +1,7 @@
 """Start the process from which jobs are forked; it needs nothing but the standard library.
 
-The Snakefile does so when Snakemake begins to run jobs. ``dataprod run`` has it done as soon as it is known what is to
-be made, so that much is loaded when the first job begins, and one process is enough for all starts of Snakemake.
+The Snakefile does so when Snakemake begins to run jobs; for ``dataprod run`` as soon as it is known what is to be made,
+so that much is loaded when the first job begins, and one process is enough for all starts of Snakemake.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 VARIABLE = "DATAPROD_FORKSERVER"
 """Environment variable with the name of the socket at which :mod:`.ask` asks."""
+LIFE = "DATAPROD_FORKSERVER_LIFE"
+"""Environment variable with the file descriptor at whose end the process ends, where ``dataprod run`` has one."""
 FORKSERVER = "dataflow.jobs.forkserver"
 FORKS_LOG = ".snakemake/forked-jobs.log"
 """What the process says, in the cycle."""
@@ -37,8 +39,10 @@ def asking() -> list[str]:
     return [sys.executable, "-I", "-S", str(Path(__file__).with_name("ask.py"))]
 
 
-def begin(command: Sequence[str], steps: Iterable[tuple[str, str]], log: Path) -> None:
-    """Start the process, if there are enough jobs and it was not started before; it ends with this one.
+def begin(command: Sequence[str], steps: Iterable[tuple[str, str]], log: Path) -> str:
+    """Start the process, if there are enough jobs and it was not started before.
+
+    It ends with this one; where ``dataprod run`` started this one, with the run.
 
     Parameters
     ----------
@@ -48,56 +52,32 @@ def begin(command: Sequence[str], steps: Iterable[tuple[str, str]], log: Path) -
         Name and module of the step of each job that is about to run, in their order.
     log
         File that takes what the process says.
-    """
-    if os.environ.get(VARIABLE):
-        return
-    reading, writing = os.pipe()
-    found = started(command, steps, log, reading)
-    os.close(reading)
-    if found is None:
-        os.close(writing)
-        return
-    os.environ[VARIABLE], server = found
-    _begun.append((server, writing))
-
-
-def started(
-    command: Sequence[str],
-    steps: Iterable[tuple[str, str]],
-    log: Path,
-    life: int,
-    environ: Mapping[str, str] | None = None,
-) -> tuple[str, subprocess.Popen[bytes]] | None:
-    """Start the process, if there are enough jobs.
-
-    Parameters
-    ----------
-    command, steps, log
-        As for :func:`begin`.
-    life
-        File descriptor at whose end the process ends, when there are no jobs any more.
-    environ
-        The variables of the process; those of this one if not given.
 
     Returns
     -------
-    tuple
-        The value of :data:`VARIABLE` for programs that ask, and the process; None if there are too few jobs.
+    str
+        The name of its socket; empty if it was not started.
     """
     counts = Counter(steps)
-    if counts.total() < FEWEST or sys.platform != "linux":
-        return None
+    if os.environ.get(VARIABLE) or counts.total() < FEWEST or sys.platform != "linux":
+        return ""
+    life = os.environ.get(LIFE, "")
+    reading, writing = (int(life), -1) if life.isdigit() else os.pipe()
     name = f"dataprod-{secrets.token_hex(16)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, log.open("w") as said:
         listener.bind(f"\0{name}")  # a name without a file, which could be left in the way; both ends ask for the user
         listener.listen(WAITING)
         planned = [f"{step}:{module}:{number}" for (step, module), number in counts.items()]
         server = subprocess.Popen(
-            [*command, str(listener.fileno()), str(life), *planned],
-            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, env=environ,
-            pass_fds=(listener.fileno(), life),
+            [*command, str(listener.fileno()), str(reading), *planned],
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+            pass_fds=(listener.fileno(), reading),
         )  # fmt: skip
-    return name, server
+    if writing >= 0:
+        os.close(reading)
+        _begun.append((server, writing))
+    os.environ[VARIABLE] = name
+    return name
 
 
 @atexit.register
