@@ -111,9 +111,15 @@ def _named(node: object) -> Iterator[str]:
 
 def chains() -> None:
     """Compiled forms of signal processors."""
+    for _ in each_chain():
+        pass
+
+
+def each_chain() -> Iterator[str]:
+    """The same one by one; their names."""
     from dataflow.physics.compiled.ahead import compile_ahead
 
-    compile_ahead()
+    yield from compile_ahead()
 
 
 def daq_files() -> None:

@@ -231,7 +231,7 @@ class Workflow:
         threads
             How many files are read at a time.
         known
-            Told the step of each job, also of later portions, as soon as they are known, where ``dataprod run`` listens.
+            Told the step of each job, of later portions too, as soon as that is known, where ``dataprod run`` listens.
 
         Raises
         ------

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
@@ -22,7 +23,7 @@ PACKAGE = "dataflow."
 WARM = "dataflow.jobs.warm"
 """What loads all compiled code; imported when it is needed."""
 COMPILED: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "dataflow.physics.chains": (8, ("each_processor", "chains")),
+    "dataflow.physics.chains": (8, ("each_processor", "each_chain")),
     "dataflow.physics.linefit": (3, ("fits",)),
 }
 """By modules with compiled code: for how many jobs it pays to load all of that, and the functions that load it.
@@ -60,6 +61,8 @@ class Loading:
             module: load for module, (least, load) in COMPILED.items() if _users(module, planned) >= least
         }
         self._searched: set[str] = set()
+        self._begun: set[str] = set()
+        self._settled = 0
         self._files: dict[str, tuple[int, int]] = {}
 
     def require(self, step: str) -> bool:
@@ -85,6 +88,9 @@ class Loading:
 
     def _settle(self) -> None:
         """Note the files and versions of new modules, and let jobs look for no garbage of this process."""
+        if self._settled == len(sys.modules):
+            return
+        self._settled = len(sys.modules)
         libraries()  # so that jobs need not look up versions
         files = {str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
         self._files |= {file: _state(file) for file in files - self._files.keys()}
@@ -92,16 +98,27 @@ class Loading:
 
     def _pieces(self, step: Planned) -> Iterator[str]:
         """Load what a step needs; gives a name for each piece."""
-        importlib.import_module(step.full_module)
-        yield step.module
+        yield from self._imported(step.full_module)
         while names := self._new_deferred():
             for name in names:
-                importlib.import_module(name)
-                yield name
+                yield from self._imported(name)
         for module in [module for module in self._compiled if _mentions(step, module)]:
             for name in self._compiled.pop(module):
                 yield from getattr(importlib.import_module(WARM), name)() or ()  # some come one by one
                 yield name
+
+    def _imported(self, name: str) -> Iterator[str]:
+        """Import a module, before it what it imports if it is the flow's, for that takes longer; gives all names."""
+        if name in sys.modules or name in self._begun:
+            return
+        self._begun.add(name)
+        found = importlib.util.find_spec(name) if name.startswith(PACKAGE) else None
+        if found and found.origin:
+            for node in takewhile(_comes_first, ast.parse(Path(found.origin).read_bytes()).body):
+                for other in _imported(node, found.parent or ""):
+                    yield from self._imported(other)
+        importlib.import_module(name)
+        yield name
 
     def _new_deferred(self) -> list[str]:
         """What modules of the flow that were not looked at yet import in their functions, and is not imported."""
@@ -116,18 +133,24 @@ def deferred(module: ModuleType) -> list[str]:
     if not module.__file__:
         return []
     tree = ast.parse(Path(module.__file__).read_bytes())
+    package = module.__package__ or ""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return list(
-        dict.fromkeys(name for each in functions for node in ast.walk(each) for name in _imported(node, module))
+        dict.fromkeys(name for each in functions for node in ast.walk(each) for name in _imported(node, package))
     )
 
 
-def _imported(node: ast.AST, module: ModuleType) -> Iterator[str]:
-    """The modules that a statement imports, by their full names."""
+def _comes_first(node: ast.stmt) -> bool:
+    """Whether a statement is an import or a text: imports that follow other statements may need these."""
+    return isinstance(node, (ast.Import, ast.ImportFrom, ast.Expr))
+
+
+def _imported(node: ast.AST, package: str) -> Iterator[str]:
+    """The modules that a statement of a module in a package imports, by their full names."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        origin = importlib.util.resolve_name("." * node.level + (node.module or ""), module.__package__)
+        origin = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
         yield origin
         if origin.startswith(PACKAGE) and _is_package(origin):
             names = (f"{origin}.{alias.name}" for alias in node.names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 
 import yaml
@@ -17,14 +18,15 @@ from .passes import run_compiled
 CHAIN = "processing_chain-geds.yaml"
 
 
-def compile_ahead() -> None:
-    """Have every loop that the chain uses compiled, for traces of integers and for decoded ones."""
+def compile_ahead() -> Iterator[str]:
+    """Have every loop that the chain uses compiled, for traces of integers and decoded ones; the forms, one by one."""
     chain = yaml.safe_load((shipped_folder("tier_dsp") / CHAIN).read_text())
     chains.install()
-    for form in FORMS.values():
+    for name, form in FORMS.items():
         table = table_of(form)
         for each in (table, narrowed(_wide(table))):
             run_compiled(each, chains.fitted(chain, list(each)), {})
+            yield name
 
 
 def _wide(table: Table) -> Table:
