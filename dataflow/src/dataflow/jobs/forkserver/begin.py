@@ -30,6 +30,8 @@ WAITING = 4096
 """Programs that may wait to be answered."""
 AT_END = 5.0
 """Seconds that the process has to end when this one ends; it goes on as long as there are jobs."""
+_lasting: list[subprocess.Popen[bytes]] = []
+"""Processes that outlive this one."""
 _begun: list[tuple[subprocess.Popen[bytes], int]] = []
 """Processes that were started, and the file descriptors whose end tells them that this one is gone."""
 
@@ -73,7 +75,9 @@ def begin(command: Sequence[str], steps: Iterable[tuple[str, str]], log: Path) -
             stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
             pass_fds=(listener.fileno(), reading),
         )  # fmt: skip
-    if writing >= 0:
+    if writing < 0:
+        _lasting.append(server)
+    else:
         os.close(reading)
         _begun.append((server, writing))
     os.environ[VARIABLE] = name
