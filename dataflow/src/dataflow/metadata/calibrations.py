@@ -54,8 +54,17 @@ class ParCatalog:
         """The group that a key belongs to."""
         return tuple(key[name] for name in self.scheme.shared)
 
+    @cached_property
+    def _known(self) -> dict[Key, tuple[Key, ...] | None]:
+        return {}
+
     def at(self, key: Key) -> tuple[Key, ...] | None:
-        """The keys whose parameter files hold for a file, None if none does yet."""
+        """The keys whose parameter files hold for a file, None if none does yet; the same object if the same."""
+        if key not in self._known:
+            self._known[key] = self._at(key)
+        return self._known[key]
+
+    def _at(self, key: Key) -> tuple[Key, ...] | None:
         group = self.group(key)
         # right, not left: intervals are half-open, so that a file that begins when a calibration does belongs to it
         position = bisect_right(self._starts.get(group, ()), key.timestamp)

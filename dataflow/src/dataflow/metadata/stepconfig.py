@@ -113,6 +113,7 @@ class StepConfig:
     _checked: dict[int, tuple[Channel, ...]] = field(default_factory=dict, repr=False, compare=False)
     _found: dict[tuple[str, str, str], Layers] = field(default_factory=dict, repr=False, compare=False)
     _entries: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
+    _mappings: dict[str, Mapping[str, Any]] = field(default_factory=dict, repr=False, compare=False)
     _named: dict[tuple[str, ...], Layers] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, name: str, channel: Channel | None = None) -> dict[str, Any] | None:
@@ -153,15 +154,24 @@ class StepConfig:
 
     def layers(self, name: str, channel: Channel | None = None) -> Layers:
         """The configuration called `name` with the place of every value; without files if there is none."""
-        place = (name, channel.name, channel.system) if channel else (name, "", "")
+        place = (name, "", "")
+        if channel:
+            place = (name, channel.name if channel.name in self._by_channel(name) else "", channel.system)
         if place not in self._found:
             self._found[place] = self._merged(name, channel)
         return self._found[place]
 
+    def _by_channel(self, name: str) -> Mapping[str, Any]:
+        """The entry called `name` if it is one by channel, else nothing."""
+        if name not in self._mappings:
+            entry = self._entry(name)
+            self._mappings[name] = entry if isinstance(entry, Mapping) else {}
+        return self._mappings[name]
+
     def _merged(self, name: str, channel: Channel | None) -> Layers:
         """The layers of an input; the same object where the same files are merged."""
         value = self._entry(name)
-        if isinstance(value, Mapping):
+        if isinstance(value, (dict, Mapping)):
             value = self._of_channel(value, channel)
         system = channel.system if channel else ""
         if not isinstance(value, str):

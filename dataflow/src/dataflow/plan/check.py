@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from dataflow.registry.step import DAQ, Scope, Step
 
 if TYPE_CHECKING:
+    from dataflow.keys.key import Key
+
     from .cycle import Cycle
     from .job import Job, Unit
     from .units import Place
@@ -38,6 +40,7 @@ class Check:
         """What each job needs that was planned and is made here."""
         self._patterns: dict[Like, Pattern] = {}
         self._alike: dict[str, bool] = {}
+        self._series: dict[Key, str] = {}
 
     def plan(self, wanted: Iterable[Place]) -> None:
         """Plan jobs and all that they need, with their recipes, so that whatever is wrong comes out now.
@@ -91,7 +94,9 @@ class Check:
         if not self._alike[step.name] or unit.scope is not Scope.FILE:
             return None
         cycle, key = self._cycle, unit.key
-        common: list[object] = [step.name, key.series, *cycle.lineages.moment(step, key)]
+        if key not in self._series:
+            self._series[key] = key.series
+        common: list[object] = [step.name, self._series[key], *cycle.lineages.moment(step, key)]
         for each in cycle.inputs(step):
             if each.source == DAQ:
                 common.append(key in cycle.inventory.daq)

@@ -318,11 +318,11 @@ class Cycle:
 
     def _inputs(self, step: Step, unit: Unit, *, is_part: bool = False) -> dict[str, tuple[Path, ...]]:
         """The files of a unit's inputs by role; a part of a unit need not have all of them."""
-        found = {each.name: self._files(step, each, unit, is_part) for each in self.inputs(step)}
+        found = {each.name: self.input_files(step, each, unit, is_part=is_part) for each in self.inputs(step)}
         return {role: paths for role, paths in found.items() if paths is not None}
 
-    def _files(self, step: Step, wanted: Input, unit: Unit, is_part: bool) -> tuple[Path, ...] | None:
-        """The files of an input, None if it may be missing and is."""
+    def input_files(self, step: Step, wanted: Input, unit: Unit, *, is_part: bool = False) -> tuple[Path, ...] | None:
+        """The files of an input of a job, None if it may be missing and is; a part of a unit need not have it."""
         if wanted.source == DAQ:
             return (self._daq(unit.key),)
         origin = self.registry.by_name[wanted.source]
@@ -376,12 +376,21 @@ class Cycle:
 
     def is_foreign(self, name: str, unit: Key | Unit) -> bool:
         """Whether the main output of a step is there and no job of ours made it."""
+        return self.lineages.records.is_foreign(self._main(name, unit))
+
+    def _main(self, name: str, unit: Key | Unit) -> str:
+        """The path of the main output of a step."""
         if name not in self._mains:
             step = self.registry.by_name[name]
             template = self.paths.outputs(step)[step.main]
             inside = os.fspath(self.setup.directory).replace("{", "{{").replace("}", "}}")
             self._mains[name] = template if template.startswith("/") else f"{inside}/{template}"
-        return self.lineages.records.is_foreign(self._mains[name].format_map(unit.fields))
+        return self._mains[name].format_map(unit.fields)
+
+    def output_text(self, name: str, unit: Unit) -> str:
+        """The main output of a step as text, which takes less time than :meth:`output`."""
+        is_raw_alone = name == "tier_raw" and unit.key in self.inventory.raw
+        return os.fspath(self.output(name, unit)) if is_raw_alone else self._main(name, unit)
 
     def is_possible(self, name: str, unit: Key | Unit) -> bool:
         """Whether an output is there, or can be made of what is there: a cycle may begin at any tier."""

@@ -108,7 +108,7 @@ def troubles_of(cycle: Cycle, jobs: Iterable[tuple[str, Key | Unit]], records: R
     seen, places = set(ahead), []
     while ahead:
         step, unit = ahead.pop()
-        places.append((step, run_of(unit), str(cycle.output(step, unit))))
+        places.append((step, run_of(unit), cycle.output_text(step, unit)))
         if cycle.is_made(step, unit):
             new = [need for need in cycle.needs(step, unit) if need not in seen]
             seen.update(new)

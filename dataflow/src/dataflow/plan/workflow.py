@@ -59,6 +59,7 @@ class Workflow:
         self.cycle: Cycle = open_cycle(self.config, experiment)
         self.steps: Sequence[Step] = self.cycle.steps
         self._units: dict[tuple[str, ...], Unit] = {}
+        self._resolved: dict[str, Target] = {}
         self._portion = Portion((), {})
 
     @property
@@ -82,10 +83,17 @@ class Workflow:
         UserError
             The first thing that is wrong.
         """
-        found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
+        found = self._targets(words)
         if self._checked(found, words):
             self._refuse_other_software(words)
         return found
+
+    def _targets(self, words: Sequence[str]) -> list[Target]:
+        """The targets among words, each resolved once."""
+        for word in words:
+            if is_target(word) and word not in self._resolved:
+                self._resolved[word] = resolve(word, self.cycle)
+        return [self._resolved[word] for word in dict.fromkeys(words) if is_target(word)]
 
     def not_installed(self) -> UserError | None:
         """What is to be said if the installed software is not what the configuration asks for."""
@@ -113,7 +121,7 @@ class Workflow:
         for word in words:
             if not is_target(word) and self.job_of(word) is None:
                 raise UserError(f"{word!r} is neither a target nor an output of a step", hint=f"write {self.example}")
-        found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
+        found = self._targets(words)
         lists = [self.job_of(path) for target in found for path in self._validity(target)]
         return list(dict.fromkeys([*self._checked(found, words), *filter(None, lists)]))
 
@@ -238,7 +246,7 @@ class Workflow:
         UserError
             If a DAQ file cannot be read.
         """
-        found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
+        found = self._targets(words)
         wanted = [job for target in found for job in target.jobs]
         lists = [path for target in found for path in self._validity(target)]
         paths = [job for word in words if (job := self.job_of(word)) is not None]
@@ -258,7 +266,7 @@ class Workflow:
 
     def _raw_there(self) -> list[Place]:
         """The jobs whose raw files are there: what they would be made by tells whether they are to be made again."""
-        there, output = self.cycle.lineages.records.is_there, self.cycle.output
+        there, output = self.cycle.lineages.records.is_there, self.cycle.output_text
         return [place for place in self.cycle.planned if place[0] == "tier_raw" and there(output(*place))]
 
     def _require_readable(self, items: Iterable[Item]) -> None:
@@ -390,7 +398,7 @@ class Workflow:
         UserError
             If a target means nothing any more.
         """
-        found = [resolve(word, self.cycle) for word in dict.fromkeys(words) if is_target(word)]
+        found = self._targets(words)
         jobs = [job for target in found for job in target.jobs]
         jobs += [job for word in words if (job := self.job_of(word)) is not None]
         return troubles_of(self.cycle, jobs, Records())

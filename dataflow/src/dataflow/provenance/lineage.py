@@ -223,7 +223,7 @@ class Lineages:
         origins = self._cycle.units.origins(step, wanted, unit)
         if origins:
             return [self._wanted_output(name, each, wanted.output) for name, each in origins]
-        paths = self._cycle.job(step.name, unit).inputs.get(wanted.name)
+        paths = self._cycle.input_files(step, wanted, unit)
         return None if paths is None else [self.found(path) for path in paths]
 
     def _wanted_output(self, step: str, unit: Unit, output: str) -> str:
