@@ -85,11 +85,27 @@ def residuals_below(axes: Any, edges: Any, deviations: Any) -> None:
     height = STRIP * place.height
     axes.set_position((place.x0, place.y0 + height, place.width, place.height - height))
     below = axes.figure.add_axes((place.x0, place.y0, place.width, height))
-    below.stairs(deviations, edges, color=BLUE, lw=0.7, baseline=0)
-    below.axhline(0, color="k", lw=0.5)
-    below.set(xlim=axes.get_xlim(), ylim=(-4.5, 4.5), yticks=(-3, 0, 3), ylabel="σ", xlabel=axes.get_xlabel())
+    deviation_strip(below, edges, deviations, axes.get_xlim())
+    below.set_xlabel(axes.get_xlabel())
     axes.set_xlabel("")
     axes.tick_params(labelbottom=False)
+
+
+def deviation_strip(axes: Any, edges: Any, deviations: Any, limits: tuple[float, float]) -> None:
+    """Deviations from a fit in standard deviations, in axes of their own.
+
+    Parameters
+    ----------
+    axes
+        The axes.
+    edges, deviations
+        Shapes (bins + 1,) and (bins,); NaN where a bin tells nothing.
+    limits
+        Of the x axis.
+    """
+    axes.stairs(deviations, edges, color=BLUE, lw=0.7, baseline=0)
+    axes.axhline(0, color="k", lw=0.5)
+    axes.set(xlim=limits, ylim=(-4.5, 4.5), yticks=(-3, 0, 3), ylabel="σ")
 
 
 def text_page(title: str, text: str) -> Figure:

@@ -33,7 +33,7 @@ def draw(detector: str, key: str, found: Mapping[str, Result]) -> Figure:
     figure.text(0.05, 0.945, _summary(result) + others, fontsize=7, va="top", linespacing=1.4)
     warn_below(figure, result.warnings, most=2)
     top = 0.84 - 0.03 * (len(found) - 1)
-    grid = figure.add_gridspec(2, 4, left=0.05, right=0.99, bottom=0.09, top=top, wspace=0.3, hspace=0.36)
+    grid = figure.add_gridspec(2, 4, left=0.05, right=0.98, bottom=0.09, top=top, wspace=0.3, hspace=0.36)
     makers = (_reference, _stability, _drift, _means, _sigmas, _classifier, _spectrum, _dep)
     for index, make in enumerate(makers):
         make(figure.add_subplot(grid[index // 4, index % 4]), result)

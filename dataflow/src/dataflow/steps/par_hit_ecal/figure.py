@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, deviation_strip, fixed_page, warn_below
 
 if TYPE_CHECKING:
     from dataflow.physics.curves import Curve
@@ -162,7 +162,5 @@ def _line(axes: Any, below: Any, fit: LineFit, energies: Any, slope: float) -> N
     width_text = f"FWHM {fit.fwhm * slope:.2f} ± {fit.fwhm_error * slope:.2f} keV"
     axes.text(0.02, 0.95, width_text, transform=axes.transAxes, fontsize=6, va="top")
     joined, observed, expected = joined_bins(fit, energies, BINS_A_WINDOW)
-    below.stairs((observed - expected) / np.sqrt(np.maximum(expected, 1e-9)), joined, color=BLUE, lw=0.7, baseline=0)
-    below.axhline(0, color="k", lw=0.5)
-    below.set(xlim=fit.window, ylim=(-4.5, 4.5), yticks=(-3, 0, 3), ylabel="σ")
+    deviation_strip(below, joined, (observed - expected) / np.sqrt(np.maximum(expected, 1e-9)), fit.window)
     below.tick_params(**SMALL)
