@@ -29,8 +29,8 @@ import status_scale  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")
-LOOK, WEIGH = 0.01, 0.25
-"""Seconds between two looks at the logs, and at the memory."""
+LOOK, WEIGH = 0.02, 1.0
+"""Seconds between two looks at the logs, and at the memory, which takes the system some time."""
 MOST = 300.0
 """Seconds after which a call has failed."""
 
