@@ -80,6 +80,14 @@ class Metadata:
         held = (self._overrides_at(tier, time, category) for tier in tiers)
         return self.channels(key), self._configs.content(time, category), *held
 
+    def changes(self, tiers: Iterable[str]) -> set[str]:
+        """The times from which on :meth:`moment` may tell something else, for keys of any kind."""
+        folders = [self._configs.folder, *map(self.override_folder, tiers)]
+        if not self.scheme.detector:
+            folders += [self.channelmaps, self.statuses]
+        lines = (line for folder in folders for line in folder.validity.timelines.values())
+        return {entry.valid_from for line in lines for entry in line}
+
     def _overrides_at(self, tier: str, timestamp: str, category: str) -> dict[str, Any]:
         folder = self.override_folder(tier)
         content = folder.on(timestamp, category)

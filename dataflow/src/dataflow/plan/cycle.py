@@ -34,6 +34,7 @@ from .hitcolumns import HitColumns
 from .job import RAWID_FIELD, Held, Job, Unit
 from .paths import Paths
 from .selection import Selection
+from .stretches import Stretch, stretches
 from .units import Place, Units
 
 BY_CHANNEL = frozenset({"raw", "dsp", "hit"})
@@ -90,6 +91,11 @@ class Cycle:
         ignored = self.metadata.datasets.ignored
         found = {*self.inventory.daq, *self.inventory.raw, *self.inventory.later}
         return tuple(sorted((key for key in found if str(key) not in ignored), key=lambda key: key.order))
+
+    @cached_property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The files by what holds for them, in the order of :attr:`keys`; see :mod:`.stretches`."""
+        return stretches(self)
 
     @property
     def series(self) -> Mapping[str, tuple[Key, ...]]:
@@ -327,11 +333,11 @@ class Cycle:
 
     def _inputs(self, step: Step, unit: Unit, *, is_part: bool = False) -> dict[str, tuple[Path, ...]]:
         """The files of a unit's inputs by role; a part of a unit need not have all of them."""
-        found = {each.name: self._files(step, each, unit, is_part) for each in self.inputs(step)}
+        found = {each.name: self.files(step, each, unit, is_part=is_part) for each in self.inputs(step)}
         return {role: paths for role, paths in found.items() if paths is not None}
 
-    def _files(self, step: Step, wanted: Input, unit: Unit, is_part: bool) -> tuple[Path, ...] | None:
-        """The files of an input, None if it may be missing and is."""
+    def files(self, step: Step, wanted: Input, unit: Unit, *, is_part: bool = False) -> tuple[Path, ...] | None:
+        """The files of an input, None if it may be missing and is; a part of a unit need not have all of them."""
         if wanted.source == DAQ:
             return (self._daq(unit.key),)
         origin = self.registry.by_name[wanted.source]

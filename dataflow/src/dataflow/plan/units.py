@@ -84,6 +84,17 @@ class Units:
         mine = (key for key in keys if key.datatype in wanted and self._cycle.selection.is_asked_for(step, key))
         return [self._run(key) for key in sorted(mine, key=lambda key: key.order)]
 
+    def has(self, step: Step, key: Key) -> bool:
+        """Whether a step that runs for files does so for one of this cycle."""
+        if not step.merged:
+            return bool(self._own(step, (key,)))
+        wanted = self.datatypes(step)
+        return not wanted or key.datatype in wanted
+
+    def files(self, keys: Iterable[Key]) -> list[Unit]:
+        """The units of single files."""
+        return list(map(self._file, keys))
+
     def at(self, step: Step, key: Key) -> Unit:
         """The unit of a step that is called like a key.
 

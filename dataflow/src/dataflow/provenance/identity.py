@@ -26,8 +26,9 @@ CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class Seen:
-    """A file as a directory shows it."""
+    """A file as a directory shows it, and what it is called in the list."""
 
+    name: str
     size: int
     mtime_ns: int
 
@@ -45,7 +46,7 @@ class Identities:
 
     def __init__(self, cycle: Path, file: Path) -> None:
         self._cycle, self.file = os.fspath(cycle) + os.sep, file
-        self._seen: dict[Path, Seen] = {}
+        self._seen: dict[str, Seen] = {}
         self._new: dict[str, str] = {}
 
     @cached_property
@@ -72,10 +73,9 @@ class Identities:
             If it cannot be read.
         """
         seen = self._look(path)
-        name = self._name(path, seen)
-        sha256 = self._known.get(name) or self._new.get(name)
+        sha256 = self._known.get(seen.name) or self._new.get(seen.name)
         if sha256 is None:
-            sha256 = self._new[name] = hashed(path)
+            sha256 = self._new[seen.name] = hashed(path)
         return {"size": seen.size, "sha256": sha256}
 
     def unknown(self, paths: Iterable[Path]) -> list[Path]:
@@ -84,7 +84,7 @@ class Identities:
 
     def is_known(self, path: Path) -> bool:
         """Whether the identity of a file can be told without reading it."""
-        name = self._name(path, self._look(path))
+        name = self._look(path).name
         return name in self._known or name in self._new
 
     def recall(self, path: Path, identity: object, mtime_ns: object) -> bool:
@@ -92,7 +92,7 @@ class Identities:
         seen = self._look(path)
         if not isinstance(identity, Mapping) or (identity.get("size"), mtime_ns) != (seen.size, seen.mtime_ns):
             return False
-        self._new[self._name(path, seen)] = str(identity.get("sha256"))
+        self._new[seen.name] = str(identity.get("sha256"))
         return True
 
     def mtime_ns(self, path: Path) -> int:
@@ -122,16 +122,16 @@ class Identities:
                 os.close(handle)
 
     def _look(self, path: Path) -> Seen:
-        if path not in self._seen:
+        text = os.fspath(path)
+        seen = self._seen.get(text)
+        if seen is None:
             try:
-                found = path.stat()
+                found = os.stat(text)  # noqa: PTH116 - tens of thousands of them
             except OSError as problem:
                 raise UserError(f"{path} cannot be read: {problem.strerror}") from None
-            self._seen[path] = Seen(found.st_size, found.st_mtime_ns)
-        return self._seen[path]
-
-    def _name(self, path: Path, seen: Seen) -> str:
-        return f"{os.fspath(path).removeprefix(self._cycle)}|{seen.size}|{seen.mtime_ns}"
+            name = f"{text.removeprefix(self._cycle)}|{found.st_size}|{found.st_mtime_ns}"
+            seen = self._seen[text] = Seen(name, found.st_size, found.st_mtime_ns)
+        return seen
 
 
 def hashed(path: Path) -> str:
