@@ -97,6 +97,14 @@ class Cycle:
         """The files by what holds for them, in the order of :attr:`keys`; see :mod:`.stretches`."""
         return stretches(self)
 
+    @cached_property
+    def firsts(self) -> tuple[Key, ...]:
+        """The keys among which is the first one of all for which the same holds; sorted by time."""
+        try:
+            return tuple(stretch.first for stretch in self.stretches)
+        except UserError:  # it does not matter for what is asked, or will be told in its words
+            return self.keys
+
     @property
     def series(self) -> Mapping[str, tuple[Key, ...]]:
         """The keys of each series (run and datatype), sorted by time."""

@@ -72,11 +72,18 @@ class Identities:
         UserError
             If it cannot be read.
         """
+        found = self.known(path)
+        if found is None:
+            seen = self._look(path)
+            self._new[seen.name] = hashed(path)
+            found = {"size": seen.size, "sha256": self._new[seen.name]}
+        return found
+
+    def known(self, path: Path) -> Mapping[str, object] | None:
+        """The identity of a file if it can be told without reading it."""
         seen = self._look(path)
         sha256 = self._known.get(seen.name) or self._new.get(seen.name)
-        if sha256 is None:
-            sha256 = self._new[seen.name] = hashed(path)
-        return {"size": seen.size, "sha256": sha256}
+        return {"size": seen.size, "sha256": sha256} if sha256 else None
 
     def unknown(self, paths: Iterable[Path]) -> list[Path]:
         """The files that would have to be read."""
@@ -84,8 +91,7 @@ class Identities:
 
     def is_known(self, path: Path) -> bool:
         """Whether the identity of a file can be told without reading it."""
-        name = self._look(path).name
-        return name in self._known or name in self._new
+        return self.known(path) is not None
 
     def recall(self, path: Path, identity: object, mtime_ns: object) -> bool:
         """Take over what a record says of a file, if the file still looks as it did then."""

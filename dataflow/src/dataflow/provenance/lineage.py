@@ -245,8 +245,10 @@ class Lineages:
 
     def known_identity(self, key: Key) -> Mapping[str, object] | None:
         """The identity of a key's DAQ file in its lineage, None if the file has to be read for it."""
-        if self._is_known(key):
-            return self.identities.of(self._cycle.inventory.daq[key])
+        path = self._cycle.inventory.daq[key]
+        found = self.identities.known(path) or (self.identities.of(path) if self._is_known(key) else None)
+        if found:
+            return found
         return None if self.read_unknown or self._has_record(key) else {"sha256": UNREAD}
 
     def _is_known(self, key: Key) -> bool:

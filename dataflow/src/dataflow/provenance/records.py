@@ -191,29 +191,20 @@ def _listing(folder: str) -> Listing:
     failed: set[str] = set()
     unfinished: set[str] = set()
     twice: set[str] = set()
-    for file in _names(f"{folder}/{FOLDER}")[0]:
-        if file.endswith(NOTES):
-            noted = _NOTES.fullmatch(file)
-            notes |= {noted["name"]: noted["digest"]} if noted else {}
-            continue
-        name, said = _recorded(file)
-        if said == FAILED:
+    files = _names(f"{folder}/{FOLDER}")[0]
+    for noted in filter(None, (_NOTES.fullmatch(file) for file in files if file.endswith(NOTES))):
+        notes[noted["name"]] = noted["digest"]
+    others = [file for file in files if file.endswith(".json") and not file.endswith((NOTES, RECIPE))]
+    for name, _, said in [file[: -len(".json")].rpartition(".") for file in others]:
+        if len(said) == LENGTH and not said.strip(_DIGITS):  # no expression: there are a hundred thousand of them
+            if lineages.setdefault(name, said) != said:
+                twice.add(name)
+        elif said == FAILED:
             failed.add(name)
         elif said == UNFINISHED:
             unfinished.add(name)
-        elif said and lineages.setdefault(name, said) != said:
-            twice.add(name)
     told = {name: lineage for name, lineage in lineages.items() if name not in twice} if twice else lineages
     return Listing(names, links, told, frozenset(failed), frozenset({*lineages, *unfinished}), notes)
-
-
-def _recorded(file: str) -> tuple[str, str]:
-    """The output that a record is of by its name, and its lineage or state; two empty texts if it is no record."""
-    if not file.endswith(".json") or file.endswith(RECIPE):
-        return "", ""
-    name, _, said = file[: -len(".json")].rpartition(".")  # no expression: there are a hundred thousand of them
-    is_lineage = len(said) == LENGTH and not said.strip(_DIGITS)
-    return (name, said) if name and (is_lineage or said in (FAILED, UNFINISHED)) else ("", "")
 
 
 def _names(folder: str) -> tuple[frozenset[str], frozenset[str]]:
