@@ -198,7 +198,8 @@ class Units:
         origin = self._cycle.registry.by_name[wanted.source]
         if origin.kind != "par":
             keys = self._keys(wanted, unit)
-            found = [(origin.name, self.at(origin, key)) for key in keys]
+            known = self._files if self.scope(origin) is Scope.FILE else {}
+            found = [(origin.name, known.get(key) or self.at(origin, key)) for key in keys]
             if len(found) > 1:
                 found = list(dict.fromkeys(found))
             is_there = not wanted.optional or all(self._cycle.is_possible(*place) for place in found)

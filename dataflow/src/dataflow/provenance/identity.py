@@ -56,7 +56,12 @@ class Identities:
             text = self.file.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return found
-        for line in text.splitlines():
+        lines = text.splitlines()
+        try:
+            return dict(json.loads(f"[{','.join(lines)}]"))  # tens of thousands of lines: many times as fast
+        except (ValueError, TypeError):
+            pass
+        for line in lines:
             try:
                 name, sha256 = json.loads(line)
             except (ValueError, TypeError):  # the last line of a process that was killed

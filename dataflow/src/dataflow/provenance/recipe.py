@@ -91,7 +91,7 @@ class Recipes:
         self._pars: dict[tuple[int, int], tuple[str, object, object]] = {}
         self._made: dict[tuple[str, tuple[str, ...]], Mapping[str, object]] = {}
         self._files: dict[str, object] = {}
-        self._configs: dict[tuple[object, ...], tuple[str, dict[str, object]]] = {}
+        self._configs: dict[tuple[object, ...], tuple[str, dict[str, object], object]] = {}
 
     def of(self, step: Step, job: Job, overrides: Mapping[str, Mapping[str, Any]]) -> Recipe:
         """The recipe of a job.
@@ -180,24 +180,23 @@ class Recipes:
 
     def _config_of(self, step: Step, job: Job, channel: Channel) -> tuple[str, dict[str, object]]:
         """The configuration of a channel and its hash; computed once for channels that take it from the same files."""
-        files = {name: job.config.files(name, channel) for name in step.configs if name not in NESTED}
-        place = (step.name, *files.items())
+        layers = {name: job.config.layers(name, channel) for name in step.configs if name not in NESTED}
+        place = (step.name, *map(id, layers.values()))  # one object for all that take the same files
         if place not in self._configs:
-            read = {name: job.config.shared(name, channel) for name, paths in files.items() if paths}
-            own = {name: self._with_files(_important(step, value)) for name, value in read.items()}
-            self._configs[place] = digest(own, self._cycle), own
-        return self._configs[place]
+            own = {name: self._with_files(_important(step, of.data)) for name, of in layers.items() if of.files}
+            self._configs[place] = digest(own, self._cycle), own, tuple(layers.values())
+        return self._configs[place][:2]
 
     def _with_files(self, value: Any) -> Any:
         """A configuration with the content of the files that it names in the place of their paths."""
+        if isinstance(value, str):
+            if value.startswith("/") and "\n" not in value:
+                return self._file(value)
+            named = reference_of(value)
+            return [self._file(str(named.path)), named.name] if named else value
         if isinstance(value, Mapping):
             return {name: self._with_files(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [self._with_files(item) for item in value]
-        if isinstance(value, str) and value.startswith("/") and "\n" not in value:
-            return self._file(value)
-        named = reference_of(value)
-        return [self._file(str(named.path)), named.name] if named else value
+        return [self._with_files(item) for item in value] if isinstance(value, list) else value
 
     def _file(self, text: str) -> object:
         if text not in self._files:
