@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dataflow.plan import Cycle, Key
+from dataflow.plan.batches import everything as everything_of
 from dataflow.plan.survey import Item, Survey, all_jobs, foreign_tiers
 
 from ..copies import copy_sources
@@ -71,7 +72,7 @@ def everything(cycle: Cycle) -> list[tuple[str, Key]]:
 
 def surveyed(cycle: Cycle) -> list[Item]:
     """All that a cycle can make, as it is found when many files are looked at together: the same as one by one."""
-    found = [item for batch in Survey(cycle).everything() for item in batch.items()]
+    found = [item for batch in everything_of(Survey(cycle)) for item in batch.items()]
     again = Cycle(cycle.setup, cycle.registry)
     survey = Survey(again)
     alone = [survey.item(*place) for place in (*all_jobs(again), *foreign_tiers(again))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 from dataflow.base.errors import UserError
 from dataflow.keys.key import Key
+from dataflow.plan.batches import Batch, everything, recorded
 from dataflow.plan.cycle import Cycle
-from dataflow.plan.survey import FAILED, MISSING, STALE, THERE, Batch, Item, Survey, remaining
+from dataflow.plan.survey import FAILED, MISSING, STALE, THERE, Item, Survey, remaining
 from dataflow.plan.troubles import run_of, troubles
 from dataflow.registry.step import Scope, Step
 from dataflow.registry.steps import BY_NAME
@@ -25,8 +27,8 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
     plan = flow.cycle
     plan.lineages.read_unknown = False
     survey = Survey(plan)
-    found = survey.everything()
-    seconds, unknown = remaining(found, survey.costs_of(found), question["cores"])
+    found = everything(survey)
+    seconds, unknown = remaining(found, survey.costs_of(recorded(found)), question["cores"])
     noted = told(troubles(plan.lineages.records, _noted(found)))
     return {
         "warnings": list(dict.fromkeys([*warnings_of(flow), *_gaps(survey)])),
@@ -64,11 +66,10 @@ def _of_partitions(survey: Survey, steps: Iterable[Step]) -> Iterator[Item]:
 
 def _noted(found: Iterable[Batch]) -> Iterator[tuple[str, str, str]]:
     """The main outputs with notes that are there, each with its step and its run."""
-    for batch in found:
-        if batch.main.there.notes:
-            for item, path in zip(batch.items(), batch.main.paths(), strict=True):
-                if item.state != MISSING:
-                    yield item.step, run_of(item.unit), path
+    for batch in (each for each in found if each.noted):
+        for item, name in zip(batch.items(), batch.names, strict=True):
+            if item.state != MISSING and name in batch.noted:
+                yield item.step, run_of(item.unit), f"{batch.folder}{os.sep}{name}"
 
 
 def _runs(batches: Iterable[Batch]) -> list[dict[str, Any]]:
@@ -91,11 +92,20 @@ def _runs(batches: Iterable[Batch]) -> list[dict[str, Any]]:
 
 def _failures(found: Iterable[Batch], survey: Survey, plan: Cycle) -> list[dict[str, Any]]:
     told = []
-    for item in (item for batch in found for item in batch.items(FAILED)):
+    for item in _failed(found):
         outputs = (Path(path) for path in survey.outputs(item.step, item.unit))
         failure = next(filter(None, map(plan.lineages.records.failure, outputs)), {})
         told.append({"step": item.step, "key": str(item.unit)} | {n: failure.get(n) for n in ("error", "log", "time")})
     return told
+
+
+def _failed(found: Iterable[Batch]) -> Iterator[Item]:
+    """The jobs that failed, by step and time."""
+    by_step: dict[str, list[Item]] = {}
+    for batch in found:
+        by_step.setdefault(batch.step, []).extend(batch.items(FAILED))
+    for items in by_step.values():
+        yield from sorted(items, key=lambda item: item.key.order)
 
 
 def _salvaged(found: Iterable[Batch], plan: Cycle) -> dict[str, str]:
@@ -104,8 +114,9 @@ def _salvaged(found: Iterable[Batch], plan: Cycle) -> dict[str, str]:
     for batch in found:
         # of one batch, all have the same settings
         if batch.step == "tier_raw" and _may_be_salvaged(plan, batch.keys[0]):
-            for key, state, path in zip(batch.keys, batch.states, batch.main.paths(), strict=True):
-                record = plan.lineages.records.raw(Path(path)) if state in (THERE, STALE) else None
+            for key, state, name in zip(batch.keys, batch.states, batch.names, strict=True):
+                path = Path(batch.folder, name)
+                record = plan.lineages.records.raw(path) if state in (THERE, STALE) else None
                 if reason := (record or {}).get("counts", {}).get("salvaged"):
                     told[str(key)] = reason
     return told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -94,12 +95,11 @@ def _later(tiers: Mapping[str, Path], known: set[str], scheme: KeyScheme) -> Ite
                 yield key
 
 
-def _unknown(folder: Path, ending: str, known: set[str]) -> list[tuple[str, str]]:
-    """The files with some ending whose names before it are not known: name and path."""
-    found = (
-        (path.rpartition(os.sep)[2][: -len(ending)], path) for path in files_below(folder) if path.endswith(ending)
-    )
-    return [(name, path) for name, path in found if name not in known]
+def _unknown(folder: str | Path, ending: str, known: set[str]) -> list[tuple[str, str]]:
+    """The files with some ending whose names before it are not known, sorted by folder: name and path."""
+    expected = {name + ending for name in known}
+    paths = [path for path in files_below(folder, expected) if path.endswith(ending)]
+    return [(path.rpartition(os.sep)[2][: -len(ending)], path) for path in paths]
 
 
 def left_out_note(inventory: Inventory, folder: Path) -> str:
@@ -153,11 +153,24 @@ def _raw_files(folder: Path, known: set[str], scheme: KeyScheme) -> Iterator[tup
             yield key, Path(path)
 
 
-def files_below(folder: str | Path, depth: int = 0) -> list[str]:
-    """The files in a folder and the folders below it, sorted by folder; hidden ones are left out."""
+def files_below(folder: str | Path, without: AbstractSet[str] = frozenset(), depth: int = 0) -> list[str]:
+    """The files in a folder and the folders below it, sorted by folder; hidden ones are left out.
+
+    Parameters
+    ----------
+    folder
+        The folder; it need not exist.
+    without
+        Names of files that are left out, too: of a hundred thousand, it takes long to look at each.
+
+    Raises
+    ------
+    UserError
+        If a folder cannot be read.
+    """
     try:
         with os.scandir(folder) as found:
-            entries = sorted(found, key=attrgetter("name"))
+            entries = sorted((entry for entry in found if entry.name not in without), key=attrgetter("name"))
     except FileNotFoundError:
         return []
     except OSError as exc:
@@ -169,5 +182,5 @@ def files_below(folder: str | Path, depth: int = 0) -> list[str]:
         if not entry.is_dir():
             files.append(entry.path)
         elif depth < DEEPEST:
-            files += files_below(entry.path, depth + 1)
+            files += files_below(entry.path, without, depth + 1)
     return files

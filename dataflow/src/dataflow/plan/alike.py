@@ -41,11 +41,6 @@ class Outputs:
         """Their paths."""
         return [f"{self.folder}{os.sep}{name}" for name in self.names]
 
-    def recorded(self) -> list[str]:
-        """The paths of those of which it is recorded that a job of ours made them, or began to."""
-        ours = self.there.ours
-        return [f"{self.folder}{os.sep}{name}" for name in self.names if name in ours]
-
     def lineages(self) -> list[str | None]:
         """What they were made by, as their records say; links are not looked into."""
         return list(map(self.there.lineages.get, self.names))

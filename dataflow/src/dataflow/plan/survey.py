@@ -7,18 +7,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from dataflow.base.errors import Unavailable, UserError
+from dataflow.base.errors import Unavailable
 from dataflow.keys.key import Key
-from dataflow.provenance.lineage import nothing
-from dataflow.registry.step import Scope, Step
+from dataflow.registry.step import Step
 
-from .alike import Alike, Outputs
 from .cycle import Cycle
 from .demand import Seen, seconds_of, seen
 from .job import Unit
-from .stretches import Stretch
 from .units import Place
 
 THERE, FOREIGN, STALE, MISSING, FAILED = "there", "foreign", "stale", "missing", "failed"
@@ -56,41 +53,16 @@ class Item:
         return self.state not in (THERE, FOREIGN)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The outputs of some jobs of one step.
+class Ahead(Protocol):
+    """Jobs of one step, of which some are to be made."""
 
-    Attributes
-    ----------
-    step
-        The step.
-    keys
-        The first file of each unit, in order of time.
-    states
-        As those of an :class:`Item`, for each.
-    main
-        The main output of each.
-    units
-        What gives the units themselves.
-    """
-
-    step: str
-    keys: Sequence[Key]
-    states: Sequence[str]
-    main: Outputs
-    units: Callable[[], Sequence[Unit]]
+    @property
+    def step(self) -> str:
+        """The step."""
 
     @property
     def to_make(self) -> int:
         """How many a run would make."""
-        return len(self.states) - sum(map(self.states.count, (THERE, FOREIGN)))
-
-    def items(self, *states: str) -> list[Item]:
-        """The jobs one by one; only those in some states, if any are given."""
-        if states and not any(state in self.states for state in states):
-            return []
-        found = zip(self.units(), self.states, strict=True)
-        return [Item(self.step, unit, state) for unit, state in found if not states or state in states]
 
 
 @dataclass(frozen=True)
@@ -122,49 +94,6 @@ class Survey:
 
     cycle: Cycle
     _forms: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def everything(self) -> list[Batch]:
-        """All that the cycle can make from the data that is there, by step and in order of time."""
-        lineages = self.cycle.lineages
-        try:
-            alike = Alike(self.cycle)
-            lineages.of_many = alike.of_many
-            steps = filter(self.cycle.is_shown, self.cycle.steps)
-            found = [batch for step in steps for batch in self._of_step(step, alike)]
-        except UserError:  # it is to be said in the words that fit one job
-            lineages.of_many = nothing
-            found = [self._single(*place) for place in all_jobs(self.cycle)]
-        return [*found, *(self._single(*place) for place in foreign_tiers(self.cycle))]
-
-    def _of_step(self, step: Step, alike: Alike) -> Iterator[Batch]:
-        units = self.cycle.units
-        if units.scope(step) is not Scope.FILE:
-            yield from (self._single(*place) for place in jobs_of(self.cycle, step, units.of(step)))
-            return
-        for stretch in self.cycle.stretches:
-            if units.has(step, stretch.first):
-                yield from self._of_stretch(step, stretch, alike)
-
-    def _of_stretch(self, step: Step, stretch: Stretch, alike: Alike) -> Iterator[Batch]:
-        """The outputs of the files of a stretch: together, where what is wanted of them is known together."""
-        wanted, units = alike.lineages(step, stretch), partial(self.cycle.units.files, stretch.keys)
-        if wanted is None or not (step.merged or _are_made(self.cycle, alike, step, stretch)):
-            yield from (self._single(*place) for place in jobs_of(self.cycle, step, units()))
-            return
-        outputs = alike.outputs(step, stretch)
-        if all(each.are(wanted) for each in outputs):
-            states = [THERE] * len(wanted)
-        else:
-            paths = zip(*(each.paths() for each in outputs), strict=True)
-            states = [
-                self._made(list(some), lambda one=one: one, _nothing) for some, one in zip(paths, wanted, strict=True)
-            ]
-        yield Batch(step.name, stretch.keys, states, outputs[0], units)
-
-    def _single(self, step: str, unit: Unit) -> Batch:
-        folder, _, name = self.outputs(step, unit)[0].rpartition(os.sep)
-        main = Outputs(folder, [name], self.cycle.lineages.records.listing(folder))
-        return Batch(step, (unit.key,), [self._state(step, unit)], main, lambda: (unit,))
 
     def to_make(self, wanted: Iterable[tuple[str, Key | Unit]]) -> list[Item]:
         """The jobs that a run makes for some wanted ones: those that are not there, and what they need of others."""
@@ -199,9 +128,9 @@ class Survey:
         if not self.cycle.is_made(step, unit):
             return THERE if self.cycle.output(step, unit).is_file() else MISSING
         wanted, check = self.cycle.lineages.wanted, self.cycle.lineages.check
-        return self._made(self.outputs(step, unit), partial(wanted, step, unit), partial(check, step, unit))
+        return self.made(self.outputs(step, unit), partial(wanted, step, unit), partial(check, step, unit))
 
-    def _made(self, outputs: list[str], wanted: Callable[[], str], check: Callable[[], None]) -> str:
+    def made(self, outputs: list[str], wanted: Callable[[], str], check: Callable[[], None]) -> str:
         """The state of what the cycle makes, where it is known how to find out what is wanted."""
         records, are_there = self.cycle.lineages.records, self._are_there(outputs)
         if _is_current({records.lineage(path) for path in outputs} if are_there else {None}, wanted, check):
@@ -217,12 +146,9 @@ class Survey:
         """What jobs take, by step, from the records of some that are done."""
         return {step: _cost(records) for step, records in self._finished(jobs).items()}
 
-    def costs_of(self, batches: Iterable[Batch]) -> dict[str, Cost]:
-        """Like :meth:`costs`."""
-        done: dict[str, list[str]] = {}
-        for batch in batches:
-            done.setdefault(batch.step, []).extend(batch.main.recorded())
-        return {step: _cost(records) for step, records in self._recorded(done).items()}
+    def costs_of(self, outputs: Mapping[str, list[str]]) -> dict[str, Cost]:
+        """What jobs take, by step, from the records of some outputs of each."""
+        return {step: _cost(records) for step, records in self._recorded(outputs).items()}
 
     def demands(self, jobs: Iterable[Place]) -> dict[str, Seen]:
         """What jobs took at most, by step, from the records of some that are done."""
@@ -261,19 +187,15 @@ def all_jobs(cycle: Cycle) -> Iterator[Place]:
 
 def jobs_of(cycle: Cycle, step: Step, units: Iterable[Unit]) -> Iterator[Place]:
     """The jobs of a step among some of its units that the data allow."""
-    readers = [each.name for each in _readers(cycle, step)]
+    readers = [each.name for each in readers_of(cycle, step)]
     for unit in units:
         if cycle.is_possible(step.name, unit) and (step.merged or _is_made(cycle, readers, unit)):
             yield step.name, unit
 
 
-def _readers(cycle: Cycle, step: Step) -> list[Step]:
+def readers_of(cycle: Cycle, step: Step) -> list[Step]:
+    """The steps of a cycle that read what a step makes."""
     return [each for each in cycle.steps if any(one.source == step.name for one in cycle.inputs(each))]
-
-
-def _are_made(cycle: Cycle, alike: Alike, step: Step, stretch: Stretch) -> bool:
-    """Whether the cycle makes something of each file of a stretch by one of the steps that read what a step makes."""
-    return any(alike.takes(reader, stretch) for reader in _readers(cycle, step))
 
 
 def _is_current(found: Collection[str | None], wanted: Callable[[], str], check: Callable[[], None]) -> bool:
@@ -288,10 +210,6 @@ def _is_current(found: Collection[str | None], wanted: Callable[[], str], check:
     except Unavailable:
         return False
     return False
-
-
-def _nothing() -> None:
-    """What is right already."""
 
 
 def _is_made(cycle: Cycle, readers: Sequence[str], unit: Unit) -> bool:
@@ -310,7 +228,7 @@ START = 1.5
 """Seconds from the start of a job to its work: Python, libraries, the plan. The records have the work alone."""
 
 
-def remaining(found: Iterable[Item | Batch], costs: Mapping[str, Cost], cores: int) -> tuple[float | None, list[str]]:
+def remaining(found: Iterable[Ahead], costs: Mapping[str, Cost], cores: int) -> tuple[float | None, list[str]]:
     """How long the jobs still to make take, in seconds of wall time, and the steps of which nothing is known yet.
 
     To the work of each comes :data:`START` on one core. The time is None if nothing is known of any of them.

@@ -75,8 +75,7 @@ class Units:
         if scope is Scope.PARTITION:
             return list(self.partitions(step).values())
         if not step.merged:
-            keys = self._cycle.firsts if scope is Scope.RUN else self._cycle.keys
-            return self._own(step, keys)
+            return self._own(step, self._cycle.firsts if scope is Scope.RUN else self._cycle.keys)
         if scope is Scope.FILE:
             return [self._file(key) for key in self._cycle.keys if not wanted or key.datatype in wanted]
         if step.kind == "tier":

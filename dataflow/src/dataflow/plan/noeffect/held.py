@@ -53,6 +53,11 @@ class Held:
         root = self.cycle.setup.path("par_overwrite")
         return {tier: Folder(root / tier, self.metadata.reader) for tier in self.cycle.registry.calibrated_tiers()}
 
+    @property
+    def read(self) -> list[TextFile]:
+        """All files that were read so far, sorted by path: what reads them first need not be the same each time."""
+        return sorted(self.metadata.reader.read, key=lambda text: text.path)
+
     def turns(self, unit: Unit) -> list[Key]:
         """The files of a unit at whose times another configuration of steps holds than for its first."""
         place = unit.name, id(unit.keys)  # many steps have the same units
