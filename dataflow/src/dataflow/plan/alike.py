@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from .cycle import Cycle
 
 
+ABSENT = ""
+"""What an output was made by that is not there."""
+
+
 @dataclass(frozen=True)
 class Outputs:
     """One output of each file of a stretch: all lie in one folder."""
@@ -41,14 +45,15 @@ class Outputs:
         """Their paths."""
         return [f"{self.folder}{os.sep}{name}" for name in self.names]
 
-    def lineages(self) -> list[str | None]:
-        """What they were made by, as their records say; links are not looked into."""
-        return list(map(self.there.lineages.get, self.names))
+    @property
+    def is_simple(self) -> bool:
+        """Whether names of records tell all: no output is a link, and no job failed."""
+        return self.there.links.isdisjoint(self.names) and self.there.failed.isdisjoint(self.names)
 
-    def are(self, wanted: Sequence[str]) -> bool:
-        """Whether all are there, are no links, and were made by these lineages."""
-        there = self.there
-        return self.lineages() == wanted and there.names.issuperset(self.names) and there.links.isdisjoint(self.names)
+    def lineages(self) -> list[str | None]:
+        """What each was made by: None if that is not clear, :data:`ABSENT` if it is not there."""
+        names, lineages = self.there.names, self.there.lineages
+        return [lineages.get(name) if name in names else ABSENT for name in self.names]
 
 
 class Alike:

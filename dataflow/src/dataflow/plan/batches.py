@@ -20,12 +20,12 @@ from dataflow.provenance.lineage import nothing
 from dataflow.provenance.records import Listing
 from dataflow.registry.step import Scope, Step
 
-from .alike import Alike
+from .alike import ABSENT, Alike
 from .cycle import Cycle
 from .halves import in_halves
 from .job import Unit
 from .stretches import Stretch
-from .survey import FOREIGN, THERE, Item, Survey, all_jobs, foreign_tiers, jobs_of, readers_of
+from .survey import FOREIGN, MISSING, STALE, THERE, Item, Survey, all_jobs, foreign_tiers, jobs_of, readers_of
 
 MANY = 20_000
 """So many outputs of tiers take long enough to be looked at by two processes."""
@@ -194,7 +194,7 @@ class Batches:
             every = task.units(self._cycle)
             return [every[place] for place in places]
 
-        first = [keys[place] for place in places]
+        first = keys if len(places) == len(keys) else [keys[place] for place in places]
         return Batch(task.step.name, first, states, folder, names, ours, noted, units)
 
     def _all_rows(self, tasks: Sequence[Task]) -> tuple[list[list[Row]], list[str]]:
@@ -221,12 +221,15 @@ class Batches:
 
     def _row(self, step: Step, stretch: Stretch, wanted: list[str]) -> Row:
         outputs = self.alike.outputs(step, stretch)
-        if all(each.are(wanted) for each in outputs):
-            states = [THERE] * len(wanted)
-        else:
+        if not all(each.is_simple for each in outputs):
             paths = zip(*(each.paths() for each in outputs), strict=True)
             jobs = zip(paths, wanted, strict=True)
             states = [self._survey.made(list(some), partial(str, lineage), _is_right) for some, lineage in jobs]
+        elif all(each.lineages() == wanted for each in outputs):
+            states = [THERE] * len(wanted)
+        else:
+            found = zip(*(each.lineages() for each in outputs), strict=True)
+            states = [_state(of, lineage) for of, lineage in zip(found, wanted, strict=True)]
         return list(range(len(wanted))), states, *_seen(outputs[0].folder, outputs[0].names, outputs[0].there)
 
     def _row_of(self, step: Step, unit: Unit, place: int) -> Row:
@@ -235,10 +238,18 @@ class Batches:
         return [place], [self._survey.item(step.name, unit).state], *_seen(folder, [name], there)
 
 
+def _state(found: tuple[str | None, ...], wanted: str) -> str:
+    """The state of a job's outputs from what each was made by."""
+    if found.count(wanted) == len(found):
+        return THERE
+    return MISSING if ABSENT in found else STALE
+
+
 def _is_right() -> None:
     """Of a step that takes a stretch as a whole, configuration and metadata are right."""
 
 
 def _seen(folder: str, names: Sequence[str], there: Listing) -> tuple[str, list[str], list[str], dict[str, str]]:
     noted = {name: there.notes[name] for name in names if name in there.notes} if there.notes else {}
-    return folder, list(names), [name for name in names if name in there.ours], noted
+    ours = names if there.ours.issuperset(names) else [name for name in names if name in there.ours]
+    return folder, list(names), list(ours), noted

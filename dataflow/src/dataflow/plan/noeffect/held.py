@@ -53,17 +53,22 @@ class Held:
         root = self.cycle.setup.path("par_overwrite")
         return {tier: Folder(root / tier, self.metadata.reader) for tier in self.cycle.registry.calibrated_tiers()}
 
+    @cached_property
+    def _firsts(self) -> frozenset[Key]:
+        return frozenset(self.cycle.firsts)
+
     @property
     def read(self) -> list[TextFile]:
         """All files that were read so far, sorted by path: what reads them first need not be the same each time."""
         return sorted(self.metadata.reader.read, key=lambda text: text.path)
 
     def turns(self, unit: Unit) -> list[Key]:
-        """The files of a unit at whose times another configuration of steps holds than for its first."""
+        """The files of a unit from which on another configuration of steps holds than for its first."""
         place = unit.name, id(unit.keys)  # many steps have the same units
         if place not in self._turns:
             first = self.config.on(unit.key.timestamp, unit.key.datatype)
-            found = [key for key in unit.keys if self.config.on(key.timestamp, key.datatype) is not first]
+            some = filter(self._firsts.__contains__, unit.keys)
+            found = [key for key in some if self.config.on(key.timestamp, key.datatype) is not first]
             self._turns[place] = unit.keys, found
         return self._turns[place][1]
 
