@@ -22,6 +22,8 @@ from dataflow.provenance.records import notes_file, record_file
 from ..plan.conftest import KEYS, MAP, STATUSES, TESTSTAND_KEYS, Tree
 from .conftest import surveyed
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+"""Python 3.12 and later warn of forks in a process with threads, such as that of a test."""
 CAL = tuple(f"l200-p03-r002-cal-20230401T0{hour}0000Z" for hour in range(4))
 PHY = tuple(f"l200-p03-r002-phy-20230401T1{hour}0000Z" for hour in range(8))
 AT_ONCE = tuple(f"l200-p03-r003-{kind}-20230501T0{hour}0000Z" for hour in range(6) for kind in ("phy", "fft"))
