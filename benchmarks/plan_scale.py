@@ -71,11 +71,12 @@ def timed(name: str, work: Callable[[], T]) -> T:
 def make(root: Path, files: int, runs: int, detectors: int) -> None:
     """A cycle of empty DAQ files: each run begins with a fifth of calibration, physics follows."""
     per_run = max(files // runs, 2)
+    pause = timedelta(hours=min(1, 168 / per_run))  # a run takes a week, the next one begins after it
     for run in range(runs):
         for file in range(per_run):
             datatype = "cal" if file < max(per_run // 5, 1) else "phy"
             period, number = f"p{run // 20 + 3:02d}", f"r{run % 20:03d}"
-            moment = BEGIN + timedelta(days=7 * run, hours=file)
+            moment = BEGIN + timedelta(days=7 * run) + file * pause
             name = f"l200-{period}-{number}-{datatype}-{moment:%Y%m%dT%H%M%SZ}.fcio"
             write(root / "generated/tier/daq" / datatype / period / number / name)
     write(root / "config.json", json.dumps({"setups": {"l200": {"paths": {}}}}))

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from dataflow.plan import Cycle, Key
+from dataflow.plan.batches import everything as everything_of
+from dataflow.plan.survey import Item, Survey, all_jobs, foreign_tiers
 
 from ..copies import copy_sources
 from ..plan.conftest import KEYS, Tree
@@ -66,6 +68,20 @@ def everything(cycle: Cycle) -> list[tuple[str, Key]]:
     wanted += [(f"validity_{tier}", cycle.keys[0]) for tier in ("dsp", "hit")]
     cycle.check(wanted)
     return sorted(cycle.planned, key=str)
+
+
+def surveyed(cycle: Cycle) -> list[Item]:
+    """All that a cycle can make, as it is found when many files are looked at together: the same as one by one."""
+    found = [item for batch in everything_of(Survey(cycle)) for item in batch.items()]
+    again = Cycle(cycle.setup, cycle.registry)
+    survey = Survey(again)
+    alone = [survey.item(*place) for place in (*all_jobs(again), *foreign_tiers(again))]
+    assert sorted(found, key=_place) == sorted(alone, key=_place)
+    return found
+
+
+def _place(item: Item) -> tuple[str, str]:
+    return item.step, str(item.unit)
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ from prodenv.cli.parsers import COMMANDS
 
 from ..plan.conftest import KEYS, Tree
 from ..workflow.conftest import Production
-from .conftest import Origin
+from .conftest import Origin, surveyed
 from .test_survey import produce, states
 
 CAL, PHY = KEYS[4], KEYS[5]
@@ -41,7 +41,7 @@ def forget(tree: Tree, *paths: Path) -> None:
 
 
 def state(tree: Tree, step: str, key: str) -> str:
-    return next(item.state for item in Survey(tree.open()).everything() if (item.step, str(item.key)) == (step, key))
+    return next(item.state for item in surveyed(tree.open()) if (item.step, str(item.key)) == (step, key))
 
 
 def test_a_file_without_any_record_is_foreign_and_what_is_made_of_it_is_ours(origin: Origin) -> None:
@@ -88,7 +88,7 @@ def test_a_cycle_begins_with_the_tier_that_is_there(production: Production) -> N
         path.parent.mkdir(parents=True)
         path.write_text(tier)
     flow = Workflow(production.root / "config.json")
-    found = {item.step: item.state for item in Survey(flow.cycle).everything() if str(item.key) == PHY}
+    found = {item.step: item.state for item in surveyed(flow.cycle) if str(item.key) == PHY}
     assert {step: found[step] for step in ("tier_tcm", "tier_dsp", "tier_hit")} == dict.fromkeys(
         ("tier_tcm", "tier_dsp", "tier_hit"), "foreign"
     )

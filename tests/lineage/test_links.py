@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 from dataflow.jobs.atomic import whole_files
-from dataflow.plan.survey import Survey, all_jobs
+from dataflow.plan.survey import all_jobs
 from dataflow.provenance.records import FOLDER, Records
 
 from ..plan.conftest import KEYS, Tree
 from ..workflow.conftest import Production
-from .conftest import Origin
+from .conftest import Origin, surveyed
 from .test_survey import produce
 
 TARGET = "all-l200-p03-r001-phy-raw.gen"
@@ -53,7 +53,7 @@ def derived(origin: Origin, tmp_path: Path) -> Tree:
 def stale(tree: Tree) -> set[str]:
     """The outputs that would be made again, by survey; the plan of Snakemake must agree."""
     cycle = tree.open()
-    found = {f"{item.step} {item.key}" for item in Survey(cycle).everything() if item.to_make}
+    found = {f"{item.step} {item.key}" for item in surveyed(cycle) if item.to_make}
     again = tree.open()
     assert found == {f"{step} {key}" for step, key in all_jobs(again) if not again.lineages.is_current(step, key)}
     return found

@@ -12,7 +12,7 @@ from dataflow.provenance.identity import LIST, Identities
 from dataflow.provenance.records import record_file
 
 from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
-from .conftest import Origin
+from .conftest import Origin, surveyed
 
 CAL, PHY = KEYS[4], KEYS[5]
 
@@ -32,7 +32,7 @@ def produce(tree: Tree) -> None:
 def states(tree: Tree) -> dict[str, set[str]]:
     """The states of each step's outputs."""
     found: dict[str, set[str]] = {}
-    for item in Survey(tree.open()).everything():
+    for item in surveyed(tree.open()):
         found.setdefault(item.step, set()).add(item.state)
     return found
 

@@ -17,7 +17,7 @@ from prodenv.cli.parsers import COMMANDS
 
 from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
 from ..workflow.conftest import Production
-from .conftest import Origin
+from .conftest import Origin, surveyed
 from .test_survey import produce
 
 TARGET = "all-l200-p03-r001-*-hit.gen"
@@ -158,7 +158,7 @@ def test_planning_reads_no_data(origin: Origin, monkeypatch: pytest.MonkeyPatch)
 def test_a_file_of_another_cycle_that_is_gone_is_no_error_of_the_survey(origin: Origin, tmp_path: Path) -> None:
     produce(origin)
     origin.config["paths"]["tier_tcm"] = str(tmp_path / "elsewhere")
-    found = {(item.step, item.state) for item in Survey(origin.open()).everything()}
+    found = {(item.step, item.state) for item in surveyed(origin.open())}
     assert ("tier_evt", "stale") in found and ("tier_raw", "there") in found
     with pytest.raises(UserError, match="belongs to another cycle"):
         Workflow(origin.save()).targets([TARGET])
@@ -172,7 +172,7 @@ def test_parameters_of_another_cycle_that_are_not_made_yet_are_no_error_of_the_s
     folder.mkdir()
     (folder / "validity.yaml").write_text('[{"valid_from": "20200101T000000Z", "apply": ["a.yaml"]}]')
     origin.config["paths"]["par_dsp"] = str(folder)
-    found = {(item.step, item.state) for item in Survey(origin.open()).everything()}
+    found = {(item.step, item.state) for item in surveyed(origin.open())}
     assert ("tier_dsp", "stale") in found and ("tier_raw", "there") in found
     with pytest.raises(UserError, match=r"validity\.yaml:1: there is no file 'a\.yaml'"):
         Workflow(origin.save()).targets([TARGET])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 from dataflow.base.errors import UserError
 from dataflow.keys.key import Key
+from dataflow.plan.batches import Batch, everything, recorded
 from dataflow.plan.cycle import Cycle
-from dataflow.plan.survey import MISSING, Item, Survey, remaining
+from dataflow.plan.survey import FAILED, MISSING, STALE, THERE, Item, Survey, remaining
 from dataflow.plan.troubles import run_of, troubles
 from dataflow.registry.step import Scope, Step
 from dataflow.registry.steps import BY_NAME
@@ -25,23 +27,21 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
     plan = flow.cycle
     plan.lineages.read_unknown = False
     survey = Survey(plan)
-    items = survey.everything()
-    seconds, unknown = remaining(items, survey.costs((item.step, item.unit) for item in items), question["cores"])
-    made = (item for item in items if item.state != MISSING)
-    places = ((item.step, run_of(item.unit), survey.outputs(item.step, item.unit)[0]) for item in made)
-    noted = told(troubles(plan.lineages.records, places))
+    found = everything(survey)
+    seconds, unknown = remaining(found, survey.costs_of(recorded(found)), question["cores"])
+    noted = told(troubles(plan.lineages.records, _noted(found)))
     return {
         "warnings": list(dict.fromkeys([*warnings_of(flow), *_gaps(survey)])),
         "daq_files": len(plan.inventory.daq),
-        "jobs": dict(Counter(item.state for item in items)),
+        "jobs": dict(Counter(state for batch in found for state in batch.states)),
         "cores": question["cores"],
         "seconds": seconds,
         "no_time_known": unknown,
-        "runs": _runs(items),
-        "failures": _failures(items, survey, plan),
+        "runs": _runs(found),
+        "failures": _failures(found, survey, plan),
         "detectors": noted["detectors"],
         "detectors_counted": noted["counted"],
-        "salvaged": _salvaged(items, survey, plan),
+        "salvaged": _salvaged(found, plan),
     }
 
 
@@ -64,45 +64,61 @@ def _of_partitions(survey: Survey, steps: Iterable[Step]) -> Iterator[Item]:
             yield from (survey.item(step.name, unit) for unit in survey.cycle.units.of(step))
 
 
-def _runs(items: Iterable[Item]) -> list[dict[str, Any]]:
+def _noted(found: Iterable[Batch]) -> Iterator[tuple[str, str, str]]:
+    """The main outputs with notes that are there, each with its step and its run."""
+    for batch in (each for each in found if each.noted):
+        for item, name in zip(batch.items(), batch.names, strict=True):
+            if item.state != MISSING and name in batch.noted:
+                yield item.step, run_of(item.unit), f"{batch.folder}{os.sep}{name}"
+
+
+def _runs(batches: Iterable[Batch]) -> list[dict[str, Any]]:
     """Counts of states by run and step, sorted by the time of the run's first file."""
     found: dict[str, dict[str, Counter[str]]] = {}
     datatypes: dict[str, str] = {}
     first: dict[str, str] = {}
-    for item in items:
-        if item.step.startswith("validity"):
+    for batch in batches:
+        if batch.step.startswith("validity"):
             continue
-        run, time = item.key.series, item.key.timestamp
-        datatypes[run] = item.key.datatype
+        run, time = batch.keys[0].series, batch.keys[0].timestamp
+        datatypes[run] = batch.keys[0].datatype
         first[run] = min(first.get(run, time), time)
-        found.setdefault(run, {}).setdefault(item.step, Counter())[item.state] += 1
+        found.setdefault(run, {}).setdefault(batch.step, Counter()).update(batch.states)
     return [
         {"run": run, "datatype": datatypes[run], "steps": {step: dict(n) for step, n in found[run].items()}}
         for run in sorted(found, key=lambda run: (first[run], run))
     ]
 
 
-def _failures(items: Iterable[Item], survey: Survey, plan: Cycle) -> list[dict[str, Any]]:
+def _failures(found: Iterable[Batch], survey: Survey, plan: Cycle) -> list[dict[str, Any]]:
     told = []
-    for item in items:
-        if item.state == "failed":
-            outputs = (Path(path) for path in survey.outputs(item.step, item.unit))
-            failure = next(filter(None, map(plan.lineages.records.failure, outputs)), {})
-            told.append(
-                {"step": item.step, "key": str(item.unit)} | {n: failure.get(n) for n in ("error", "log", "time")}
-            )
+    for item in _failed(found):
+        outputs = (Path(path) for path in survey.outputs(item.step, item.unit))
+        failure = next(filter(None, map(plan.lineages.records.failure, outputs)), {})
+        told.append({"step": item.step, "key": str(item.unit)} | {n: failure.get(n) for n in ("error", "log", "time")})
     return told
 
 
-def _salvaged(items: Iterable[Item], survey: Survey, plan: Cycle) -> dict[str, str]:
+def _failed(found: Iterable[Batch]) -> Iterator[Item]:
+    """The jobs that failed, by step and time."""
+    by_step: dict[str, list[Item]] = {}
+    for batch in found:
+        by_step.setdefault(batch.step, []).extend(batch.items(FAILED))
+    for items in by_step.values():
+        yield from sorted(items, key=lambda item: item.key.order)
+
+
+def _salvaged(found: Iterable[Batch], plan: Cycle) -> dict[str, str]:
     """The raw files that hold only a part of their DAQ file, by key: where it breaks off."""
     told = {}
-    for item in items:
-        if item.step == "tier_raw" and item.state in ("there", "stale") and _may_be_salvaged(plan, item.key):
-            (path,) = survey.outputs(item.step, item.key)
-            record = plan.lineages.records.raw(Path(path)) or {}
-            if reason := record.get("counts", {}).get("salvaged"):
-                told[str(item.key)] = reason
+    for batch in found:
+        # of one batch, all have the same settings
+        if batch.step == "tier_raw" and _may_be_salvaged(plan, batch.keys[0]):
+            for key, state, name in zip(batch.keys, batch.states, batch.names, strict=True):
+                path = Path(batch.folder, name)
+                record = plan.lineages.records.raw(path) if state in (THERE, STALE) else None
+                if reason := (record or {}).get("counts", {}).get("salvaged"):
+                    told[str(key)] = reason
     return told
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from dataflow.base.errors import UserError
@@ -77,22 +79,27 @@ def scan(
                 f"the path of the DAQ file {path} has a brace in it, which has a meaning in patterns of file names"
             )
             raise UserError(message, hint="rename its folder")
-    rest = {key: path for key, path in _raw_files(raw, scheme) if key not in found.daq}
-    later = frozenset(_later(tiers or {}, {str(key) for key in (*found.daq, *rest)}, scheme))
+    known = {str(key) for key in found.daq}
+    rest = dict(_raw_files(raw, known, scheme))
+    later = frozenset(_later(tiers or {}, known.union(map(str, rest)), scheme))
     return Inventory(found.daq, rest, found.formats, found.left_out, later)
 
 
 def _later(tiers: Mapping[str, Path], known: set[str], scheme: KeyScheme) -> Iterator[Key]:
     """The keys of files of some tiers that are not known yet."""
     for tier, folder in tiers.items():
-        ending = f"-tier_{tier}.lh5"
-        for path in files_below(folder):
-            name = path.rpartition(os.sep)[2].removesuffix(ending)
-            if name not in known and path.endswith(ending):
-                known.add(name)
-                key = scheme.parse(name)
-                if key is not None:
-                    yield key
+        for name, _ in _unknown(folder, f"-tier_{tier}.lh5", known):
+            known.add(name)
+            key = scheme.parse(name)
+            if key is not None:
+                yield key
+
+
+def _unknown(folder: str | Path, ending: str, known: set[str]) -> list[tuple[str, str]]:
+    """The files with some ending whose names before it are not known, sorted by folder: name and path."""
+    expected = {name + ending for name in known}
+    paths = [path for path in files_below(folder, expected) if path.endswith(ending)]
+    return [(path.rpartition(os.sep)[2][: -len(ending)], path) for path in paths]
 
 
 def left_out_note(inventory: Inventory, folder: Path) -> str:
@@ -112,8 +119,10 @@ def _daq_files(folder: Path, scheme: KeyScheme, foreign: tuple[str, ...]) -> Inv
     found: dict[Key, Path] = {}
     formats: dict[Key, str] = {}
     unknown, left_out = [], []
+    folders: dict[str, Path] = {}  # few: their paths are taken to pieces once each
     for path in files_below(folder):
-        form = form_and_stem(path.rpartition(os.sep)[2], foreign)
+        place, _, name = path.rpartition(os.sep)
+        form = form_and_stem(name, foreign)
         if form is None:
             left_out.append(Path(path))
             continue
@@ -123,7 +132,9 @@ def _daq_files(folder: Path, scheme: KeyScheme, foreign: tuple[str, ...]) -> Inv
         elif key in found:
             raise UserError(f"two DAQ files for {key}: {found[key]} and {path}", hint="keep one of them there")
         else:
-            found[key], formats[key] = Path(path), form[0].name
+            if place not in folders:
+                folders[place] = Path(place)
+            found[key], formats[key] = folders[place] / name, form[0].name
     if unknown:
         raise _nameless(unknown, scheme)
     return Inventory(found, {}, formats, tuple(left_out))
@@ -135,27 +146,41 @@ def _nameless(paths: list[str], scheme: KeyScheme) -> UserError:
     return UserError(f"{paths[0]}{more} names no key of the scheme {scheme.name!r}", hint=hint)
 
 
-def _raw_files(folder: Path, scheme: KeyScheme) -> Iterator[tuple[Key, Path]]:
-    for path in files_below(folder):
-        if path.endswith(RAW_ENDING):
-            key = scheme.parse(path.rpartition(os.sep)[2][: -len(RAW_ENDING)])
-            if key is not None:
-                yield key, Path(path)
+def _raw_files(folder: Path, known: set[str], scheme: KeyScheme) -> Iterator[tuple[Key, Path]]:
+    for name, path in _unknown(folder, RAW_ENDING, known):
+        key = scheme.parse(name)
+        if key is not None:
+            yield key, Path(path)
 
 
-def files_below(folder: str | Path, depth: int = 0) -> Iterator[str]:
-    """The files in a folder and the folders below it, sorted by folder; hidden ones are left out."""
+def files_below(folder: str | Path, without: AbstractSet[str] = frozenset(), depth: int = 0) -> list[str]:
+    """The files in a folder and the folders below it, sorted by folder; hidden ones are left out.
+
+    Parameters
+    ----------
+    folder
+        The folder; it need not exist.
+    without
+        Names of files that are left out, too: of a hundred thousand, it takes long to look at each.
+
+    Raises
+    ------
+    UserError
+        If a folder cannot be read.
+    """
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as found:
+            entries = sorted((entry for entry in found if entry.name not in without), key=attrgetter("name"))
     except FileNotFoundError:
-        return
+        return []
     except OSError as exc:
         raise UserError(f"{folder} cannot be read: {exc.strerror}", hint="see paths in the configuration") from exc
+    files = []
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
-            if depth < DEEPEST:
-                yield from files_below(entry.path, depth + 1)
-        else:
-            yield entry.path
+        if not entry.is_dir():
+            files.append(entry.path)
+        elif depth < DEEPEST:
+            files += files_below(entry.path, without, depth + 1)
+    return files

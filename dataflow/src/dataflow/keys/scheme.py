@@ -213,6 +213,8 @@ class KeyScheme:
 
     def daq_key(self, stem: str) -> Key | None:
         """The key of a DAQ file from its name without extension, None if the name has none of the known forms."""
+        if self.daq_names[0] == "{key}" and (key := self.parse(stem)):
+            return key
         for pattern, formats in self._daq:
             match = pattern.fullmatch(stem)
             if match:

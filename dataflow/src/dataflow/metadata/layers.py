@@ -167,6 +167,8 @@ def _mapping_over(below: Mapping[str, Any], above: Any) -> Mapping[str, Any]:
 
 def _finished(value: Any, place: Location, layers: Layers) -> Any:
     """A merged tree without what steers the merging."""
+    if isinstance(value, str):  # most are
+        return value
     if isinstance(value, Mapping):
         if not isinstance(_plain(value.get(REPLACE, True)), bool):
             raise layers.wrong(f"{REPLACE} must be true or false", (*place, REPLACE), "true replaces, false merges")

@@ -38,7 +38,7 @@ def reference_of(value: object) -> Reference | None:
 
     ``..`` is taken out of the path before any link is followed: folders of a cycle may be links to other disks.
     """
-    found = _CALL.fullmatch(value) if isinstance(value, str) else None
+    found = _CALL.fullmatch(value) if isinstance(value, str) and "loadlh5" in value else None
     return Reference(Path(os.path.normpath(found["path"])), found["name"]) if found else None
 
 

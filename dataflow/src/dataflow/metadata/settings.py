@@ -142,6 +142,8 @@ def attributes(docstring: str) -> dict[str, str]:
 
 def _frozen(value: object) -> object:
     """A value with tuples in place of lists: what strict settings take."""
+    if isinstance(value, str):  # most are
+        return value
     if isinstance(value, Mapping):
         return {name: _frozen(item) for name, item in value.items()}
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

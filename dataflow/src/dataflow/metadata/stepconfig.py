@@ -368,7 +368,7 @@ class StepConfigs:
     """
 
     def __init__(self, folder: Folder, root: Path, reader: Reader, foreign: Iterable[str] = ()) -> None:
-        self._folder, self._root, self._reader = folder, root, reader
+        self.folder, self._root, self._reader = folder, root, reader
         self._found: dict[tuple[int, str], StepConfig] = {}
         self._known = known_rules(foreign)
         self._sound: dict[int, Mapping[str, Any]] = {}
@@ -378,11 +378,11 @@ class StepConfigs:
 
     def content(self, timestamp: str, category: str) -> Mapping[str, Any]:
         """All rules at a time; the same object if the same."""
-        return self._folder.on(timestamp, category)
+        return self.folder.on(timestamp, category)
 
     def texts(self, timestamp: str, category: str) -> tuple[TextFile, ...]:
         """The files that hold at a time."""
-        return tuple(map(self._reader, self._folder.files(timestamp, category)))
+        return tuple(map(self._reader, self.folder.files(timestamp, category)))
 
     def at(self, rule: str, timestamp: str, category: str) -> StepConfig:
         """The configuration of a rule at a time.
@@ -392,13 +392,13 @@ class StepConfigs:
         UserError
             If the metadata names a rule or an input that there is not; file and line are named.
         """
-        content = self._folder.on(timestamp, category)
+        content = self.folder.on(timestamp, category)
         found = self._found.get((id(content), rule))
         if found is None:
             entry = self._rules(content, timestamp, category).get(rule) or {}
             inputs, options = entry.get("inputs") or {}, entry.get("options") or {}
-            place = RulePlace(self._folder, timestamp, category, rule)
-            base, kept = self._folder.path, (self._layers, self._settings)
+            place = RulePlace(self.folder, timestamp, category, rule)
+            base, kept = self.folder.path, (self._layers, self._settings)
             found = StepConfig(rule, inputs, options, self._root, base, self._reader, place, *kept, _named=self._named)
             self._found[id(content), rule] = found
         return found
@@ -418,7 +418,7 @@ class StepConfigs:
                 yield from self._wrong_entry(entry or {}, timestamp, category, rule)
             elif rule not in self._known and is_misspelt(rule, self._known):
                 hint = nearest(rule, self._known)
-                yield self._folder.error(f"there is no rule {rule!r}", timestamp, category, RULES, rule, hint=hint)
+                yield self.folder.error(f"there is no rule {rule!r}", timestamp, category, RULES, rule, hint=hint)
 
     def _wrong_entry(self, entry: Any, timestamp: str, category: str, rule: str) -> Iterator[UserError]:
         yield from self._no_mapping(entry, timestamp, category, RULES, rule)
@@ -431,9 +431,9 @@ class StepConfigs:
     def _unknown(self, name: str, known: tuple[str, ...], timestamp: str, category: str, *place: str) -> _Errors:
         if name not in known:
             message = f"{'.'.join(place[:-1])} has no entry {name!r}"
-            yield self._folder.error(message, timestamp, category, *place, hint=nearest(name, known))
+            yield self.folder.error(message, timestamp, category, *place, hint=nearest(name, known))
 
     def _no_mapping(self, value: object, timestamp: str, category: str, *place: str) -> _Errors:
         if not isinstance(value, Mapping):
             message = f"{'.'.join(place)} must be a mapping, not {kind(value)}"
-            yield self._folder.error(message, timestamp, category, *place)
+            yield self.folder.error(message, timestamp, category, *place)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ class Metadata:
         self._configs = StepConfigs(folder, _root(setup.path("inputs"), folder.path), self.reader, foreign)
         self._single: dict[str, tuple[Channel, ...]] = {}
         self._channels: dict[tuple[int, int], tuple[Channel, ...]] = {}
+        self._between: dict[tuple[str, int], tuple[Channel, ...]] = {}
         self._of_key: dict[Key, tuple[Channel, ...]] = {}
 
     def config(self, rule: str, key: Key) -> StepConfig:
@@ -79,6 +82,11 @@ class Metadata:
         time, category = key.timestamp, key.datatype
         held = (self._overrides_at(tier, time, category) for tier in tiers)
         return self.channels(key), self._configs.content(time, category), *held
+
+    def changes(self, tiers: Iterable[str]) -> set[str]:
+        """The times from which on :meth:`moment` may tell something else, for keys of any kind."""
+        found = _changes([self._configs.folder, *map(self.override_folder, tiers)])
+        return found if self.scheme.detector else found.union(self._times)
 
     def _overrides_at(self, tier: str, timestamp: str, category: str) -> dict[str, Any]:
         folder = self.override_folder(tier)
@@ -112,6 +120,18 @@ class Metadata:
         if self.scheme.detector:
             name = key[self.scheme.detector]
             return self._single.setdefault(name, (Channel(name, "geds"),))
+        place = key.datatype, bisect_right(self._times, key.timestamp)
+        if place not in self._between:  # tens of thousands of files, and few times at which something changes
+            self._between[place] = self._mapped(key)
+        return self._between[place]
+
+    @cached_property
+    def _times(self) -> list[str]:
+        """The times at which channel maps or statuses change."""
+        return sorted(_changes((self.channelmaps, self.statuses)))
+
+    def _mapped(self, key: Key) -> tuple[Channel, ...]:
+        """The channels by map and status."""
         entries = self.channelmaps.require(key.timestamp, key.datatype)
         statuses = self.statuses.on(key.timestamp, key.datatype)
         known = self._channels.get((id(entries), id(statuses)))
@@ -191,6 +211,12 @@ class Metadata:
 
     def _status_error(self, message: str, key: Key, *place: str) -> UserError:
         return self.statuses.error(message, key.timestamp, key.datatype, *place)
+
+
+def _changes(folders: Iterable[Folder]) -> set[str]:
+    """All times at which something in some folders begins to hold, for whichever category."""
+    lines = (line for folder in folders for line in folder.validity.timelines.values())
+    return {entry.valid_from for line in lines for entry in line}
 
 
 def _root(inputs: Path, folder: Path) -> Path:

@@ -35,6 +35,7 @@ from .hitcolumns import HitColumns
 from .job import RAWID_FIELD, Held, Job, Unit
 from .paths import Paths
 from .selection import Selection
+from .stretches import Stretch, stretches
 from .units import Place, Units
 
 BY_CHANNEL = frozenset({"raw", "dsp", "hit"})
@@ -92,6 +93,19 @@ class Cycle:
         ignored = self.metadata.datasets.ignored
         found = {*self.inventory.daq, *self.inventory.raw, *self.inventory.later}
         return tuple(sorted((key for key in found if str(key) not in ignored), key=lambda key: key.order))
+
+    @cached_property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The files by what holds for them, in the order of :attr:`keys`; see :mod:`.stretches`."""
+        return stretches(self)
+
+    @cached_property
+    def firsts(self) -> tuple[Key, ...]:
+        """The keys among which is the first one of all for which the same holds; sorted by time."""
+        try:
+            return tuple(stretch.first for stretch in self.stretches)
+        except UserError:  # it does not matter for what is asked, or will be told in its words
+            return self.keys
 
     @property
     def series(self) -> Mapping[str, tuple[Key, ...]]:

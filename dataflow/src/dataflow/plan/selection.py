@@ -11,7 +11,6 @@ from dataflow.metadata.stepconfig import StepConfig
 from dataflow.registry.step import Scope, Step
 
 from .job import Unit
-from .units import Place
 
 if TYPE_CHECKING:
     from .cycle import Cycle
@@ -29,7 +28,7 @@ class Selection:
     def __init__(self, cycle: Cycle) -> None:
         self._cycle = cycle
         self._chosen: dict[tuple[str, int, int], tuple[tuple[Channel, ...], object, object]] = {}
-        self._turns: dict[Place, tuple[Key, ...]] = {}
+        self._turns: dict[tuple[Unit, bool], tuple[Key, ...]] = {}
         self._joined: dict[tuple[int, ...], tuple[tuple[Channel, ...], object]] = {}
 
     def of_file(self, step: Step, key: Key) -> tuple[Channel, ...]:
@@ -93,16 +92,18 @@ class Selection:
         """
         if unit.scope is Scope.FILE or unit.scope is Scope.CYCLE:
             return (unit.key,)
+        reads_others = any(each.datatypes for each in self._cycle.inputs(step))
         if unit.scope is Scope.PARTITION:  # parts of it have its name and other files
-            return self._turns_of(step, unit)
-        place = step.name, unit
+            return self._turns_of(unit, reads_others)
+        place = unit, reads_others
         if place not in self._turns:
-            self._turns[place] = self._turns_of(step, unit)
+            self._turns[place] = self._turns_of(unit, reads_others)
         return self._turns[place]
 
-    def _turns_of(self, step: Step, unit: Unit) -> tuple[Key, ...]:
+    def _turns_of(self, unit: Unit, reads_others: bool) -> tuple[Key, ...]:
+        """The turns of a unit, of all files of its runs if those of other datatypes are read, too."""
         keys = unit.keys
-        if any(each.datatypes for each in self._cycle.inputs(step)):
+        if reads_others:
             keys = tuple(key for run in unit.runs for key in self._cycle.units.runs[run])
         ordered = (unit.key, *(key for key in keys if key != unit.key))
         held = [(key, self._cycle.metadata.channels(key)) for key in ordered]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dataflow.base.errors import Unavailable
 from dataflow.keys.key import Key
+from dataflow.registry.step import Step
 
 from .cycle import Cycle
 from .demand import Seen, seconds_of, seen
@@ -51,6 +53,18 @@ class Item:
         return self.state not in (THERE, FOREIGN)
 
 
+class Ahead(Protocol):
+    """Jobs of one step, of which some are to be made."""
+
+    @property
+    def step(self) -> str:
+        """The step."""
+
+    @property
+    def to_make(self) -> int:
+        """How many a run would make."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a job of a step takes, learned from finished ones.
@@ -80,10 +94,6 @@ class Survey:
 
     cycle: Cycle
     _forms: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def everything(self) -> list[Item]:
-        """All that the cycle can make from the data that is there."""
-        return [self.item(step, unit) for step, unit in (*all_jobs(self.cycle), *foreign_tiers(self.cycle))]
 
     def to_make(self, wanted: Iterable[tuple[str, Key | Unit]]) -> list[Item]:
         """The jobs that a run makes for some wanted ones: those that are not there, and what they need of others."""
@@ -117,24 +127,17 @@ class Survey:
             return FOREIGN
         if not self.cycle.is_made(step, unit):
             return THERE if self.cycle.output(step, unit).is_file() else MISSING
-        lineages, outputs = self.cycle.lineages, self.outputs(step, unit)
-        if self._is_current(step, unit, outputs):
-            return THERE
-        if any(lineages.records.has_failed(path) for path in outputs):
-            return FAILED
-        return STALE if self._are_there(outputs) else MISSING
+        wanted, check = self.cycle.lineages.wanted, self.cycle.lineages.check
+        return self.made(self.outputs(step, unit), partial(wanted, step, unit), partial(check, step, unit))
 
-    def _is_current(self, step: str, unit: Unit, outputs: list[str]) -> bool:
-        """Whether outputs are as wanted; those that cannot be made any more, for lack of parameters, are not."""
-        lineages = self.cycle.lineages
-        found = {lineages.records.lineage(path) for path in outputs} if self._are_there(outputs) else {None}
-        try:
-            if len(found) == 1 and None not in found:
-                return found == {lineages.wanted(step, unit)}
-            lineages.check(step, unit)
-        except Unavailable:
-            return False
-        return False
+    def made(self, outputs: list[str], wanted: Callable[[], str], check: Callable[[], None]) -> str:
+        """The state of what the cycle makes, where it is known how to find out what is wanted."""
+        records, are_there = self.cycle.lineages.records, self._are_there(outputs)
+        if _is_current({records.lineage(path) for path in outputs} if are_there else {None}, wanted, check):
+            return THERE
+        if any(map(records.has_failed, outputs)):
+            return FAILED
+        return STALE if are_there else MISSING
 
     def _are_there(self, outputs: list[str]) -> bool:
         return all(map(self.cycle.lineages.records.is_there, outputs))
@@ -142,6 +145,10 @@ class Survey:
     def costs(self, jobs: Iterable[Place]) -> dict[str, Cost]:
         """What jobs take, by step, from the records of some that are done."""
         return {step: _cost(records) for step, records in self._finished(jobs).items()}
+
+    def costs_of(self, outputs: Mapping[str, list[str]]) -> dict[str, Cost]:
+        """What jobs take, by step, from the records of some outputs of each."""
+        return {step: _cost(records) for step, records in self._recorded(outputs).items()}
 
     def demands(self, jobs: Iterable[Place]) -> dict[str, Seen]:
         """What jobs took at most, by step, from the records of some that are done."""
@@ -154,7 +161,11 @@ class Survey:
             output = self.outputs(step, unit)[0]
             if self.cycle.lineages.records.has_record(output):
                 done.setdefault(step, []).append(output)
-        found = {step: list(self._records(_spread(some))) for step, some in done.items()}
+        return self._recorded(done)
+
+    def _recorded(self, outputs: Mapping[str, list[str]]) -> dict[str, list[Mapping[str, Any]]]:
+        """Some records of each step, of outputs that have one."""
+        found = {step: list(self._records(_spread(some))) for step, some in outputs.items()}
         return {step: records for step, records in found.items() if records}
 
     def _records(self, outputs: Iterable[str]) -> Iterator[Mapping[str, Any]]:
@@ -171,10 +182,34 @@ class Survey:
 def all_jobs(cycle: Cycle) -> Iterator[Place]:
     """Every job that the data of a cycle allow: step and unit; of tiers on request, once anything of them is there."""
     for step in filter(cycle.is_shown, cycle.steps):
-        readers = [each.name for each in cycle.steps if any(one.source == step.name for one in cycle.inputs(each))]
-        for unit in cycle.units.of(step):
-            if cycle.is_possible(step.name, unit) and (step.merged or _is_made(cycle, readers, unit)):
-                yield step.name, unit
+        yield from jobs_of(cycle, step, cycle.units.of(step))
+
+
+def jobs_of(cycle: Cycle, step: Step, units: Iterable[Unit]) -> Iterator[Place]:
+    """The jobs of a step among some of its units that the data allow."""
+    readers = [each.name for each in readers_of(cycle, step)]
+    for unit in units:
+        if cycle.is_possible(step.name, unit) and (step.merged or _is_made(cycle, readers, unit)):
+            yield step.name, unit
+
+
+def readers_of(cycle: Cycle, step: Step) -> list[Step]:
+    """The steps of a cycle that read what a step makes."""
+    return [each for each in cycle.steps if any(one.source == step.name for one in cycle.inputs(each))]
+
+
+def _is_current(found: Collection[str | None], wanted: Callable[[], str], check: Callable[[], None]) -> bool:
+    """Whether outputs are as wanted; those that cannot be made any more, for lack of parameters, are not.
+
+    Of outputs that are not there it is checked whether configuration and metadata are right.
+    """
+    try:
+        if len(found) == 1 and None not in found:
+            return found == {wanted()}
+        check()
+    except Unavailable:
+        return False
+    return False
 
 
 def _is_made(cycle: Cycle, readers: Sequence[str], unit: Unit) -> bool:
@@ -193,12 +228,12 @@ START = 1.5
 """Seconds from the start of a job to its work: Python, libraries, the plan. The records have the work alone."""
 
 
-def remaining(items: Iterable[Item], costs: Mapping[str, Cost], cores: int) -> tuple[float | None, list[str]]:
+def remaining(found: Iterable[Ahead], costs: Mapping[str, Cost], cores: int) -> tuple[float | None, list[str]]:
     """How long the jobs still to make take, in seconds of wall time, and the steps of which nothing is known yet.
 
     To the work of each comes :data:`START` on one core. The time is None if nothing is known of any of them.
     """
-    ahead = [item.step for item in items if item.to_make]
+    ahead = [each.step for each in found for _ in range(each.to_make)]
     known = [costs[step] for step in ahead if step in costs]
     unknown = sorted({step for step in ahead if step not in costs})
     if ahead and not known:

@@ -75,7 +75,7 @@ class Units:
         if scope is Scope.PARTITION:
             return list(self.partitions(step).values())
         if not step.merged:
-            return self._own(step, self._cycle.keys)
+            return self._own(step, self._cycle.firsts if scope is Scope.RUN else self._cycle.keys)
         if scope is Scope.FILE:
             return [self._file(key) for key in self._cycle.keys if not wanted or key.datatype in wanted]
         if step.kind == "tier":
@@ -83,6 +83,17 @@ class Units:
         keys = (key for key in self._cycle.catalog_of(step.tier).keys if key.series in self.series)
         mine = (key for key in keys if key.datatype in wanted and self._cycle.selection.is_asked_for(step, key))
         return [self._run(key) for key in sorted(mine, key=lambda key: key.order)]
+
+    def has(self, step: Step, key: Key) -> bool:
+        """Whether a step that runs for files does so for one of this cycle."""
+        if not step.merged:
+            return bool(self._own(step, (key,)))
+        wanted = self.datatypes(step)
+        return not wanted or key.datatype in wanted
+
+    def files(self, keys: Iterable[Key]) -> list[Unit]:
+        """The units of single files."""
+        return list(map(self._file, keys))
 
     def at(self, step: Step, key: Key) -> Unit:
         """The unit of a step that is called like a key.
@@ -186,7 +197,8 @@ class Units:
         origin = self._cycle.registry.by_name[wanted.source]
         if origin.kind != "par":
             keys = self._keys(wanted, unit)
-            found = [(origin.name, self.at(origin, key)) for key in keys]
+            known = self._files if self.scope(origin) is Scope.FILE else {}
+            found = [(origin.name, known.get(key) or self.at(origin, key)) for key in keys]
             if len(found) > 1:
                 found = list(dict.fromkeys(found))
             is_there = not wanted.optional or all(self._cycle.is_possible(*place) for place in found)

@@ -15,7 +15,7 @@ not counted
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -83,6 +83,7 @@ class Code:
         self._folder = folder
         self._modules: dict[str, Understood | None] = {}
         self._reached: dict[str, tuple[str, ...]] = {}
+        self._inner: dict[str, tuple[str, ...]] = {}
 
     def digests(self, module: str, *others: str) -> Mapping[str, str]:
         """The hash of each counted module that modules (``steps.tier_dsp.build``) consist of, themselves included."""
@@ -111,13 +112,14 @@ class Code:
             self._reached[module] = tuple(sorted(seen))
         return self._reached[module]
 
-    def _inside(self, module: str) -> Iterator[str]:
+    def _inside(self, module: str) -> tuple[str, ...]:
         """The modules of the dataflow that a module imports."""
-        found = self._module(module)
-        for name in found.imports if found else ():
-            inner = name.removeprefix(f"{PACKAGE}.")
-            if inner != name and self._file(inner).is_file():
-                yield inner
+        if module not in self._inner:  # most steps reach the same modules
+            found = self._module(module)
+            names = [name.partition(".") for name in (found.imports if found else ())]
+            inner = (name for package, _, name in names if package == PACKAGE and name)
+            self._inner[module] = tuple(name for name in inner if self._file(name).is_file())
+        return self._inner[module]
 
     def _module(self, module: str) -> Understood | None:
         """What a module means and imports, None if there is no such module."""

@@ -6,7 +6,7 @@ running job makes its output by: its recipe and the recorded lineages of the fil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,8 @@ class Lineages:
         self.recipes = Recipes(str(setup.directory), code_of(setup.path("dataflow")), Software(setup))
         self.read_unknown = True
         """Whether DAQ files that no output was made from yet are read for their identity."""
+        self.of_many: Callable[[str, Unit], Mapping[Place, str]] = nothing
+        """What gives wanted lineages of many jobs at once, that of one among them; nothing of what it cannot."""
         self._moments: dict[tuple[int, ...], tuple[int, tuple[object, ...]]] = {}
         self._moment_of: dict[Key, int] = {}
         self._owns: dict[tuple[object, ...], Mapping[str, Any]] = {}
@@ -109,6 +111,9 @@ class Lineages:
         """The lineage that the output of a step would be made by now; of what is not made here, that which it has."""
         place = step, self._cycle.unit(step, unit)
         found = self._wanted.get(place)
+        if found is None:
+            self._wanted.update(self.of_many(*place))
+            found = self._wanted.get(place)
         if found is None:
             found = self._wanted[place] = self._of(*place)
         return found
@@ -143,7 +148,7 @@ class Lineages:
         recipe = self._plain(job)
         if DAQ not in job.inputs:
             return recipe
-        return Recipe(dict(recipe.own) | {DAQ: self._identity(job.key)}, recipe.parts)
+        return Recipe(dict(recipe.own) | {DAQ: dict(self._identity(job.key))}, recipe.parts)
 
     def _plain(self, job: Job) -> Recipe:
         """The recipe of a job but for its DAQ file."""
@@ -181,11 +186,11 @@ class Lineages:
         kind = self._cycle.step(step)
         inputs = self._cycle.inputs(kind)
         is_raw = any(each.of == DAQ for each in inputs)
-        own = dict(self._own(kind, unit)) | ({DAQ: self._identity(unit.key)} if is_raw else {})
-        found = {each.name: self._lineages(kind, unit, each) for each in inputs if each.of != DAQ}
+        own = dict(self.own(kind, unit)) | ({DAQ: dict(self._identity(unit.key))} if is_raw else {})
+        found = {each.name: self.of_input(kind, unit, each) for each in inputs if each.of != DAQ}
         return digest({"recipe": own, "inputs": {role: sorted(of) for role, of in found.items() if of is not None}})
 
-    def _own(self, step: Step, unit: Unit) -> Mapping[str, Any]:
+    def own(self, step: Step, unit: Unit) -> Mapping[str, Any]:
         """The recipe of a step but for the DAQ file; the same as :meth:`recipe` gives, without planning every job."""
         shared = self._shared(step, unit)
         return shared if step.scope in (Scope.CYCLE, Scope.PARTITION) else {**shared, "key": unit.name}
@@ -218,7 +223,7 @@ class Lineages:
             self._moment_of[key] = found
         return found, self._cycle.inventory.formats[key] if "{daq}" in step.rule else ""
 
-    def _lineages(self, step: Step, unit: Unit, wanted: Input) -> list[str] | None:
+    def of_input(self, step: Step, unit: Unit, wanted: Input) -> list[str] | None:
         """The lineages of an input, None if it may be missing and is."""
         origins = self._cycle.units.origins(step, wanted, unit)
         if origins:
@@ -234,14 +239,19 @@ class Lineages:
 
     def _names(self, job: Job, wanted: Input) -> dict[str, str]:
         names = [self._cycle.paths.relative(path) for path in job.inputs[wanted.name]]
-        found = self._lineages(self._cycle.step(job.step), job.unit, wanted) or []
+        found = self.of_input(self._cycle.step(job.step), job.unit, wanted) or []
         return dict(zip(names, found, strict=True))
 
-    def _identity(self, key: Key) -> dict[str, Any]:
+    def _identity(self, key: Key) -> Mapping[str, object]:
+        return self.known_identity(key) or self.identities.of(self._cycle.inventory.daq[key])
+
+    def known_identity(self, key: Key) -> Mapping[str, object] | None:
+        """The identity of a key's DAQ file in its lineage, None if the file has to be read for it."""
         path = self._cycle.inventory.daq[key]
-        if not (self._is_known(key) or self.read_unknown or self._has_record(key)):
-            return {"sha256": UNREAD}
-        return dict(self.identities.of(path))
+        found = self.identities.known(path) or (self.identities.of(path) if self._is_known(key) else None)
+        if found:
+            return found
+        return None if self.read_unknown or self._has_record(key) else {"sha256": UNREAD}
 
     def _is_known(self, key: Key) -> bool:
         """Whether the identity of a DAQ file is remembered, in the list or in the record of the raw file."""
@@ -253,6 +263,11 @@ class Lineages:
 
     def _has_record(self, key: Key) -> bool:
         return self.records.lineage(self._cycle.output("tier_raw", key)) is not None
+
+
+def nothing(_step: str, _unit: Unit) -> Mapping[Place, str]:
+    """What :attr:`Lineages.of_many` is where each job is planned by itself."""
+    return {}
 
 
 def joined(recipe: Recipe, inputs: Mapping[str, Mapping[str, str]]) -> Lineage:

@@ -190,14 +190,14 @@ class Recipes:
 
     def _with_files(self, value: Any) -> Any:
         """A configuration with the content of the files that it names in the place of their paths."""
+        if isinstance(value, str):
+            if value.startswith("/") and "\n" not in value:
+                return self._file(value)
+            named = reference_of(value)
+            return [self._file(str(named.path)), named.name] if named else value
         if isinstance(value, Mapping):
             return {name: self._with_files(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [self._with_files(item) for item in value]
-        if isinstance(value, str) and value.startswith("/") and "\n" not in value:
-            return self._file(value)
-        named = reference_of(value)
-        return [self._file(str(named.path)), named.name] if named else value
+        return [self._with_files(item) for item in value] if isinstance(value, list) else value
 
     def _file(self, text: str) -> object:
         if text not in self._files:

@@ -36,7 +36,7 @@ UNFINISHED = "unfinished"
 RECIPE = ".recipe.json"
 NOTES = ".notes.json"
 LENGTH = 32
-_RECORD = re.compile(rf"(?P<name>.+)\.(?P<lineage>[0-9a-f]{{{LENGTH}}}|{FAILED}|{UNFINISHED})\.json")
+_DIGITS = "0123456789abcdef"
 _NOTES = re.compile(rf"(?P<name>.+)\.(?P<digest>[0-9a-f]{{{LENGTH}}}){re.escape(NOTES)}")
 
 
@@ -56,8 +56,22 @@ def notes_file(output: Path, digest: str) -> Path:
 
 
 @dataclass(frozen=True)
-class _Folder:
-    """What is in a folder of outputs: names, those of links among them, and what the records say by name."""
+class Listing:
+    """What is in a folder of outputs.
+
+    Attributes
+    ----------
+    names, links
+        All names, and those of links among them.
+    lineages
+        The lineage of each output that has one record.
+    failed
+        Outputs whose last attempt failed.
+    ours
+        Outputs that a job of ours made, or began to.
+    notes
+        The digest of the notes of each output that has some.
+    """
 
     names: frozenset[str]
     links: frozenset[str]
@@ -71,7 +85,7 @@ class Records:
     """Looks at outputs and their records; each folder is listed once."""
 
     def __init__(self) -> None:
-        self._folders: dict[str, _Folder] = {}
+        self._folders: dict[str, Listing] = {}
         self._notes: dict[str, Mapping[str, Any]] = {}
 
     def is_there(self, output: str | Path) -> bool:
@@ -157,33 +171,40 @@ class Records:
             return None
         return self.lineage(os.path.join(os.path.dirname(link), os.readlink(link)))  # noqa: PTH115, PTH118, PTH120
 
-    def _look(self, output: str | Path) -> tuple[_Folder, str]:
+    def _look(self, output: str | Path) -> tuple[Listing, str]:
         """What is in the folder of an output, and the output's name there."""
         folder, _, name = os.fspath(output).rpartition(os.sep)
-        if folder not in self._folders:
-            self._folders[folder] = _listing(folder)
-        return self._folders[folder], name
+        return self.listing(folder), name
+
+    def listing(self, folder: str) -> Listing:
+        """What is in a folder, as it was when it was looked at first."""
+        found = self._folders.get(folder)
+        if found is None:
+            found = self._folders[folder] = _listing(folder)
+        return found
 
 
-def _listing(folder: str) -> _Folder:
+def _listing(folder: str) -> Listing:
     names, links = _names(folder)
     lineages: dict[str, str] = {}
     notes: dict[str, str] = {}
     failed: set[str] = set()
     unfinished: set[str] = set()
     twice: set[str] = set()
-    for name in _names(f"{folder}/{FOLDER}")[0]:
-        if name.endswith(NOTES):
-            noted = _NOTES.fullmatch(name)
-            notes |= {noted["name"]: noted["digest"]} if noted else {}
-            continue
-        match = None if name.endswith(RECIPE) else _RECORD.fullmatch(name)
-        if match and match["lineage"] in (FAILED, UNFINISHED):
-            (failed if match["lineage"] == FAILED else unfinished).add(match["name"])
-        elif match and lineages.setdefault(match["name"], match["lineage"]) != match["lineage"]:
-            twice.add(match["name"])
+    files = _names(f"{folder}/{FOLDER}")[0]
+    for noted in filter(None, (_NOTES.fullmatch(file) for file in files if file.endswith(NOTES))):
+        notes[noted["name"]] = noted["digest"]
+    others = [file for file in files if file.endswith(".json") and not file.endswith((NOTES, RECIPE))]
+    for name, _, said in [file[: -len(".json")].rpartition(".") for file in others]:
+        if len(said) == LENGTH and not said.strip(_DIGITS):  # no expression: there are a hundred thousand of them
+            if lineages.setdefault(name, said) != said:
+                twice.add(name)
+        elif said == FAILED:
+            failed.add(name)
+        elif said == UNFINISHED:
+            unfinished.add(name)
     told = {name: lineage for name, lineage in lineages.items() if name not in twice} if twice else lineages
-    return _Folder(names, links, told, frozenset(failed), frozenset({*lineages, *unfinished}), notes)
+    return Listing(names, links, told, frozenset(failed), frozenset({*lineages, *unfinished}), notes)
 
 
 def _names(folder: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -146,13 +146,16 @@ def _answer(done: subprocess.CompletedProcess[str], source: Path, verb: str) -> 
 
 def _environ(source: Path) -> dict[str, str]:
     """The environment without what would lead Python to other packages, with a flow's sources first."""
-    left_out = ("PYTHONHOME", "PYTHONSTARTUP", "PYTHONPYCACHEPREFIX")
+    left_out = ("PYTHONHOME", "PYTHONSTARTUP", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
     kept.setdefault("PRODENV", str(ROOT))  # the published configurations use it
     return kept | {"PYTHONPATH": str(source), "PYTHONSAFEPATH": "1", **_byte_code(source)}
 
 
 def _byte_code(source: Path) -> dict[str, str]:
-    """Let a flow use the byte code that lies beside its sources, else keep it in a place of ours."""
+    """Let a flow use the byte code that lies beside its sources, else keep it in a place of ours.
+
+    That is kept in any case: to compile a flow anew takes as long as the status of a big cycle.
+    """
     beside = source / "dataflow" / "door" / "__pycache__" / f"main.{sys.implementation.cache_tag}.pyc"
     return {"PYTHONDONTWRITEBYTECODE": "1"} if beside.is_file() else {"PYTHONPYCACHEPREFIX": str(BYTECODE)}

@@ -159,7 +159,7 @@ def _has_rules(folder: Folder, path: Path) -> bool:
 def files_that_are_not_there(held: Held) -> Iterator[Finding]:
     """Texts that begin with ``$_/`` and name no file."""
     roots = (held.cycle.setup.path("config"), held.cycle.setup.path("par_overwrite"))
-    for text in held.metadata.reader.read:
+    for text in held.read:
         if any(text.path.is_relative_to(root) for root in roots):
             for place, value in _texts(text.data, ()):
                 if value.startswith(f"{text.path.parent}/") and "\n" not in value and not Path(value).exists():
@@ -179,7 +179,7 @@ def _texts(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[
 
 def twice(held: Held) -> Iterator[Finding]:
     """Names that stand twice in one mapping: the last one wins, and nobody notices."""
-    for text in held.metadata.reader.read:
+    for text in held.read:
         for place, line in text.twice:
             name, outer = place[-1], ".".join(map(str, place[:-1]))
             where = f" in {outer}" if outer else ""

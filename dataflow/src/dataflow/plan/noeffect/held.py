@@ -13,6 +13,7 @@ from dataflow.metadata.validity import Folder
 
 if TYPE_CHECKING:
     from ..cycle import Cycle
+    from ..job import Unit
 
 
 class Held:
@@ -29,13 +30,14 @@ class Held:
         self.metadata = cycle.metadata
         self.with_map = not cycle.scheme.detector
         """Whether a channel map tells the detectors."""
+        self._turns: dict[tuple[str, int], tuple[tuple[Key, ...], list[Key]]] = {}
 
     @cached_property
     def moments(self) -> tuple[Key, ...]:
         """A key for each time and category at which something else holds."""
         folders = [self.metadata.statuses, self.metadata.channelmaps, self.config, *self.overrides.values()]
         seen: dict[tuple[object, ...], Key] = {}
-        for key in self.cycle.keys:
+        for key in self.cycle.firsts:
             held = (folder.validity.at(key.timestamp, key.datatype) for folder in folders)
             seen.setdefault((key.datatype, *(entry and entry.place for entry in held)), key)
         return tuple(seen.values())
@@ -50,6 +52,25 @@ class Held:
         """The folders with hand-made parameters by tier."""
         root = self.cycle.setup.path("par_overwrite")
         return {tier: Folder(root / tier, self.metadata.reader) for tier in self.cycle.registry.calibrated_tiers()}
+
+    @cached_property
+    def _firsts(self) -> frozenset[Key]:
+        return frozenset(self.cycle.firsts)
+
+    @property
+    def read(self) -> list[TextFile]:
+        """All files that were read so far, sorted by path: what reads them first need not be the same each time."""
+        return sorted(self.metadata.reader.read, key=lambda text: text.path)
+
+    def turns(self, unit: Unit) -> list[Key]:
+        """The files of a unit from which on another configuration of steps holds than for its first."""
+        place = unit.name, id(unit.keys)  # many steps have the same units
+        if place not in self._turns:
+            first = self.config.on(unit.key.timestamp, unit.key.datatype)
+            some = filter(self._firsts.__contains__, unit.keys)
+            found = [key for key in some if self.config.on(key.timestamp, key.datatype) is not first]
+            self._turns[place] = unit.keys, found
+        return self._turns[place][1]
 
     def texts(self, folder: Folder) -> Iterator[TextFile]:
         """The files of a folder that hold, each once."""

@@ -28,12 +28,11 @@ def changed(held: Held) -> Iterator[Finding]:
 
 def _other(held: Held, step: Step, unit: Unit) -> Key | None:
     """The first file of a unit at which its step would be configured otherwise."""
-    first = held.config.on(unit.key.timestamp, unit.key.datatype)
-    for key in unit.keys:
-        if held.config.on(key.timestamp, key.datatype) is not first:
-            begin, now = held.cycle.config(step, unit.key), held.cycle.config(step, key)
-            if (begin.inputs, begin.options) != (now.inputs, now.options):
-                return key
+    begin = held.cycle.config(step, unit.key)
+    for key in held.turns(unit):
+        now = held.cycle.config(step, key)
+        if (begin.inputs, begin.options) != (now.inputs, now.options):
+            return key
     return None
 
 

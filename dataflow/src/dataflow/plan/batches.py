@@ -1,0 +1,255 @@
+"""What is there of all that a cycle can make, many files at once; where there are very many, by two processes.
+
+The answer is that of :meth:`~.survey.Survey.item` for each of :func:`~.survey.all_jobs`. What is not alike for a whole
+stretch of files (see :mod:`.alike`) is looked at one by one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from operator import itemgetter
+from pathlib import Path
+
+from dataflow.base.errors import UserError
+from dataflow.keys.key import Key
+from dataflow.provenance.lineage import nothing
+from dataflow.provenance.records import Listing
+from dataflow.registry.step import Scope, Step
+
+from .alike import ABSENT, Alike
+from .cycle import Cycle
+from .halves import in_halves
+from .job import Unit
+from .stretches import Stretch
+from .survey import FOREIGN, MISSING, STALE, THERE, Item, Survey, all_jobs, foreign_tiers, jobs_of, readers_of
+
+MANY = 20_000
+"""So many outputs of tiers take long enough to be looked at by two processes."""
+Row = tuple[list[int], list[str], str, list[str], list[str], dict[str, str]]
+"""What was found by a task, in values that go through a pipe: which of its units the data allow, and for these states,
+folder, names of main outputs, the names of which there is a record, and the digests of notes by name."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A step for the files of a stretch, or for one run, partition or cycle."""
+
+    step: Step
+    stretch: Stretch | None = None
+    unit: Unit | None = None
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The first file of each unit."""
+        return self.stretch.keys if self.stretch else (self.unit.key,) if self.unit else ()
+
+    def units(self, cycle: Cycle) -> list[Unit]:
+        """The units."""
+        return cycle.units.files(self.stretch.keys) if self.stretch else [self.unit] if self.unit else []
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The main outputs of some jobs of one step, which lie in one folder.
+
+    Attributes
+    ----------
+    step
+        The step.
+    keys
+        The first file of each unit.
+    states
+        As those of an :class:`~.survey.Item`, for each.
+    folder, names
+        Where the outputs are or would be.
+    recorded
+        The names of which it is recorded that a job of ours made them, or began to.
+    noted
+        The digest of the notes of those that have some, by name.
+    units
+        What gives the units.
+    """
+
+    step: str
+    keys: Sequence[Key]
+    states: Sequence[str]
+    folder: str
+    names: Sequence[str]
+    recorded: Sequence[str]
+    noted: Mapping[str, str]
+    units: Callable[[], Sequence[Unit]]
+
+    @property
+    def to_make(self) -> int:
+        """How many a run would make."""
+        return len(self.states) - sum(map(self.states.count, (THERE, FOREIGN)))
+
+    def items(self, *states: str) -> list[Item]:
+        """The jobs one by one; only those in some states, if any are given."""
+        if states and not any(state in self.states for state in states):
+            return []
+        found = zip(self.units(), self.states, strict=True)
+        return [Item(self.step, unit, state) for unit, state in found if not states or state in states]
+
+
+def everything(survey: Survey) -> list[Batch]:
+    """All that a cycle can make from the data that is there, by step and by the first file of each batch.
+
+    Raises
+    ------
+    UserError
+        If configuration, metadata or code do not allow to say what an output would be made by now.
+    """
+    cycle, batches = survey.cycle, Batches(survey)
+    foreign = [Task(cycle.step(step), unit=unit) for step, unit in foreign_tiers(cycle)]
+    try:
+        cycle.lineages.of_many = batches.alike.of_many
+        tasks = list(batches.tasks())
+        found = batches.of(tasks)
+    except UserError:  # it is to be said in the words that fit one job
+        cycle.lineages.of_many = nothing
+        tasks = [Task(cycle.step(step), unit=unit) for step, unit in all_jobs(cycle)]
+        found = [batches.single(task) for task in tasks]
+    return [*found, *map(batches.single, foreign)]
+
+
+def recorded(found: Iterable[Batch]) -> dict[str, list[str]]:
+    """The paths of outputs that have a record, by step and in order of time."""
+    by_step: dict[str, list[Batch]] = {}
+    for batch in found:
+        if batch.recorded:
+            by_step.setdefault(batch.step, []).append(batch)
+    return {step: _paths(batches) for step, batches in by_step.items()}
+
+
+def _paths(batches: list[Batch]) -> list[str]:
+    """The paths of recorded outputs of one step, sorted by the time of their first files."""
+    spans = sorted((batch.keys[0].order, batch.keys[-1].order) for batch in batches)
+    if all(end < begin for (_, end), (begin, _) in pairwise(spans)):
+        batches = sorted(batches, key=lambda batch: batch.keys[0].order)
+        return [f"{batch.folder}{os.sep}{name}" for batch in batches for name in batch.recorded]
+    # several series were taken at the same time, so that their files come in turns
+    found = [pair for batch in batches for pair in _timed(batch)]
+    return [path for _, path in sorted(found, key=itemgetter(0))]
+
+
+def _timed(batch: Batch) -> Iterator[tuple[object, str]]:
+    ours = frozenset(batch.recorded)
+    for key, name in zip(batch.keys, batch.names, strict=True):
+        if name in ours:
+            yield key.order, f"{batch.folder}{os.sep}{name}"
+
+
+class Batches:
+    """Does tasks.
+
+    Parameters
+    ----------
+    survey
+        What knows the state of a single job.
+    """
+
+    def __init__(self, survey: Survey) -> None:
+        self._survey, self._cycle = survey, survey.cycle
+        self.alike = Alike(survey.cycle)
+
+    def tasks(self) -> Iterator[Task]:
+        """All tasks of the cycle."""
+        units = self._cycle.units
+        for step in filter(self._cycle.is_shown, self._cycle.steps):
+            if units.scope(step) is Scope.FILE:
+                mine = (stretch for stretch in self._cycle.stretches if units.has(step, stretch.first))
+                yield from (Task(step, stretch=stretch) for stretch in mine)
+            else:
+                yield from (Task(step, unit=unit) for unit in units.of(step))
+
+    def of(self, tasks: Sequence[Task]) -> list[Batch]:
+        """What is found by tasks."""
+        if sum(len(task.keys) for task in tasks) < MANY:
+            return [self._batch(task, row) for task in tasks for row in self._rows(task)]
+        middle = self._cycle.keys[len(self._cycle.keys) // 2].order
+        is_late = [task.keys[0].order >= middle for task in tasks]
+        early = [task for task, late in zip(tasks, is_late, strict=True) if not late]
+        rest = [task for task, late in zip(tasks, is_late, strict=True) if late]
+        self._all_rows([task for task in tasks if task.keys[0] == self._cycle.keys[0]])  # loads what both need
+        (first, _), (second, files) = in_halves(self._all_rows, early, rest)
+        for file in files:  # what has no effect is looked for in all files that were read
+            self._cycle.metadata.reader(Path(file))
+        parts = (iter(first), iter(second))
+        return [self._batch(task, row) for task, late in zip(tasks, is_late, strict=True) for row in next(parts[late])]
+
+    def single(self, task: Task) -> Batch:
+        """What is found by a task for one unit, which the data allow."""
+        return self._batch(task, self._row_of(task.step, task.units(self._cycle)[0], 0))
+
+    def _batch(self, task: Task, row: Row) -> Batch:
+        places, states, folder, names, ours, noted = row
+        keys = task.keys
+
+        def units() -> list[Unit]:
+            every = task.units(self._cycle)
+            return [every[place] for place in places]
+
+        first = keys if len(places) == len(keys) else [keys[place] for place in places]
+        return Batch(task.step.name, first, states, folder, names, ours, noted, units)
+
+    def _all_rows(self, tasks: Sequence[Task]) -> tuple[list[list[Row]], list[str]]:
+        """What is found by tasks, and the files of the metadata that were read."""
+        rows = [list(self._rows(task)) for task in tasks]
+        return rows, [os.fspath(text.path) for text in self._cycle.metadata.reader.read]
+
+    def _rows(self, task: Task) -> Iterator[Row]:
+        if task.stretch and (wanted := self._wanted(task.step, task.stretch)) is not None:
+            yield self._row(task.step, task.stretch, wanted)
+            return
+        units = task.units(self._cycle)
+        places = {unit: place for place, unit in enumerate(units)}
+        for _, unit in jobs_of(self._cycle, task.step, units):
+            yield self._row_of(task.step, unit, places[unit])
+
+    def _wanted(self, step: Step, stretch: Stretch) -> list[str] | None:
+        """The lineages for all files of a stretch; None where it is to be looked at file by file."""
+        wanted = self.alike.lineages(step, stretch)
+        if wanted is None or step.merged:
+            return wanted
+        readers = readers_of(self._cycle, step)  # what is made for the file alone is made where one of them is
+        return wanted if any(self.alike.takes(reader, stretch) for reader in readers) else None
+
+    def _row(self, step: Step, stretch: Stretch, wanted: list[str]) -> Row:
+        outputs = self.alike.outputs(step, stretch)
+        if not all(each.is_simple for each in outputs):
+            paths = zip(*(each.paths() for each in outputs), strict=True)
+            jobs = zip(paths, wanted, strict=True)
+            states = [self._survey.made(list(some), partial(str, lineage), _is_right) for some, lineage in jobs]
+        elif all(each.lineages() == wanted for each in outputs):
+            states = [THERE] * len(wanted)
+        else:
+            found = zip(*(each.lineages() for each in outputs), strict=True)
+            states = [_state(of, lineage) for of, lineage in zip(found, wanted, strict=True)]
+        return list(range(len(wanted))), states, *_seen(outputs[0].folder, outputs[0].names, outputs[0].there)
+
+    def _row_of(self, step: Step, unit: Unit, place: int) -> Row:
+        folder, _, name = self._survey.outputs(step.name, unit)[0].rpartition(os.sep)
+        there = self._cycle.lineages.records.listing(folder)
+        return [place], [self._survey.item(step.name, unit).state], *_seen(folder, [name], there)
+
+
+def _state(found: tuple[str | None, ...], wanted: str) -> str:
+    """The state of a job's outputs from what each was made by."""
+    if found.count(wanted) == len(found):
+        return THERE
+    return MISSING if ABSENT in found else STALE
+
+
+def _is_right() -> None:
+    """Of a step that takes a stretch as a whole, configuration and metadata are right."""
+
+
+def _seen(folder: str, names: Sequence[str], there: Listing) -> tuple[str, list[str], list[str], dict[str, str]]:
+    noted = {name: there.notes[name] for name in names if name in there.notes} if there.notes else {}
+    ours = names if there.ours.issuperset(names) else [name for name in names if name in there.ours]
+    return folder, list(names), list(ours), noted

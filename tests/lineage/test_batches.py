@@ -1,0 +1,312 @@
+"""The status of a cycle is the same whether its files are looked at together, one by one, or by two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataflow.door.status import status
+from dataflow.plan import batches, halves
+from dataflow.plan.alike import Alike
+from dataflow.plan.survey import Survey, all_jobs
+from dataflow.provenance.many import digests, texts
+from dataflow.provenance.recipe import digest
+from dataflow.provenance.records import notes_file, record_file
+
+from ..plan.conftest import KEYS, MAP, STATUSES, TESTSTAND_KEYS, Tree
+from .conftest import surveyed
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+"""Python 3.12 and later warn of forks in a process with threads, such as that of a test."""
+CAL = tuple(f"l200-p03-r002-cal-20230401T0{hour}0000Z" for hour in range(4))
+PHY = tuple(f"l200-p03-r002-phy-20230401T1{hour}0000Z" for hour in range(8))
+AT_ONCE = tuple(f"l200-p03-r003-{kind}-20230501T0{hour}0000Z" for hour in range(6) for kind in ("phy", "fft"))
+NOTES = {"channels": {"V02160A": {"state": "failed", "step": "par_dsp_pz", "reason": "no pulses"}}}
+Change = Callable[[Tree], object]
+
+
+@pytest.fixture
+def tree(empty: Tree) -> Tree:
+    """An L200 cycle with two periods."""
+    empty.metadata()
+    empty.daq(*KEYS)
+    return empty
+
+
+@pytest.fixture
+def made(tree: Tree) -> Tree:
+    """A cycle with several files in each series, some series taken at the same time, in which all is made."""
+    tree.daq(*CAL, *PHY, *AT_ONCE)
+    produce(tree)
+    return tree
+
+
+def produce(tree: Tree) -> None:
+    """Make everything: empty outputs with their records, which say that each job took another time."""
+    cycle = tree.open()
+    survey = Survey(cycle)
+    for number, (step, key) in enumerate(all_jobs(cycle)):
+        for output in map(Path, survey.outputs(step, key)):
+            record = record_file(output, cycle.lineage(step, key))
+            record.parent.mkdir(parents=True, exist_ok=True)
+            output.touch()
+            record.write_text(json.dumps({"seconds": 1.0 + number % 7, "threads": 1, "recipe": {}}))
+    cycle.lineages.identities.save()
+
+
+def tier(tree: Tree, name: str, key: str) -> Path:
+    _, period, run, datatype, _ = key.split("-")
+    return tree.root / f"generated/tier/{name}/{datatype}/{period}/{run}/{key}-tier_{name}.lh5"
+
+
+def daq(tree: Tree, key: str) -> Path:
+    _, period, run, datatype, _ = key.split("-")
+    return tree.root / f"generated/tier/daq/{datatype}/{period}/{run}/{key}.fcio"
+
+
+def record(output: Path) -> Path:
+    return next(file for file in (output.parent / ".lineage").glob(f"{output.name}.*.json") if "notes" not in file.name)
+
+
+def asked(tree: Tree) -> dict[str, Any]:
+    return status({"config": str(tree.save()), "experiment": None, "cores": 2})
+
+
+def answers(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The status, which must be the same in all ways in which it is found."""
+    together = asked(tree)
+    with monkeypatch.context() as patch:
+        patch.setattr(Alike, "lineages", lambda *_: None)
+        assert asked(tree) == together
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "MANY", 0)
+        patch.setattr(halves, "_has_core", lambda: True)
+        assert asked(tree) == together
+    surveyed(tree.open())
+    return together
+
+
+def rewritten(tree: Tree) -> None:
+    file = daq(tree, PHY[2])
+    seen = file.stat()
+    file.write_bytes(b"others")
+    os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns + 1))
+
+
+def failed(tree: Tree) -> None:
+    for key in (AT_ONCE[3], AT_ONCE[2], PHY[1]):
+        output = tier(tree, "dsp", key)
+        record(output).unlink()
+        record_file(output, "failed").write_text(json.dumps({"error": f"of {key}", "log": "a.log", "time": "now"}))
+
+
+def noted(tree: Tree) -> None:
+    for key in PHY[2:5]:
+        notes_file(tier(tree, "hit", key), "0" * 32).write_text(json.dumps(NOTES))
+
+
+def foreign(tree: Tree) -> None:
+    record(tier(tree, "dsp", PHY[4])).unlink()
+
+
+def linked(tree: Tree, *, with_record: bool) -> None:
+    """Let an output be a link to a file elsewhere, as in a derived cycle."""
+    output = tier(tree, "tcm", PHY[5])
+    there = tree.root.parent / "elsewhere" / output.name
+    (there.parent / ".lineage").mkdir(parents=True)
+    if with_record:
+        shutil.copy(record(output), there.parent / ".lineage")
+    output.rename(there)
+    output.symlink_to(there)
+
+
+def from_on(tree: Tree, time: str, **texts: str) -> None:
+    """Another file of each folder of metadata from a time on."""
+    for folder, text in texts.items():
+        path = folder.replace("__", "/")
+        tree.write(f"inputs/{path}/later.yaml", text)
+        always = {"valid_from": "20200101T000000Z", "apply": ["always.yaml"]}
+        tree.validity(path, always, {"valid_from": time, "mode": "reset", "apply": ["later.yaml"]})
+
+
+def configured(tree: Tree) -> None:
+    rules = {"snakemake_rules": {"tier_hit": {"inputs": {"hit_config": "$_/hit.yaml"}}}}
+    tree.write(
+        "inputs/dataprod/config/hit.yaml", json.dumps({"outputs": ["a"], "operations": {"a": {"expression": "b"}}})
+    )
+    tree.write("inputs/dataprod/config/phy.yaml", json.dumps(rules))
+    tree.write("inputs/dataprod/config/none.yaml", "{}")
+    of_all = {"valid_from": "20200101T000000Z", "apply": ["none.yaml"]}
+    tree.validity(
+        "dataprod/config", of_all, {"valid_from": "20230401T130000Z", "category": "phy", "apply": ["phy.yaml"]}
+    )
+
+
+def overridden(tree: Tree) -> None:
+    tree.write("inputs/dataprod/overrides/hit/a.yaml", "V02160A: {operations: {a: {expression: b, parameters: {}}}}")
+    tree.validity("dataprod/overrides/hit", {"valid_from": "20230401T140000Z", "apply": ["a.yaml"]})
+
+
+def another_calibration(tree: Tree) -> None:
+    entries = [{"valid_from": "20230401T120000Z", "apply": [KEYS[4]]}]
+    tree.write("inputs/datasets/run_override.yaml", json.dumps(entries))
+
+
+def configure(tree: Tree, **paths: str) -> None:
+    tree.config["paths"] |= paths
+
+
+HARMLESS: dict[str, Change] = {
+    "an output is written over": lambda tree: tier(tree, "hit", PHY[3]).write_text("other content"),
+    "a record is damaged": lambda tree: record(tier(tree, "hit", PHY[3])).write_text("{"),
+    "an output is a link": lambda tree: linked(tree, with_record=True),
+    "the list of identities is gone": lambda tree: (tree.root / "generated/tmp/identities.jsonl").unlink(),
+}
+"""What the status does not depend on: the names of records tell what an output was made by."""
+CHANGES: dict[str, Change] = {
+    "an output is gone": lambda tree: tier(tree, "hit", PHY[3]).unlink(),
+    "a raw file is gone": lambda tree: tier(tree, "raw", PHY[0]).unlink(),
+    "a calibration's file is gone": lambda tree: tier(tree, "raw", CAL[1]).unlink(),
+    "a record is gone": foreign,
+    "an output is a link to what was made otherwise": lambda tree: linked(tree, with_record=False),
+    "a record is twice there": lambda tree: record_file(tier(tree, "tcm", PHY[6]), "1" * 32).write_text("{}"),
+    "an output was made otherwise": lambda tree: record(tier(tree, "tcm", PHY[6])).rename(
+        record_file(tier(tree, "tcm", PHY[6]), "2" * 32)
+    ),
+    "a job was killed": lambda tree: record(tier(tree, "evt", PHY[6])).rename(
+        record_file(tier(tree, "evt", PHY[6]), "unfinished")
+    ),
+    "a DAQ file is new": lambda tree: tree.daq("l200-p03-r002-phy-20230401T190000Z"),
+    "a calibration is new": lambda tree: tree.daq("l200-p03-r002-cal-20230401T093000Z"),
+    "a DAQ file has another form": lambda tree: daq(tree, PHY[5]).rename(daq(tree, PHY[5]).with_suffix(".orca")),
+    "a DAQ file is gone": lambda tree: daq(tree, PHY[5]).unlink(),
+    "a DAQ file and its raw file are gone": lambda tree: (
+        daq(tree, PHY[5]).unlink(),
+        tier(tree, "raw", PHY[5]).unlink(),
+    ),
+    "a DAQ file is written over": rewritten,
+    "a file is no DAQ file": lambda tree: tree.write("generated/tier/daq/phy/notes.txt"),
+    "jobs failed": failed,
+    "jobs have notes": noted,
+    "a channel map changes inside a run": lambda tree: from_on(
+        tree, "20230401T143000Z", hardware__configuration__channelmaps=MAP.replace("1104001", "1104007")
+    ),
+    "a status changes for good": lambda tree: tree.write(
+        "inputs/datasets/statuses/always.yaml", STATUSES.replace("'off', psd", "ac, psd")
+    ),
+    "a status changes inside a calibration": lambda tree: from_on(
+        tree, "20230401T013000Z", datasets__statuses=STATUSES.replace("{processable: true", "{processable: false", 1)
+    ),
+    "a step is configured otherwise for some datatypes from a time on": configured,
+    "parameters are overridden from a time on": overridden,
+    "another calibration holds from a time on": another_calibration,
+    "files are ignored": lambda tree: tree.write(
+        "inputs/datasets/ignored_daq_cycles.yaml", json.dumps({"removed": [PHY[2]]})
+    ),
+    "a tier lies elsewhere": lambda tree: configure(tree, tier_tcm=str(tree.root.parent / "tcm")),
+    "parameters lie elsewhere": lambda tree: configure(tree, par_hit=str(tree.root.parent / "hit")),
+}
+
+
+@pytest.mark.parametrize("change", HARMLESS)
+def test_what_the_status_does_not_depend_on(made: Tree, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    before = asked(made)
+    HARMLESS[change](made)
+    assert answers(made, monkeypatch) == before
+    assert set(before["jobs"]) == {"there"}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_change_is_seen_in_all_ways(made: Tree, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    before = asked(made)
+    CHANGES[change](made)
+    assert answers(made, monkeypatch) != before
+
+
+def test_nothing_made_yet(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.daq(*CAL, *PHY)
+    assert set(answers(tree, monkeypatch)["jobs"]) == {"missing"}
+
+
+def test_a_test_stand(empty: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty.config = {"experiment": "hades", "keys": "teststand", "paths": {}}
+    for key in TESTSTAND_KEYS:
+        _, detector, measurement, _, _ = key.split("-")
+        empty.write(f"generated/tier/daq/{detector}/{measurement}/{key}.fcio")
+    produce(empty)
+    assert set(answers(empty, monkeypatch)["jobs"]) == {"there"}
+    (empty.root / "generated/tier/dsp/V99000A/co_HS5_top_dlt" / f"{TESTSTAND_KEYS[6]}-tier_dsp.lh5").unlink()
+    assert answers(empty, monkeypatch)["jobs"]["missing"] == 1
+
+
+def test_a_mistake_is_told_in_the_same_words(made: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    from_on(made, "20230401T143000Z", datasets__statuses="V02160B: {processable: true}")
+    said = []
+    for lineages in (Alike.lineages, lambda *_: None):
+        with monkeypatch.context() as patch, pytest.raises(Exception, match="have no status from") as error:
+            patch.setattr(Alike, "lineages", lineages)
+            asked(made)
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
+def test_most_files_are_looked_at_together(made: Tree) -> None:
+    found = batches.everything(Survey(made.open()))
+    assert max(len(batch.keys) for batch in found if batch.step == "tier_hit") == len(PHY)
+    assert max(len(batch.keys) for batch in found if batch.step == "par_dsp_spms") == len(PHY)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(halves, "_has_core", lambda: True)
+
+
+def where(items: Sequence[str]) -> tuple[list[str], int]:
+    return list(items), os.getpid()
+
+
+@pytest.mark.usefixtures("forked")
+def test_the_second_half_is_done_by_another_process() -> None:
+    (first, here), (second, there) = halves.in_halves(where, ["a"], ["b"])
+    assert (first, second) == (["a"], ["b"]) and here == os.getpid() != there
+
+
+@pytest.mark.usefixtures("forked")
+def test_a_process_that_dies_is_no_harm() -> None:
+    here = os.getpid()
+
+    def work(items: Sequence[str]) -> tuple[list[str], int]:
+        if os.getpid() != here:
+            os.kill(os.getpid(), 9)
+        return where(items)
+
+    assert halves.in_halves(work, ["a"], ["b"]) == ((["a"], here), (["b"], here))
+
+
+@pytest.mark.usefixtures("forked")
+def test_a_failure_leaves_no_process_behind() -> None:
+    def work(items: Sequence[str]) -> list[str]:
+        raise ValueError("told" if "a" in items else "not told")
+
+    with pytest.raises(ValueError, match="^told"):
+        halves.in_halves(work, ["a"], ["b"])
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_hashes_of_many_values_are_those_of_each() -> None:
+    names = ["a", 'quoted "', "%s %% \\", "ä\n", "\0", "\udcff"]
+    numbers = [str(number) for number in range(len(names))]
+
+    def value(name: object, number: object) -> dict[str, object]:
+        return {"z": [number], "50 %": {"name": name, "rest": "100 % {of} it"}, "a": None}
+
+    places = texts(names), texts(numbers)
+    found = digests(value(*places), places)
+    assert found == [digest(value(*pair)) for pair in zip(names, numbers, strict=True)]
