@@ -145,12 +145,12 @@ def settings_of(job: Job) -> dict[str, Any]:
 def buffer_rows(spec: Mapping[str, Any], daq: DaqFile) -> int:
     """Rows of each channel's buffer, of which whole chunks are filled, and these within the memory.
 
-    A buffer counts as full when it could not take all channels of one more event. The rows behind that take no memory
-    as long as nothing is written there.
+    A buffer counts as full when it could not take all that one more packet may have. The rows behind that take no
+    memory as long as nothing is written there.
     """
     tables = sum(len(groups) for groups in spec.values()) or 1
     channels = sum(len(keys) for keys in daq.keys.values()) or 1
     keys = [str(key) for groups in spec.values() for group in groups.values() for key in group["key_list"]]
     triggers = sum(key.startswith("swtid_") and key.endswith("/event") for key in keys)
     rows = int(MEMORY / (tables * max(2 * daq.samples, 512) + triggers * TRIGGER_BYTES))
-    return max(min(rows, MOST_ROWS) // TRACES, 1) * TRACES + channels - 1
+    return max(min(rows, MOST_ROWS) // TRACES, 1) * TRACES + (daq.rows or channels) - 1

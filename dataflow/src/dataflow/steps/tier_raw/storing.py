@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import is_ as is_same
 from typing import Any
 
 import h5py
@@ -49,13 +50,14 @@ class Tables:
         self._file, self._settings, self._by_itself = file, settings, by_itself
         self._kept: dict[str, _Kept] = {}
         self._models: dict[Hashable, h5py.File] = {}
+        self._waiting = 0
 
     def append(self, table: Any, name: str, rows: int) -> None:
         """Write the first rows of a table, or of a struct, after those that there are; the last may wait."""
         import lh5
 
         kept = self._kept.get(name)
-        columns = plain_columns(table) if kept is not None or name not in self._file else None
+        columns = self._columns(kept, table, name)
         if kept is not None and columns is not None and kept.columns == columns.keys():
             self._keep(kept, columns, rows)
             return
@@ -70,12 +72,21 @@ class Tables:
         if columns:
             self._kept[name] = _Kept(self._file[name], frozenset(columns), rows)
 
+    def _columns(self, kept: _Kept | None, table: Any, name: str) -> Mapping[str, NDArray[Any]] | None:
+        """The columns of a table, None if they are not plain, or not those that were there."""
+        if kept is None:
+            return None if name in self._file else plain_columns(table)
+        if kept.seen is None or not kept.seen.is_of(table):
+            kept.seen = Plain.of(table)
+        return kept.seen.values() if kept.seen else None
+
     def _keep(self, kept: _Kept, columns: Mapping[str, NDArray[Any]], rows: int) -> None:
         """Keep rows; where too much waits, whole chunks of all tables are written: a call takes as long as a chunk."""
-        kept.add({path: values[:rows] for path, values in columns.items()})
-        if sum(each.waiting for each in self._kept.values()) > WAITING:
+        self._waiting += kept.add({path: values[:rows] for path, values in columns.items()})
+        if self._waiting > WAITING:
             for each in self._kept.values():
                 each.write_chunks()
+            self._waiting = sum(each.waiting for each in self._kept.values())
 
     def _copied(self, table: Any, name: str) -> bool:
         """Make a table without rows from one that lh5 has made; not where its group has other tables, too."""
@@ -105,6 +116,47 @@ class Tables:
             self._kept.pop(name).write(last=True)
 
 
+@dataclass(frozen=True)
+class Plain:
+    """A table that has only plain arrays, as it was found.
+
+    Attributes
+    ----------
+    table
+        The table.
+    nodes
+        Its columns by their paths.
+    members
+        All members of it and of the tables in it.
+    """
+
+    table: Any
+    nodes: Mapping[str, Any]
+    members: tuple[tuple[Any, tuple[Any, ...]], ...]
+
+    @classmethod
+    def of(cls, table: Any) -> Plain | None:
+        """Look at a table; None if some columns are not plain arrays, or are to be encoded."""
+        from lgdo import Table
+
+        if not isinstance(table, Table):
+            return None
+        found, tables = dict(_columns(table)), [table, *_tables(table)]
+        if any(node is None for node in found.values()):
+            return None
+        return cls(table, found, tuple((each, tuple(each.obj_dict.values())) for each in tables))
+
+    def is_of(self, table: Any) -> bool:
+        """Whether it is this table, and has the same members as when it was looked at."""
+        return table is self.table and all(
+            len(own) == len(each.obj_dict) and all(map(is_same, own, each.obj_dict.values())) for each, own in self.members
+        )
+
+    def values(self) -> dict[str, NDArray[Any]]:
+        """The arrays that the columns have now."""
+        return {path: node.nda for path, node in self.nodes.items()}
+
+
 @dataclass
 class _Kept:
     """Rows of a table that wait: of columns with one number a row, until a chunk is full.
@@ -119,23 +171,29 @@ class _Kept:
         Rows that are in the file.
     waiting
         Bytes that are not.
+    seen
+        The table in memory that its last rows came from.
     """
 
     group: h5py.Group
     columns: frozenset[str]
     written: int
     waiting: int = 0
+    seen: Plain | None = None
     _parts: list[dict[str, NDArray[Any]]] = field(default_factory=list)
     _rows: int = 0
 
-    def add(self, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Write traces, and keep copies of the rest."""
+    def add(self, columns: Mapping[str, NDArray[Any]]) -> int:
+        """Write traces, and keep copies of the rest; returns the bytes of these."""
+        part = {path: values.copy() for path, values in columns.items() if values.ndim == 1}
         for path, values in columns.items():
             if values.ndim > 1:
                 _extend(self.group, path, values)
-        self._parts.append({path: values.copy() for path, values in columns.items() if values.ndim == 1})
-        self.waiting += sum(values.nbytes for values in self._parts[-1].values())
+        self._parts.append(part)
+        more = sum(values.nbytes for values in part.values())
+        self.waiting += more
         self._rows += len(next(iter(columns.values())))
+        return more
 
     def write_chunks(self) -> None:
         """Write what waits, but for the rows of a chunk that is not full."""
@@ -166,24 +224,34 @@ def _form(node: Any) -> Hashable:
 
 def plain_columns(table: Any) -> dict[str, NDArray[Any]] | None:
     """The columns of a table, by their paths in it; None if some are not plain arrays, or are to be encoded."""
-    from lgdo import Table
-
-    if not isinstance(table, Table):
-        return None
-    found = dict(_columns(table))
-    plain = {path: values for path, values in found.items() if values is not None}
-    return plain if len(plain) == len(found) else None
+    found = Plain.of(table)
+    return found.values() if found else None
 
 
-def _columns(table: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any] | None]]:
-    from lgdo import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
+def _columns(table: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Paths and arrays; None for what is not plain."""
+    from lgdo import Array, ArrayOfEqualSizedArrays
 
     for name, node in table.items():
-        if type(node) in (Table, WaveformTable):
+        if _is_inner(node):
             yield from _columns(node, f"{place}{name}/")
         else:
             is_plain = type(node) in (Array, ArrayOfEqualSizedArrays) and isinstance(node.attrs.get(CODEC, {}), Mapping)
-            yield f"{place}{name}", node.nda if is_plain else None
+            yield f"{place}{name}", node if is_plain else None
+
+
+def _tables(table: Any) -> Iterator[Any]:
+    """The tables in a table."""
+    for _, node in table.items():  # a table of waveforms has other values
+        if _is_inner(node):
+            yield node
+            yield from _tables(node)
+
+
+def _is_inner(node: Any) -> bool:
+    from lgdo import Table, WaveformTable
+
+    return type(node) in (Table, WaveformTable)
 
 
 def _extend(group: h5py.Group, path: str, values: NDArray[Any]) -> None:

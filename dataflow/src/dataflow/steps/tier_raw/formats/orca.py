@@ -69,12 +69,14 @@ def content(path: Path, _settings: Mapping[str, Any]) -> Content:
         decoders = {type(decoder).__name__: decoder for decoder in streamer.get_decoder_list()}
         found = {name: _waveform_keys(decoder) for name, decoder in decoders.items()}
         samples = [_samples(decoders[name], keys) for name, keys in found.items() if keys]
+        rows = [int(decoders[name].get_max_rows_in_packet()) for name, keys in found.items() if keys]
     finally:
         streamer.close_stream()
     context = {name: {_table(name): keys} for name, keys in CONTEXT.items() if name in found}
     triggers = {name: keys for name in found if name not in CONTEXT and (keys := _trigger_keys(decoders[name]))}
     context |= {name: {f"{name.removesuffix('Decoder')}/{{key}}": keys} for name, keys in triggers.items()}
-    return Content({name: keys for name, keys in found.items() if keys}, max(samples, default=0), context)
+    offered = {name: keys for name, keys in found.items() if keys}
+    return Content(offered, max(samples, default=0), context, rows=max(rows, default=0))
 
 
 def _table(decoder: str) -> str:
