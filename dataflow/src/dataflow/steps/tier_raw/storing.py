@@ -4,8 +4,8 @@ lh5 creates a table and writes its first rows. For all later ones it would exten
 is not full is compressed, read again, and compressed again, which takes longer than the compression of the traces where
 pieces are small, as with many channels. Here columns with one number a row wait, and whole chunks of them are written.
 No dataset stays open: HDF5 crashes where it closes one that cannot be written. Tables with columns that are not plain
-arrays are left to lh5. Of tables that have the same columns, lh5 makes the first; the others are copies of it without
-rows (making the datasets of one takes lh5 some 35 ms, more than to fill them in a short file with many channels).
+arrays are left to lh5. Of tables that have the same columns, the first is made without rows, by lh5 where columns have settings of
+their own (which takes some 35 ms); the others are copies of it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import h5py
 import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
+
+from dataflow.jobs.lh5tables import make_empty
 
 HDF5 = "hdf5_settings"
 CODEC = "compression"
@@ -98,7 +100,10 @@ class Tables:
         form = _form(table)
         if form not in self._models:
             self._models[form] = h5py.File.in_memory()
-            lh5.write(table, MODEL, self._models[form], n_rows=0, wo_mode="append", **self._settings)
+            if self._settings.keys() <= _by_bits().keys() and is_by_bits(table):
+                make_empty(table, MODEL, self._models[form], _rows_of)
+            else:
+                lh5.write(table, MODEL, self._models[form], n_rows=0, wo_mode="append", **self._settings)
         parent = self._file.create_group(group)
         parent.attrs["datatype"] = f"struct{{{own}}}"
         h5py.h5o.copy(self._models[form].id, MODEL.encode(), parent.id, own.encode())
@@ -290,6 +295,21 @@ def by_bits(table: Any) -> None:
 
 def _by_bits() -> dict[str, Any]:
     return {"compression": hdf5plugin.Bitshuffle(cname="lz4"), "shuffle": False}
+
+
+def _rows_of(values: NDArray[Any]) -> int:
+    """In a chunk."""
+    return ROWS if values.ndim == 1 else TRACES
+
+
+def is_by_bits(table: Any) -> bool:
+    """Whether all columns of a table are plain and stored as :func:`by_bits` says."""
+    found = Plain.of(table)
+    return found is not None and all(
+        CODEC not in node.attrs
+        and node.attrs.get(HDF5) == {**_by_bits(), "chunks": (_rows_of(node.nda), *node.nda.shape[1:])}
+        for node in found.nodes.values()
+    )
 
 
 def _pack_traces(table: Any) -> None:
