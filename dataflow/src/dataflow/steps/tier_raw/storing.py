@@ -4,8 +4,8 @@ lh5 creates a table and writes its first rows. For all later ones it would exten
 is not full is compressed, read again, and compressed again, which takes longer than the compression of the traces where
 pieces are small, as with many channels. Here columns with one number a row wait, and whole chunks of them are written.
 No dataset stays open: HDF5 crashes where it closes one that cannot be written. Tables with columns that are not plain
-arrays are left to lh5. Of tables that have the same columns, the first is made without rows, by lh5 where columns have settings of
-their own (which takes some 35 ms); the others are copies of it.
+arrays are left to lh5. Of tables that have the same columns, the first is made without rows, by lh5 where columns have
+settings of their own (which takes some 35 ms); the others are copies of it.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ class Plain:
     def is_of(self, table: Any) -> bool:
         """Whether it is this table, and has the same members as when it was looked at."""
         return table is self.table and all(
-            len(own) == len(each.obj_dict) and all(map(is_same, own, each.obj_dict.values())) for each, own in self.members
+            len(own) == len(each.obj_dict) and all(map(is_same, own, each.obj_dict.values()))
+            for each, own in self.members
         )
 
     def values(self) -> dict[str, NDArray[Any]]:

@@ -1,7 +1,7 @@
-"""Readers that hand on buffers as legend-daq2lh5 does, without asking each of them several times whether it is full.
+"""Readers for many channels: what legend-daq2lh5 does again and again for each buffer takes as long as decoding.
 
-That takes as long as decoding, where a file has many channels: the library asks all of them three times for each that
-is handed on.
+It describes the columns of each of them anew, and asks all of them three times for each that is handed on whether they
+are full.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from daq2lh5.data_streamer import DataStreamer
+
+from . import alike
 
 
 class Chunks(DataStreamer):  # type: ignore[misc]
@@ -20,6 +22,13 @@ class Chunks(DataStreamer):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._handed: list[Any] = []
+
+    def get_decoder_list(self) -> list[Any]:
+        """The decoders; they make tables as in :mod:`.alike`."""
+        found: list[Any] = super().get_decoder_list()
+        for decoder in found:
+            alike.install(decoder)
+        return found
 
     def read_chunk(self, *arguments: Any, **options: Any) -> Any:
         """Read until a buffer is full or the file ends; see :meth:`daq2lh5.DataStreamer.read_chunk`."""

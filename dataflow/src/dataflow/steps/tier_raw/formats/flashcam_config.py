@@ -55,6 +55,9 @@ class Config:
         return PERIODS[int(self.adcbits)]
 
 
+NUMBERS = tuple(name for name in Config.__dataclass_fields__ if name != "tracemap")
+
+
 def read(data: bytes | mmap.mmap) -> tuple[Config | None, int]:
     """The configuration at the begin of a file, None if it has not the usual form; the byte after it."""
     begin = flashcam.BEGIN
@@ -67,15 +70,15 @@ def read(data: bytes | mmap.mmap) -> tuple[Config | None, int]:
     tracemap = found.pop(10)
     if any(len(frame) != 4 for frame in found) or len(tracemap) % 4:
         return None, end
-    *numbers, stream = np.frombuffer(b"".join(found), dtype="<i4").astype(np.int32)
-    config = Config(*numbers, np.frombuffer(tracemap, dtype="<u4").astype(np.uint32), stream)
+    numbers = dict(zip(NUMBERS, np.frombuffer(b"".join(found), dtype="<i4").astype(np.int32), strict=True))
+    config = Config(**numbers, tracemap=np.frombuffer(tracemap, dtype="<u4").astype(np.uint32))
     return (config if _is_possible(config) else None), end
 
 
 def _is_possible(config: Config) -> bool:
     traces = int(config.adcs) + int(config.triggers)
-    samples = 0 < config.eventsamples <= MOST_SAMPLES
-    return samples and 0 < traces <= MOST_TRACES and len(config.tracemap) == traces and int(config.adcbits) in PERIODS
+    sizes = 0 < traces <= MOST_TRACES and 0 < int(config.eventsamples) <= MOST_SAMPLES
+    return sizes and len(config.tracemap) == traces and int(config.adcbits) in PERIODS
 
 
 class Later:
