@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from operator import is_ as is_same
 from typing import Any
 
@@ -100,7 +101,7 @@ class Tables:
         form = _form(table)
         if form not in self._models:
             self._models[form] = h5py.File.in_memory()
-            if self._settings.keys() <= _by_bits().keys() and is_by_bits(table):
+            if self._settings.keys() <= BY_BITS.keys() and is_by_bits(table):
                 make_empty(table, MODEL, self._models[form], _rows_of)
             else:
                 lh5.write(table, MODEL, self._models[form], n_rows=0, wo_mode="append", **self._settings)
@@ -222,10 +223,15 @@ def _form(node: Any) -> Hashable:
     """Columns, types and attributes: what a table without rows consists of."""
     from lgdo import Table
 
-    attrs = tuple((name, repr(value)) for name, value in node.getattrs(datatype=True).items())
+    attrs = tuple((name, value if isinstance(value, str) else _told(value)) for name, value in node.attrs.items())
     if isinstance(node, Table):
         return attrs, tuple((name, _form(child)) for name, child in node.items())
-    return attrs, repr(node.attrs.get(HDF5)), node.nda.dtype.str, node.nda.shape[1:]
+    return attrs, node.nda.dtype.str, node.nda.shape[1:]
+
+
+def _told(value: Any) -> Hashable:
+    """An attribute that is no text: an object that all columns share by itself, others by what they say of themselves."""
+    return id(value) if value is IN_ROWS else repr(value)
 
 
 def plain_columns(table: Any) -> dict[str, NDArray[Any]] | None:
@@ -267,15 +273,20 @@ def _extend(group: h5py.Group, path: str, values: NDArray[Any]) -> None:
     """
     if not len(values):
         return
-    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    access.set_chunk_cache(1, 0, 1.0)
-    dataset = h5py.h5d.open(group.id, path.encode(), access)
+    dataset = h5py.h5d.open(group.id, path.encode(), _without_cache())
     values = np.ascontiguousarray(values.view(np.uint8) if values.dtype == bool else values)  # as lh5 stores them
     before = dataset.shape[0]
     dataset.set_extent((before + len(values), *values.shape[1:]))
     space = dataset.get_space()
     space.select_hyperslab((before, *(0 for _ in values.shape[1:])), values.shape)
     dataset.write(h5py.h5s.create_simple(values.shape), space, values)
+
+
+@cache
+def _without_cache() -> Any:
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(1, 0, 1.0)
+    return access
 
 
 def by_bits(table: Any) -> None:
@@ -290,12 +301,17 @@ def by_bits(table: Any) -> None:
     for node in _arrays(table) if isinstance(table, Table) else ():
         shape: tuple[int, ...] = getattr(getattr(node, "nda", None), "shape", ())
         if len(shape) == 1 and not {CODEC, HDF5}.intersection(node.attrs):
-            node.attrs[HDF5] = {**_by_bits(), "chunks": (ROWS,)}
+            node.attrs[HDF5] = IN_ROWS
     _pack_traces(table)
 
 
-def _by_bits() -> dict[str, Any]:
-    return {"compression": hdf5plugin.Bitshuffle(cname="lz4"), "shuffle": False}
+BY_BITS: Mapping[str, Any] = {"compression": hdf5plugin.Bitshuffle(cname="lz4"), "shuffle": False}
+IN_ROWS: Mapping[str, Any] = {**BY_BITS, "chunks": (ROWS,)}
+"""Settings of all columns with one number a row."""
+
+
+def _in_chunks(values: NDArray[Any]) -> Mapping[str, Any]:
+    return {**BY_BITS, "chunks": (_rows_of(values), *values.shape[1:])}
 
 
 def _rows_of(values: NDArray[Any]) -> int:
@@ -307,8 +323,7 @@ def is_by_bits(table: Any) -> bool:
     """Whether all columns of a table are plain and stored as :func:`by_bits` says."""
     found = Plain.of(table)
     return found is not None and all(
-        CODEC not in node.attrs
-        and node.attrs.get(HDF5) == {**_by_bits(), "chunks": (_rows_of(node.nda), *node.nda.shape[1:])}
+        CODEC not in node.attrs and (node.attrs.get(HDF5) is IN_ROWS or node.attrs.get(HDF5) == _in_chunks(node.nda))
         for node in found.nodes.values()
     )
 
@@ -320,7 +335,7 @@ def _pack_traces(table: Any) -> None:
         if isinstance(waves, WaveformTable) and not {CODEC, HDF5}.intersection(waves.values.attrs):
             shape: tuple[int, ...] = getattr(getattr(waves.values, "nda", None), "shape", ())
             if len(shape) == 2:
-                waves.values.attrs[HDF5] = {**_by_bits(), "chunks": (TRACES, shape[1])}
+                waves.values.attrs[HDF5] = _in_chunks(waves.values.nda)
 
 
 def _arrays(table: Any) -> Iterator[Any]:
