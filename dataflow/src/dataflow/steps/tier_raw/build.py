@@ -30,8 +30,9 @@ from .storing import HDF5, TRACES
 
 log = logging.getLogger(__name__)
 
-MEMORY = 64e6
-"""Bytes that the decoding buffers of all channels may take together, if that is enough for a chunk of each."""
+MEMORY = 32e6
+"""Bytes that the decoding buffers of all channels may take together, if that is enough for a chunk of each. With more,
+the kernel clears more pages, which takes as long as is gained by fewer calls."""
 MOST_ROWS = 8192
 TRIGGER_BYTES = 2400 * 8
 """A row of a software trigger, for which legend-daq2lh5 provides places for all channels that a crate can have."""

@@ -230,7 +230,7 @@ def _form(node: Any) -> Hashable:
 
 
 def _told(value: Any) -> Hashable:
-    """An attribute that is no text: an object that all columns share by itself, others by what they say of themselves."""
+    """An attribute that is no text: what all columns share by itself, others by what they say of themselves."""
     return id(value) if value is IN_ROWS else repr(value)
 
 

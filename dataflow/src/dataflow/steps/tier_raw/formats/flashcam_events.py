@@ -222,6 +222,8 @@ class Streamer(ByEvents):
 
     def _hand_over(self) -> None:
         self._catch_up()
+        if self.blocks is not None:
+            self.blocks.release()
         self.close_blocks()
 
     def close_blocks(self) -> None:

@@ -149,6 +149,7 @@ class Streamer(Chunks, OrcaStreamer):  # type: ignore[misc]
         for buffer in self.rb_lib[EVENTS]:
             for column in () if id(buffer) in taken else buffer.lgdo.values():
                 _clear(column)
+        packets.release()
         self.close_packets()
 
     def _tell_fcio(self, place: int, head: bytes) -> None:
