@@ -2,8 +2,8 @@
 
     python benchmarks/raw_decode.py [FILE.fcio FILE.orca …] [--rows N] [--repeat N] [--tries N] [--folder DIR]
 
-Without files, those of a small simulated calibration are read. ``--repeat`` makes longer files of them: the same
-records again and again.
+Without files, those of a small simulated calibration and of forced triggers of all channels of a larger setup are read.
+``--repeat`` makes longer files of them: the same records again and again.
 
 *Decoding*: both read the same file into the same buffers; reading the file is in the times, writing is not. *File to
 file*: what a raw job does (looking whether the file is whole, decoding, writing, with the settings that are shipped)
@@ -158,11 +158,12 @@ def equal(ours: Path, theirs: Path) -> None:
 
 
 def simulated(folder: Path) -> list[Path]:
-    """The DAQ files of a small simulated calibration."""
+    """The DAQ files of a small simulated calibration, and of forced triggers of all channels."""
     from gebox.experiment import build
     from gebox.simulate import simulate
 
     simulate(build(seed=1, scale=0.2), folder / "daq", folder / "truth", only="p03-r000-cal")
+    simulate(build(seed=1, scale=1, preset="full"), folder / "daq", folder / "truth", only="p03-r000-fft")
     return sorted(folder.rglob("*.fcio"))
 
 

@@ -308,7 +308,7 @@ def test_errors_survive_the_way_from_a_worker() -> None:
     assert (error.message, error.hint) == ("what", "do")
 
 
-@pytest.mark.parametrize(("channels", "samples", "traces"), [(6, 4096, 1280), (60, 4096, 128), (160, 6250, 64)])
+@pytest.mark.parametrize(("channels", "samples", "traces"), [(6, 4096, 640), (30, 4096, 128), (160, 6250, 64)])
 def test_memory_of_the_decoding_buffers_is_bounded(channels: int, samples: int, traces: int) -> None:
     from dataflow.steps.tier_raw.build import MEMORY, buffer_rows
     from dataflow.steps.tier_raw.daqfile import DaqFile

@@ -12,10 +12,13 @@ import pytest
 from daq2lh5.data_streamer import DataStreamer
 from daq2lh5.fc.fc_event_decoder import FCEventDecoder as Library
 from daq2lh5.fc.fc_streamer import FCStreamer
+from daq2lh5.raw_buffer import RawBufferLibrary
+from fcio import FCIO
 from lgdo import VectorOfVectors, WaveformTable
 
 from dataflow.steps.tier_raw.formats import flashcam, flashcam_blocks, flashcam_events, flashcam_streams
 from dataflow.steps.tier_raw.formats.flashcam_ahead import compile_ahead
+from dataflow.steps.tier_raw.formats.flashcam_config import Later
 from dataflow.steps.tier_raw.formats.flashcam_events import COLUMNS, ByEvents, Streamer, streamer
 from dataflow.steps.tier_raw.formats.flashcam_records import index, skim
 from dataflow.steps.tier_raw.formats.flashcam_rows import fill
@@ -279,6 +282,90 @@ def test_the_configuration_is_read_from_its_bytes_as_fcio_reads_it(
     monkeypatch.setattr(flashcam, "_head_by_fcio", lambda _: pytest.fail("fcio was asked"))
     assert flashcam.head_of(path) == theirs
     assert theirs.stream == (stream or 0)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_the_whole_configuration_has_the_names_types_and_values_of_fcio(tmp_path: Path, bits: int) -> None:
+    numbers = {"adcs": 2, "eventsamples": SAMPLES, "triggers": 1, "blprecision": 3, "sumlength": 5, "adcbits": bits}
+    numbers |= {"mastercards": 7, "triggercards": 8, "adccards": 9, "gps": 10, "streamid": 11}
+    path = tmp_path / "a.fcio"
+    with path.open("wb") as file:
+        fcio.Writer(file, fcio.Config(**numbers, tracemap=(1 << 16, 2 << 16, 0x10001)))
+    theirs = FCIO()
+    theirs.open(str(path))
+    for ours in (later(str(path)), later(memoryview(bytearray(path.read_bytes())))):
+        for name in [*numbers, "tracemap", "sampling_period_ns"]:
+            one, other = getattr(ours.config, name), getattr(theirs.config, name)
+            assert (type(one), np.asarray(one).tolist()) == (type(other), np.asarray(other).tolist()), name
+        assert ours.config.tracemap.dtype == theirs.config.tracemap.dtype
+        assert (ours.read_bytes(), ours.skipped_bytes()) == (theirs.read_bytes(), theirs.skipped_bytes())
+        assert (ours.fsp, ours.is_open()) == (theirs.fsp, True)
+        assert ours._opened is None
+        ours.close()
+        assert not ours.is_open()
+    assert {name: int(getattr(theirs.config, name)) for name in numbers} == numbers
+
+
+def later(peer: Any) -> Later:
+    made = Later()
+    made.open(peer)
+    return made
+
+
+def test_fcio_opens_a_stream_when_more_is_asked_than_its_configuration(tmp_path: Path) -> None:
+    path, theirs = written(tmp_path / "a.fcio", sparse=True), FCIO()
+    theirs.open(str(path))
+    ours = later(str(path))
+    while theirs.get_record():
+        assert ours.get_record()
+        assert (ours.tag, ours.read_bytes()) == (theirs.tag, theirs.read_bytes())
+        assert ours.event.timestamp.tolist() == theirs.event.timestamp.tolist()
+    assert not ours.get_record()
+    ours.close()
+    with pytest.raises(ValueError, match="not open"):
+        ours.get_record()
+
+
+def test_a_stream_without_the_usual_configuration_is_opened_by_fcio_at_once(tmp_path: Path) -> None:
+    with (tmp_path / "a.fcio").open("wb") as file:
+        fcio.Writer(file, fcio.Config(adcs=2, eventsamples=SAMPLES))  # no trace map
+    opened = later(str(tmp_path / "a.fcio"))
+    assert opened._opened is not None
+    assert opened.config.eventsamples == SAMPLES
+    opened.close()
+
+
+def test_fcio_opens_no_file_that_compiled_code_reads_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "a.fcio", sparse=True)
+    monkeypatch.setattr(Later, "_now", lambda _: pytest.fail("fcio was asked"))
+    assert len(columns(Streamer, path, 7, stays=True)) >= len(COLUMNS)
+
+
+def test_tables_of_all_channels_are_those_of_the_library(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.fcio", sparse=True)
+    found = []
+    for make in (FCStreamer, Streamer):
+        stream = make()
+        spec = {"FCEventDecoder": {"ch{key}": {"key_list": ["*"], "out_stream": "x"}}}
+        stream.open_stream(str(path), RawBufferLibrary(config=spec), buffer_size=7)
+        found.append({buffer.out_name: described(buffer.lgdo) for buffer in stream.rb_lib["FCEventDecoder"]})
+        tables = [buffer.lgdo for buffer in stream.rb_lib["FCEventDecoder"]]
+        assert len(tables) == CHANNELS
+        assert len({id(table["waveform"].attrs) for table in tables}) == len(tables)
+        assert not any(np.shares_memory(tables[0]["channel"].nda, table["channel"].nda) for table in tables[1:])
+        stream.close_stream()
+    assert found[0] == found[1]
+    assert len(found[0]) == CHANNELS
+
+
+def described(node: Any, of: str = "") -> Any:
+    if hasattr(node, "items"):
+        return type(node), len(node), node.attrs, {name: described(child, name) for name, child in node.items()}
+    values = node.nda.tolist() if of in ("t0", "dt") else None  # all others are filled later
+    shape = node.nda.shape[1:]  # those that compiled code fills have as few rows as are needed
+    return type(node), node.attrs, shape, node.dtype, values
 
 
 @pytest.mark.parametrize("name", ["th228.fcio", "L200-comm-20211130-phy-spms.fcio"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,12 +16,18 @@ from daq2lh5.orca import orca_fcio
 from daq2lh5.orca.orca_streamer import OrcaStreamer
 from daq2lh5.raw_buffer import RawBufferLibrary
 
+from dataflow.steps.tier_raw.build import buffer_rows
+from dataflow.steps.tier_raw.daqfile import open_daq
 from dataflow.steps.tier_raw.formats import flashcam, flashcam_blocks, orca_blocks, orca_events
+from dataflow.steps.tier_raw.formats import orca as orca_file
 from dataflow.steps.tier_raw.formats.flashcam_ahead import compile_ahead
+from dataflow.steps.tier_raw.formats.flashcam_config import Later
 from dataflow.steps.tier_raw.formats.flashcam_events import COLUMNS
 from dataflow.steps.tier_raw.formats.flashcam_records import gather
+from dataflow.steps.tier_raw.formats.form import BrokenError
 from dataflow.steps.tier_raw.formats.orca_events import Streamer, streamer
-from dataflow.steps.tier_raw.formats.orca_records import survey
+from dataflow.steps.tier_raw.formats.orca_records import skim, survey
+from dataflow.steps.tier_raw.storing import TRACES
 from gebox.files import fcio, fsp, orca
 
 from .test_flashcam_events import STATUS, arrays, sparse_record
@@ -280,9 +287,63 @@ def test_all_loops_are_compiled_at_installation(tmp_path: Path) -> None:
     """For the types that they are called with: reading a file adds none."""
     path = written(tmp_path / "a.orca", sparse=True)
     compile_ahead()
-    before = [len(loop.signatures) for loop in (survey, gather)]
+    before = [len(loop.signatures) for loop in (survey, gather, skim)]
+    walk(path)
     columns(Streamer, path, SPEC, 7, stays=True)
-    assert before == [len(loop.signatures) for loop in (survey, gather)] == [1] * 2
+    assert before == [len(loop.signatures) for loop in (survey, gather, skim)] == [1] * 3
+
+
+def walk(path: Path) -> tuple[list[int], str]:
+    """The ends of whole packets, and what is said where that ends too early."""
+    found: list[int] = []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            found.extend(orca_file.records(data))
+        except BrokenError as error:
+            return found, f"{error.what} at byte {error.place}"
+    return found, ""
+
+
+@pytest.mark.parametrize("together", [1, 7, 100])
+def test_packets_are_found_and_refused_as_without_compiled_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, together: int
+) -> None:
+    monkeypatch.setattr(flashcam, "RECORDS", together)
+    path = written(tmp_path / "a.orca", sparse=True, between=status)
+    whole, random = path.read_bytes(), np.random.default_rng(5)
+    short = struct.pack("<I", 0x84000001)
+    damaged = [whole, whole[:-1], whole[:-4], whole + short, whole + bytes(4), whole + bytes(8), whole[:3], short]
+    for place in random.integers(0, len(whole), 100).tolist():
+        damaged += [whole[:place], whole[:place] + b"\xff" + whole[place + 1 :], whole[:place] + bytes(8)]
+    said = []
+    for data in filter(None, damaged):
+        path.write_bytes(data)
+        monkeypatch.setattr(flashcam, "LEAST", 0)
+        ours = walk(path)
+        monkeypatch.setattr(flashcam, "LEAST", 1 << 40)
+        assert ours == walk(path)
+        said.append(ours[1].partition(" ")[0])
+    assert set(said) == {"", "truncated", "corrupted"}
+
+
+def test_fcio_opens_no_stream_that_compiled_code_reads_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "a.orca", sparse=True)
+    monkeypatch.setattr(Later, "_now", lambda _: pytest.fail("fcio was asked"))
+    assert {f"ch{key:07d}/raw/waveform" for key in ALL} <= columns(Streamer, path, SPEC, 7, stays=True).keys()
+    assert not any(isinstance(stream, Later) for stream in orca_fcio.fcio_stream_library.values())
+
+
+def test_buffers_are_full_with_whole_chunks(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.orca", sparse=True)
+    daq = open_daq(path)
+    assert daq.rows == max(GERMANIUM.adcs, LIGHT.adcs) < len(daq.keys["ORFCIOEventDecoder"])
+    rows = buffer_rows({"ORFCIOEventDecoder": {str(key): {"key_list": [key]} for key in ALL}}, daq)
+    stream = Streamer()
+    stream.open_stream(str(path), RawBufferLibrary(config=dict(SPEC)), buffer_size=rows, chunk_mode="only_full")
+    assert {(len(buffer) - buffer.fill_safety + 1) % TRACES for buffer in stream.rb_lib["ORFCIOEventDecoder"]} == {0}
+    stream.close_stream()
 
 
 def test_the_librarys_reader_is_taken_where_asked_for_or_where_it_has_new_columns(

@@ -9,7 +9,7 @@ other programs than those of the collaboration keep gzip, which each HDF5 librar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -127,13 +127,42 @@ class _Writer:
             return
         row = max(int(np.prod(values.shape[1:])) * values.dtype.itemsize, 1)
         rows = min(max(len(values), FEWEST), max(CHUNK // row, 1))
-        space = h5py.h5s.create_simple(values.shape, (h5py.h5s.UNLIMITED, *values.shape[1:]))
-        kind = h5py.h5t.py_create(values.dtype, logical=True)
-        stored = _properties((rows, *values.shape[1:]), self._everywhere)
-        node = h5py.h5d.create(place.id, name.encode(), kind, space, stored)
+        node = _dataset(values, name, place, rows, everywhere=self._everywhere)
         if values.size:
             node.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
         _attributes(node, attributes)
+
+
+def make_empty(table: Table, name: str, place: h5py.Group, rows_of: Callable[[NDArray[Any]], int]) -> None:
+    """Make a table without rows, as lh5 does, but for chunks and compression.
+
+    Parameters
+    ----------
+    table
+        With plain arrays, and tables of such.
+    name, place
+        Of the table, and the group to make it in.
+    rows_of
+        The rows of a chunk of a column.
+    """
+    group = _group(place.id, name, table.attrs)
+    for member, node in table.items():
+        if isinstance(node, Table):
+            make_empty(node, str(member), group, rows_of)
+            continue
+        values = node.nda.view(np.uint8) if node.nda.dtype == bool else node.nda
+        attributes = {key: value for key, value in node.getattrs(datatype=True).items() if key not in _STORAGE}
+        _attributes(_dataset(values[:0], str(member), group, rows_of(values)), attributes)
+
+
+def _dataset(
+    values: NDArray[Any], name: str, place: h5py.Group, rows: int, *, everywhere: bool = False
+) -> h5py.h5d.DatasetID:
+    """A new dataset for some values, with chunks of so many rows."""
+    space = h5py.h5s.create_simple(values.shape, (h5py.h5s.UNLIMITED, *values.shape[1:]))
+    kind = h5py.h5t.py_create(values.dtype, logical=True)
+    stored = _properties((rows, *values.shape[1:]), everywhere)
+    return h5py.h5d.create(place.id, name.encode(), kind, space, stored)
 
 
 @lru_cache(maxsize=256)

@@ -30,8 +30,9 @@ from .storing import HDF5, TRACES
 
 log = logging.getLogger(__name__)
 
-MEMORY = 64e6
-"""Bytes that the decoding buffers of all channels may take together, if that is enough for a chunk of each."""
+MEMORY = 32e6
+"""Bytes that the decoding buffers of all channels may take together, if that is enough for a chunk of each. With more,
+the kernel clears more pages, which takes as long as is gained by fewer calls."""
 MOST_ROWS = 8192
 TRIGGER_BYTES = 2400 * 8
 """A row of a software trigger, for which legend-daq2lh5 provides places for all channels that a crate can have."""
@@ -145,12 +146,12 @@ def settings_of(job: Job) -> dict[str, Any]:
 def buffer_rows(spec: Mapping[str, Any], daq: DaqFile) -> int:
     """Rows of each channel's buffer, of which whole chunks are filled, and these within the memory.
 
-    A buffer counts as full when it could not take all channels of one more event. The rows behind that take no memory
-    as long as nothing is written there.
+    A buffer counts as full when it could not take all that one more packet may have. The rows behind that take no
+    memory as long as nothing is written there.
     """
     tables = sum(len(groups) for groups in spec.values()) or 1
     channels = sum(len(keys) for keys in daq.keys.values()) or 1
     keys = [str(key) for groups in spec.values() for group in groups.values() for key in group["key_list"]]
     triggers = sum(key.startswith("swtid_") and key.endswith("/event") for key in keys)
     rows = int(MEMORY / (tables * max(2 * daq.samples, 512) + triggers * TRIGGER_BYTES))
-    return max(min(rows, MOST_ROWS) // TRACES, 1) * TRACES + channels - 1
+    return max(min(rows, MOST_ROWS) // TRACES, 1) * TRACES + (daq.rows or channels) - 1

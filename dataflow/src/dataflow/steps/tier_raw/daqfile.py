@@ -59,6 +59,8 @@ class DaqFile:
         How files of its form are read.
     bits
         Depth of the digitizers, 0 if the file does not tell.
+    rows
+        Rows that the waveforms of one packet may fill at most, 0 for one of each channel.
     """
 
     path: Path
@@ -70,6 +72,7 @@ class DaqFile:
     lost: str = ""
     form: Form = flashcam.FORM
     bits: int = 0
+    rows: int = 0
 
 
 @contextmanager
@@ -130,7 +133,8 @@ def look(path: Path, plain: Path, form: Form, settings: Mapping[str, Any]) -> Da
         found = form.content(plain, settings)
     except Exception as error:  # noqa: BLE001 - damaged bytes make the readers fail in every way there is
         refuse_undecodable(path, "read", error)
-    return DaqFile(path, form.stream, found.keys, found.samples, found.context, plain, form=form, bits=found.bits)
+    about = (found.keys, found.samples, found.context)
+    return DaqFile(path, form.stream, *about, plain, form=form, bits=found.bits, rows=found.rows)
 
 
 def form_of(path: Path) -> Form:
@@ -143,7 +147,9 @@ def form_of(path: Path) -> Form:
     UserError
         If another package that declares the form cannot be loaded.
     """
-    found = form_and_stem(path.name, tuple(entry.name for entry in metadata.entry_points(group=GROUP)))
+    found = form_and_stem(path.name)  # no other package can take one of these names
+    if found is None:  # to ask all packages takes as long as the rest of looking at a file
+        found = form_and_stem(path.name, tuple(entry.name for entry in metadata.entry_points(group=GROUP)))
     if found is None:
         raise BadInput(f"{path} is not a DAQ file: its name has no ending of a known form")
     name = found[0].name

@@ -26,17 +26,11 @@ TRACES_AT = {EVENT_TAG: 4, SPARSE_TAG: 7}
 """Which frame of a record holds traces: all of them, or the first."""
 FRAMES = {CONFIG_TAG: 10, EVENT_TAG: 6, SPARSE_TAG: 7}
 """Frames that a record has at least; a sparse event has one more for each trace."""
-WITH_TRACEMAP = (11, 12)
-"""Frames of a configuration with a trace map, and with the number of the stream after it."""
 LAST_TAG = 64
 LEAST = 128_000_000
 """Bytes from which a file is read by compiled code: loading that takes as long as reading so many by ``fcio``."""
 RECORDS, BYTES = 1 << 16, 1 << 25
 """That compiled code looks at in one go, at most."""
-MOST_TRACES, MOST_SAMPLES = 2400, 32768
-"""In a file of the FCIO library."""
-DEPTHS = (12, 16)
-"""Bits of the digitizers that there are."""
 TRIGGERS = "FSPEventDecoder"
 """Decodes what a software trigger saw in each event, into a table of its own."""
 
@@ -134,7 +128,7 @@ def _check_sizes(data: mmap.mmap) -> None:
             return
 
 
-def frames_at(data: mmap.mmap, place: int) -> tuple[list[bytes], int]:
+def frames_at(data: mmap.mmap | bytes, place: int) -> tuple[list[bytes], int]:
     """The frames of the record at a byte, and where the next record begins; beyond the end if its last is cut."""
     found, place = [], place + 4
     while place + 4 <= len(data):
@@ -166,27 +160,23 @@ class Head:
 
 def head_of(path: Path) -> Head:
     """The configuration of a file: from its bytes if they have the usual form, else by ``fcio``, which takes 0.1 s."""
+    from .flashcam_config import read
+
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        found, _ = frames_at(data, BEGIN)
-        usual = struct.unpack_from("<i", data, BEGIN)[0] == -CONFIG_TAG and len(found) in WITH_TRACEMAP
-    found += [bytes(4)] * (max(WITH_TRACEMAP) - len(found))  # older files do not number their stream: it is 0
-    if usual and all(len(frame) == 4 for frame in (*found[:10], found[11])):
-        numbers = [int.from_bytes(frame, "little", signed=True) for frame in found[:10]]
-        traces = numbers[0] + numbers[1]
-        possible = 0 < traces <= MOST_TRACES and 0 < numbers[2] <= MOST_SAMPLES and numbers[5] in DEPTHS
-        if possible and len(found[10]) == 4 * traces:
-            tracemap = struct.unpack(f"<{traces}I", found[10])
-            return Head(numbers[2], numbers[5], tracemap, int.from_bytes(found[11], "little", signed=True))
-    return _head_by_fcio(path)
+        config, _ = read(data)
+    return _head_by_fcio(path) if config is None else _head(config)
+
+
+def _head(config: Any, *, triggered: bool = False) -> Head:
+    tracemap = tuple(int(entry) for entry in config.tracemap)
+    return Head(int(config.eventsamples), int(config.adcbits), tracemap, int(config.streamid), triggered)
 
 
 def _head_by_fcio(path: Path) -> Head:
     from fcio import fcio_open
 
     with fcio_open(str(path)) as file:
-        config = file.config
-        entries = tuple(int(entry) for entry in config.tracemap)
-        return Head(int(config.eventsamples), int(config.adcbits), entries, int(config.streamid), bool(file.fsp))
+        return _head(file.config, triggered=bool(file.fsp))
 
 
 def content(path: Path, _settings: Mapping[str, Any]) -> Content:

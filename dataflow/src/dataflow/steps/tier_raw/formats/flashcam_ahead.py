@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from . import orca_records
 from .flashcam_blocks import Blocks
 from .flashcam_records import SPARSE, skim
 from .flashcam_streams import Stream
@@ -36,7 +37,9 @@ def compile_ahead() -> None:
         blocks = Blocks(path, 0, config, [0], {0: buffer}, quiet=True)
         blocks.fill()
         blocks.close()
-        path.write_bytes(_packet(_event()))
+        packed = _packet(_event())
+        orca_records.skim(np.frombuffer(packed, dtype=np.uint8), 0, np.empty(1, dtype=np.int64))
+        path.write_bytes(packed)
         packets = Packets(path, 0, [], [KIND])
         packets.add(1, Stream(config, [0], {0: buffer}))
         packets.fill()

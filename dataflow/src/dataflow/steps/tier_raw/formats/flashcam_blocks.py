@@ -145,6 +145,10 @@ class Blocks:
             self._why = ODD
             self._done_before(self._count)
 
+    def release(self) -> None:
+        """Leave the tables to other readers."""
+        self._stream.release()
+
     def close(self) -> None:
         """Close the file."""
         self._block.close()

@@ -19,7 +19,9 @@ from daq2lh5.fc.fc_streamer import FCStreamer
 from numpy.typing import NDArray
 
 from . import flashcam
+from .chunks import Chunks
 from .flashcam_blocks import FULL, Blocks
+from .flashcam_config import Later
 from .flashcam_records import ASIDE, END, ODD
 from .flashcam_streams import suits
 
@@ -149,7 +151,7 @@ class FCEventDecoder(Library):  # type: ignore[misc]
         return found, of_traces | {name: values[numbers] for name, values in self._of_channel.items()}
 
 
-class ByEvents(FCStreamer):  # type: ignore[misc]
+class ByEvents(Chunks, FCStreamer):  # type: ignore[misc]
     """Reads FlashCam files with ``fcio``, event by event, and the decoder of this module."""
 
     whole_rows = ("FCEventDecoder",)
@@ -179,10 +181,12 @@ class Streamer(ByEvents):
 
     def open_stream(self, fcio_peer: str, *arguments: Any, **options: Any) -> Any:
         """Open a file; see :meth:`daq2lh5.DataStreamer.open_stream`."""
+        large = Path(fcio_peer).stat().st_size >= flashcam.LEAST
+        if large:
+            self.fcio = Later()
         found = super().open_stream(fcio_peer, *arguments, **options)
         self._behind, begin = 0, self.fcio.read_bytes() + self.fcio.skipped_bytes()
         keyed = self.event_rbkd or {}
-        large = Path(fcio_peer).stat().st_size >= flashcam.LEAST
         if large and keyed and not self.fcio.fsp and suits(self.fcio.config, list(keyed.values())):
             of, quiet = self.event_decoder.key_list, self.status_rbkd is None
             self.blocks = Blocks(Path(fcio_peer), begin, self.fcio.config, of, keyed, quiet=quiet)
@@ -218,6 +222,8 @@ class Streamer(ByEvents):
 
     def _hand_over(self) -> None:
         self._catch_up()
+        if self.blocks is not None:
+            self.blocks.release()
         self.close_blocks()
 
     def close_blocks(self) -> None:

@@ -41,10 +41,12 @@ class Columns:
     ----------
     buffers
         Tables of the same columns and size; from now on their columns are parts of these arrays.
+    size
+        Rows that are needed of each: what lies behind them would take memory with what lies before.
     """
 
-    def __init__(self, buffers: list[Any]) -> None:
-        number, size = len(buffers), len(buffers[0])
+    def __init__(self, buffers: list[Any], size: int) -> None:
+        number = len(buffers)
         samples = buffers[0].lgdo[rows_of.SAMPLES]["values"].nda.shape[1]
         self.integers = np.zeros((number, len(rows_of.INTEGERS), size), dtype=np.int32)
         self.shorts = np.zeros((number, len(rows_of.SHORTS), size), dtype=np.uint16)
@@ -56,6 +58,16 @@ class Columns:
                 column = buffer.lgdo[name]
                 column.nda = values.view(column.nda.dtype)
             buffer.lgdo[rows_of.SAMPLES]["values"].nda = self.samples[each]
+
+    @staticmethod
+    def release(buffers: list[Any]) -> None:
+        """Give tables columns of their own, with as many rows as they shall have."""
+        for buffer in buffers:
+            values = buffer.lgdo[rows_of.SAMPLES]["values"]
+            for column in (*(node for name, node in buffer.lgdo.items() if name != rows_of.SAMPLES), values):
+                own = np.zeros((len(buffer), *column.nda.shape[1:]), column.nda.dtype)
+                own[: buffer.loc] = column.nda[: buffer.loc]
+                column.nda = own
 
     def _of(self, buffer: int) -> Mapping[str, NDArray[Any]]:
         found: dict[str, NDArray[Any]] = dict(zip(rows_of.INTEGERS, self.integers[buffer], strict=True))
@@ -105,9 +117,10 @@ class Stream:
         self.buffers = list({id(buffer): buffer for buffer in keyed.values()}.values())
         self._rows = np.zeros(len(self.buffers), dtype=np.int64)
         self._safe = len(self.buffers[0]) - self.buffers[0].fill_safety
+        most = max(sum(keyed.get(key) is buffer for key in keys) for buffer in self.buffers)  # rows of one event
         places = {id(buffer): number for number, buffer in enumerate(self.buffers)}
         self._owner = np.array([places[id(keyed[key])] if key in keyed else -1 for key in keys])
-        self._columns = Columns(self.buffers)
+        self._columns = Columns(self.buffers, min(self._safe + most, len(self.buffers[0])))
         self._configure(config)
         self._times, self._ring = (np.zeros((3, self.traces), dtype=np.int64) for _ in range(2))
         self._times[0], self._ring[0] = -1, RING - 1
@@ -130,6 +143,10 @@ class Stream:
         """Tell the buffers how many rows they have."""
         for buffer, rows in zip(self.buffers, self._rows.tolist(), strict=True):
             buffer.loc = rows
+
+    def release(self) -> None:
+        """Leave the tables to other readers, which may fill more rows with one event."""
+        self._columns.release(self.buffers)
 
     def follow(self, found: Found, events: NDArray[np.int32]) -> int:
         """Find the times of some events; how many of them are possible, up to the first that is not."""

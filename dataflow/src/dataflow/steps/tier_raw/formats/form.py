@@ -46,12 +46,15 @@ class Content:
         with their keys, in the form of :class:`daq2lh5.raw_buffer.RawBufferLibrary`.
     bits
         Depth of the digitizers, 0 if the file does not tell.
+    rows
+        Rows that the waveforms of one packet may fill at most, 0 for one of each channel.
     """
 
     keys: Mapping[str, tuple[int, ...]]
     samples: int = 0
     context: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     bits: int = 0
+    rows: int = 0
 
 
 @dataclass(frozen=True)

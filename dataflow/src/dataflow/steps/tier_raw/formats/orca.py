@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from . import flashcam
 from .form import BrokenError, Content, Form
 
 LENGTH = 0x3FFFF
@@ -39,6 +40,9 @@ def records(data: mmap.mmap) -> Iterator[int]:
         If the file ends inside a record or a length is impossible.
     """
     size, place = len(data), 0
+    while size >= flashcam.LEAST and (ends := _skimmed(data, place)):
+        yield from ends
+        place = ends[-1]
     word = partial(struct.Struct("<I").unpack_from, data)
     while place < size:
         if place + 4 > size:
@@ -57,6 +61,17 @@ def records(data: mmap.mmap) -> Iterator[int]:
         yield place
 
 
+def _skimmed(data: mmap.mmap, place: int) -> list[int]:
+    """Where the next packets end, by compiled code. Nothing where none is whole."""
+    import numpy as np
+
+    from .orca_records import skim
+
+    ends = np.empty(flashcam.RECORDS, dtype=np.int64)
+    seen = np.frombuffer(data, dtype=np.uint8, count=min(place + flashcam.BYTES, len(data)))
+    return [int(end) for end in ends[: skim(seen, place, ends)].tolist()]
+
+
 def content(path: Path, _settings: Mapping[str, Any]) -> Content:
     """The channels of a file, from its header."""
     from daq2lh5.orca.orca_streamer import OrcaStreamer
@@ -69,12 +84,14 @@ def content(path: Path, _settings: Mapping[str, Any]) -> Content:
         decoders = {type(decoder).__name__: decoder for decoder in streamer.get_decoder_list()}
         found = {name: _waveform_keys(decoder) for name, decoder in decoders.items()}
         samples = [_samples(decoders[name], keys) for name, keys in found.items() if keys]
+        rows = [int(decoders[name].get_max_rows_in_packet()) for name, keys in found.items() if keys]
     finally:
         streamer.close_stream()
     context = {name: {_table(name): keys} for name, keys in CONTEXT.items() if name in found}
     triggers = {name: keys for name in found if name not in CONTEXT and (keys := _trigger_keys(decoders[name]))}
     context |= {name: {f"{name.removesuffix('Decoder')}/{{key}}": keys} for name, keys in triggers.items()}
-    return Content({name: keys for name, keys in found.items() if keys}, max(samples, default=0), context)
+    offered = {name: keys for name, keys in found.items() if keys}
+    return Content(offered, max(samples, default=0), context, rows=max(rows, default=0))
 
 
 def _table(decoder: str) -> str:

@@ -171,6 +171,11 @@ class Packets:
         own = np.flatnonzero(self._owners[: len(numbers)] == row)
         return events.take(self._block.data, self._spans[own], numbers[own])
 
+    def release(self) -> None:
+        """Leave the tables to other readers."""
+        for each in self._streams.values():
+            each.stream.release()
+
     def close(self) -> None:
         """Close the file."""
         self._block.close()

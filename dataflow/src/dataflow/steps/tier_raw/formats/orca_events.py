@@ -22,8 +22,10 @@ from daq2lh5.orca.orca_streamer import OrcaStreamer
 from daq2lh5.raw_buffer import RawBuffer
 from lgdo import Array, WaveformTable
 
-from . import flashcam
+from . import flashcam, orca
+from .chunks import Chunks
 from .flashcam_blocks import FULL
+from .flashcam_config import Later
 from .flashcam_events import COLUMNS, SETTING
 from .flashcam_records import END
 from .flashcam_rows import SAMPLES
@@ -38,7 +40,7 @@ KINDS = 0xFFFC0000
 """Bits of the first word that say what a packet is, unless it is a short one."""
 
 
-class Streamer(OrcaStreamer):  # type: ignore[misc]
+class Streamer(Chunks, OrcaStreamer):  # type: ignore[misc]
     """Reads ORCA files; called like the reader of legend-daq2lh5."""
 
     def __init__(self) -> None:
@@ -61,7 +63,7 @@ class Streamer(OrcaStreamer):  # type: ignore[misc]
         return found
 
     @property
-    def whole_rows(self) -> tuple[str, ...]:
+    def whole_rows(self) -> tuple[str, ...]:  # type: ignore[override]
         """Decoders whose columns need not begin as zeros, see :data:`dataflow.steps.tier_raw.decode.WHOLE_ROWS`."""
         return (EVENTS,) if self.packets is not None else ()
 
@@ -103,10 +105,19 @@ class Streamer(OrcaStreamer):  # type: ignore[misc]
         if kind not in self.rbl_id_dict:
             self._hand_over(packets)
             return bool(super().read_packet())
+        if type(self.decoder_id_dict[kind]).__name__ == orca.STREAM_CONFIG:
+            self._open_later(packets.place)
         self.in_stream.seek(packets.place)
         more = bool(super().read_packet())
         packets.go_on(self.in_stream.tell())
         return more
+
+    def _open_later(self, place: int) -> None:
+        """Have the stream whose configuration comes next opened when it is needed, not by its configuration."""
+        (number,) = struct.unpack("<I", self._bytes(place + 8, 4))
+        known = orca_fcio.fcio_stream_library.get(number)
+        if known is None or not known.is_open():
+            orca_fcio.fcio_stream_library[number] = Later()
 
     def _add(self, packets: Packets) -> bool:
         """Take the events of the stream whose first event comes next; whether they have the usual form."""
@@ -138,6 +149,7 @@ class Streamer(OrcaStreamer):  # type: ignore[misc]
         for buffer in self.rb_lib[EVENTS]:
             for column in () if id(buffer) in taken else buffer.lgdo.values():
                 _clear(column)
+        packets.release()
         self.close_packets()
 
     def _tell_fcio(self, place: int, head: bytes) -> None:
@@ -157,6 +169,10 @@ class Streamer(OrcaStreamer):  # type: ignore[misc]
     def close_stream(self) -> None:
         """Close the file."""
         self.close_packets()
+        for number, stream in list(orca_fcio.fcio_stream_library.items()):
+            if isinstance(stream, Later):
+                stream.close()
+                del orca_fcio.fcio_stream_library[number]
         super().close_stream()
 
 
