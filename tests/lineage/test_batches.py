@@ -290,14 +290,19 @@ def test_a_process_that_dies_is_no_harm() -> None:
 
 
 @pytest.mark.usefixtures("forked")
-def test_a_failure_leaves_no_process_behind() -> None:
+def test_a_failure_leaves_no_process_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    forked: list[int] = []
+    fork = os.fork
+    monkeypatch.setattr(os, "fork", lambda: forked.append(pid := fork()) or pid)
+
     def work(items: Sequence[str]) -> list[str]:
         raise ValueError("told" if "a" in items else "not told")
 
     with pytest.raises(ValueError, match="^told"):
         halves.in_halves(work, ["a"], ["b"])
+    (child,) = forked
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(child, os.WNOHANG)
 
 
 def test_hashes_of_many_values_are_those_of_each() -> None:

@@ -248,7 +248,8 @@ def test_the_process_of_a_whole_run_is_used_by_each_snakemake_and_ends_with_the_
         pid = second.pid
         second.leave()
         assert second.pid == pid
-    soon(lambda: not is_there(pid))
+    assert beginning._lasting.pop().wait(SOON) == 0
+    assert not is_there(pid)
 
 
 def test_functions_that_import_later_are_found() -> None:
