@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -69,6 +70,7 @@ def test_earlier_attempts_stay_in_the_log_though_snakemake_removes_it(tmp_path: 
     for attempt in ("first", "second", "third"):
         log.unlink(missing_ok=True)  # as Snakemake does before a job
         handler = open_log(log, attempt)
+        logging.getLogger().removeHandler(handler)
         handler.close()
     assert [word for word in ("first", "second", "third") if word in log.read_text()] == ["first", "second", "third"]
 
