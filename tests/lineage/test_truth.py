@@ -11,6 +11,7 @@ import pytest
 from dataflow.door.health import findings
 from dataflow.plan import UserError
 from dataflow.plan.survey import Survey
+from dataflow.plan.why import Explainer
 from dataflow.plan.workflow import Workflow
 from prodenv.cli.main import run as run_command
 from prodenv.cli.parsers import COMMANDS
@@ -191,6 +192,24 @@ def test_a_record_that_cannot_be_read_is_told(origin: Origin, capfd: pytest.Capt
     assert "cannot be read" in verb("why", HIT, "--tree")[1]
     record.unlink()
     assert "is foreign" in verb("why", HIT)[1]
+
+
+def test_what_a_file_is_made_of_is_told_once(origin: Origin) -> None:
+    """Told wherever it is read, it was a hundred megabytes for a file of hit."""
+    produce(origin)
+    flow = Workflow(origin.save())
+    place = flow.job_of(HIT)
+    assert place
+    told = Explainer(flow.cycle, whole=True).why(*place).plain()
+    files: list[str] = []
+    ahead = [told]
+    while ahead:
+        each = ahead.pop()
+        assert not each["repeated"] or (each["inputs"], each["differences"]) == ([], [])
+        files += [each["file"]] * (not each["repeated"] and bool(each["inputs"]))
+        ahead += each["inputs"]
+    assert len(files) == len(set(files)) > 10
+    assert len(json.dumps(told)) < 1_000_000
 
 
 @pytest.mark.parametrize("text", ['{"recipe": {}, "seconds": "long"}', '{"recipe": [], "seconds": 1}'])

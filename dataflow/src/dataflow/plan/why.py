@@ -57,23 +57,24 @@ class Reason:
     note: str = ""
     detectors: tuple[Trouble, ...] = ()
 
-    def first(self) -> tuple[Reason, Difference] | None:
-        """The first difference, and the file whose recipe it is in; that of an input precedes the file's own."""
-        for each in self.inputs:
-            found = each.first()
-            if found:
-                return found
-        return (self, self.differences[0]) if self.differences else None
+    def plain(self, told: set[str] | None = None) -> dict[str, Any]:
+        """As values for scripts; of what several files share, differences and inputs are told once.
 
-    def plain(self) -> dict[str, Any]:
-        """As values for scripts."""
+        Parameters
+        ----------
+        told
+            The files that were told before; what is told is added.
+        """
+        told = set() if told is None else told
+        repeated = self.path in told and bool(self.inputs or self.differences)
+        told.add(self.path)
         made = {"file": self.path, "step": self.step, "key": self.key, "state": self.state}
-        found = [difference.plain() for difference in self.differences]
-        inputs = [each.plain() for each in self.inputs]
+        found = [] if repeated else [difference.plain() for difference in self.differences]
+        inputs = [] if repeated else [each.plain(told) for each in self.inputs]
         lineages = {"lineage": self.old, "wanted": self.new}
         detectors = [trouble.plain() for trouble in self.detectors]
         said = {"note": self.note, "detectors": detectors}
-        return made | lineages | {"differences": found, "inputs": inputs} | said
+        return made | lineages | {"differences": found, "inputs": inputs, "repeated": repeated} | said
 
 
 class Explainer:

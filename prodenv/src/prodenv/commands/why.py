@@ -76,11 +76,11 @@ def tree(reason: Reason) -> Any:
     from rich.tree import Tree
 
     found = Tree(_label(reason))
-    _grow(found, reason, {reason["file"]})
+    _grow(found, reason)
     return found
 
 
-def _grow(branch: Any, reason: Reason, told: set[str]) -> None:
+def _grow(branch: Any, reason: Reason) -> None:
     from rich.text import Text
 
     for difference in reason["differences"][:SHOWN]:
@@ -88,11 +88,10 @@ def _grow(branch: Any, reason: Reason, told: set[str]) -> None:
     if reason["note"]:
         branch.add(Text(reason["note"].replace("\n", " "), style="yellow"))
     for each in reason["inputs"]:
-        if each["file"] in told and (each["inputs"] or each["differences"]):
+        if each["repeated"]:
             branch.add(_label(each).append("  as above", style="dim"))
         else:
-            told.add(each["file"])
-            _grow(branch.add(_label(each)), each, told)
+            _grow(branch.add(_label(each)), each)
 
 
 def _label(reason: Reason) -> Any:
