@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dataflow.base.errors import UserError
 from dataflow.door.status import status
 from dataflow.plan import batches, halves
 from dataflow.plan.alike import Alike
@@ -278,7 +279,7 @@ def test_the_second_half_is_done_by_another_process() -> None:
 
 
 @pytest.mark.usefixtures("forked")
-def test_a_process_that_dies_is_no_harm() -> None:
+def test_a_process_that_dies_is_no_harm_and_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     here = os.getpid()
 
     def work(items: Sequence[str]) -> tuple[list[str], int]:
@@ -287,6 +288,25 @@ def test_a_process_that_dies_is_no_harm() -> None:
         return where(items)
 
     assert halves.in_halves(work, ["a"], ["b"]) == ((["a"], here), (["b"], here))
+    assert "half of the files failed (-9)" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("forked")
+@pytest.mark.parametrize(("error", "is_told"), [(ZeroDivisionError("ours"), True), (UserError("theirs"), False)])
+def test_an_error_of_ours_in_the_other_process_is_told_with_its_traceback(
+    capfd: pytest.CaptureFixture[str], error: Exception, *, is_told: bool
+) -> None:
+    here = os.getpid()
+
+    def work(items: Sequence[str]) -> tuple[list[str], int]:
+        if os.getpid() != here:
+            raise error
+        return where(items)
+
+    assert halves.in_halves(work, ["a"], ["b"]) == ((["a"], here), (["b"], here))
+    said = capfd.readouterr().err
+    assert ("ZeroDivisionError: ours" in said and "Traceback" in said) == is_told
+    assert is_told or said == ""
 
 
 @pytest.mark.usefixtures("forked")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import marshal
 import os
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from dataflow.base.errors import SentenceError
+
+TOLD = 3
+"""Exit code of a process whose failure is told by the other."""
 T = TypeVar("T")
 Found = TypeVar("Found")
 
@@ -25,7 +31,8 @@ def in_halves(work: Callable[[Sequence[T]], Found], first: Sequence[T], second: 
     Raises
     ------
     Exception
-        What `work` raises here. Where it does in the other process, or that process dies, it is called here.
+        What `work` raises here. Where it does in the other process, or that process dies, it is called here; what is
+        no mistake of the user is told with its traceback.
     """
     if not _has_core():
         return work(first), work(second)
@@ -40,7 +47,10 @@ def in_halves(work: Callable[[Sequence[T]], Found], first: Sequence[T], second: 
             mine, told = work(first), pipe.read()
     finally:
         _, status = os.waitpid(child, 0)
-    other: Any = marshal.loads(told) if status == 0 else work(second)  # noqa: S302 - written by this program
+    code = os.waitstatus_to_exitcode(status)
+    if code not in (0, TOLD):
+        print(f"warning: a process that planned half of the files failed ({code}): it is done again", file=sys.stderr)
+    other: Any = marshal.loads(told) if code == 0 else work(second)  # noqa: S302 - written by this program
     return mine, other
 
 
@@ -56,7 +66,10 @@ def _answer(work: Callable[[Sequence[T]], Any], items: Sequence[T], start: int) 
         with os.fdopen(start, "wb") as pipe:
             marshal.dump(work(items), pipe)
         code = 0
-    except BaseException:  # noqa: BLE001, S110 - whoever forked it finds the reason again, or has gone
-        pass
+    except (SentenceError, BrokenPipeError):  # the other finds the same mistake, or has failed and reads nothing
+        code = TOLD
+    except BaseException:  # noqa: BLE001 - as Python does where nobody handles it
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(code)
