@@ -223,7 +223,7 @@ class Workflow:
         return of
 
     def to_make(
-        self, words: Sequence[str], threads: int = 2, known: Callable[[Sequence[str]], object] = len
+        self, words: Sequence[str], threads: int = 2, known: Callable[[Sequence[str]], object] | None = None
     ) -> frozenset[str]:
         """The outputs that a run for the words of a command line makes, as the records beside the files say.
 
@@ -260,7 +260,8 @@ class Workflow:
         self._portion = first_of(items, at_a_time, self._has_failed, lambda place: self.cycle.needs(*place))
         if is_listening():
             self._tell_of(survey, items)
-            known([item.step for item in items])
+            if known:
+                known([item.step for item in items])
         self._identify([(item.step, item.unit) for item in self._portion.now], threads)
         return frozenset(path for item in self._portion.now for path in self._outputs(item.step, item.unit))
 
