@@ -197,12 +197,12 @@ def test_blocks_of_all_sizes_agree(
     agree(written(tmp_path / "a.fcio", sparse=sparse), 13, stays=True)
 
 
-def walk(path: Path) -> tuple[list[int], str]:
-    """The ends of the records of a file, and what is said of it."""
+def walk(path: Path, records: Callable[[mmap.mmap], Iterator[int]] = flashcam.records) -> tuple[list[int], str]:
+    """The ends of the whole records of a file, and what is said where it ends too early."""
     found: list[int] = []
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            found.extend(flashcam.records(data))
+            found.extend(records(data))
         except BrokenError as error:
             return found, f"{error.what} at byte {error.place}"
     return found, ""

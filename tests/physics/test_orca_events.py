@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import mmap
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -24,13 +23,12 @@ from dataflow.steps.tier_raw.formats.flashcam_ahead import compile_ahead
 from dataflow.steps.tier_raw.formats.flashcam_config import Later
 from dataflow.steps.tier_raw.formats.flashcam_events import COLUMNS
 from dataflow.steps.tier_raw.formats.flashcam_records import gather
-from dataflow.steps.tier_raw.formats.form import BrokenError
 from dataflow.steps.tier_raw.formats.orca_events import Streamer, streamer
 from dataflow.steps.tier_raw.formats.orca_records import skim, survey
 from dataflow.steps.tier_raw.storing import TRACES
 from gebox.files import fcio, fsp, orca
 
-from .test_flashcam_events import STATUS, arrays, sparse_record
+from .test_flashcam_events import STATUS, arrays, sparse_record, walk
 
 GERMANIUM = fcio.Config(adcs=4, eventsamples=50, tracemap=(1 << 16, 1 << 16 | 1, 2 << 16, 2 << 16 | 3), streamid=1)
 LIGHT = fcio.Config(
@@ -288,20 +286,9 @@ def test_all_loops_are_compiled_at_installation(tmp_path: Path) -> None:
     path = written(tmp_path / "a.orca", sparse=True)
     compile_ahead()
     before = [len(loop.signatures) for loop in (survey, gather, skim)]
-    walk(path)
+    walk(path, orca_file.records)
     columns(Streamer, path, SPEC, 7, stays=True)
     assert before == [len(loop.signatures) for loop in (survey, gather, skim)] == [1] * 3
-
-
-def walk(path: Path) -> tuple[list[int], str]:
-    """The ends of whole packets, and what is said where that ends too early."""
-    found: list[int] = []
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        try:
-            found.extend(orca_file.records(data))
-        except BrokenError as error:
-            return found, f"{error.what} at byte {error.place}"
-    return found, ""
 
 
 @pytest.mark.parametrize("together", [1, 7, 100])
@@ -319,9 +306,9 @@ def test_packets_are_found_and_refused_as_without_compiled_code(
     for data in filter(None, damaged):
         path.write_bytes(data)
         monkeypatch.setattr(flashcam, "LEAST", 0)
-        ours = walk(path)
+        ours = walk(path, orca_file.records)
         monkeypatch.setattr(flashcam, "LEAST", 1 << 40)
-        assert ours == walk(path)
+        assert ours == walk(path, orca_file.records)
         said.append(ours[1].partition(" ")[0])
     assert set(said) == {"", "truncated", "corrupted"}
 
