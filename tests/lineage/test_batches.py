@@ -33,19 +33,12 @@ Change = Callable[[Tree], object]
 
 
 @pytest.fixture
-def tree(empty: Tree) -> Tree:
-    """An L200 cycle with two periods."""
-    empty.metadata()
-    empty.daq(*KEYS)
-    return empty
-
-
-@pytest.fixture
-def made(tree: Tree) -> Tree:
+def made(empty: Tree) -> Tree:
     """A cycle with several files in each series, some series taken at the same time, in which all is made."""
-    tree.daq(*CAL, *PHY, *AT_ONCE)
-    produce(tree)
-    return tree
+    empty.metadata()
+    empty.daq(*KEYS, *CAL, *PHY, *AT_ONCE)
+    produce(empty)
+    return empty
 
 
 def produce(tree: Tree) -> None:
@@ -230,9 +223,10 @@ def test_every_change_is_seen_in_all_ways(made: Tree, monkeypatch: pytest.Monkey
     assert answers(made, monkeypatch) != before
 
 
-def test_nothing_made_yet(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree.daq(*CAL, *PHY)
-    assert set(answers(tree, monkeypatch)["jobs"]) == {"missing"}
+def test_nothing_made_yet(empty: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty.metadata()
+    empty.daq(*KEYS, *CAL, *PHY)
+    assert set(answers(empty, monkeypatch)["jobs"]) == {"missing"}
 
 
 def test_a_test_stand(empty: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
