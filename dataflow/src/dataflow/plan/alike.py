@@ -10,12 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from dataflow.base.errors import Unavailable
-from dataflow.keys.key import Key
 from dataflow.provenance.many import Each, digests, texts
 from dataflow.provenance.recipe import normal_text
 from dataflow.provenance.records import Listing
@@ -102,17 +100,13 @@ class Alike:
 
     def of_many(self, step: str, unit: Unit) -> Mapping[Place, str]:
         """The wanted lineages of a step for the whole stretch of a file; none if it is not taken as a whole."""
-        stretch = self._stretch_of.get(unit.key) if unit.scope is Scope.FILE else None
+        stretch = self._cycle.stretch_of.get(unit.key) if unit.scope is Scope.FILE else None
         found = self.lineages(self._cycle.step(step), stretch) if stretch else None
         if stretch is None or found is None:
             return {}
         return {
             (step, unit): lineage for unit, lineage in zip(self._cycle.units.files(stretch.keys), found, strict=True)
         }
-
-    @cached_property
-    def _stretch_of(self) -> Mapping[Key, Stretch]:
-        return {key: stretch for stretch in self._cycle.stretches for key in stretch.keys}
 
     def _is_plain(self, step: Step, stretch: Stretch) -> bool:
         is_of_files = self._cycle.units.scope(step) is Scope.FILE and self._cycle.makes(step)

@@ -1,8 +1,8 @@
 """Whatever is wrong with jobs that are wanted and with all that they need, found before anything runs.
 
 A long production has tens of thousands of jobs for single files, and most are the same but for the names of their
-files: those of one step and one series between two changes of the metadata, with the same parameters. Of these, one is
-planned; of the others only what may differ is looked at, and what they need follows from what the one needs.
+files: those of one step and one stretch (see :mod:`.stretches`). Of these, one is planned; of the others only what may
+differ is looked at, and what they need follows from what the one needs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from dataflow.registry.step import DAQ, Scope, Step
 
 if TYPE_CHECKING:
-    from dataflow.keys.key import Key
-
     from .cycle import Cycle
     from .job import Job, Unit
     from .units import Place
@@ -40,7 +38,6 @@ class Check:
         """What each job needs that was planned and is made here."""
         self._patterns: dict[Like, Pattern] = {}
         self._alike: dict[str, bool] = {}
-        self._series: dict[Key, str] = {}
 
     def plan(self, wanted: Iterable[Place]) -> None:
         """Plan jobs and all that they need, with their recipes, so that whatever is wrong comes out now.
@@ -93,18 +90,11 @@ class Check:
             self._alike[step.name] = self._can_be_alike(step)
         if not self._alike[step.name] or unit.scope is not Scope.FILE:
             return None
-        cycle, key = self._cycle, unit.key
-        if key not in self._series:
-            self._series[key] = key.series
-        common: list[object] = [step.name, self._series[key], *cycle.lineages.moment(step, key)]
-        for each in cycle.inputs(step):
-            if each.source == DAQ:
-                common.append(key in cycle.inventory.daq)
-            elif each.tier:
-                common.append(cycle.is_made(each.source, unit))
-            else:  # kept by the catalog, so that its id stays its own
-                common.append(id(cycle.catalog_of(cycle.step(each.source).tier).at(key)))
-        return tuple(common)
+        stretch = self._cycle.stretch_of.get(unit.key)
+        if stretch is None:
+            return None
+        tiers = [each.source for each in self._cycle.inputs(step) if each.source != DAQ and each.tier]
+        return step.name, stretch, *(self._cycle.is_made(source, unit) for source in tiers)
 
     def _can_be_alike(self, step: Step) -> bool:
         """Whether the jobs of a step, if they are for files, differ by nothing that :meth:`_like` does not tell."""

@@ -100,6 +100,14 @@ class Cycle:
         return stretches(self)
 
     @cached_property
+    def stretch_of(self) -> Mapping[Key, Stretch]:
+        """The stretch of each file; empty where the metadata do not allow to say when they change."""
+        try:
+            return {key: stretch for stretch in self.stretches for key in stretch.keys}
+        except UserError:  # it does not matter for what is asked, or will be told in its words
+            return {}
+
+    @cached_property
     def firsts(self) -> tuple[Key, ...]:
         """The keys among which is the first one of all for which the same holds; sorted by time."""
         try:
