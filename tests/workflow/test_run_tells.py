@@ -62,6 +62,26 @@ def test_a_mistake_is_one_sentence_and_nothing_is_made(production: Production) -
     assert not (production.root / "generated/tmp/tickets").exists()
 
 
+@pytest.mark.parametrize("word", ["all-l200-p03-r000-cal", "generated/tier/dsp/cal/nothing.lh5"])
+def test_what_is_neither_a_target_nor_a_file_is_one_sentence(production: Production, word: str) -> None:
+    done = production.dataprod("run", word)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["error", "hint"]
+    assert word in lines[0] and "neither a target nor an output" in lines[0]
+
+
+def test_what_is_ignored_is_told_at_the_end(production: Production) -> None:
+    folder = production.root / "inputs/datasets/statuses"
+    status = next(path for path in sorted(folder.iterdir()) if "processable" in path.read_text())
+    status.write_text(status.read_text().replace("usability", "usabilty", 1))
+    for _ in ("something to make", "nothing to make"):
+        done = production.dataprod("run", f"all-{KEYS[0]}-tcm.gen")
+        assert done.returncode == 0, done.stderr
+        said = [line for line in done.stderr.splitlines() if line.startswith("warning: ") and "usabilty" in line]
+        assert len(said) == 1 and str(status) in said[0] and "did you mean 'usability'" in said[0]
+
+
 def test_a_mistake_in_the_metadata_that_came_since_the_last_run_is_told_with_its_place(production: Production) -> None:
     assert production.dataprod("run", TARGET, "-j2").returncode == 0
     production.forget()

@@ -10,7 +10,6 @@ from typing import Any
 
 from dataflow.base.errors import UserError
 from dataflow.base.messages import few
-from dataflow.keys.inventory import left_out_note
 from dataflow.plan.job import Unit
 from dataflow.plan.survey import Cost, Item, Survey, all_jobs, remaining
 from dataflow.plan.workflow import Workflow
@@ -24,8 +23,7 @@ def open_workflow(question: Mapping[str, Any]) -> Workflow:
 def warnings_of(flow: Workflow) -> list[str]:
     """What someone who looks at a cycle has to be told beforehand."""
     error = flow.not_installed()
-    note = left_out_note(flow.cycle.inventory, flow.cycle.setup.path("tier_daq"))
-    return [*([str(error)] if error else []), *map(str, flow.without_effect()), *([note] if note else [])]
+    return [*([str(error)] if error else []), *flow.ignored()]
 
 
 def gaps(items: Iterable[Item]) -> list[str]:

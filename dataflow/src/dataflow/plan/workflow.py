@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dataflow.base.errors import UserError
+from dataflow.keys.inventory import left_out_note
 from dataflow.provenance.records import Records
 from dataflow.registry.step import DAQ, Step
 from dataflow.setup.execenv import own_python, wrap
@@ -21,7 +22,7 @@ from dataflow.setup.wishes import not_installed
 from .cycle import Cycle, open_cycle
 from .demand import Demand, Seen
 from .job import Job, Unit
-from .noeffect import Finding, findings
+from .noeffect import findings
 from .paths import template_pattern
 from .portion import Portion, first_of
 from .survey import START, Item, Survey, all_jobs
@@ -83,6 +84,8 @@ class Workflow:
         UserError
             The first thing that is wrong.
         """
+        if is_listening() and "--" in words:  # behind it stand nothing but targets and files
+            self._require_known(words[words.index("--") + 1 :])
         found = self._targets(words)
         if self._checked(found, words):
             self._refuse_other_software(words)
@@ -99,9 +102,10 @@ class Workflow:
         """What is to be said if the installed software is not what the configuration asks for."""
         return not_installed(self.cycle.setup)
 
-    def without_effect(self) -> tuple[Finding, ...]:
-        """What stands in configuration and metadata and does nothing."""
-        return findings(self.cycle)
+    def ignored(self) -> list[str]:
+        """What stands in configuration and metadata and does nothing, and DAQ files that are left out, in sentences."""
+        note = left_out_note(self.cycle.inventory, self.cycle.setup.path("tier_daq"))
+        return [*map(str, findings(self.cycle)), *([note] if note else [])]
 
     def _refuse_other_software(self, words: Sequence[str]) -> None:
         said = self.not_installed()
@@ -118,12 +122,15 @@ class Workflow:
         UserError
             If a word is neither, or something is wrong with what is needed.
         """
-        for word in words:
-            if not is_target(word) and self.job_of(word) is None:
-                raise UserError(f"{word!r} is neither a target nor an output of a step", hint=f"write {self.example}")
+        self._require_known(words)
         found = self._targets(words)
         lists = [self.job_of(path) for target in found for path in self._validity(target)]
         return list(dict.fromkeys([*self._checked(found, words), *filter(None, lists)]))
+
+    def _require_known(self, words: Iterable[str]) -> None:
+        for word in words:
+            if not is_target(word) and self.job_of(word) is None:
+                raise UserError(f"{word!r} is neither a target nor an output of a step", hint=f"write {self.example}")
 
     def _checked(self, found: Sequence[Target], words: Sequence[str]) -> list[Place]:
         """The jobs of targets and paths, with all that they need planned."""
@@ -405,14 +412,15 @@ class Workflow:
         return troubles_of(self.cycle, jobs, Records())
 
     def last_words(self, words: Sequence[str]) -> None:
-        """Say what became of detectors, after Snakemake has ended: its own last lines know jobs only.
+        """Say what was ignored and what became of detectors, after Snakemake has ended: its last lines know jobs only.
 
         Where ``dataprod run`` listens, it is told instead, unless it starts Snakemake again for what comes after.
         """
         if is_listening() and self._portion.is_part:
             return
         found = self.troubles(words)
-        lines = list(sentences(found, f"dataprod status {self.folder} --json has them all"))
+        lines = [f"warning: {each}" for each in self.ignored()]
+        lines += sentences(found, f"dataprod status {self.folder} --json has them all")
         if is_listening():
             lost = any(each.is_lost for each in found)
             tell(event="detectors", lines=lines, counted=counted(found), lost=lost)
