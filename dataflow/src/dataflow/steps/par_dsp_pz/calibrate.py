@@ -127,12 +127,11 @@ def two_poles(tails: Tails, tau: float) -> tuple[Superpulse, TwoPoles | None, st
     guess = first_guess(pulse, tau)
     both = fitted(pulse, guess)
     heights, times = pulse.heights[0], pulse.times
-    single, double = shape_of(pulse, tau), shape_of(pulse, *guess)
-    if _is_possible(both):
-        double = shape_of(pulse, float(both.tau1[0]), float(both.tau2[0]))
+    single, none = shape_of(pulse, tau), np.empty(0)
+    if not _is_possible(both):  # the guess is the best of a coarse search, and may be worse than a single one
+        return Superpulse(times + pulse.delays[0], heights, single, none), None, "one describes the superpulse as well"
+    double = shape_of(pulse, float(both.tau1[0]), float(both.tau2[0]))
     shown = Superpulse(times + pulse.delays[0], heights, single, double)
-    if not _is_possible(both):
-        return shown, None, "one describes the superpulse as well"
     if float(np.std(heights - single)) < LEAST_GAIN * float(np.std(heights - double)):
         return shown, None, "two do not describe the superpulse better"
     found = _medians(fitted(tails, (float(both.tau1[0]), float(both.tau2[0]))), both)

@@ -73,12 +73,13 @@ def draw_superpulse(above: Any, below: Any, pulse: Superpulse) -> None:
     times = pulse.times * US
     above.plot(times, pulse.heights, ".", color=BLUE, ms=3, label="median of all tails")
     above.plot(times, pulse.single, color=GREY, lw=1, label="one decay constant")
-    above.plot(times, pulse.double, color=RED, lw=1, ls="--", label="two")
+    below.axhline(0, color="k", lw=0.6)
+    below.plot(times, 1e3 * (pulse.heights - pulse.single), color=GREY, lw=1, label="one decay constant")
+    if len(pulse.double):
+        above.plot(times, pulse.double, color=RED, lw=1, ls="--", label="two")
+        below.plot(times, 1e3 * (pulse.heights - pulse.double), color=RED, lw=1, label="two")
     above.set(ylabel="height / mean height", title="superpulse")
     above.tick_params(labelbottom=False)
     above.legend(loc="upper right")
-    below.axhline(0, color="k", lw=0.6)
-    below.plot(times, 1e3 * (pulse.heights - pulse.single), color=GREY, lw=1, label="one decay constant")
-    below.plot(times, 1e3 * (pulse.heights - pulse.double), color=RED, lw=1, label="two")
     below.set(xlabel="time after half of the pulse's height [µs]", ylabel="superpulse − fit [‰]")
     below.legend(loc="upper right")
