@@ -55,7 +55,7 @@ def measure(root: Path) -> None:
     files = timed("outputs listed", lambda: flow.files(target))
     jobs = sorted(flow.cycle.planned, key=str)
     timed("lineages", lambda: [flow.cycle.lineage(step, key) for step, key in jobs])
-    timed("what has no effect", flow.without_effect)
+    timed("what has no effect", flow.ignored)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{len(keys)} files, {len(files)} outputs, {len(jobs)} jobs, {memory:.0f} MB")
 
