@@ -29,9 +29,10 @@ dev: packages
 # style and types need nothing compiled, which takes minutes on one core the first time
 checked: dev lint
 
+# one thread of OpenBLAS, as in jobs: others wait on a processor that another test could use
 test:
 	@$(MAKE) --no-print-directory -j 2 checked
-	@. ./setup.sh && $(DEV) -m pytest -n $(CORES) --dist loadfile --durations=20
+	@. ./setup.sh && OPENBLAS_NUM_THREADS=1 $(DEV) -m pytest -n $(CORES) --dist loadfile --durations=20
 
 coverage: dev
 	@. ./setup.sh && $(DEV) -m pytest -m "not production" --cov=dataflow --cov=dataprod --cov=prodenv --cov-report=term-missing:skip-covered
