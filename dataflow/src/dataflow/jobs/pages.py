@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import textwrap
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ import matplotlib as mpl
 import matplotlib.backends.backend_pdf  # once for all workers, which would import it when they save
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import AutoLocator, MaxNLocator, NullLocator
+from matplotlib.patches import StepPatch
+from matplotlib.ticker import AutoLocator, FuncFormatter, LogFormatterSciNotation, MaxNLocator, NullLocator
 
 mpl.rcdefaults()  # figures are the same whatever settings the user has in a matplotlibrc
 
@@ -34,6 +36,7 @@ AT_FIXED_PLACES = {"axes.titley": 1.0}
 DECADES = 100.0
 """Ratio of the ends of a logarithmic axis from which on the decades are ticks enough."""
 
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 ROOMY = 3.5
 """Length of an axis in inches from which on it has as many ticks as matplotlib finds good; others have half as many."""
 INTERVALS, STEPS = 4, (1, 2, 2.5, 5, 10)
@@ -67,6 +70,33 @@ def warn_below(figure: Figure, warnings: Sequence[str], most: int = 3) -> None:
     if warnings:
         lines = textwrap.wrap(f"Warning: {'; '.join(warnings)}", 240)
         figure.text(0.05, 0.008, "\n".join(lines[:most]), fontsize=6.5, color=RED, va="bottom", linespacing=1.3)
+
+
+def stairs(axes: Any, values: Any, edges: Any, *, color: str, baseline: float = 0.0, **style: Any) -> None:
+    """Draw a histogram as ``axes.stairs`` does, which treats each of its lines as a curve to find how far it goes.
+
+    That takes as long as all else that is done for a histogram.
+
+    Parameters
+    ----------
+    axes
+        The axes.
+    values, edges
+        Shapes (bins,) and (bins + 1,); NaN where nothing is to be drawn.
+    color
+        Of the line, or of the area if it is filled.
+    baseline
+        Whereto the first and the last line lead.
+    style
+        Properties of :class:`~matplotlib.patches.StepPatch`.
+    """
+    colours = {"facecolor": color, "linewidth": 0} if style.get("fill") else {"edgecolor": color}
+    patch = StepPatch(values, edges, baseline=baseline, **{"fill": False, **colours, **style})
+    axes.add_artist(patch)
+    patch.sticky_edges.y.append(baseline)
+    axes.update_datalim([(edges[0], baseline)])
+    axes.update_datalim(patch.get_path().vertices)
+    axes.autoscale_view()
 
 
 def residuals_below(axes: Any, edges: Any, deviations: Any) -> None:
@@ -103,7 +133,7 @@ def deviation_strip(axes: Any, edges: Any, deviations: Any, limits: tuple[float,
     limits
         Of the x axis.
     """
-    axes.stairs(deviations, edges, color=BLUE, lw=0.7, baseline=0)
+    stairs(axes, deviations, edges, color=BLUE, lw=0.7)
     axes.axhline(0, color="k", lw=0.5)
     axes.set(xlim=limits, ylim=(-4.5, 4.5), yticks=(-3, 0, 3), ylabel="σ")
 
@@ -127,13 +157,23 @@ def save_page(figure: Figure, path: Path) -> None:
 def _thin_out(axis: Axis, length: float) -> None:
     """Leave ticks out that a reader does not miss: they take most of the time of drawing.
 
-    Logarithmic axes of two decades or more have no minor ticks, and short axes few.
+    Logarithmic axes of two decades or more have no minor ticks, and short axes few. Powers of ten are plain text, not
+    formulas that have to be parsed and set.
     """
     low, high = sorted(axis.get_view_interval())
     if axis.get_scale() == "log" and high > DECADES * low:
         axis.set_minor_locator(NullLocator())
+    if isinstance(axis.get_major_formatter(), LogFormatterSciNotation):
+        axis.set_major_formatter(FuncFormatter(power_of_ten))
     if length < ROOMY and isinstance(axis.get_major_locator(), AutoLocator):
         axis.set_major_locator(MaxNLocator(INTERVALS, steps=STEPS))
+
+
+def power_of_ten(value: float, _place: int | None = None) -> str:
+    """A tick of a logarithmic axis in words: ``10⁻³``; nothing for what is no power of ten."""
+    power = round(math.log10(value)) if value > 0 else 0
+    is_power = math.isclose(value, 10.0**power, rel_tol=1e-6)
+    return f"10{str(power).translate(SUPERSCRIPT)}" if is_power else ""
 
 
 def join_pages(pages: Sequence[Path], target: Path) -> None:

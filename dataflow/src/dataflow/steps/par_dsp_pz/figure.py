@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, stairs, warn_below
 
 if TYPE_CHECKING:
     from .result import DecayConstants, Superpulse, Value
@@ -61,7 +61,7 @@ def draw_values(axes: Any, values: Any, found: Value, name: str, colour: str) ->
     half = max(WIDTHS * float(np.median(np.abs(values - found.value))), 1.0)
     inside = values[np.abs(values - found.value) < half]
     counts, edges = np.histogram(inside * US, bins=min(BINS, max(len(values) // 5, 10)))
-    axes.stairs(counts, edges, color=colour, lw=1)
+    stairs(axes, counts, edges, color=colour, lw=1)
     axes.axvline(found.value * US, color=RED, lw=1, label=f"median {_us(found)}")
     axes.set(xlabel=name, ylabel=f"tails / {edges[1] - edges[0]:.3g} µs")
     axes.set_ylim(bottom=0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, residuals_below, warn_below
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, residuals_below, stairs, warn_below
 from dataflow.physics.goodness import p_value
 
 if TYPE_CHECKING:
@@ -111,10 +111,10 @@ def _reference(axes: Any, result: Result) -> None:
 
     fit = result.time
     values = (fit.signal, fit.mean, fit.sigma, fit.tail, fit.tau, fit.flat)
-    axes.stairs(fit.counts, fit.edges, color=BLUE, lw=0.8)
-    axes.stairs(np.diff(cumulative(fit.edges, *values)), fit.edges, color=RED, lw=1, label="model")
+    stairs(axes, fit.counts, fit.edges, color=BLUE, lw=0.8)
+    stairs(axes, np.diff(cumulative(fit.edges, *values)), fit.edges, color=RED, lw=1, label="model")
     tail = np.diff(cumulative(fit.edges, 0.0, *values[1:]))
-    axes.stairs(tail, fit.edges, color=GREY, lw=0.8, ls="--", label="others")
+    stairs(axes, tail, fit.edges, color=GREY, lw=0.8, ls="--", label="others")
     axes.set(xlabel="A/E as in dsp", ylabel="events / bin")
     axes.set_title(f"{fit.low:g} to {fit.high:g} keV\n{_goodness(fit.chi2, fit.ndf)}", fontsize=8)
     axes.legend(loc="upper left")
@@ -201,6 +201,6 @@ def draw_dep(axes: Any, energies: Any, kinds: Kinds) -> None:
 
 def _spectra(axes: Any, energies: Any, kinds: Kinds, edges: Any) -> None:
     for chosen, colour, label in kinds:
-        axes.stairs(np.histogram(energies[chosen], edges)[0], edges, color=colour, lw=0.8, label=label)
+        stairs(axes, np.histogram(energies[chosen], edges)[0], edges, color=colour, lw=0.8, label=label)
     axes.set(xlabel="energy [keV]", ylabel=f"events / {edges[1] - edges[0]:g} keV")
     axes.legend(loc="upper right")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, deviation_strip, fixed_page, warn_below
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, deviation_strip, fixed_page, stairs, warn_below
 
 if TYPE_CHECKING:
     from dataflow.physics.curves import Curve
@@ -69,7 +69,7 @@ def draw_spectrum(axes: Any, result: EnergyCalibration) -> None:
     bins = min(max(len(result.energies) / EVENTS_A_BIN, LEAST_BINS), BINS_OF_SPECTRUM)
     width = float(f"{high / bins:.1g}")
     counts, edges = np.histogram(result.energies, np.arange(0, high + width, width))
-    axes.stairs(counts, edges, color=BLUE, lw=0.6, baseline=0.5)
+    stairs(axes, counts, edges, color=BLUE, lw=0.6, baseline=0.5)
     for fit in result.fits:
         axes.axvline(fit.line.energy, color=RED, lw=0.5, alpha=0.5, zorder=0)
     title = f"{len(result.energies)} events selected of {len(result.before_cuts)}"
@@ -149,7 +149,7 @@ def _line(axes: Any, below: Any, fit: LineFit, energies: Any, slope: float) -> N
     grid = np.linspace(*fit.window, 3 * BINS_A_WINDOW)
     edges = np.linspace(*fit.window, BINS_A_WINDOW + 1)
     width = edges[1] - edges[0]
-    axes.stairs(np.histogram(energies, edges)[0], edges, color=BLUE, lw=0.7)
+    stairs(axes, np.histogram(energies, edges)[0], edges, color=BLUE, lw=0.7)
     values = list(fit.parameters.values())
     axes.plot(grid, fit.model.density(grid, *values)[1] * width, color=RED, lw=1)
     axes.plot(grid, fit.model.background(grid, fit.parameters) * width, color=GREY, lw=0.8, ls="--")

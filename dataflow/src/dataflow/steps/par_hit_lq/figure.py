@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, residuals_below, warn_below
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, residuals_below, stairs, warn_below
 from dataflow.steps.par_hit_aoe.figure import draw_classifier, draw_dep, draw_spectrum
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def _peak(axes: Any, fit: PeakFit, quantity: str, what: str) -> None:
     centres = (fit.edges[1:] + fit.edges[:-1]) / 2
     errors = np.sqrt(np.maximum(fit.on + fit.ratio**2 * fit.off, 1.0))
     axes.errorbar(centres, fit.on - fit.ratio * fit.off, errors, fmt="o", ms=2.5, lw=0.8, color=BLUE)
-    axes.stairs(fit.ratio * fit.off, fit.edges, color=GREY, lw=0.8, ls="--", label="side band")
-    axes.stairs(expected(fit.edges, fit.events, fit.mean, fit.sigma), fit.edges, color=RED, lw=1, label="model")
+    stairs(axes, fit.ratio * fit.off, fit.edges, color=GREY, lw=0.8, ls="--", label="side band")
+    stairs(axes, expected(fit.edges, fit.events, fit.mean, fit.sigma), fit.edges, color=RED, lw=1, label="model")
     chance = "" if fit.p_value is None else f", p = {fit.p_value:.2g}"
     title = f"double-escape peak {what}\nσ = {fit.sigma:.3g}, χ²/ndf = {fit.chi2:.0f}/{fit.ndf}{chance}"
     axes.set(xlabel=quantity, ylabel="events less side band / bin")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, stairs, warn_below
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,10 +67,10 @@ def _distribution(axes: Any, name: str, found: Result) -> None:
     edges = np.linspace(*range_of(levels), BINS + 1)
     values = found.cal_values.get(name)
     if values is not None and len(values):
-        axes.stairs(counts_in(values, edges), edges, color=BLUE, lw=0.9, baseline=0.5, label="pulses")
+        stairs(axes, counts_in(values, edges), edges, color=BLUE, lw=0.9, baseline=0.5, label="pulses")
     noise = found.fft_values.get(name)
     if noise is not None and len(noise):
-        axes.stairs(counts_in(noise, edges), edges, color=GREEN, lw=0.9, baseline=0.5, label="without pulses")
+        stairs(axes, counts_in(noise, edges), edges, color=GREEN, lw=0.9, baseline=0.5, label="without pulses")
     for level in (levels.low, levels.high):
         if level is not None:
             axes.axvline(level, color=RED, lw=0.9)

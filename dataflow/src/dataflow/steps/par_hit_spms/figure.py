@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, new_page
+from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, new_page, stairs
 
 if TYPE_CHECKING:
     from .result import Result
@@ -20,7 +20,7 @@ def draw(detector: str, key: str, result: Result, settings: Settings) -> Figure:
     upper, middle, lower = figure.subplots(3, 1, height_ratios=(4, 1.3, 2.5))
     comb = result.comb
     centres = (comb.edges[1:] + comb.edges[:-1]) / 2
-    upper.stairs(comb.counts, comb.edges, color=GREY, fill=True, alpha=0.5, label=f"{result.pulses} single pulses")
+    stairs(upper, comb.counts, comb.edges, color=GREY, fill=True, alpha=0.5, label=f"{result.pulses} single pulses")
     upper.plot(centres, comb.expected, color=BLUE, lw=1.5, label="fit" + _chance(comb.p_value))
     for number in range(1, len(comb.areas) + 1):
         upper.axvline(number * comb.gain, color=RED, lw=0.8, ls="--")
