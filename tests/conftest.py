@@ -61,8 +61,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder for one test; if it passes, large files go at once and all else at the end.
 
-    pytest would remove all at once. But ext4 uses no inode again that was free for less than a minute, and searches for
-    another one: where each test removes hundreds of files, this took a fifth of the time of all tests.
+    pytest would remove all at once. But ext4 uses no inode again that became free a moment ago, and searches for
+    another one: where each test removed hundreds of files, that was more than half of the time in the kernel.
     """
     path = tmp_path_factory.mktemp(re.sub(r"\W", "_", request.node.name)[:30])
     yield path

@@ -72,3 +72,9 @@ def test_ticks_of_a_logarithmic_axis_are_no_formulas(tmp_path: Path) -> None:
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert "10³" in labels
     assert not [label for label in labels if "$" in label]
+
+
+def test_ticks_on_both_sides_of_zero_stay(tmp_path: Path) -> None:
+    figure = page(stairs, COUNTS * 100, {}, "symlog")
+    save_page(figure, tmp_path / "page.pdf")
+    assert "$\\mathdefault{0}$" in [text.get_text() for text in figure.axes[0].get_yticklabels()]

@@ -36,11 +36,13 @@ AT_FIXED_PLACES = {"axes.titley": 1.0}
 DECADES = 100.0
 """Ratio of the ends of a logarithmic axis from which on the decades are ticks enough."""
 
-SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 ROOMY = 3.5
 """Length of an axis in inches from which on it has as many ticks as matplotlib finds good; others have half as many."""
 INTERVALS, STEPS = 4, (1, 2, 2.5, 5, 10)
 """Between ticks of a short axis at most, and their multiples of powers of ten."""
+
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+"""How powers are written in text."""
 
 STRIP = 0.24
 """Part of the height of axes that a strip of residuals takes."""
@@ -73,9 +75,9 @@ def warn_below(figure: Figure, warnings: Sequence[str], most: int = 3) -> None:
 
 
 def stairs(axes: Any, values: Any, edges: Any, *, color: str, baseline: float = 0.0, **style: Any) -> None:
-    """Draw a histogram as ``axes.stairs`` does, which treats each of its lines as a curve to find how far it goes.
+    """Draw a histogram as ``axes.stairs`` does, without looking at each of its lines as a Bézier curve.
 
-    That takes as long as all else that is done for a histogram.
+    By that matplotlib finds how far a histogram reaches, and it is most of the time of ``axes.stairs``.
 
     Parameters
     ----------
@@ -161,10 +163,11 @@ def _thin_out(axis: Axis, length: float) -> None:
     formulas that have to be parsed and set.
     """
     low, high = sorted(axis.get_view_interval())
-    if axis.get_scale() == "log" and high > DECADES * low:
-        axis.set_minor_locator(NullLocator())
-    if isinstance(axis.get_major_formatter(), LogFormatterSciNotation):
-        axis.set_major_formatter(FuncFormatter(power_of_ten))
+    if axis.get_scale() == "log":
+        if high > DECADES * low:
+            axis.set_minor_locator(NullLocator())
+        if isinstance(axis.get_major_formatter(), LogFormatterSciNotation):
+            axis.set_major_formatter(FuncFormatter(power_of_ten))
     if length < ROOMY and isinstance(axis.get_major_locator(), AutoLocator):
         axis.set_major_locator(MaxNLocator(INTERVALS, steps=STEPS))
 
