@@ -22,7 +22,7 @@ from dataflow.plan import open_cycle
 from dataflow.steps.par_dsp_eopt.build import ENERGIES, sample_of
 from dataflow.steps.par_dsp_eopt.calibrate import Sample, calibrate, flat_top
 from dataflow.steps.par_dsp_eopt.result import Result
-from dataflow.steps.par_dsp_eopt.scan import Convolver, Scan, Trapezoid, line_events, width_at
+from dataflow.steps.par_dsp_eopt.scan import Convolver, Scan, Trapezoid, edge_of, line_events, width_at
 from dataflow.steps.par_dsp_eopt.settings import EoptSettings
 from dataflow.steps.par_dsp_nopt.build import nanoseconds
 
@@ -300,3 +300,13 @@ def test_a_time_that_the_events_do_not_tell_is_not_used() -> None:
         "lines are narrowest at the begin of the scan of cusp, 0.5 us"
     ]
     assert Result((unknown,), 2.0, 1.5, (), {}).entry()["eopt"]["cusp"]["used"] is False
+
+
+def test_an_end_of_the_scan_for_all_parts_of_the_events_has_no_error_but_a_warning() -> None:
+    times, widths = np.linspace(8.0, 16.0, 17), np.linspace(2.0008, 2.0, 17)
+    assert (edge_of(widths, 1.0), edge_of(widths, 0.0), edge_of(widths[::-1], 0.0)) == ("", "end", "begin")
+    scan = Scan("zac", "sigma", 16.0, 0.0, times, widths, np.full(17, 0.1), {}, edge_of(widths, 0.0))
+    result = Result((scan,), 2.0, 1.5, (), {})
+    entry = result.entry()
+    assert entry["eopt"]["zac"]["sigma"] == "16.000*us" and "sigma_err" not in entry["eopt"]["zac"]
+    assert entry["warnings"] == ["lines are narrowest at the end of the scan of zac, 16 us"]

@@ -32,7 +32,8 @@ def draw(detector: str, key: str, result: Result) -> Figure:
 
 def _scans(axes: Axes, result: Result) -> None:
     for scan, marker, color in zip(result.scans, MARKERS, COLORS, strict=False):
-        name = f"{scan.filter}.{scan.time} = {scan.best:.2f} ± {scan.error:.2f} µs" + (
+        error = f" ± {scan.error:.2f} µs" if scan.has_error else " µs, an end of the scan"
+        name = f"{scan.filter}.{scan.time} = {scan.best:.2f}{error}" + (
             "" if scan.is_known else " (not told by the events, not used)"
         )
         axes.plot(scan.times, scan.widths, marker=marker, ms=3, lw=1, color=color, label=name)

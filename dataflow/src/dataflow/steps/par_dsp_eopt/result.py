@@ -146,7 +146,7 @@ class Result:
         width, error = scan.lowest
         return {
             scan.time: _us(scan.best),
-            f"{scan.time}_err": _us(scan.error),
+            **({f"{scan.time}_err": _us(scan.error)} if scan.has_error else {}),
             "flat": _us(self.flat),
             "used": scan.is_known,
             f"{self._name}_fwhm_in_kev": _rounded(width),

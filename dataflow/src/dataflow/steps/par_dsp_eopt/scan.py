@@ -102,6 +102,11 @@ class Scan:
     edge: str = ""
 
     @property
+    def has_error(self) -> bool:
+        """Whether leaving out parts of the events tells an error: not if all of them lead to an end of the scan."""
+        return self.error > 0
+
+    @property
     def is_known(self) -> bool:
         """Whether the events tell the time: else that which holds without them is as good."""
         return self.error < self.UNKNOWN * float(self.times[-1] - self.times[0])
@@ -287,15 +292,19 @@ def scan(
     best = minimum(at, widths)
     error = _left_out(known, good, lines, reference, fits, at)
     by_line = {energy: peaks.fwhm for energy, peaks in fits.items()}
-    return Scan(filter_name, time_name, best, error, at, widths, errors, by_line, _edge(widths))
+    return Scan(filter_name, time_name, best, error, at, widths, errors, by_line, edge_of(widths, error))
 
 
-def _edge(widths: Floats) -> str:
-    """Which end of the scan is lowest, if lower than what is further within: else the scan is flat there."""
+def edge_of(widths: Floats, error: float) -> str:
+    """Which end of the scan is lowest, if lower than what is further within or lowest for all parts of the events.
+
+    Else the scan is flat there.
+    """
     lowest, inner = int(np.argmin(widths)), min(COARSE, len(widths) - 1)
-    if lowest == 0 and widths[inner] > widths[0] * (1 + EDGE):
+    least = 1 + EDGE if error else 1.0
+    if lowest == 0 and widths[inner] > widths[0] * least:
         return "begin"
-    if lowest == len(widths) - 1 and widths[-1 - inner] > widths[-1] * (1 + EDGE):
+    if lowest == len(widths) - 1 and widths[-1 - inner] > widths[-1] * least:
         return "end"
     return ""
 
