@@ -87,15 +87,15 @@ class _Writer:
     def write(self, table: Table, name: str, file: h5py.File) -> None:
         *groups, last = name.split("/")
         if "datatype" not in file.attrs:
-            _attributes(file.id, {"datatype": f"struct{{{name.partition('/')[0]}}}"})
+            put_attributes(file.id, {"datatype": f"struct{{{name.partition('/')[0]}}}"})
         place: h5py.Group = file
         for group, member in zip(groups, [*groups[1:], last], strict=False):
-            place = _group(place.id, group, {"datatype": f"struct{{{member}}}"})
+            place = put_group(place.id, group, {"datatype": f"struct{{{member}}}"})
         self._put(table, last, place)
 
     def _put(self, node: Any, name: str, place: h5py.Group) -> None:
         if isinstance(node, Struct):
-            group = _group(place.id, name, node.attrs)
+            group = put_group(place.id, name, node.attrs)
             for member, child in node.items():
                 self._put(child, str(member), group)
         elif isinstance(node, VectorOfVectors):
@@ -104,7 +104,7 @@ class _Writer:
             self._put_values(node.nda, name, place, node.getattrs(datatype=True))
 
     def _put_lists(self, node: VectorOfVectors, name: str, place: h5py.Group, rows: int | None = None) -> None:
-        group, ends = _group(place.id, name, node.attrs), node.cumulative_length.nda[:rows]
+        group, ends = put_group(place.id, name, node.attrs), node.cumulative_length.nda[:rows]
         known = group.get("cumulative_length")
         before = known[-1] if known is not None and len(known) else 0
         inner, count = node.flattened_data, int(ends[-1]) if len(ends) else 0
@@ -130,7 +130,7 @@ class _Writer:
         node = _dataset(values, name, place, rows, everywhere=self._everywhere)
         if values.size:
             node.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
-        _attributes(node, attributes)
+        put_attributes(node, attributes)
 
 
 def make_empty(table: Table, name: str, place: h5py.Group, rows_of: Callable[[NDArray[Any]], int]) -> None:
@@ -145,14 +145,14 @@ def make_empty(table: Table, name: str, place: h5py.Group, rows_of: Callable[[ND
     rows_of
         The rows of a chunk of a column.
     """
-    group = _group(place.id, name, table.attrs)
+    group = put_group(place.id, name, table.attrs)
     for member, node in table.items():
         if isinstance(node, Table):
             make_empty(node, str(member), group, rows_of)
             continue
         values = node.nda.view(np.uint8) if node.nda.dtype == bool else node.nda
         attributes = {key: value for key, value in node.getattrs(datatype=True).items() if key not in _STORAGE}
-        _attributes(_dataset(values[:0], str(member), group, rows_of(values)), attributes)
+        put_attributes(_dataset(values[:0], str(member), group, rows_of(values)), attributes)
 
 
 def _dataset(
@@ -180,16 +180,17 @@ def _properties(chunk: tuple[int, ...], everywhere: bool) -> Any:
     return made
 
 
-def _group(place: Any, name: str, attributes: Mapping[str, Any]) -> h5py.Group:
+def put_group(place: Any, name: str, attributes: Mapping[str, Any]) -> h5py.Group:
+    """The group of this name below another one, made if need be, with attributes."""
     text = name.encode()
     if text in place:
         return h5py.Group(h5py.h5g.open(place, text))
     made = h5py.h5g.create(place, text)
-    _attributes(made, attributes)
+    put_attributes(made, attributes)
     return h5py.Group(made)
 
 
-def _attributes(node: Any, attributes: Mapping[str, Any]) -> None:
+def put_attributes(node: Any, attributes: Mapping[str, Any]) -> None:
     """Write attributes of a node that is new; texts are of variable length and ASCII, as lh5 makes them."""
     for name, value in attributes.items():
         if isinstance(value, str):

@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from matplotlib.ticker import AutoLocator, FuncFormatter, LogFormatterSciNotation, MaxNLocator, NullLocator
 
+from .ticks import put_at_once
+
 mpl.rcdefaults()  # figures are the same whatever settings the user has in a matplotlibrc
 
 SIZE = (11.7, 8.3)
@@ -137,7 +139,7 @@ def deviation_strip(axes: Any, edges: Any, deviations: Any, limits: tuple[float,
     """
     stairs(axes, deviations, edges, color=BLUE, lw=0.7)
     axes.axhline(0, color="k", lw=0.5)
-    axes.set(xlim=limits, ylim=(-4.5, 4.5), yticks=(-3, 0, 3), ylabel="σ")
+    axes.set(xlim=limits, ylim=(-5.5, 5.5), yticks=(-3, 0, 3), ylabel="σ")
 
 
 def text_page(title: str, text: str) -> Figure:
@@ -153,6 +155,7 @@ def save_page(figure: Figure, path: Path) -> None:
         place = axes.get_position()
         for axis, length in ((axes.xaxis, place.width * SIZE[0]), (axes.yaxis, place.height * SIZE[1])):
             _thin_out(axis, length)
+    put_at_once(figure)
     figure.savefig(path, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
 
 

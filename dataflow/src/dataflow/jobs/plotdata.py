@@ -7,8 +7,10 @@ A step says in one place, ``plot_data`` of its ``plotdata.py``, what has a name 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .lh5files import LIBVER, open_input
+from .lh5tables import GZIP, put_attributes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +33,9 @@ COMMON = "common"
 DRAWN = "drawn"
 COMPRESSED = 256
 """Elements from which on an array is compressed."""
+CHUNK = 1 << 17
+"""Elements of a chunk at most: a megabyte of floating-point numbers, as HDF5 keeps one."""
+TEXT = h5py.string_dtype()
 _UNSAFE = re.compile(r"[/.]")
 DATATYPES = {"b": "bool", "U": "string", "O": "string"}
 
@@ -50,32 +56,74 @@ def write(path: Path, content: Values) -> None:
         Structs by name; arrays of numbers, booleans or texts have any shape.
     """
     with h5py.File(path, "w", libver=LIBVER) as file:
-        _write_members(file, content)
+        _write_members(file.id, content)
 
 
-def _write_members(group: h5py.Group, content: Values) -> None:
+def _write_members(group: Any, content: Values) -> None:
+    names = set()
     for name, value in content.items():
+        if value is not None:
+            names.add(field_name(name))
         if isinstance(value, Mapping):
-            _write_members(group.create_group(field_name(name)), value)
+            _write_members(h5py.h5g.create(group, field_name(name).encode()), value)
         elif value is not None:
             _write_value(group, field_name(name), value)
-    _name_members(group)
+    if h5py.h5i.get_name(group) != b"/":
+        put_attributes(group, {"datatype": _struct(sorted(names))})
 
 
-def _write_value(group: h5py.Group, name: str, value: Any) -> None:
+def _write_value(group: Any, name: str, value: Any) -> None:
+    """Write an array, number or text: some hundred a page, so by single calls of HDF5 with what is made once."""
     array = np.asarray(value)
     kind = DATATYPES.get(array.dtype.kind, "real")
-    if kind == "string":
-        data = group.create_dataset(name, data=array.astype(object), dtype=h5py.string_dtype())
-    else:
-        packed = {"compression": "gzip", "shuffle": True} if array.size >= COMPRESSED else {}
-        data = group.create_dataset(name, data=array, track_times=False, **packed)
-    data.attrs["datatype"] = f"array<{array.ndim}>{{{kind}}}" if array.ndim else kind
+    array = np.asarray(array, dtype=TEXT) if kind == "string" else np.ascontiguousarray(array).reshape(array.shape)
+    stored, held = _types(array.dtype)
+    properties = _packed(array.shape) if array.size >= COMPRESSED and kind != "string" else _plain()
+    data = h5py.h5d.create(group, name.encode(), stored, h5py.h5s.create_simple(array.shape), properties)
+    if array.size:
+        data.write(h5py.h5s.ALL, h5py.h5s.ALL, array, held)
+    put_attributes(data, {"datatype": f"array<{array.ndim}>{{{kind}}}" if array.ndim else kind})
+
+
+@lru_cache
+def _types(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """How values lie in the file, and in memory."""
+    stored, held = (h5py.h5t.py_create(dtype, logical=own) for own in (True, False))
+    return stored, held
+
+
+@lru_cache
+def _plain() -> Any:
+    """Properties of what is stored as it is; without times, so that the same figure makes the same bytes."""
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_obj_track_times(False)
+    return made
+
+
+@lru_cache
+def _packed(shape: tuple[int, ...]) -> Any:
+    """Properties of what is compressed, so that each HDF5 library reads it."""
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_obj_track_times(False)
+    made.set_chunk(chunk_of(shape))
+    made.set_shuffle()
+    made.set_deflate(GZIP)
+    return made
+
+
+def chunk_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of chunks: whole rows, of :data:`CHUNK` elements or one row."""
+    row = math.prod(shape[1:])
+    return (max(min(shape[0], CHUNK // max(row, 1)), 1), *shape[1:])
 
 
 def _name_members(group: h5py.Group) -> None:
     if group.name != "/":
-        group.attrs["datatype"] = f"struct{{{','.join(group)}}}"
+        group.attrs["datatype"] = _struct(group)
+
+
+def _struct(names: Iterable[str]) -> str:
+    return f"struct{{{','.join(names)}}}"
 
 
 def join(paths: Iterable[Path], target: Path) -> None:
