@@ -126,6 +126,8 @@ def test_the_examples_of_a_scheme_of_ones_own_fit_its_fields_and_names() -> None
     assert str(scheme.daq_key(scheme.daq_example)) == scheme.example
     assert str(scheme.daq_key("l200-P7_cal_x_00042_230317T211819")) == "l200-P7-run-0042-cal-x-20230317T211819Z"
     assert form(scheme).endswith("for example all-l200-P1-run-0001-bkg-campaign-hit.gen")
+    there = [scheme.daq_key("l1000-P7_cal_x_00042_230317T211819")]
+    assert form(scheme, there).endswith("for example all-l1000-P7-run-0042-cal-x-hit.gen")
 
 
 @pytest.mark.parametrize(

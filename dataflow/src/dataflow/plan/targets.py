@@ -59,7 +59,7 @@ def resolve(text: str, cycle: Cycle) -> Target:
     """
     words = text.removesuffix(ENDING).split("-")
     if len(words) < 2 or not all(words):
-        raise UserError(f"{text!r} is not a target", hint=f"write {form(cycle.scheme)}")
+        raise UserError(f"{text!r} is not a target", hint=f"write {form(cycle.scheme, cycle.keys)}")
     selection, *fields, tier = words
     step = _step(text, tier, cycle)
     runlist = None if selection == ALL else cycle.metadata.datasets.runlist(selection)
@@ -73,10 +73,10 @@ def resolve(text: str, cycle: Cycle) -> Target:
     return Target(text, tuple((step, unit) for unit in _made(text, step, keys, cycle)))
 
 
-def form(scheme: KeyScheme) -> str:
-    """The form of a target, for hints."""
+def form(scheme: KeyScheme, keys: Sequence[Key] = ()) -> str:
+    """The form of a target, for hints; the example is of data that are there, if any are."""
     fields = "-".join(f"[{name}]" if name == scheme.optional else name for name in scheme.names)
-    values = [scheme.example_values[name] for name in scheme.series_fields]
+    values = [keys[0][name] if keys else scheme.example_values[name] for name in scheme.series_fields]
     example = "-".join(["all", *values, "hit" if "hit" in scheme.tiers else scheme.tiers[-1]]) + ENDING
     return f"all-{fields}-TIER{ENDING} (missing fields at the end and * stand for all), for example {example}"
 
@@ -130,7 +130,7 @@ class _Matching:
         """The keys that have the given values in the first fields."""
         fields = self._fields(words)
         if len(words) > len(fields):
-            hint = f"write {form(self.scheme)}"
+            hint = f"write {form(self.scheme, self.cycle.keys)}"
             raise UserError(f"{self.text}: {words[len(fields)]!r} is one part too many", hint=hint)
         keys: list[Key] = list(self.cycle.keys)
         for field, word in zip(fields, words, strict=False):

@@ -71,7 +71,7 @@ class Workflow:
     @property
     def example(self) -> str:
         """The form of a target."""
-        return form(self.cycle.scheme)
+        return form(self.cycle.scheme, self.cycle.keys)
 
     def targets(self, words: Sequence[str]) -> list[Target]:
         """The targets among the words of a command line.
