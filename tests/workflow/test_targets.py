@@ -123,7 +123,7 @@ def test_an_unknown_output_path_is_an_error(production: Production) -> None:
 def test_no_target_is_an_error(production: Production) -> None:
     result = production.run()
     assert result.returncode == 2
-    assert "error: no target is given" in result.stderr and "all-l200-p03-r001-cal-hit.gen" in result.stderr
+    assert "error: no target is given" in result.stderr and "all-l200-p03-r000-cal-hit.gen" in result.stderr
 
 
 def test_wrong_metadata_stops_everything_even_where_outputs_are_there(production: Production) -> None:
@@ -190,3 +190,23 @@ def test_jobs_here_are_not_limited_to_so_many_a_second_unless_somebody_says_so(
     said = done.stdout + done.stderr
     assert ("Submitting maximum" in said) == (limit is not None)
     assert limit is None or limit in said
+
+
+def threads_of(production: Production, step: str) -> list[int]:
+    """Threads of the jobs of a step since the last call of ``forget``."""
+    lines = (production.root / "jobs.txt").read_text().splitlines()
+    return sorted(int(line.split()[2]) for line in lines if line.split()[0] == step)
+
+
+def test_jobs_have_a_thread_each_while_there_are_enough_for_all_cores(production: Production) -> None:
+    target = "all-l200-p03-dsp.gen"
+    made = [job for job in production.made(target) if job.startswith("tier_dsp")]
+    assert len(made) > 2
+    assert threads_of(production, "tier_dsp") == [1] * (len(made) - len(made) % 2) + [2] * (len(made) % 2)
+    dsp = production.root / f"generated/tier/dsp/cal/p03/r001/{CAL}-tier_dsp.lh5"
+    dsp.unlink()
+    assert production.made(target) == [f"tier_dsp {CAL}"]
+    assert threads_of(production, "tier_dsp") == [2], "one alone has both cores"
+    dsp.unlink()
+    production.made("--set-threads", "tier_dsp=1", "--", target)
+    assert threads_of(production, "tier_dsp") == [1]

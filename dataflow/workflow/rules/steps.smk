@@ -109,7 +109,7 @@ for step in flow.steps:
             key=flow.key(step),
             lineage=flow.lineage(step),
             ticket=flow.ticket(step),
-        threads: step.resources.threads
+        threads: flow.threads(step, cores_here)
         group:
             group(step)
         resources:

@@ -19,6 +19,7 @@ from dataflow.registry.step import DAQ, Step
 from dataflow.setup.execenv import own_python, wrap
 from dataflow.setup.wishes import not_installed
 
+from .cores import share_out
 from .cycle import Cycle, open_cycle
 from .demand import Demand, Seen
 from .job import Job, Unit
@@ -228,6 +229,23 @@ class Workflow:
             return str(ticket.job.unit if ticket else self._unit(step, wildcards))
 
         return of
+
+    def threads(self, step: Step, cores: int | None) -> int | Callable[[Wildcards], int]:
+        """How many threads a job of a step gets, after :meth:`to_make` was asked.
+
+        Parameters
+        ----------
+        step
+            The step.
+        cores
+            How many threads run here at a time; None where jobs run elsewhere.
+        """
+        most = step.resources.threads
+        if most == 1 or not cores:
+            return most
+        units = [item.unit for item in self._portion.now if item.step == step.name]
+        found = dict(zip(units, share_out(len(units), cores, most), strict=True))
+        return lambda wildcards: found.get(self._unit(step, wildcards), most)
 
     def to_make(
         self, words: Sequence[str], threads: int = 2, known: Callable[[Sequence[str]], object] | None = None
