@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from matplotlib.ticker import NullLocator
+from pypdf import PdfReader
 
 from dataflow.jobs import pages
 from dataflow.jobs.pages import fixed_page, new_page, residuals_below, save_page
@@ -148,7 +150,7 @@ def same_texts(mine: list[Any], theirs: list[Any]) -> None:
     for (said, x, y, size), (_, other_x, other_y, other_size) in zip(sorted(mine), sorted(theirs), strict=True):
         is_factor = said.startswith(("1e", "+"))
         assert x == pytest.approx(other_x, abs=NEAR if not is_factor else 3 * NEAR), said
-        assert y == pytest.approx(other_y, abs=NEAR if not is_factor else 8 * NEAR), said
+        assert y == pytest.approx(other_y, abs=NEAR if not is_factor else 3 * NEAR), said
         assert size == other_size
 
 
@@ -167,19 +169,25 @@ def test_a_page_that_finds_its_places_itself_is_left_as_it_is() -> None:
     assert not axes.artists
 
 
-@pytest.mark.parametrize("name", ["pdf", "png"])
-def test_is_drawn_into_files_of_all_kinds(name: str, tmp_path: Path) -> None:
+def test_is_drawn_into_pictures(tmp_path: Path) -> None:
     figure = panels(PLAIN["numbers"])
-    figure.savefig(tmp_path / f"before.{name}")
+    figure.savefig(tmp_path / "before.png")
     put_at_once(figure)
-    figure.savefig(tmp_path / f"after.{name}")
-    if name == "png":
-        from matplotlib.image import imread
+    figure.savefig(tmp_path / "after.png")
+    before, after = (imread(tmp_path / f"{when}.png")[..., 0] < 0.5 for when in ("before", "after"))
+    rows = [np.flatnonzero(image.any(axis=1)) for image in (before, after)]
+    assert abs(rows[0].max() - rows[1].max()) <= 1
+    assert (before & after).sum() > 0.8 * before.sum()
 
-        before, after = (imread(tmp_path / f"{when}.png")[..., 0] < 0.5 for when in ("before", "after"))
-        rows = [np.flatnonzero(image.any(axis=1)) for image in (before, after)]
-        assert abs(rows[0].max() - rows[1].max()) <= 1
-        assert (before & after).sum() > 0.8 * before.sum()
+
+def test_is_drawn_into_pages(tmp_path: Path) -> None:
+    figure = saved(PLAIN["numbers"], tmp_path / "before.pdf")
+    put_at_once(figure)
+    figure.savefig(tmp_path / "after.pdf")
+    before, after = (
+        sorted(PdfReader(tmp_path / f"{when}.pdf").pages[0].extract_text().split()) for when in ("before", "after")
+    )
+    assert "1588" in before and before == after
 
 
 def test_labels_of_an_axis_do_not_touch_one_another(tmp_path: Path) -> None:

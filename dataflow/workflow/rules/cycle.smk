@@ -22,6 +22,7 @@ def config_file():
 try:
     flow = Workflow(config_file(), planned=workflow.remote_exec)
     is_submitting = not flow.planned and workflow.resource_settings.nodes is not None  # the executor comes later
+    cores_here = None if flow.planned or is_submitting else workflow.resource_settings.cores
     is_forking = flow.forks and not is_submitting
     job_command = [*(asking() if is_forking else ()), *flow.command()]
 except UserError as error:

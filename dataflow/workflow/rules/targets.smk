@@ -2,7 +2,6 @@
 
 import gc
 
-cores_here = None if flow.planned or is_submitting else workflow.resource_settings.cores
 gc.disable()  # all that is planned stays until the end: looking for garbage in it takes a fifth of the time
 try:
     wanted = flow.targets(sys.argv[1:])

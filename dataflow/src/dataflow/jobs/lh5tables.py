@@ -90,12 +90,12 @@ class _Writer:
             put_attributes(file.id, {"datatype": f"struct{{{name.partition('/')[0]}}}"})
         place: h5py.Group = file
         for group, member in zip(groups, [*groups[1:], last], strict=False):
-            place = put_group(place.id, group, {"datatype": f"struct{{{member}}}"})
+            place = _group(place.id, group, {"datatype": f"struct{{{member}}}"})
         self._put(table, last, place)
 
     def _put(self, node: Any, name: str, place: h5py.Group) -> None:
         if isinstance(node, Struct):
-            group = put_group(place.id, name, node.attrs)
+            group = _group(place.id, name, node.attrs)
             for member, child in node.items():
                 self._put(child, str(member), group)
         elif isinstance(node, VectorOfVectors):
@@ -104,7 +104,7 @@ class _Writer:
             self._put_values(node.nda, name, place, node.getattrs(datatype=True))
 
     def _put_lists(self, node: VectorOfVectors, name: str, place: h5py.Group, rows: int | None = None) -> None:
-        group, ends = put_group(place.id, name, node.attrs), node.cumulative_length.nda[:rows]
+        group, ends = _group(place.id, name, node.attrs), node.cumulative_length.nda[:rows]
         known = group.get("cumulative_length")
         before = known[-1] if known is not None and len(known) else 0
         inner, count = node.flattened_data, int(ends[-1]) if len(ends) else 0
@@ -145,7 +145,7 @@ def make_empty(table: Table, name: str, place: h5py.Group, rows_of: Callable[[ND
     rows_of
         The rows of a chunk of a column.
     """
-    group = put_group(place.id, name, table.attrs)
+    group = _group(place.id, name, table.attrs)
     for member, node in table.items():
         if isinstance(node, Table):
             make_empty(node, str(member), group, rows_of)
@@ -161,13 +161,13 @@ def _dataset(
     """A new dataset for some values, with chunks of so many rows."""
     space = h5py.h5s.create_simple(values.shape, (h5py.h5s.UNLIMITED, *values.shape[1:]))
     kind = h5py.h5t.py_create(values.dtype, logical=True)
-    stored = _properties((rows, *values.shape[1:]), everywhere)
+    stored = properties((rows, *values.shape[1:]), everywhere)
     return h5py.h5d.create(place.id, name.encode(), kind, space, stored)
 
 
 @lru_cache(maxsize=256)
-def _properties(chunk: tuple[int, ...], everywhere: bool) -> Any:
-    """Of a dataset: chunks, and how they are compressed."""
+def properties(chunk: tuple[int, ...], everywhere: bool) -> Any:
+    """Of a dataset: chunks, and how they are compressed; `everywhere`: so that each HDF5 library reads them."""
     made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     made.set_chunk(tuple(max(length, 1) for length in chunk))
     made.set_obj_track_times(False)  # the same table makes the same bytes
@@ -180,8 +180,7 @@ def _properties(chunk: tuple[int, ...], everywhere: bool) -> Any:
     return made
 
 
-def put_group(place: Any, name: str, attributes: Mapping[str, Any]) -> h5py.Group:
-    """The group of this name below another one, made if need be, with attributes."""
+def _group(place: Any, name: str, attributes: Mapping[str, Any]) -> h5py.Group:
     text = name.encode()
     if text in place:
         return h5py.Group(h5py.h5g.open(place, text))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .lh5files import LIBVER, open_input
-from .lh5tables import GZIP, put_attributes
+from .lh5tables import properties, put_attributes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,10 +76,12 @@ def _write_value(group: Any, name: str, value: Any) -> None:
     """Write an array, number or text: some hundred a page, so by single calls of HDF5 with what is made once."""
     array = np.asarray(value)
     kind = DATATYPES.get(array.dtype.kind, "real")
-    array = np.asarray(array, dtype=TEXT) if kind == "string" else np.ascontiguousarray(array).reshape(array.shape)
+    array = np.asarray(array, dtype=TEXT) if kind == "string" else np.asarray(array, order="C")
     stored, held = _types(array.dtype)
-    properties = _packed(array.shape) if array.size >= COMPRESSED and kind != "string" else _plain()
-    data = h5py.h5d.create(group, name.encode(), stored, h5py.h5s.create_simple(array.shape), properties)
+    storage = (
+        properties(_chunk(array.shape), everywhere=True) if array.size >= COMPRESSED and kind != "string" else _plain()
+    )
+    data = h5py.h5d.create(group, name.encode(), stored, h5py.h5s.create_simple(array.shape), storage)
     if array.size:
         data.write(h5py.h5s.ALL, h5py.h5s.ALL, array, held)
     put_attributes(data, {"datatype": f"array<{array.ndim}>{{{kind}}}" if array.ndim else kind})
@@ -100,18 +102,7 @@ def _plain() -> Any:
     return made
 
 
-@lru_cache
-def _packed(shape: tuple[int, ...]) -> Any:
-    """Properties of what is compressed, so that each HDF5 library reads it."""
-    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    made.set_obj_track_times(False)
-    made.set_chunk(chunk_of(shape))
-    made.set_shuffle()
-    made.set_deflate(GZIP)
-    return made
-
-
-def chunk_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _chunk(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of chunks: whole rows, of :data:`CHUNK` elements or one row."""
     row = math.prod(shape[1:])
     return (max(min(shape[0], CHUNK // max(row, 1)), 1), *shape[1:])

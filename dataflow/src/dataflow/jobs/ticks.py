@@ -36,8 +36,8 @@ OFFSET_PAD = 3.0
 """Points between axes and the power of ten by which all labels of an axis are multiplied."""
 NEAR = 0.5
 """Pixels by which a tick may lie beyond the end of its axis, as in matplotlib."""
-ASCENT = 0.76
-"""Height of digits and capital letters above their baseline, relative to the size of the font (DejaVu Sans: 0.76)."""
+ASCENT, DESCENT = 0.76, 0.24
+"""How far a line of text reaches above and below its baseline, relative to the size of the font (DejaVu Sans)."""
 OWN = "rotation", "labelrotation", "color", "labelcolor"
 """Parameters of ticks that are not as usual."""
 PLAIN = IdentityTransform()
@@ -175,7 +175,7 @@ class Ticks(Artist):
         else:
             size = renderer.points_to_pixels(self._look.size)
             width = renderer.points_to_pixels(_width(self.offset, self._look.size))
-            _text(renderer, gc, box.x1 - width, edge - 2 * size - pad, self.offset, font)
+            _text(renderer, gc, box.x1 - width, edge - (2 * ASCENT + DESCENT) * size - pad, self.offset, font)
         gc.restore()
 
 
@@ -197,7 +197,8 @@ def put_at_once(figure: Figure) -> None:
     """
     if figure.get_layout_engine() is not None:
         return
-    found = [(axis, ticks) for axis, look in _axes(figure) if (ticks := Ticks(axis, look)) and _is_plain(axis, ticks)]
+    made = [(axis, Ticks(axis, look)) for axis, look in _axes(figure)]
+    found = [(axis, ticks) for axis, ticks in made if _is_plain(axis, ticks)]
     for axis, ticks in found:  # not before all are known: axes that share a range share what makes their ticks
         axis.set_major_locator(NullLocator())
         axis.set_minor_locator(NullLocator())
@@ -225,7 +226,7 @@ def _look(axis: Axis) -> _Look | None:
     near, far = _sides(axis)
     name = "ytick" if isinstance(axis, YAxis) else "xtick"
     has, minor, rc = axis.get_tick_params(), axis.get_tick_params("minor"), mpl.rcParams
-    if any(has.get(name) for name in (far, f"label{far}", *OWN)):
+    if any(has.get(unusual) for unusual in (far, f"label{far}", *OWN)):
         return None
     if minor.get("gridOn") or axis.get_scale() not in ("linear", "log"):
         return None
@@ -254,7 +255,7 @@ def _is_plain(axis: Axis, ticks: Ticks) -> bool:
 
 
 def _width(text: str, size: float) -> float:
-    """Points that a label takes in a font of this size; to lay it out takes a hundred times as long."""
+    """Points that a label takes in a font of this size, without laying it out."""
     return size * sum(map(_advance, text))
 
 
