@@ -56,6 +56,7 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "plan",
         "checks",
         "door",
+        "jobs.drawn",
         "jobs.errors",
         "jobs.pages",
         "steps.*.figure",

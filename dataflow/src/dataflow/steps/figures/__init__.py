@@ -1,0 +1,1 @@
+"""Turns the figures that the steps of a calibration have drawn into documents."""
