@@ -4,8 +4,8 @@
 
 Without a cycle, it is that of ``benchmarks/par_chain.py``: the demo's two calibration runs. What is missing of the
 calibrations is made. Then each job is forked from a process in which all that it needs is loaded, as in a production,
-and is done once more, into a folder that is removed. Figures are all that would not be there without them: to draw and
-to keep them, and the jobs that save them, which nothing waits for.
+and is done once more, into a folder that is removed. Figures are all that would not be there without them: to draw, to
+save, to join pages, to write what they show.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ sys.path[:0] = SOURCES
 
 from par_chain import CORES, jobs, simulated, timed  # noqa: E402
 
-from dataflow.jobs import bydetector, drawn, runner  # noqa: E402
+from dataflow.jobs import bydetector, plotdata, runner  # noqa: E402
 from dataflow.jobs.forkserver.loading import Loading, Planned  # noqa: E402
 from dataflow.plan.job import Job  # noqa: E402
 
-DRAWING = {drawn: ("keep", "join")}
-"""The functions of a calibration that are called for figures only, beside those that draw."""
+DRAWING = {bydetector: ("save_page", "join_pages"), plotdata: ("write", "join", "of_detector", "of_all")}
+"""The functions that are called for figures only."""
 
 
 def main() -> int:
@@ -44,21 +44,15 @@ def main() -> int:
     for name in runner.SERIAL:
         os.environ[name] = "1"
     os.chdir(cycle)
-    with_figures = [job for job in made(cycle) if job.step.startswith("plt_") or "drawn" in job.outputs]
+    with_figures = [job for job in made(cycle) if job.step.startswith("par_") and "plt" in job.outputs]
     load(with_figures)
-    every, inside, apart = 0.0, 0.0, 0.0
+    every, of_figures = 0.0, 0.0
     for job in with_figures:
         total, figures = measured(job)
-        every += total
-        if job.step.startswith("plt_"):
-            figures = total
-            apart += total
-        else:
-            inside += figures
+        every, of_figures = every + total, of_figures + figures
         print(f"{job.step:16s} {job.unit!s:40s} figures {figures:5.2f} s of {total:5.2f} s")
-    share = (inside + apart) / every
-    print(f"figures: {inside + apart:.1f} s of {every:.1f} s of processors, {share:.0%} (goal: less than half)")
-    print(f"of these, {inside:.1f} s in calibrations, which others wait for, and {apart:.1f} s in jobs of their own")
+    share = of_figures / every
+    print(f"figures: {of_figures:.1f} s of {every:.1f} s of processors, {share:.0%} (goal: less than half)")
     return int(share >= 0.5)
 
 

@@ -33,7 +33,7 @@ def hit(th228_cycle: SmallCycle) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def plots(th228_cycle: SmallCycle) -> Path:
-    return th228_cycle.output("plt_hit", "data")
+    return th228_cycle.output("par_hit", "plt")
 
 
 def below(path: Path, *names: object) -> Any:
@@ -159,7 +159,7 @@ def test_lines_and_baseline_in_time_are_there_for_the_detector_and_for_all(plots
 
 
 def test_the_decay_constants_are_drawn_from_their_file(th228_cycle: SmallCycle) -> None:
-    path = th228_cycle.output("plt_dsp", "data")
+    path = th228_cycle.output("par_dsp", "plt")
     assert path.name.endswith("-plt_dsp.lh5")
     slopes, waveforms = (below(path, NAME, "pz", name) for name in ("slope_data", "waveforms_data"))
     assert slopes["edges"][0] < slopes["mode"] < slopes["edges"][-1]
@@ -169,10 +169,7 @@ def test_the_decay_constants_are_drawn_from_their_file(th228_cycle: SmallCycle) 
 
 
 def test_nothing_that_the_dashboard_takes_of_energies_and_signals_is_absent(th228_cycle: SmallCycle) -> None:
-    with (
-        h5py.File(th228_cycle.output("plt_hit", "data")) as hit,
-        h5py.File(th228_cycle.output("plt_dsp", "data")) as dsp,
-    ):
+    with h5py.File(th228_cycle.output("par_hit", "plt")) as hit, h5py.File(th228_cycle.output("par_dsp", "plt")) as dsp:
         assert absent("ecal", hit[f"{NAME}/ecal/{ENERGY}"]) == []
         assert absent("pz", dsp[f"{NAME}/pz"]) == []
         for name in ("trap", "cusp", "zac"):

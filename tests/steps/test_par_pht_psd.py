@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
-from tests.figures import figures_of
 from tests.steps.test_par_hit_aoe import Simulated
 from tests.steps.test_par_hit_lq import Simulated as SimulatedLate
 from tests.steps.test_par_pht_partcal import quality
@@ -329,7 +328,7 @@ def test_a_run_without_energies_is_left_out_and_the_other_has_all(made: tuple[Pa
 def test_figures_are_there(made: tuple[Path, dict[str, Run]]) -> None:
     cycle = open_cycle(made[0] / "config.json")
     for step in ("par_pht_aoe", "par_pht_lq"):
-        assert figures_of(cycle, step, "l200-calgroup001a").read_bytes().startswith(b"%PDF")
+        assert cycle.job(step, "l200-calgroup001a").outputs["plt"].read_bytes().startswith(b"%PDF")
 
 
 def test_twins_share_module_and_settings_with_the_steps_of_runs() -> None:

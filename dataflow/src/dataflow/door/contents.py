@@ -18,7 +18,7 @@ from dataflow.plan.cycle import Cycle
 from dataflow.plan.paths import Paths, area_of, template_pattern
 from dataflow.provenance.identity import LIST
 from dataflow.provenance.records import FOLDER, RECIPE, Records, notes_file, record_file
-from dataflow.registry.step import DATA, DRAWN, Step
+from dataflow.registry.step import DATA, Step
 from dataflow.registry.steps import STEPS
 from dataflow.setup.config import Setup
 
@@ -126,9 +126,9 @@ def folder_of(step: Step, role: str) -> str:
 def kind_of(step: Step, role: str) -> str:
     """What an output is called in tables and options: ``dsp``, ``par_dsp``, ``plt_dsp``, ``par_dsp_pz``.
 
-    What a step has drawn counts as figures.
+    What the figures of a step are drawn from counts as figures.
     """
-    if step.outputs[role].area == "plot" or role in (DATA, DRAWN):
+    if step.outputs[role].area == "plot" or role == DATA:
         return f"plt_{step.tier}"
     return step.tier if step.kind == "tier" else step.name
 

@@ -1,4 +1,4 @@
-"""A calibration step over the detectors of a run: results into one parameter file, figures into one archive."""
+"""A calibration step over the detectors of a run: results into one parameter file, figures into one document."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 from dataflow.keys.channel import Channel
 from dataflow.plan.job import Job
 from dataflow.plan.troubles import FAILED
-from dataflow.registry.step import DATA, DRAWN
 
-from . import drawn, plotdata
+from . import plotdata
 from .atomic import remove, whole_files
 from .lh5files import join_shards
 from .notes import Note, first_cause, inherited, note, warn
@@ -66,8 +65,8 @@ def calibrate_detectors(
     Parameters
     ----------
     job
-        Its outputs are ``par`` and ``drawn``, the figures for the job that saves them; or, where this job does that,
-        ``plt`` and ``data``, what they show. Of other LH5 files, each detector saves a part.
+        Its outputs are ``par``, ``plt`` and, if it has that, ``data``: what the figures are drawn from; of other LH5
+        files, each detector saves a part.
     channels
         The detectors.
     work
@@ -81,31 +80,25 @@ def calibrate_detectors(
     """
     by_name = {channel.name: channel for channel in channels}
     with whole_files(job.outputs) as parts:
-        folder = parts["par"].with_suffix(".pages")
+        folder = parts["plt"].with_suffix(".pages")
         folder.mkdir()
         try:
             pars = _entries(job, by_name, work, threads, folder)
             write_pars(parts["par"], pars)
-            if DRAWN in parts:
-                drawn.join({name: folder / f"{name}{drawn.ENDING}" for name in by_name}, parts[DRAWN])
+            if overview:
+                figure = overview(pars)
+                save_page(figure, parts["plt"])
+                plotdata.write(folder / "_.lh5", plotdata.of_all(job.step, figure))
             else:
-                _join_pages(job, list(by_name), folder, parts, overview(pars) if overview else None)
-            for role in sorted(parts.keys() - {"par", "plt", DATA, DRAWN}):
+                join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
+            if "data" in parts:
+                drawn = [folder / f"{name}.lh5" for name in (*by_name, "_")]
+                plotdata.join([path for path in drawn if path.is_file()], parts["data"])
+            for role in sorted(parts.keys() - {"par", "plt", "data"}):
                 shards = [*_shared(folder, role, shared or {}), *(folder / f"{name}.{role}.lh5" for name in by_name)]
                 join_shards([shard for shard in shards if shard.is_file()], parts[role])
         finally:
             remove(folder)
-
-
-def _join_pages(job: Job, names: Sequence[str], folder: Path, parts: Mapping[str, Path], shared: Any) -> None:
-    """Write the document and what it shows, where the job does that itself; `shared`: one page of all detectors."""
-    if shared:
-        save_page(shared, parts["plt"])
-        plotdata.write(folder / "_.lh5", plotdata.of_all(job.step, shared))
-    else:
-        join_pages({name: folder / f"{name}.pdf" for name in names}, parts["plt"])
-    shown = [folder / f"{name}.lh5" for name in (*names, "_")]
-    plotdata.join([path for path in shown if path.is_file()], parts[DATA])
 
 
 def _shared(folder: Path, role: str, shared: Mapping[str, Sequence[Callable[[Path], None]]]) -> list[Path]:
@@ -122,7 +115,10 @@ def _entries(
     def one(name: str) -> dict[str, Any]:
         made = work(channels[name])
         if made.draw:
-            _keep_figure(job, folder, name, made.draw(), made.plot_data() if made.plot_data else {})
+            figure = made.draw()
+            save_page(figure, folder / f"{name}.pdf")
+            named = made.plot_data() if made.plot_data else {}
+            plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, figure, named))
         elif made.plot_data:
             plotdata.write(folder / f"{name}.lh5", {name: made.plot_data()})
         for role, save in made.save.items():
@@ -152,14 +148,7 @@ def _failed(job: Job, outcome: Outcome[Any], before: Note | None, folder: Path) 
     said = "\n".join(
         filter(None, [f"{cause.step}: {cause.reason}", cause.then and f"then {cause.then}", job.unit.note])
     )
-    _keep_figure(job, folder, outcome.item, text_page(f"{outcome.item}: {job.step} failed", said), {})
+    figure = text_page(f"{outcome.item}: {job.step} failed", said)
+    save_page(figure, folder / f"{outcome.item}.pdf")
+    plotdata.write(folder / f"{outcome.item}.lh5", plotdata.of_detector(outcome.item, job.step, figure, {}))
     return failure_entry(cause)
-
-
-def _keep_figure(job: Job, folder: Path, name: str, figure: Any, named: Mapping[str, Any]) -> None:
-    """Keep the figure of a detector as it is drawn; or as a page and what it shows, where the job joins pages."""
-    if DRAWN in job.outputs:
-        drawn.keep(folder / f"{name}{drawn.ENDING}", figure, named)
-    else:
-        save_page(figure, folder / f"{name}.pdf")
-        plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, figure, named))

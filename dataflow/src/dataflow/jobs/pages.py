@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ BLUE, RED, GREY, GREEN = "#0072B2", "#D55E00", "0.55", "#009E73"
 
 def new_page(title: str) -> Figure:
     """An empty page with a title; axes find their places themselves."""
-    _set_style(is_fixed=False)
+    mpl.rcParams.update(STYLE | dict.fromkeys(AT_FIXED_PLACES))
     figure = Figure(figsize=SIZE, layout="constrained")
     figure.suptitle(title, fontsize=11)
     return figure
@@ -63,15 +63,10 @@ def new_page(title: str) -> Figure:
 
 def fixed_page(title: str) -> Figure:
     """An empty page with a title at its top left, for axes at fixed places: drawn in half the time."""
-    _set_style(is_fixed=True)
+    mpl.rcParams.update(STYLE | AT_FIXED_PLACES)
     figure = Figure(figsize=SIZE)
     figure.text(0.05, 0.965, title, fontsize=12)
     return figure
-
-
-def _set_style(*, is_fixed: bool) -> None:
-    """Settings of matplotlib for all pages, some of which it looks at when a page is drawn, others when it is saved."""
-    mpl.rcParams.update(STYLE | (AT_FIXED_PLACES if is_fixed else dict.fromkeys(AT_FIXED_PLACES)))
 
 
 def warn_below(figure: Figure, warnings: Sequence[str], most: int = 3) -> None:
@@ -155,8 +150,7 @@ def text_page(title: str, text: str) -> Figure:
 
 
 def save_page(figure: Figure, path: Path) -> None:
-    """Save a figure without the date that would make the file differ each time; another process may have drawn it."""
-    _set_style(is_fixed=figure.get_layout_engine() is None)
+    """Save a figure without the date that would make the file differ each time."""
     for axes in figure.axes:
         place = axes.get_position()
         for axis, length in ((axes.xaxis, place.width * SIZE[0]), (axes.yaxis, place.height * SIZE[1])):
@@ -188,12 +182,12 @@ def power_of_ten(value: float, _place: int | None = None) -> str:
     return f"10{str(power).translate(SUPERSCRIPT)}" if is_power else ""
 
 
-def join_pages(pages: Mapping[str, Path], target: Path) -> None:
-    """Join one-page documents, with a bookmark of each name."""
+def join_pages(pages: Sequence[Path], target: Path) -> None:
+    """Join one-page documents, with a bookmark of each file's name."""
     from pypdf import PdfWriter
 
     with PdfWriter() as writer:
-        for name, page in pages.items():
-            writer.append(str(page), outline_item=name)
+        for page in pages:
+            writer.append(str(page), outline_item=page.stem)
         writer.metadata = None
         writer.write(str(target))

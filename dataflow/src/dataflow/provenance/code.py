@@ -56,7 +56,6 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "plan",
         "checks",
         "door",
-        "jobs.drawn",
         "jobs.errors",
         "jobs.pages",
         "steps.*.figure",

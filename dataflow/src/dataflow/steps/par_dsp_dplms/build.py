@@ -43,7 +43,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``peaks``, ``evtsel``, ``pz`` and, where the run has fft data, ``noise``; outputs ``par``, ``drawn`` and
+        Inputs ``peaks``, ``evtsel``, ``pz`` and, where the run has fft data, ``noise``; outputs ``par``, ``plt`` and
         ``coefficients``; ``dplms_pars`` and ``proc_chain`` of the rule. Without ``noise``, or without events of lines,
         the entry says so.
     threads

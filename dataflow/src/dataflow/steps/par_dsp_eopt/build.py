@@ -35,7 +35,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``peaks``, ``evtsel``, ``pz`` and ``nopt``, outputs ``par`` and ``drawn``; ``optimiser_config`` and
+        Inputs ``peaks``, ``evtsel``, ``pz`` and ``nopt``, outputs ``par`` and ``plt``; ``optimiser_config`` and
         ``processing_chain`` of the rule. A detector without events of lines keeps the parameters that it has, and the
         reason is in its entry.
     threads

@@ -52,7 +52,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``raw``, ``masks`` and ``pz``; outputs ``par``, ``drawn`` and ``peaks``; ``peak_config``, ``sources`` and
+        Inputs ``raw``, ``masks`` and ``pz``; outputs ``par``, ``plt`` and ``peaks``; ``peak_config``, ``sources`` and
         ``processing_chain`` of the rule. A detector whose lines do not stand out has no events, and the reason.
     threads
         Worker processes over detectors.

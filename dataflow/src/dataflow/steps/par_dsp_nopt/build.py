@@ -27,8 +27,8 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``pz`` and, where the run has fft data, ``noise``; outputs ``par`` and ``drawn``; ``optimiser_config``
-        and ``processing_chain`` of the rule. Without ``noise``, the entries are empty.
+        Inputs ``pz`` and, where the run has fft data, ``noise``; outputs ``par`` and ``plt``; ``optimiser_config`` and
+        ``processing_chain`` of the rule. Without ``noise``, the entries are empty.
     threads
         Worker processes over detectors.
     """

@@ -44,7 +44,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Input ``raw``; outputs ``par``, ``drawn`` and ``model``; ``svm_config`` and ``processing_chain`` of the
+        Input ``raw``; outputs ``par``, ``plt``, ``data`` and ``model``; ``svm_config`` and ``processing_chain`` of the
         rule. Detectors with the same training data, settings and chain share a machine.
     threads
         Worker processes over detectors.

@@ -31,7 +31,7 @@ def build(job: Job, threads: int = 1) -> None:
     ----------
     job
         Inputs ``dsp``, ``masks``, and ``noise`` (dsp of the run's ``fft`` files) where there is any; outputs ``par``
-        and ``drawn``; ``qc_config`` is read for each detector.
+        and ``plt``; ``qc_config`` is read for each detector.
     threads
         Worker processes over detectors.
     """

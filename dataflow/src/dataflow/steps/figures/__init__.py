@@ -1,1 +1,0 @@
-"""Turns the figures that the steps of a calibration have drawn into documents."""
