@@ -4,8 +4,8 @@
 
 Without a cycle, it is that of ``benchmarks/par_chain.py``: the demo's two calibration runs. What is missing of the
 calibrations is made. Then each job is forked from a process in which all that it needs is loaded, as in a production,
-and is done once more, into a folder that is removed. Figures are all that would not be there without them: to draw, to
-save, to join pages, to write what they show.
+and is done once more, into a folder that is removed. Figures are all that would not be there without them: to write
+what they show, and the jobs that draw them, which nothing waits for.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ sys.path[:0] = SOURCES
 
 from par_chain import CORES, jobs, simulated, timed  # noqa: E402
 
-from dataflow.jobs import bydetector, plotdata, runner  # noqa: E402
+from dataflow.jobs import bydetector, runner  # noqa: E402
+from dataflow.jobs.figures import plotdata  # noqa: E402
 from dataflow.jobs.forkserver.loading import Loading, Planned  # noqa: E402
 from dataflow.plan.job import Job  # noqa: E402
+from dataflow.registry.step import DATA, FIGURES  # noqa: E402
 
-DRAWING = {bydetector: ("save_page", "join_pages"), plotdata: ("write", "join", "of_detector", "of_all")}
-"""The functions that are called for figures only."""
+WRITING = {plotdata: ("write", "join", "of_detector")}
+"""The functions of a calibration that are called for figures only, beside those of the step."""
 
 
 def main() -> int:
@@ -44,16 +46,31 @@ def main() -> int:
     for name in runner.SERIAL:
         os.environ[name] = "1"
     os.chdir(cycle)
-    with_figures = [job for job in made(cycle) if job.step.startswith("par_") and "plt" in job.outputs]
+    with_figures = [
+        job
+        for job in made(cycle)
+        if job.step.startswith("plt_") or (job.step.startswith("par_") and DATA in job.outputs)
+    ]
     load(with_figures)
-    every, of_figures = 0.0, 0.0
+    every, inside, apart = 0.0, 0.0, 0.0
     for job in with_figures:
         total, figures = measured(job)
-        every, of_figures = every + total, of_figures + figures
+        every += total
+        if job.step.startswith("plt_"):
+            figures = total
+            apart += total
+        else:
+            inside += figures
         print(f"{job.step:16s} {job.unit!s:40s} figures {figures:5.2f} s of {total:5.2f} s")
-    share = of_figures / every
-    print(f"figures: {of_figures:.1f} s of {every:.1f} s of processors, {share:.0%} (goal: less than half)")
+    share = (inside + apart) / every
+    print(f"figures: {inside + apart:.1f} s of {every:.1f} s of processors, {share:.0%} (goal: less than half)")
+    print(f"of these, {inside:.1f} s in calibrations, which others wait for, and {apart:.1f} s in jobs of their own")
     return int(share >= 0.5)
+
+
+def writes_figures(job: Job) -> bool:
+    """Whether a job writes what figures show, or draws them."""
+    return DATA in job.outputs or job.module == FIGURES
 
 
 def made(cycle: Path) -> list[Job]:
@@ -107,7 +124,7 @@ def note_drawing(file: Path) -> None:
 
         return noted
 
-    for module, names in DRAWING.items():
+    for module, names in WRITING.items():
         for name in names:
             setattr(module, name, noting(getattr(module, name)))
     original = bydetector.Made.__init__

@@ -64,6 +64,10 @@ def jobs(cycle: Path, last: str = LAST) -> list[Job]:
 
     for unit in opened.units.of(opened.step(last)):
         add(last, unit)
+    for step in filter(lambda step: step.figures_of, opened.steps):
+        for unit in opened.units.of(step):
+            if (step.figures_of, str(unit)) in found:
+                add(step.name, unit)
     return list(found.values())
 
 
@@ -85,7 +89,7 @@ def report(found: dict[str, list[Seconds]]) -> float:
     total = 0.0
     for step, times in found.items():
         processors, clock = (sum(column) for column in zip(*times, strict=True))
-        calibrates = step.startswith("par_")
+        calibrates = step.startswith(("par_", "plt_"))
         total += processors * calibrates
         note = "" if calibrates else "  (beside the calibrations)"
         print(f"{step:16s} {len(times)} jobs  processors {processors:6.1f} s  clock {clock:6.1f} s{note}")
@@ -103,7 +107,11 @@ def main() -> int:
     cycle = (options.cycle or simulated(ROOT / "build/par_chain")).resolve()
     found: dict[str, list[Seconds]] = {}
     for job in jobs(cycle):
-        if options.kept and not job.step.startswith("par_") and all(path.exists() for path in job.outputs.values()):
+        if (
+            options.kept
+            and not job.step.startswith(("par_", "plt_"))
+            and all(path.exists() for path in job.outputs.values())
+        ):
             continue
         found.setdefault(job.step, []).append(timed(cycle, job, options.threads))
         print(job.step, job.unit, *(f"{each:.1f}" for each in found[job.step][-1]), file=sys.stderr)

@@ -345,7 +345,7 @@ def report(
         for name, seconds in sorted(parts.items(), key=lambda item: -item[1]):
             print(f"    {name:16s} {seconds:7.1f} s")
     beside = found["ours"].cpu - sum(steps.values())
-    mine = sum(seconds for name, seconds in steps.items() if name.startswith("par_"))
+    mine = sum(seconds for name, seconds in steps.items() if name.startswith(("par_", "plt_")))
     theirs = sum(rules[name] for name in ("pz", "par_dsp", "qc", "ecal", "aoe", "lq", "par_hit"))
     ratio = f"{theirs / mine:.1f} (goal {CALIBRATIONS:g})"
     print(f"calibrations: published {theirs:.1f} s, ours {mine:.1f} s in jobs: {ratio}; "

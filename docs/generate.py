@@ -308,7 +308,7 @@ def steps() -> str:
 
 
 def _step(step: Step) -> list[str]:
-    each = f"calibration {step.scope}" if step.kind == "par" and step.scope is Scope.RUN else str(step.scope)
+    each = f"calibration {step.scope}" if step.is_of_calibration and step.scope is Scope.RUN else str(step.scope)
     if not step.merged:
         each = f"{step.scope} ({', '.join(step.datatypes)})"
     systems, named = step.channels.systems, step.channels.if_configured

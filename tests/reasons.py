@@ -79,7 +79,7 @@ def texts(data: Path, detector: str) -> str:
     found: list[str] = []
 
     def take(name: str, node: Any) -> None:
-        if name.endswith("texts") and isinstance(node, h5py.Dataset):
+        if name.endswith(("texts", "title")) and isinstance(node, h5py.Dataset):
             found.extend(each.decode() for each in np.ravel(node[()]))
 
     with h5py.File(data) as file:

@@ -15,6 +15,8 @@ import pytest
 import yaml
 from lgdo import Array, Struct, Table
 
+from dataflow.jobs.figures import plotdata
+
 from ..contributing import CONTRIBUTING, REPOSITORY, STEP, follow
 from ..copies import copy_sources
 from ..plan.conftest import Tree
@@ -123,6 +125,9 @@ def test_its_job_makes_its_part_of_the_parameters_and_a_figure(copy: Path, tmp_p
     rate = yaml.safe_load(found.read_text())["V02160A"]["results"]["rate"]
     assert rate["in_hz"] == pytest.approx(3 / 6)
     assert rate["err_in_hz"] == pytest.approx(np.sqrt(3) / 6)
+    for name in ("qc", "ecal", "aoe", "lq"):  # these have nothing to show
+        plotdata.write(found.with_name(f"{KEY}-par_hit_{name}_data.lh5"), {})
+    python(copy, "-m", "dataflow.jobs", "plt_hit", "--config", tree.save(), "--key", KEY)
     (figure,) = tree.root.rglob("*-plt_hit_rate.pdf")
     assert figure.read_bytes().startswith(b"%PDF")
 

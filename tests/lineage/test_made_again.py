@@ -34,7 +34,7 @@ def test_an_override_makes_again_what_it_reaches_and_nothing_else(production: Pr
     production.tree.write("inputs/dataprod/overrides/dsp/a.yaml", "V02160A: {pz: {tau1: 1}}\n")
     production.tree.validity("dataprod/overrides/dsp", {"valid_from": "20230317T000000Z", "apply": "a.yaml"})
     calibrations = ("par_hit", "par_hit_lq", "par_hit_aoe", "par_hit_ecal", "par_hit_qc")
-    wanted = [f"{step} {CAL}" for step in (*calibrations, "tier_dsp", "tier_hit")]
+    wanted = [f"{step} {CAL}" for step in (*calibrations, "plt_hit", "tier_dsp", "tier_hit")]
     assert production.made(everything) == sorted([*wanted, f"par_hit_spms {PHY}", f"tier_dsp {PHY}", f"tier_hit {PHY}"])
     assert production.made(everything) == []
 

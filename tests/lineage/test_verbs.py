@@ -27,8 +27,9 @@ from ..plan.conftest import KEYS
 from ..workflow.conftest import Production
 
 TARGET = "all-l200-p03-r001-*-hit.gen"
-JOBS = 14 + len([part for part in parts_of("dsp") if not part.only_with]) + len(parts_of("hit"))
-"""Jobs that the target needs, with each part of the calibrations and both for the SiPMs of the physics file."""
+PARTS = len([part for part in parts_of("dsp") if not part.only_with]) + len(parts_of("hit"))
+JOBS = 16 + PARTS
+"""Jobs that the target needs: each part of the calibrations, figures of two tiers, and both for SiPMs of physics."""
 CAL, PHY = KEYS[4], KEYS[5]
 Verb = Callable[..., tuple[int, str, str]]
 
@@ -51,7 +52,9 @@ def as_json(verb: Verb, *words: str) -> Any:
     return json.loads(out)
 
 
-def test_a_cycle_is_planned_run_and_looked_at(production: Production, verb: Verb) -> None:
+def test_a_cycle_is_planned_run_and_looked_at(
+    production: Production, verb: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = as_json(verb, "plan", TARGET)
     assert before["jobs"] == JOBS and before["seconds"] is None
     assert not (production.root / "jobs.txt").exists(), "planning makes nothing"
@@ -66,6 +69,11 @@ def test_a_cycle_is_planned_run_and_looked_at(production: Production, verb: Verb
     assert found["jobs"]["there"] == JOBS and "stale" not in found["jobs"] and found["seconds"] is not None
     (run,) = (run for run in found["runs"] if run["run"] == "l200-p03-r001-cal")
     assert run["datatype"] == "cal" and run["steps"]["tier_hit"] == {"there": 1}
+    monkeypatch.setenv("COLUMNS", "300")
+    rows = verb("status", "--all")[1].splitlines()
+    header = next(row for row in rows if "figures" in row)
+    assert header.split().count("figures") == 1 and "plt_" not in header
+    assert next(row for row in rows if "l200-p03-r001-cal" in row).split()[-1] == "2"
 
 
 def test_what_is_stale_is_told_and_why(production: Production, verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +82,7 @@ def test_what_is_stale_is_told_and_why(production: Production, verb: Verb, monke
     production.tree.write("inputs/dataprod/overrides/dsp/a.yaml", "V02160A: {pz: {tau1: 7}}\n")
     production.tree.validity("dataprod/overrides/dsp", {"valid_from": "20230317T000000Z", "apply": "a.yaml"})
     found = as_json(verb, "status")
-    assert found["jobs"]["stale"] == 6 + len(parts_of("hit"))
+    assert found["jobs"]["stale"] == 7 + len(parts_of("hit"))
     assert verb("plan", TARGET, "--check")[0] == 3
     hit = f"generated/tier/hit/phy/p03/r001/{PHY}-tier_hit.lh5"
     _, out, _ = verb("why", hit)
@@ -83,7 +91,7 @@ def test_what_is_stale_is_told_and_why(production: Production, verb: Verb, monke
     assert f"{PHY}-tier_raw.lh5  there" in out and "override par_dsp" in out
     reason = as_json(verb, "why", hit)
     assert reason["state"] == "stale" and reason["inputs"][0]["differences"][0]["section"] == "overrides"
-    assert as_json(verb, "run", TARGET, "--dry-run")["jobs"] == 6 + len(parts_of("hit"))
+    assert as_json(verb, "run", TARGET, "--dry-run")["jobs"] == 7 + len(parts_of("hit"))
     assert "is there and as it would be made now" in verb("why", hit.replace("hit", "raw"))[1]
 
 

@@ -28,6 +28,8 @@ TO_EVENTS = (
     *("par_hit_qc", "par_hit_ecal", "par_hit_aoe", "par_hit_lq", "par_hit", "tier_hit", "tier_evt"),
 )
 """The steps from a calibration's DAQ file to its events."""
+FIGURES = ("plt_dsp", "plt_hit")
+"""The steps that make its figures."""
 
 
 class SmallCycle:
@@ -146,7 +148,7 @@ def th228_cycle(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The real 228Th file of one detector, processed from DAQ file to events."""
     folder = tmp_path_factory.mktemp("th228") / "cycle"
     cycle = make_cycle(folder, shared_data / "fcio/th228.fcio", TH228_KEY, {"V00001A": {"rawid": 0}})
-    cycle.run(*TO_EVENTS)
+    cycle.run(*TO_EVENTS, *FIGURES)
     return cycle
 
 

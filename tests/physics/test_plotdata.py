@@ -8,7 +8,7 @@ import h5py
 import lh5
 import numpy as np
 
-from dataflow.jobs import plotdata
+from dataflow.jobs.figures import plotdata
 
 LARGE = np.random.default_rng(1).normal(size=(300, 7))
 GIVEN = {

@@ -77,8 +77,9 @@ def test_earlier_attempts_stay_in_the_log_though_snakemake_removes_it(tmp_path: 
 
 def test_figures_are_the_same_whatever_the_user_has_set(tmp_path: Path) -> None:
     program = (
-        "from dataflow.jobs.pages import new_page, save_page; import pathlib, sys; page = new_page('t'); "
-        "page.add_subplot().plot([1, 2]); save_page(page, pathlib.Path(sys.argv[1]))"
+        "from dataflow.jobs.figures.page import Page; from dataflow.jobs.figures.render import save_page; "
+        "import pathlib, sys; page = Page('t'); page.panel((0.1, 0.1, 0.8, 0.8)).plot([1, 2], [1, 2]); "
+        "save_page(page, pathlib.Path(sys.argv[1]))"
     )
     source = str(Path(compiled.__file__).parents[2])
 

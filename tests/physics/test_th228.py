@@ -91,8 +91,8 @@ def test_a_second_processing_gives_the_same_bytes(th228_cycle: SmallCycle) -> No
 def test_figures_are_drawn_for_the_detector(th228_cycle: SmallCycle) -> None:
     from pypdf import PdfReader
 
-    for step in ("par_dsp_pz", "par_hit_ecal"):
-        pages = PdfReader(th228_cycle.output(step, "plt")).pages
+    for step, part in (("plt_dsp", "par_dsp_pz"), ("plt_hit", "par_hit_ecal")):
+        pages = PdfReader(th228_cycle.output(step, part)).pages
         assert len(pages) == 1
         assert "V00001A" in pages[0].extract_text()
 
@@ -125,7 +125,7 @@ def test_what_a_thousand_events_do_not_allow_has_a_reason_in_the_file_and_on_a_p
 ) -> None:
     (entry,) = th228_cycle.pars(step).values()
     assert unexplained(entry) == []
-    said = texts(th228_cycle.output(step, "plt"), "V00001A")
+    said = texts(th228_cycle.output(step.replace("par_", "plt_", 1), "data"), "V00001A")
     assert reasons(entry)
     assert [each for each in reasons(entry) if " ".join(each.split()) not in said] == []
 

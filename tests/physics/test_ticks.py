@@ -15,9 +15,9 @@ from matplotlib.image import imread
 from matplotlib.ticker import NullLocator
 from pypdf import PdfReader
 
-from dataflow.jobs import pages
-from dataflow.jobs.pages import fixed_page, new_page, residuals_below, save_page
-from dataflow.jobs.ticks import Ticks, put_at_once
+from dataflow.jobs.figures import render
+from dataflow.jobs.figures.render import empty, residuals_below, save_figure
+from dataflow.jobs.figures.ticks import Ticks, put_at_once
 
 NEAR = 1.0
 """Points by which labels may lie beside those of matplotlib, which moves them to whole pixels."""
@@ -67,7 +67,7 @@ def drawn(figure: Figure) -> Recorder:
 
 
 def panels(draw: Callable[[Any], None]) -> Figure:
-    figure = fixed_page("a page")
+    figure = empty("a page")
     figure.set_dpi(72)
     axes = figure.add_axes((0.1, 0.2, 0.3, 0.5))
     axes.set(xlabel="energy [keV]", ylabel="events")
@@ -122,12 +122,12 @@ OWN = {
 @pytest.fixture(autouse=True)
 def _thinned_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides draw the ticks that pages have."""
-    monkeypatch.setattr(pages, "put_at_once", lambda figure: None)
+    monkeypatch.setattr(render, "put_at_once", lambda figure: None)
 
 
 def saved(draw: Callable[[Any], None], path: Path) -> Figure:
     figure = panels(draw)
-    save_page(figure, path)
+    save_figure(figure, path)
     return figure
 
 
@@ -163,7 +163,7 @@ def test_what_is_of_another_kind_is_left_as_it_is(draw: Callable[[Any], None]) -
 
 
 def test_a_page_that_finds_its_places_itself_is_left_as_it_is() -> None:
-    figure = new_page("a page")
+    figure = Figure(layout="constrained")
     axes = figure.add_subplot()
     put_at_once(figure)
     assert not axes.artists

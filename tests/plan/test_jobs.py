@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dataflow.base.errors import UserError
+from dataflow.plan.survey import readers_of
 from dataflow.registry.steps import REGISTRY, STEPS, calibrated_tiers, inputs_of, parts_of
 
 from .conftest import KEYS, TESTSTAND_KEYS, Tree
@@ -42,13 +43,25 @@ def test_parameters_come_from_all_files_of_a_run(tree: Tree) -> None:
     assert [path.name for path in masks.inputs["tcm"]] == [f"{key}-tier_tcm.lh5" for key in KEYS[:2]]
     assert pz.inputs["masks"] == (masks.outputs["masks"],)
     assert relative(tree, pz.outputs["par"]) == [f"generated/tmp/par/{CAL}-par_dsp_pz.yaml"]
-    assert relative(tree, pz.outputs["plt"]) == [f"generated/plt/dsp/cal/p03/r000/{CAL}-plt_dsp_pz.pdf"]
+    assert relative(tree, pz.outputs["data"]) == [f"generated/tmp/par/{CAL}-par_dsp_pz_data.lh5"]
     parts = [cycle.job(step.name, CAL) for step in parts_of("dsp") if not step.only_with]
-    results = {part.step: (part.outputs["par"],) for part in parts}
-    assert merge.inputs == results | {f"{part.step}.data": (part.outputs["data"],) for part in parts}
-    assert relative(tree, merge.outputs["plt"]) == [f"generated/plt/dsp/cal/p03/r000/{CAL}-plt_dsp.lh5"]
+    assert merge.inputs == {part.step: (part.outputs["par"],) for part in parts}
     assert relative(tree, merge.outputs["par"]) == [f"generated/par/dsp/cal/p03/r000/{CAL}-par_dsp.yaml"]
     assert cycle.job("par_hit_ecal", CAL).inputs["par_dsp"] == (merge.outputs["par"],)
+
+
+def test_figures_are_made_of_what_the_steps_of_a_calibration_show(tree: Tree) -> None:
+    cycle = tree.open()
+    parts = [cycle.job(step.name, CAL) for step in parts_of("dsp") if not step.only_with]
+    figures = cycle.job("plt_dsp", CAL)
+    assert figures.inputs == {part.step: (part.outputs["data"],) for part in parts}
+    folder = f"generated/plt/dsp/cal/p03/r000/{CAL}-plt_dsp"
+    assert relative(tree, figures.outputs["data"]) == [f"{folder}.lh5"]
+    assert {role: relative(tree, path) for role, path in figures.outputs.items() if role != "data"} == {
+        part.step: [f"{folder}_{part.step.removeprefix('par_dsp_')}.pdf"] for part in parts
+    }
+    assert readers_of(cycle, cycle.step("plt_dsp")) == []
+    assert readers_of(cycle, cycle.step("plt_dsp_svm")) == []
 
 
 def test_tables_carry_the_channel_number(tree: Tree) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import yaml
 from lgdo import Array, ArrayOfEqualSizedArrays, Table, VectorOfVectors, WaveformTable
 
-from dataflow.jobs import plotdata
+from dataflow.jobs.figures import plotdata
 from dataflow.plan import open_cycle
+from dataflow.registry.step import DATA
 
 CAL = "l200-p03-r000-cal-20240301T080000Z"
 SAMPLES, START, PERIOD = 4096, 1800, 16.0
@@ -131,5 +132,5 @@ def fill(folder: Path, events: dict[str, tuple[Truth, Any]], *, daqenergy: bool 
     write_tcm(cycle.job("tier_tcm", CAL).outputs["tier"], {CHANNELS[name][1]: of for name, (of, _) in events.items()})
     outputs = cycle.job("par_dsp_pz", CAL).outputs
     outputs["par"].parent.mkdir(parents=True, exist_ok=True)
-    plotdata.write(outputs["data"], {})
+    plotdata.write(outputs[DATA], {})
     outputs["par"].write_text(yaml.safe_dump({name: {"pz": {"tau1": f"{TAU}*ns"}} for name in events}))

@@ -13,19 +13,21 @@ import pytest
 import yaml
 from lgdo import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
 from scipy.signal import lfilter
+from tests.figures import figures_of
 
 from dataflow.base.errors import UserError
 from dataflow.checks.verify import How, check_all, groups_of, joined
 from dataflow.door.cleaning import Selection, chosen
 from dataflow.door.contents import contents_of
-from dataflow.jobs import plotdata
 from dataflow.jobs.errors import BadInput, WorkFailed
+from dataflow.jobs.figures import plotdata
 from dataflow.jobs.runner import main, run
 from dataflow.metadata.references import Reference, files_named, moved, reference_of, written
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.chains import run_chain, with_arrays
 from dataflow.physics.lines import Source
 from dataflow.plan import open_cycle
+from dataflow.registry.step import DATA
 from dataflow.registry.steps import parts_of
 from dataflow.steps.par_dsp_evtsel.build import write_events
 from dataflow.steps.par_hit_ecal.build import calibrate as calibrate_energy
@@ -133,8 +135,7 @@ class Small:
         outputs = open_cycle(self.config).job(step, CAL).outputs
         path = outputs["par"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        outputs["data"].unlink(missing_ok=True)
-        plotdata.write(outputs["data"], {})
+        plotdata.write(outputs[DATA], {})
         found: dict[str, Any] = {"pz": {"tau1": f"{TAU}*ns"}} if step == "par_dsp_pz" else {}
         if step == "par_dsp_eopt":
             found = {"ctc_params": {"cuspEmax_ctc": {"expression": "x", "parameters": {"a": 1e-6}}}}
@@ -203,7 +204,7 @@ def test_the_parameter_file_names_the_coefficients_that_lie_beside_it(made: Smal
         assert kernel.shape == (entry["dplms"]["length"],) == (420,)
         assert file["V01A/dplms/period"][()] == 96.0
         assert set(file) == {"V01A"}
-    figures = open_cycle(made.config).job("par_dsp_dplms", CAL).outputs["plt"]
+    figures = figures_of(open_cycle(made.config), "par_dsp_dplms", CAL)
     assert figures.read_bytes().startswith(b"%PDF")
 
 
@@ -386,7 +387,7 @@ def th228() -> Source:
 def test_verify_reads_the_coefficients(copy: Small) -> None:
     root, groups = groups_of(copy.config)
     (group,) = (group for group in groups.values() if "dsp" in group)
-    assert {"raw", "dsp", "par_dsp_dplms.coefficients", "par_dsp.plt"} <= set(group)
+    assert {"raw", "dsp", "par_dsp_dplms.coefficients"} <= set(group)
     assert any("par_dsp_evtsel.peaks" in group for group in groups.values())
     mine = {CAL: {"par_dsp_dplms.coefficients": LH5}}
     assert joined(check_all(root, mine, jobs=1, how=How())).findings == ()

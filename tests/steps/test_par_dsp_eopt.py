@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from lgdo import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
+from tests.figures import figures_of
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
@@ -197,7 +198,7 @@ def parameters(folder: Path) -> dict[str, Any]:
     cycle = open_cycle(folder / "config.json")
     for step in ("par_tcm_pulser", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt", "par_dsp_dplms", "par_dsp"):
         run(cycle.job(step, CAL))
-    assert cycle.job("par_dsp_eopt", CAL).outputs["plt"].read_bytes().startswith(b"%PDF")
+    assert figures_of(cycle, "par_dsp_eopt", CAL).read_bytes().startswith(b"%PDF")
     return dict(yaml.safe_load(cycle.job("par_dsp", CAL).outputs["par"].read_text()))
 
 

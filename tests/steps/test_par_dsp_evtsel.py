@@ -9,6 +9,7 @@ import lh5
 import numpy as np
 import pytest
 import yaml
+from tests.figures import figures_of
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
@@ -35,7 +36,7 @@ def made(folder: Path) -> tuple[dict[str, Any], Path]:
     for step in STEPS:
         run(cycle.job(step, CAL))
     job = cycle.job("par_dsp_evtsel", CAL)
-    assert job.outputs["plt"].read_bytes().startswith(b"%PDF")
+    assert figures_of(cycle, "par_dsp_evtsel", CAL).read_bytes().startswith(b"%PDF")
     return dict(yaml.safe_load(job.outputs["par"].read_text())), job.outputs["peaks"]
 
 

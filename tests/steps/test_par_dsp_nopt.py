@@ -11,15 +11,17 @@ import pytest
 import yaml
 from lgdo import Array, ArrayOfEqualSizedArrays, Table, WaveformTable
 from tests.dashboard import absent
+from tests.figures import figures_of
 
 from dataflow.base.errors import UserError
-from dataflow.jobs import plotdata
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.figures import plotdata
 from dataflow.jobs.runner import run
 from dataflow.metadata.stepconfig import shipped_folder
 from dataflow.physics.chains import run_chain
 from dataflow.physics.noisetraces import nanoseconds, quiet_traces
 from dataflow.plan import open_cycle
+from dataflow.registry.step import DATA
 from dataflow.registry.steps import parts_of
 from dataflow.steps.par_dsp_nopt.calibrate import calibrate, impulse_response
 from dataflow.steps.par_dsp_nopt.plotdata import plot_data
@@ -284,12 +286,12 @@ def entries(cycle: Path) -> dict[str, Any]:
         outputs = opened.job(part.name, CAL).outputs
         path = outputs["par"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        plotdata.write(outputs["data"], {})
+        plotdata.write(outputs[DATA], {})
         found = {"pz": {"tau1": "400000.0*ns"}} if part.name == "par_dsp_pz" else {}
         path.write_text(yaml.safe_dump({name: found for name, _ in CHANNELS}))
     for step in ("par_dsp_nopt", "par_dsp"):
         run(opened.job(step, CAL), 1)
-    assert opened.job("par_dsp_nopt", CAL).outputs["plt"].read_bytes().startswith(b"%PDF")
+    assert figures_of(opened, "par_dsp_nopt", CAL).read_bytes().startswith(b"%PDF")
     return dict(yaml.safe_load(opened.job("par_dsp", CAL).outputs["par"].read_text()))
 
 

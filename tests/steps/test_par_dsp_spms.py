@@ -73,7 +73,7 @@ def test_the_figure_is_there_as_data(tmp_path: Path) -> None:
         assert np.nanstd(by_trace) / np.sqrt(40) == pytest.approx(entry["baseline_curr_fwhm_err"], abs=1e-4)
         points = file["common/drawn/par_dsp_spms/axes0/curve0"]
         assert points["y"][()] == pytest.approx([entry["baseline_curr_fwhm"]])
-        assert points["y_high"][()] - points["y"][()] == pytest.approx([entry["baseline_curr_fwhm_err"]])
+        assert points["y_error"][()] == pytest.approx([entry["baseline_curr_fwhm_err"]])
 
 
 def test_dsp_compares_pulses_with_it(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_failed_channel_is_processed_with_the_noise_of_each_trace(tmp_path: Pa
 
 def test_a_page_shows_all_channels() -> None:
     entry = {"baseline_curr_fwhm": 4.7, "baseline_curr_fwhm_err": 0.1, "n_events": 10, "quiet_fraction": 0.9}
-    figure = draw("key", {"S001": entry, "S002": {"status": {"reason": "off"}}, "S003": {}})
-    upper = figure.axes[0]
-    assert [line.get_ydata()[0] for line in upper.lines if line.get_label() == "threshold of pulses"] == [11.75]
-    assert "1 failed: S002: off" in upper.get_title()
+    page = draw("key", {"S001": entry, "S002": {"status": {"reason": "off"}}, "S003": {}})
+    upper = page.panels[0]
+    assert [curve.arrays["y"][0] for curve in upper.curves if curve.label == "threshold of pulses"] == [11.75]
+    assert "1 failed: S002: off" in upper.labels["title"]

@@ -231,10 +231,10 @@ def test_the_par_file_has_the_table_with_errors(machine: Trained) -> None:
 
 def test_figure_and_data_show_classes_and_table(machine: Trained) -> None:
     result = Result(machine, 384.0, machine.sample.shapes[:50], machine.sample.labels[:50])
-    figure = draw("V01A", "key", result)
-    title = figure.axes[0].get_title()
+    page = draw("V01A", "key", result)
+    title = page.panels[0].labels["title"]
     assert title.startswith(f"test data: {100 * machine.kept.fraction:.2f} ± {100 * machine.kept.error:.2f} %")
-    assert [line.get_label() for line in figure.axes[1].get_lines()][:2] == ["normal (1000)", "pile_up (200)"]
+    assert [curve.label for curve in page.panels[1].curves if curve.label][:2] == ["normal (1000)", "pile_up (200)"]
     data = plot_data(result)["svm"]
     assert data["names"].tolist() == list(NAMES)
     np.testing.assert_array_equal(data["confusion"], machine.confusion)

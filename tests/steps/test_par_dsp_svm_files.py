@@ -10,16 +10,18 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from tests.figures import figures_of
 from tests.steps.pulses import CAL, CHANNELS, TAU, make_cycle, traces, truth, write_raw
 
 from dataflow.base.errors import UserError
 from dataflow.checks.verify import How, check_all, groups_of, joined
 from dataflow.door.cleaning import Selection, chosen
 from dataflow.door.contents import contents_of
-from dataflow.jobs import plotdata
+from dataflow.jobs.figures import plotdata
 from dataflow.jobs.runner import main
 from dataflow.physics.svm import ARRAYS, Model
 from dataflow.plan import open_cycle
+from dataflow.registry.step import DATA
 from dataflow.registry.steps import BY_NAME, STEPS, parts_of
 from dataflow.steps.par_dsp_svm.settings import SvmSettings
 from dataflow.steps.tier_hit.build import config_of
@@ -67,6 +69,7 @@ def cycle_with(folder: Path, **config: Any) -> Path:
                 if path.suffix == ".lh5":
                     path.parent.mkdir(parents=True, exist_ok=True)
                     plotdata.write(path, {})
+            plotdata.write(outputs[DATA], {})
             found = {"pz": {"tau1": f"{TAU}*ns"}} if part.name == "par_dsp_pz" else {}
             outputs["par"].write_text(yaml.safe_dump(dict.fromkeys(("V01A", "V02B"), found)))
     return folder
@@ -114,9 +117,9 @@ def test_the_parameter_file_names_the_arrays_of_the_model(made: Path) -> None:
         assert set(file["svm"]) == {"model_0"}
         found = Model.of({name: file[f"svm/model_0/{name}"][()] for name in ARRAYS}, file["svm/model_0/gamma"][()])
     assert (found.vectors.shape[1], found.classes.tolist(), found.gamma) == (FEATURES, [0, 5], 0.05)
-    outputs = open_cycle(made / "config.json").job("par_dsp_svm", CAL).outputs
-    assert outputs["plt"].read_bytes().startswith(b"%PDF")
-    with h5py.File(outputs["data"]) as file:
+    cycle = open_cycle(made / "config.json")
+    assert figures_of(cycle, "par_dsp_svm", CAL).read_bytes().startswith(b"%PDF")
+    with h5py.File(figures_of(cycle, "par_dsp", CAL)) as file:
         assert [name.decode() for name in file["V01A/svm/names"][()]] == list(NAMES)
         assert file["V01A/svm/run"][()].tolist() == [40, 20]
 
@@ -238,6 +241,8 @@ REMADE = {"par_dsp_svm", "par_dsp", "tier_dsp", "par_hit_qc", "par_hit_ecal", "p
 REMADE |= {"tier_hit", "tier_evt", "tier_skm", "par_pht_qc", "par_pht_partcal", "par_pht", "tier_pht"}
 REMADE |= {"par_pht_aoe", "par_pht_lq"}
 REMADE |= {"par_hit_spms", "par_pht_spms"}  # dsp has the SiPMs in the same file
+REMADE |= {"plt_dsp_svm", "plt_dsp", "plt_hit"}
+REMADE |= {f"plt_pht{name}" for name in ("", "_qc", "_partcal", "_aoe", "_lq")}
 KEPT = {"tier_raw", "tier_tcm", "par_tcm_pulser", "par_dsp_pz", "par_dsp_evtsel", "par_dsp_nopt", "par_dsp_eopt"}
 KEPT |= {"par_dsp_dplms", "par_dsp_spms", "validity_dsp", "validity_hit", "validity_pht"}
 

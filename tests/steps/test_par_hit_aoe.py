@@ -11,10 +11,12 @@ import pytest
 import yaml
 from scipy import special
 from tests.dashboard import absent
+from tests.figures import said_on
 
 from dataflow.base.errors import UserError
-from dataflow.jobs import plotdata
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.figures import plotdata
+from dataflow.jobs.figures.render import render
 from dataflow.jobs.parfiles import plain
 from dataflow.metadata.expressions import parsed
 from dataflow.metadata.stepconfig import shipped_folder
@@ -464,30 +466,28 @@ def test_where_energies_are_there_a_failure_is_that_of_ae_alone() -> None:
 
 
 def test_the_page_shows_cut_and_survival(found: Result) -> None:
-    figure = draw("V02160A", KEY, {"": found})
-    assert len(figure.axes) == 9, "one of eight has residuals"
-    texts = " ".join(text.get_text() for text in figure.texts)
+    page = draw("V02160A", KEY, {"": found})
+    assert len(render(page).axes) == 9, "one of eight has residuals"
+    texts = said_on(page)
     assert f"kept: {found.cut:.2f}" in texts
     assert "1592.5 keV 90.0" in texts
 
 
 def test_the_fit_is_shown_with_its_residuals_and_probability(found: Result) -> None:
-    drawn = plotdata.drawn(draw("V", "key", {"": found}))
-    panels = [each for name, each in drawn.items() if name != "texts"]
-    (strip,) = [each for each in panels if each["ylabel"] == "σ"]
-    (peak,) = [each for each in panels if each["title"].startswith("1000 to 1300 keV")]
-    deviations = strip["curve0"]["counts"]
-    told = deviations[np.isfinite(deviations)]
-    assert (strip["curve0"]["edges"] == found.time.edges).all() and np.std(told) == pytest.approx(1, abs=0.4)
-    assert (strip["xlabel"], peak["xlabel"]) == ("A/E as in dsp", "")
-    assert all(
-        "p = " in each["title"] for each in panels if each["ylabel"] in {"mean of A/E, relative", "σ of A/E [%]"}
-    )
-    assert f"p = {p_value(found.time.chi2, found.time.ndf):.2g}" in peak["title"]
+    page = draw("V", "key", {"": found})
+    (peak,) = [each for each in page.panels if each.labels["title"].startswith("1000 to 1300 keV")]
+    (strip,) = [curve.arrays for curve in peak.curves if curve.kind == "residuals"]
+    told = strip["deviations"][np.isfinite(strip["deviations"])]
+    assert (strip["edges"] == found.time.edges).all() and np.std(told) == pytest.approx(1, abs=0.4)
+    (below,) = [axes for axes in render(page).axes if axes.get_ylabel() == "σ"]
+    assert below.get_xlabel() == peak.labels["xlabel"] == "A/E as in dsp"
+    curves = [each for each in page.panels if each.labels["ylabel"] in {"mean of A/E, relative", "σ of A/E [%]"}]
+    assert len(curves) == 2 and all("p = " in each.labels["title"] for each in curves)
+    assert f"p = {p_value(found.time.chi2, found.time.ndf):.2g}" in peak.labels["title"]
 
 
 def test_the_page_names_the_cuts_of_all_classifiers(found: Result) -> None:
-    texts = [text.get_text() for text in draw("V02160A", KEY, {"one": found, "two": found}).texts]
+    texts = [text.text for text in draw("V02160A", KEY, {"one": found, "two": found}).texts]
     assert any(f"two: kept: {found.cut:.2f}" in text for text in texts)
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import yaml
 from tests.dashboard import absent
+from tests.figures import said_on
 
 from dataflow.base.errors import UserError
-from dataflow.jobs import plotdata
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.figures import plotdata
+from dataflow.jobs.figures.render import render
 from dataflow.jobs.parfiles import plain
 from dataflow.metadata.expressions import parsed
 from dataflow.metadata.stepconfig import shipped_folder
@@ -326,9 +328,9 @@ def test_a_failure_is_that_of_late_charge_alone() -> None:
 
 
 def test_the_page_shows_cut_and_survival(found: Result) -> None:
-    figure = draw("V02160A", "l200-p03-r000-cal-20230311T235840Z", found)
-    assert len(figure.axes) == 8, "two of six have residuals"
-    texts = " ".join(text.get_text() for text in figure.texts)
+    page = draw("V02160A", "l200-p03-r000-cal-20230311T235840Z", found)
+    assert len(render(page).axes) == 8, "two of six have residuals"
+    texts = said_on(page)
     assert "kept: below 3 σ" in texts
     assert f"1592.5 keV {100 * found.survival[1592.5].fraction:.1f}" in texts
 
@@ -353,11 +355,10 @@ def test_what_the_dashboard_draws_is_written_also_for_the_only_classifier(found:
 
 
 def test_fits_are_shown_with_their_residuals_and_probabilities(found: Result) -> None:
-    drawn = plotdata.drawn(draw("V", "key", found))
-    panels = [each for name, each in drawn.items() if name != "texts"]
-    strips = [each["curve0"] for each in panels if each["ylabel"] == "σ"]
-    assert len(strips) == 2 and all(np.std(each["counts"]) < 1.6 for each in strips)
-    titles = [each["title"] for each in panels if "χ²" in each["title"]]
+    panels = draw("V", "key", found).panels
+    strips = [curve.arrays["deviations"] for each in panels for curve in each.curves if curve.kind == "residuals"]
+    assert len(strips) == 2 and all(np.std(each) < 1.6 for each in strips)
+    titles = [each.labels["title"] for each in panels if "χ²" in each.labels["title"]]
     assert [title.rpartition("p = ")[2] for title in titles] == [
         f"{fit.p_value:.2g}" for fit in (found.before, found.after)
     ]

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from scipy import stats
 from tests.dashboard import absent
+from tests.figures import said_on
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
@@ -155,9 +156,9 @@ def test_the_page_shows_every_classifier(distorted: Simulated) -> None:
     name = next(iter(distorted.rawids))
     data = distorted.columns(name)
     found = calibrate(data, np.ones(len(data["timestamp"]), dtype=bool), {}, Settings.read(SHIPPED, "qc_config"))
-    figure = draw(name, distorted.key, found)
-    assert [axes.get_title().partition(",")[0] for axes in figure.axes] == list(found.levels)
-    texts = " ".join(text.get_text() for text in figure.texts)
+    page = draw(name, distorted.key, found)
+    assert [panel.labels["title"].partition(",")[0] for panel in page.panels] == list(found.levels)
+    texts = said_on(page)
     assert f"is_valid_0vbb{'':11s}{100 * found.cal['is_valid_0vbb'].fraction:7.2f}" in texts
     assert "no fft data" in texts
 
@@ -206,7 +207,7 @@ def _plain(expression: str) -> str:
 
 
 def test_what_the_dashboard_draws_is_written(tmp_path: Path) -> None:
-    from dataflow.jobs import plotdata
+    from dataflow.jobs.figures import plotdata
     from dataflow.steps.par_hit_qc.plotdata import plot_data
 
     found = derived(normal(), {"ok": {"cut_parameter": "value", "cut_level": {"high_side": 4.0}}})

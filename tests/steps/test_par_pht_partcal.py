@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
+from tests.figures import figures_of
 
 from dataflow.base.errors import UserError
 from dataflow.jobs.errors import WorkFailed
@@ -232,7 +233,8 @@ def test_pht_is_made_only_where_it_is_asked_for(root: Path) -> None:
     cycle = opened(root)
     of_pht = {step.name for step in REGISTRY.steps if step.tier == "pht"}
     parts = {"par_pht_qc", "par_pht_partcal", "par_pht_aoe", "par_pht_lq", "par_pht_spms"}
-    assert of_pht == {"tier_pht", *parts, "par_pht", "validity_pht"}
+    figures = {f"plt_{name}" for name in ("pht_qc", "pht_partcal", "pht_aoe", "pht_lq", "pht")}
+    assert of_pht == {"tier_pht", *parts, "par_pht", *figures, "validity_pht"}
     assert of_pht <= {step.name for step in cycle.steps}
     for target in ("all-l200-p03-*-phy-hit.gen", "all-l200-p03-*-phy-evt.gen", "all-l200-p03-*-phy-skm.gen"):
         jobs = resolve(target, cycle).jobs
@@ -342,7 +344,7 @@ def test_the_jobs_make_parameters_for_each_run_that_say_where_there_is_a_gap(roo
         sigma_at(QBB) * FWHM, abs=4 * found["eres_linear"]["Qbb_fwhm_err_in_kev"]
     )
     assert set(found["runs"]) == set(GAINS)
-    figure = opened(root).job("par_pht_partcal", "l200-calgroup001a").outputs["plt"]
+    figure = figures_of(opened(root), "par_pht_partcal", "l200-calgroup001a")
     assert figure.read_bytes().startswith(b"%PDF")
 
 

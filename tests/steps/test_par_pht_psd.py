@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
+from tests.figures import figures_of
 from tests.steps.test_par_hit_aoe import Simulated
 from tests.steps.test_par_hit_lq import Simulated as SimulatedLate
 from tests.steps.test_par_pht_partcal import quality
@@ -130,9 +131,9 @@ def test_runs_without_a_double_escape_peak_fail_together() -> None:
 
 
 def test_the_figure_shows_the_runs(found: Result) -> None:
-    axes = draw("V01A", "l200-calgroup001a", {"": found}).axes[2]  # the second one has the residuals of the first
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["p03 r000", "p03 r001", "p03 r002"]
-    assert np.diff(axes.containers[0].lines[0].get_ydata()) == pytest.approx([2.0, -3.5], abs=0.15)
+    panel = draw("V01A", "l200-calgroup001a", {"": found}).panels[1]
+    assert panel.ticks["x"].labels == ["p03 r000", "p03 r001", "p03 r002"]
+    assert np.diff(panel.curves[0].arrays["y"]) == pytest.approx([2.0, -3.5], abs=0.15)
 
 
 # late charge --------------------------------------------------------------------------------------------------------
@@ -328,7 +329,7 @@ def test_a_run_without_energies_is_left_out_and_the_other_has_all(made: tuple[Pa
 def test_figures_are_there(made: tuple[Path, dict[str, Run]]) -> None:
     cycle = open_cycle(made[0] / "config.json")
     for step in ("par_pht_aoe", "par_pht_lq"):
-        assert cycle.job(step, "l200-calgroup001a").outputs["plt"].read_bytes().startswith(b"%PDF")
+        assert figures_of(cycle, step, "l200-calgroup001a").read_bytes().startswith(b"%PDF")
 
 
 def test_twins_share_module_and_settings_with_the_steps_of_runs() -> None:

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from tests.figures import figures_of
 from tests.reading import counted
 from tests.reasons import reasons, texts, unexplained
 
@@ -74,7 +75,7 @@ def test_without_a_source_each_step_says_that_there_is_none(
     status = hit[BACKGROUND]["status"]
     assert (status["state"], status["step"]) == ("failed", "par_hit_ecal")
     assert none in status["reason"]
-    said = texts(outputs(cycle, "par_hit")["plt"], BACKGROUND)
+    said = texts(figures_of(open_cycle(cycle / "config.json"), "par_hit", CAL), BACKGROUND)
     assert all(f"{BACKGROUND}: {step} failed" in said for step in ("par_hit_ecal", "par_hit_aoe", "par_hit_lq"))
 
 
@@ -117,11 +118,11 @@ def test_detectors_that_are_ac_or_off_are_calibrated_as_others(cycle: Path, hit:
 
 @pytest.mark.parametrize("step", ["par_dsp", "par_hit"])
 def test_what_is_empty_has_a_reason_in_the_parameter_file_and_on_a_page(cycle: Path, step: str) -> None:
-    made = outputs(cycle, step)
-    for name, entry in yaml.safe_load(made["par"].read_text()).items():
+    shown = figures_of(open_cycle(cycle / "config.json"), step, CAL)
+    for name, entry in yaml.safe_load(outputs(cycle, step)["par"].read_text()).items():
         assert unexplained(entry) == []
         assert reasons(entry)
-        said = texts(made["plt"], name)
+        said = texts(shown, name)
         assert [each for each in reasons(entry) if " ".join(each.split()) not in said] == []
 
 
@@ -132,10 +133,10 @@ def test_detectors_without_trouble_have_a_reason_for_what_is_empty_too(
     distorted.run("par_hit_ecal", "par_hit_aoe", "par_hit_lq", "par_hit")
     assert set(qualified) == set(distorted.rawids)
     for step in ("par_dsp", "par_hit"):
-        job = open_cycle(distorted.folder / "config.json").job(step, distorted.key)
+        shown = figures_of(open_cycle(distorted.folder / "config.json"), step, distorted.key)
         for name, entry in distorted.pars(step).items():
             assert unexplained(entry) == [], name
-            said = texts(job.outputs["plt"], name)
+            said = texts(shown, name)
             assert [each for each in reasons(entry) if " ".join(each.split()) not in said] == [], name
 
 

@@ -96,7 +96,8 @@ def test_one_more_step_is_known_to_every_verb(box: Box) -> None:
     assert any(each["what"].endswith("runs can be planned") for each in findings)
     tree.code("steps/par_hit_rate/build.py").write_text("VALUE = 2\n")
     found = {s["step"]: s["states"] for s in box.json("plan", "cycles/v01", TARGET)["steps"]}
-    assert found == {"par_hit_rate": {"stale": 1}, "par_hit": {"stale": 1}, "tier_hit": {"stale": 2}}
+    alone = ("par_hit_rate", "par_hit", "plt_hit")
+    assert found == {step: {"stale": 1} for step in alone} | {"tier_hit": {"stale": 2}}
     stale = box.json("clean", "cycles/v01", "--stale", "--run", "p03-r001", "--dry-run")["files"]
     assert {"par_hit_rate", "par_hit", "hit", "plt_hit"} <= {each["kind"] for each in stale}
 

@@ -26,7 +26,7 @@ def test_a_step_runs_where_the_metadata_ask_for_it(production: Production) -> No
     production.begin_with(TARGET)
     assert production.made(TARGET) == []
     train_with(production, b"one", since="20200101T000000Z")
-    asked = [f"par_dsp {CAL}", f"par_dsp_svm {CAL}", f"tier_dsp {CAL}"]
+    asked = [f"{step} {CAL}" for step in ("par_dsp", "par_dsp_svm", "plt_dsp", "plt_dsp_svm", "tier_dsp")]
     assert production.made(TARGET) == asked
     assert production.made(TARGET) == []
     train_with(production, b"other", since="20200101T000000Z")
@@ -36,4 +36,4 @@ def test_a_step_runs_where_the_metadata_ask_for_it(production: Production) -> No
     assert production.made(TARGET) == []
     assert f"par_dsp_svm {OTHER}" not in production.made("all-l200-p03-r000-cal-dsp.gen")
     production.tree.validity("dataprod/config")
-    assert production.made(TARGET) == [f"par_dsp {CAL}", f"tier_dsp {CAL}"]
+    assert production.made(TARGET) == [f"par_dsp {CAL}", f"plt_dsp {CAL}", f"tier_dsp {CAL}"]

@@ -31,6 +31,8 @@ def test_a_target_makes_what_it_needs_and_a_second_time_nothing(production: Prod
         f"par_hit_lq {CAL}",
         f"par_hit_qc {CAL}",
         f"par_tcm_pulser {CAL}",
+        f"plt_dsp {CAL}",
+        f"plt_hit {CAL}",
         f"tier_dsp {CAL}",
         f"tier_hit {CAL}",
         f"tier_raw {CAL}",
@@ -168,6 +170,7 @@ def test_a_test_stand_is_produced(stand_production: Production) -> None:
         f"par_dsp_evtsel {th}",
         f"par_dsp_nopt {th}",
         f"par_dsp_pz {th}",
+        f"plt_dsp {th}",
         f"tier_dsp {co}",
         f"tier_raw {co}",
         f"tier_raw {th}",
@@ -210,3 +213,42 @@ def test_jobs_have_a_thread_each_while_there_are_enough_for_all_cores(production
     dsp.unlink()
     production.made("--set-threads", "tier_dsp=1", "--", target)
     assert threads_of(production, "tier_dsp") == [1]
+
+
+def figures(production: Production) -> dict[str, Path]:
+    """The documents and what they show of the steps of a calibration, by name."""
+    found = (production.root / "generated/plt").rglob(f"{CAL}-plt_*")
+    return {path.name.removeprefix(f"{CAL}-"): path for path in found if path.parent.name != ".lineage"}
+
+
+def test_missing_figures_are_made_of_what_they_show_and_no_calibration_for_them(
+    production: Production,
+) -> None:
+    target = "all-l200-p03-r001-cal-hit.gen"
+    production.begin_with(target)
+    figures(production)["plt_hit_ecal.pdf"].unlink()
+    assert production.made(target) == [f"plt_hit {CAL}"]
+    for data in (production.root / "generated/tmp/par").glob("*_data.lh5"):
+        data.unlink()
+    assert production.made(target) == [], "nothing needs what figures show"
+    figures(production)["plt_hit_ecal.pdf"].unlink()
+    assert production.made(target) == [], "no calibration is done for a figure alone"
+    shutil.rmtree(production.root / "generated/tmp/par")
+    assert production.made(target) == []
+    path = f"generated/plt/hit/cal/p03/r001/{CAL}-plt_hit_ecal.pdf"
+    assert {f"par_hit_ecal {CAL}", f"plt_hit {CAL}"} <= set(production.made(path)), "unless it is asked for"
+    assert set(figures(production)) >= {"plt_hit_ecal.pdf", "plt_hit.lh5", "plt_dsp.lh5", "plt_dsp_pz.pdf"}
+
+
+def test_a_calibration_that_is_asked_for_by_its_path_comes_without_figures(production: Production) -> None:
+    made = production.made(f"generated/par/hit/cal/p03/r001/{CAL}-par_hit.yaml")
+    assert f"par_hit {CAL}" in made and not [job for job in made if job.startswith("plt_")]
+
+
+def test_nothing_waits_for_figures(production: Production) -> None:
+    """Of all that is ready, figures are begun last: with one core, after all else."""
+    target = "all-l200-p03-r001-*-hit.gen"
+    assert production.run("-j1", target).returncode == 0
+    begun = [line.split()[0] for line in (production.root / "jobs.txt").read_text().splitlines()]
+    first = next(number for number, step in enumerate(begun) if step.startswith("plt_"))
+    assert all(step.startswith("plt_") for step in begun[first:]) and len(begun) > first > 10

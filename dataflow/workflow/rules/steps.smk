@@ -6,6 +6,7 @@
 
 from snakemake.settings.types import RerunTrigger
 
+FIGURES_LAST = -1  # of all that is ready, Snakemake begins with the highest priority
 SNAKEMAKES_LIMIT = 100, 1  # jobs in seconds, if nothing is said
 
 onstart:
@@ -110,6 +111,7 @@ for step in flow.steps:
             lineage=flow.lineage(step),
             ticket=flow.ticket(step),
         threads: flow.threads(step, cores_here)
+        priority: FIGURES_LAST if step.figures_of else 0
         group:
             group(step)
         resources:

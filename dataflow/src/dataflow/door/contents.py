@@ -126,7 +126,7 @@ def folder_of(step: Step, role: str) -> str:
 def kind_of(step: Step, role: str) -> str:
     """What an output is called in tables and options: ``dsp``, ``par_dsp``, ``plt_dsp``, ``par_dsp_pz``.
 
-    What the figures of a step are drawn from counts as figures.
+    What the figures of a step show counts as figures.
     """
     if step.outputs[role].area == "plot" or role == DATA:
         return f"plt_{step.tier}"

@@ -48,7 +48,7 @@ def plan(question: Mapping[str, Any]) -> dict[str, Any]:
     flow = open_workflow(question)
     wanted = flow.wanted(question["targets"])
     survey = Survey(flow.cycle)
-    items = survey.to_make(wanted)
+    items = survey.to_make(wanted, flow.figures(question["targets"]))
     costs = survey.costs(all_jobs(flow.cycle)) if items else {}
     seconds, unknown = remaining(items, costs, question["cores"])
     steps = list(dict.fromkeys(item.step for item in items))

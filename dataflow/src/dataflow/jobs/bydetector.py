@@ -1,4 +1,4 @@
-"""A calibration step over the detectors of a run: results into one parameter file, figures into one document."""
+"""A calibration step over the detectors of a run: results into one parameter file, what figures show into another."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any
 from dataflow.keys.channel import Channel
 from dataflow.plan.job import Job
 from dataflow.plan.troubles import FAILED
+from dataflow.registry.step import DATA
 
-from . import plotdata
 from .atomic import remove, whole_files
+from .figures import plotdata
+from .figures.page import Page, text_page
 from .lh5files import join_shards
 from .notes import Note, first_cause, inherited, note, warn
-from .pages import join_pages, save_page, text_page
 from .parfiles import plain, write_pars
 from .policy import failure_entry, keep_or_fail
 from .shares import outcomes
@@ -34,7 +35,7 @@ class Made:
     entry
         Its entry in the parameter file.
     draw
-        Makes its figure; None where all detectors share one.
+        Makes its page; None where all detectors share one.
     plot_data
         Gives what of it has a name of its own in the data of the figures, below the detector; what stands below
         ``common`` is kept for all detectors together. What the figure shows is there in any case.
@@ -43,13 +44,13 @@ class Made:
     """
 
     entry: dict[str, Any]
-    draw: Callable[[], Any] | None = None
+    draw: Callable[[], Page] | None = None
     plot_data: Callable[[], Mapping[str, Any]] | None = None
     save: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
 
 
-Overview = Callable[[Mapping[str, Mapping[str, Any]]], Any]
-"""Makes one figure of the entries of all detectors."""
+Overview = Callable[[Mapping[str, Mapping[str, Any]]], Page]
+"""Makes one page of the entries of all detectors."""
 
 
 def calibrate_detectors(
@@ -65,8 +66,8 @@ def calibrate_detectors(
     Parameters
     ----------
     job
-        Its outputs are ``par``, ``plt`` and, if it has that, ``data``: what the figures are drawn from; of other LH5
-        files, each detector saves a part.
+        Its outputs are ``par`` and ``data``, what the figures show, of which a job of its own makes the document; or
+        this job does, then ``plt``. Of other LH5 files, each detector saves a part.
     channels
         The detectors.
     work
@@ -80,25 +81,28 @@ def calibrate_detectors(
     """
     by_name = {channel.name: channel for channel in channels}
     with whole_files(job.outputs) as parts:
-        folder = parts["plt"].with_suffix(".pages")
+        folder = parts["par"].with_suffix(".pages")
         folder.mkdir()
         try:
             pars = _entries(job, by_name, work, threads, folder)
             write_pars(parts["par"], pars)
             if overview:
-                figure = overview(pars)
-                save_page(figure, parts["plt"])
-                plotdata.write(folder / "_.lh5", plotdata.of_all(job.step, figure))
-            else:
-                join_pages([folder / f"{name}.pdf" for name in by_name], parts["plt"])
-            if "data" in parts:
-                drawn = [folder / f"{name}.lh5" for name in (*by_name, "_")]
-                plotdata.join([path for path in drawn if path.is_file()], parts["data"])
-            for role in sorted(parts.keys() - {"par", "plt", "data"}):
+                _show(job, folder, plotdata.ALL, overview(pars), {})
+            shown = [folder / f"{name}.lh5" for name in (*by_name, plotdata.ALL)]
+            plotdata.join([path for path in shown if path.is_file()], parts[DATA])
+            if "plt" in parts:
+                _join_pages(folder, [plotdata.ALL] if overview else list(by_name), parts["plt"])
+            for role in sorted(parts.keys() - {"par", "plt", DATA}):
                 shards = [*_shared(folder, role, shared or {}), *(folder / f"{name}.{role}.lh5" for name in by_name)]
                 join_shards([shard for shard in shards if shard.is_file()], parts[role])
         finally:
             remove(folder)
+
+
+def _join_pages(folder: Path, names: Sequence[str], target: Path) -> None:
+    from .figures.render import join_pages
+
+    join_pages({name: folder / f"{name}.pdf" for name in names}, target)
 
 
 def _shared(folder: Path, role: str, shared: Mapping[str, Sequence[Callable[[Path], None]]]) -> list[Path]:
@@ -114,13 +118,8 @@ def _entries(
 ) -> dict[str, Any]:
     def one(name: str) -> dict[str, Any]:
         made = work(channels[name])
-        if made.draw:
-            figure = made.draw()
-            save_page(figure, folder / f"{name}.pdf")
-            named = made.plot_data() if made.plot_data else {}
-            plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, figure, named))
-        elif made.plot_data:
-            plotdata.write(folder / f"{name}.lh5", {name: made.plot_data()})
+        if made.draw or made.plot_data:
+            _show(job, folder, name, made.draw and made.draw(), made.plot_data() if made.plot_data else {})
         for role, save in made.save.items():
             save(folder / f"{name}.{role}.lh5")
         return dict(plain(made.entry))
@@ -148,7 +147,14 @@ def _failed(job: Job, outcome: Outcome[Any], before: Note | None, folder: Path) 
     said = "\n".join(
         filter(None, [f"{cause.step}: {cause.reason}", cause.then and f"then {cause.then}", job.unit.note])
     )
-    figure = text_page(f"{outcome.item}: {job.step} failed", said)
-    save_page(figure, folder / f"{outcome.item}.pdf")
-    plotdata.write(folder / f"{outcome.item}.lh5", plotdata.of_detector(outcome.item, job.step, figure, {}))
+    _show(job, folder, outcome.item, text_page(f"{outcome.item}: {job.step} failed", said), {})
     return failure_entry(cause)
+
+
+def _show(job: Job, folder: Path, name: str, page: Page | None, named: Mapping[str, Any]) -> None:
+    """Write what the figure of a detector shows; draw its page, too, where the job makes the document itself."""
+    plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, page, named))
+    if page and "plt" in job.outputs:
+        from .figures.render import save_page
+
+        save_page(page, folder / f"{name}.pdf")

@@ -17,7 +17,7 @@ from typing import Any
 from dataflow.plan.job import Job
 from dataflow.plan.troubles import DEGRADED, MISSING
 from dataflow.provenance.records import Records
-from dataflow.registry.step import DAQ
+from dataflow.registry.step import DAQ, FIGURES
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,8 @@ def inherited(job: Job) -> dict[str, Note]:
     Of the parts of a parameter file, the first in which a detector failed comes before those that only lack something.
     """
     records, found = Records(), dict[str, Note]()
+    if job.module == FIGURES:  # the steps of which they are say it
+        return found
     for role, paths in job.inputs.items():
         if role != DAQ and paths:
             for name, cause in _of_role(records, paths).items():

@@ -270,6 +270,16 @@ class Cycle:
         """Whether a job was planned by :meth:`check`, and is in order."""
         return (step, unit) in self._check.needs
 
+    def figures(self) -> list[Place]:
+        """The jobs that make the figures of the calibrations that were planned by :meth:`check`."""
+        steps = (step for step in self.steps if step.figures_of)
+        return [
+            (step.name, unit)
+            for step in steps
+            for unit in self.units.of(step)
+            if self.is_planned(step.figures_of, unit)
+        ]
+
     def validity(self, tier: str) -> list[dict[str, Any]]:
         """The content of a parameter folder's ``validity.yaml``."""
         template, folder = self.paths.par(tier), self.setup.path(f"par_{tier}")
@@ -397,8 +407,8 @@ class Cycle:
         return self._has_inputs(step, own) or not self.output(name, own).is_file()
 
     def is_foreign(self, name: str, unit: Key | Unit) -> bool:
-        """Whether the main output of a step is there and no job of ours made it."""
-        return self.lineages.records.is_foreign(self._main(name, unit))
+        """Whether the main output of a step is there and no job of ours made it; figures of others are never taken."""
+        return not self.registry.by_name[name].figures_of and self.lineages.records.is_foreign(self._main(name, unit))
 
     def _main(self, name: str, unit: Key | Unit) -> str:
         """The path of the main output of a step."""

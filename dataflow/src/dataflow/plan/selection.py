@@ -73,6 +73,8 @@ class Selection:
 
     def is_asked_for(self, step: Step, key: Key) -> bool:
         """Whether the metadata say what a step cannot do without, for one of its channels at least."""
+        if step.figures_of:
+            return self.is_asked_for(self._cycle.step(step.figures_of), key)
         if step.only_with is None:
             return True
         config, (name, entry) = self._cycle.config(step, key), step.only_with

@@ -95,8 +95,17 @@ class Survey:
     cycle: Cycle
     _forms: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def to_make(self, wanted: Iterable[tuple[str, Key | Unit]]) -> list[Item]:
-        """The jobs that a run makes for some wanted ones: those that are not there, and what they need of others."""
+    def to_make(self, wanted: Iterable[tuple[str, Key | Unit]], figures: Iterable[Place] = ()) -> list[Item]:
+        """The jobs that a run makes for some wanted ones: those that are not there, and what they need of others.
+
+        Parameters
+        ----------
+        wanted
+            The wanted jobs.
+        figures
+            Jobs that are wanted where what they need is made, or is there: nothing is made for them alone. Each comes
+            after those that it needs.
+        """
         ahead: list[Place] = [(step, self.cycle.unit(step, unit)) for step, unit in wanted]
         seen, found = set(ahead), []
         while ahead:
@@ -106,8 +115,20 @@ class Survey:
                 new = [need for need in self.cycle.needs(item.step, item.unit) if need not in seen]
                 seen.update(new)
                 ahead += new
+        made = {(item.step, item.unit) for item in found}
+        for place in figures:
+            if place not in made and (figure := self._figure(place, made)):
+                found.append(figure)
+                made.add(place)
         order = {step.name: number for number, step in enumerate(self.cycle.steps)}
         return sorted(found, key=lambda item: (order[item.step], item.unit.order))
+
+    def _figure(self, place: Place, made: Collection[Place]) -> Item | None:
+        """A figure that is to be made, None if it is there or cannot be made of what is there and is made."""
+        item = self.item(*place)
+        needs = self.cycle.needs(*place) if item.to_make else ()
+        can_be = all(need in made or not self.item(*need).to_make for need in needs)
+        return item if item.to_make and can_be else None
 
     def item(self, step: str, unit: Key | Unit) -> Item:
         """The state of one job's outputs."""

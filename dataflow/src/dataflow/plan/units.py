@@ -63,7 +63,7 @@ class Units:
         """The datatypes of the files that a step runs for; empty for all."""
         if step.name not in self._datatypes:
             of_tier = (self._scheme.run_files or {}).get(step.tier, ()) if step.kind == "tier" else ()
-            of_pars = self._cycle.datatypes(step.tier) if step.kind == "par" else ()
+            of_pars = self._cycle.datatypes(step.tier) if step.is_of_calibration else ()
             self._datatypes[step.name] = step.datatypes or of_tier or of_pars
         return self._datatypes[step.name]
 
@@ -110,7 +110,7 @@ class Units:
             known = listing(unit.name for unit in self.of(step))
             raise UserError(f"{step.name} runs for partitions, {key} is a file", hint=f"there are: {known}")
         there = (self._files if scope is Scope.FILE else self._runs).get(key)
-        if there is not None and step.kind != "par":
+        if there is not None and not step.is_of_calibration:
             return there
         self._check(step, key)
         return self._file(key) if scope is Scope.FILE else self._run(key)
@@ -195,7 +195,9 @@ class Units:
         if wanted.source == DAQ:
             return []
         origin = self._cycle.registry.by_name[wanted.source]
-        if origin.kind != "par":
+        if step.figures_of == origin.name:
+            return [(origin.name, unit)] if self._cycle.makes(origin) else []
+        if not origin.is_of_calibration:
             keys = self._keys(wanted, unit)
             known = self._files if self.scope(origin) is Scope.FILE else {}
             found = [(origin.name, known.get(key) or self.at(origin, key)) for key in keys]
@@ -247,7 +249,7 @@ class Units:
         A step of a calibration reads parts of the same run, or of each run of its partition; everything else, and
         whoever reads a merged parameter file, reads what is valid for its files.
         """
-        is_own = bool(origin.part_of) and step.kind == "par"
+        is_own = bool(origin.part_of) and step.is_of_calibration
         if unit.scope is not Scope.PARTITION:
             return (unit.key,) if is_own else self._cycle.catalog_of(origin.tier).at(unit.key) or ()
         firsts = tuple(self.series[name][0] for name in unit.series)
@@ -301,7 +303,7 @@ class Units:
             raise UserError(f"{step.name} is made of {' and '.join(wanted)} files, not for {key}")
         if not step.merged and not any(unit.key == key for unit in self._own(step, (key,))):
             raise UserError(f"{step.name} is not made for {key}", hint="its datatype, or no channel of its kind")
-        if step.kind == "par" and step.merged and key not in cycle.catalog_of(step.tier):
+        if step.is_of_calibration and step.merged and key not in cycle.catalog_of(step.tier):
             first = self.series[key.series][0]
             raise UserError(f"{step.name} is not made for {key}", hint=f"its run begins with {first}")
         if step.only_with and not cycle.selection.is_asked_for(step, key):

@@ -118,6 +118,8 @@ class Workflow:
     def wanted(self, words: Sequence[str]) -> list[Place]:
         """The jobs that targets and output files (relative to the cycle) ask for, validity lists included.
 
+        Figures of the calibrations are wanted besides, see :meth:`figures`.
+
         Raises
         ------
         UserError
@@ -139,8 +141,13 @@ class Workflow:
         wanted += [job for word in words if (job := self.job_of(word)) is not None]
         with self.cycle.chains.builds.beside():
             self.cycle.check(wanted)
+            self.cycle.check(self.figures(words))
             self.cycle.chains.builds.check()
         return wanted
+
+    def figures(self, words: Sequence[str]) -> list[Place]:
+        """The jobs that make the figures of the calibrations that targets need, after these were planned."""
+        return self.cycle.figures() if any(map(is_target, words)) else []
 
     def job_of(self, word: str) -> Place | None:
         """The job that makes the output file `word` (relative to the cycle), None if no step does."""
@@ -166,7 +173,8 @@ class Workflow:
             The outputs that this run makes, see :meth:`to_make`, where Snakemake need not know of the others: one of
             them stands for all that are current. None for all files.
         """
-        outputs = [path for step, unit in target.jobs for path in self._outputs(step, unit)]
+        jobs = (*target.jobs, *self.figures([target.text]))
+        outputs = [path for step, unit in jobs for path in self._outputs(step, unit)]
         found = list(dict.fromkeys([*outputs, *self._validity(target)]))
         if made is None:
             return found
@@ -278,7 +286,7 @@ class Workflow:
         wanted += [*paths, *filter(None, map(self.job_of, lists))]
         self._identify(self._raw_there(), threads)
         survey = Survey(self.cycle)
-        items = survey.to_make(dict.fromkeys(wanted))
+        items = survey.to_make(dict.fromkeys(wanted), self.figures(words))
         self._require_readable(items)
         most = os.environ.get(PORTION, "")
         at_a_time = int(most) if most.isdigit() and not paths else 0
@@ -417,7 +425,7 @@ class Workflow:
             )
 
     def troubles(self, words: Sequence[str]) -> list[Trouble]:
-        """What the records say of detectors, in all that targets and output files ask for and need.
+        """What the records say of detectors, in all that targets and output files ask for and need, and in figures.
 
         Raises
         ------
@@ -427,7 +435,7 @@ class Workflow:
         found = self._targets(words)
         jobs = [job for target in found for job in target.jobs]
         jobs += [job for word in words if (job := self.job_of(word)) is not None]
-        return troubles_of(self.cycle, jobs, Records())
+        return troubles_of(self.cycle, [*jobs, *self.figures(words)], Records())
 
     def last_words(self, words: Sequence[str]) -> None:
         """Say what was ignored and what became of detectors, after Snakemake has ended: its last lines know jobs only.

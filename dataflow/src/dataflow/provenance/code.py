@@ -57,10 +57,9 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "checks",
         "door",
         "jobs.errors",
-        "jobs.pages",
+        "jobs.figures",
         "steps.*.figure",
         "steps.*.plotdata",
-        "jobs.plotdata",
         "steps.*.step",
     ),
 }

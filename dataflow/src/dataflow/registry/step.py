@@ -7,7 +7,7 @@ makes (*outputs*), and which module does it. Which files that are for one file, 
     Step(
         "par_dsp_nopt", Scope.RUN,
         inputs=(Input("raw", role="noise", datatypes=("fft",), optional=True), Input("par_dsp_evtsel.peaks", "peaks")),
-        outputs={"par": Output(), "plt": Output(".pdf", "plot")},
+        outputs=PART_AND_FIGURES,
         part_of="dsp", rule="pars_dsp_nopt", channels=GERMANIUM,
         configs={"optimiser_config": "par_dsp_nopt.settings:NoptSettings", "processing_chain": PROCESSING_CHAIN},
     )
@@ -18,7 +18,7 @@ a file or a run gets from its own data, not from a calibration (SiPMs), are not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -66,7 +66,7 @@ class Input:
     def source(self) -> str:
         """What makes it: ``daq``, or the name of a step (``tier_raw``, ``par_dsp``, ``par_dsp_evtsel``)."""
         name = self.of.partition(".")[0]
-        return name if name == DAQ or name.startswith(("tier_", "par_")) else f"tier_{name}"
+        return name if name == DAQ or name.startswith(("tier_", "par_", "plt_")) else f"tier_{name}"
 
     @cached_property
     def output(self) -> str:
@@ -139,10 +139,11 @@ PROCESSED = Select(("geds", "spms", "puls", "bsln"), ("auxs", "muon", "pmts"))
 TIER = {"tier": Output(".lh5", "tier")}
 PART = {"par": Output()}
 DATA = "data"
-"""Role of what the figures of a step are drawn from; a merge joins those of its parts into one file."""
-PART_AND_FIGURES = {"par": Output(), "plt": Output(".pdf", "plot"), DATA: Output(".lh5")}
+"""Role of what figures show, as LH5; a step of their own makes a document of it."""
+FIGURES = "steps.figures.build"
+"""The module that draws figures."""
+PART_AND_FIGURES = {"par": Output(), DATA: Output(".lh5")}
 PARS = {"par": Output(".yaml", "par")}
-PARS_AND_DATA = {**PARS, "plt": Output(".lh5", "plot")}
 OWN_PARS = {"par": Output(".yaml", "par"), "plt": Output(".pdf", "plot")}
 LIGHT = ("phy", "lar", "ssc", "fft")
 """Datatypes in which the light sensors are read out in every event."""
@@ -190,6 +191,8 @@ class Step:
         What it works on.
     resources
         What it needs.
+    figures_of
+        The step of a calibration whose figures it makes: nothing needs them, and they are made last.
     doc
         What it does, in a few words.
     """
@@ -209,6 +212,7 @@ class Step:
     only_with: tuple[str, str] | None = None
     channels: Select = ALL_CHANNELS
     resources: Resources = Resources()
+    figures_of: str = ""
     doc: str = ""
 
     def __post_init__(self) -> None:
@@ -222,8 +226,18 @@ class Step:
 
     @cached_property
     def kind(self) -> str:
-        """``tier``, ``par`` or ``validity``."""
+        """``tier``, ``par``, ``plt`` (figures) or ``validity``."""
         return self.name.partition("_")[0]
+
+    @cached_property
+    def is_of_calibration(self) -> bool:
+        """Whether it runs for calibrations: it makes parameters or their figures."""
+        return self.kind in ("par", "plt")
+
+    @cached_property
+    def is_drawn_apart(self) -> bool:
+        """Whether a step of its own makes a document of what it has to show."""
+        return self.kind == "par" and DATA in self.outputs and not self.is_merge and "plt" not in self.outputs
 
     @cached_property
     def tier(self) -> str:
@@ -278,6 +292,58 @@ def _of(renamed: Callable[[str], str], of: str) -> str:
     return f"{renamed(name)}{dot}{output}"
 
 
+def figures(merge: Step, parts: Iterable[Step]) -> Step:
+    """The step that makes the figures of a run's calibration: a document for each of some parts of the merge.
+
+    What the figures show is joined, that of parts whose figures are made apart too.
+    """
+    documents = {part.name: _document(part) for part in parts}
+    return Step(
+        merge.name.replace("par_", "plt_", 1),
+        merge.scope,
+        outputs={DATA: Output(".lh5", "plot"), **documents},
+        module=FIGURES,
+        channels=merge.channels,
+        resources=Resources(2000, 8),
+        figures_of=merge.name,
+        doc=f"figures of the {merge.tier} calibration",
+    )
+
+
+def figures_apart(part: Step) -> Step:
+    """The step that makes the figures of one part: of a partition, or of what is not there in every run."""
+    return Step(
+        part.name.replace("par_", "plt_", 1),
+        part.scope,
+        (Input(f"{part.name}.{DATA}", role=part.name),),
+        {part.name: _document(part)},
+        part.datatypes,
+        part_of=part.part_of,
+        module=FIGURES,
+        only_with=part.only_with,
+        channels=part.channels,
+        resources=Resources(2000, 8),
+        figures_of=part.name,
+        doc=f"figures of {part.name}",
+    )
+
+
+def _document(part: Step) -> Output:
+    return Output(".pdf", "plot", part.name.replace("par_", "plt_", 1))
+
+
+def with_figures(steps: Iterable[Step]) -> Iterator[Step]:
+    """Steps, and behind each merge those that make the figures of its parts."""
+    steps = tuple(steps)
+    for step in steps:
+        yield step
+        if step.is_merge:
+            drawing = [part for part in steps if part.part_of == step.tier and part.is_drawn_apart]
+            apart = [part for part in drawing if part.scope is not step.scope or part.only_with]
+            yield from map(figures_apart, apart)
+            yield figures(step, (part for part in drawing if part not in apart))
+
+
 class Registry:
     """A list of steps.
 
@@ -294,19 +360,21 @@ class Registry:
 
     def parts_of(self, tier: str) -> tuple[Step, ...]:
         """The steps whose results are merged into the parameter file of a tier, in order."""
-        return tuple(step for step in self.steps if step.part_of == tier and step.merged)
+        return tuple(step for step in self.steps if step.part_of == tier and step.merged and not step.figures_of)
 
     def inputs_of(self, step: Step) -> tuple[Input, ...]:
         """The inputs of a step; a merge reads the results of its parts, each under the step's name."""
         if step.name not in self._inputs:
-            self._inputs[step.name] = self._results(step) if step.is_merge else step.inputs
+            self._inputs[step.name] = self._results(step)
         return self._inputs[step.name]
 
     def _results(self, step: Step) -> tuple[Input, ...]:
-        """The results of a merge's parts, and what their figures are drawn from if it joins that."""
-        parts = self.parts_of(step.tier)
-        figures = (Input(f"{part.name}.{DATA}", f"{part.name}.{DATA}") for part in parts if DATA in part.outputs)
-        return (*(Input(part.name) for part in parts), *(figures if "plt" in step.outputs else ()))
+        if step.is_merge:
+            return tuple(Input(part.name) for part in self.parts_of(step.tier))
+        if step.figures_of and not step.part_of:
+            drawing = (part.name for part in self.parts_of(step.tier) if part.is_drawn_apart)
+            return tuple(Input(f"{name}.{DATA}", role=name) for name in drawing)
+        return step.inputs
 
     def calibrated_tiers(self) -> tuple[str, ...]:
         """The tiers that have parameter files."""

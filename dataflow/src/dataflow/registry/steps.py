@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from .step import Input, Registry, Resources, Scope, Step, twin
+from .step import Input, Registry, Resources, Scope, Step, twin, with_figures
 
 
 def of(folder: str, tier: str = "") -> Step:
@@ -25,7 +25,7 @@ OF_PARTITION = (
 )
 """What classifiers of a partition are made from: its own quality cuts and energies."""
 
-STEPS: tuple[Step, ...] = (
+DECLARED: tuple[Step, ...] = (
     of("tier_raw"),
     of("tier_tcm"),
     of("tier_dsp"),
@@ -82,6 +82,8 @@ STEPS: tuple[Step, ...] = (
     of("validity", "hit"),
     of("validity", "pht"),
 )
+
+STEPS: tuple[Step, ...] = tuple(with_figures(DECLARED))
 
 REGISTRY = Registry(STEPS)
 BY_NAME = REGISTRY.by_name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from prodenv.base.tables import coloured, print_json, print_table
@@ -18,6 +20,8 @@ STATES = ("there", "foreign", "stale", "missing", "failed")
 GOOD = {"there", "foreign"}
 COLOURS = {"stale": "yellow", "missing": "dim", "failed": "red"}
 FAILURES, DETECTORS = 5, 10
+FIGURES = "figures"
+"""The column of all figures of a run."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,16 +55,17 @@ def _holder(cycle: CycleFolder) -> dict[str, Any] | None:
 
 
 def show(found: dict[str, Any], *, everything: bool = False) -> None:
-    """Print the state of a cycle as a table: a line a run, a column a step."""
+    """Print the state of a cycle as a table: a line a run, a column a step, and one for all figures."""
     if found["running"]:
         who = found["running"]
         print(f"process {who['process']} on {who['host']} has been working on it since {who['since'] or 'some time'}")
-    steps = list(dict.fromkeys(step for run in found["runs"] for step in run["steps"]))
+    rows_of = {run["run"]: _columns(run["steps"]) for run in found["runs"]}
+    columns = sorted({name: None for row in rows_of.values() for name in row}, key=lambda name: name == FIGURES)
     whole = [run for run in found["runs"] if all(set(counts) <= GOOD for counts in run["steps"].values())]
     rows = found["runs"] if everything or len(whole) < 2 else [run for run in found["runs"] if run not in whole]
     if rows:
-        lines = [[run["run"], *(_cell(run["steps"].get(step)) for step in steps)] for run in rows]
-        print_table(["run", *(step.removeprefix("tier_") for step in steps)], lines)
+        lines = [[run["run"], *(_cell(rows_of[run["run"]].get(name)) for name in columns)] for run in rows]
+        print_table(["run", *columns], lines)
     if len(rows) < len(found["runs"]):
         print(f"{len(whole)} complete runs are not shown (--all shows them)")
     for failure in found["failures"][:FAILURES]:
@@ -79,7 +84,16 @@ def show(found: dict[str, Any], *, everything: bool = False) -> None:
     print(_summary(found, found["detectors_counted"]))
 
 
-def _cell(counts: dict[str, int] | None) -> Any:
+def _columns(steps: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
+    """The counts of a run by column; what makes figures (``plt_hit_ecal``) is put together."""
+    found: dict[str, Counter[str]] = {}
+    for step, counts in steps.items():
+        name = FIGURES if step.startswith("plt_") else step.removeprefix("tier_")
+        found.setdefault(name, Counter()).update(counts)
+    return found
+
+
+def _cell(counts: Mapping[str, int] | None) -> Any:
     if counts is None:
         return ""
     total, there = sum(counts.values()), sum(counts.get(state, 0) for state in GOOD)

@@ -17,7 +17,7 @@ from prodenv.base.tables import size_text
 
 _UPDATED = " (update)"
 """What follows the name of an output that is there until the job replaces it."""
-STEPS = re.compile(r"(tier|par|validity)_\w+$")
+STEPS = re.compile(r"(tier|par|plt|validity)_\w+$")
 """The rules of a flow of ours that are steps."""
 ANY = re.compile(r"(?!(all|total)$)")
 """The rules of other flows that are told of; the first is a target, the second Snakemake's word for the sum."""

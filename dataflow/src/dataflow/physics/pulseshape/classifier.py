@@ -8,7 +8,7 @@ from typing import Any
 
 from dataflow.jobs.bydetector import Made
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.pages import text_page
+from dataflow.jobs.figures.page import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataflow.jobs import plotdata
 from dataflow.jobs.atomic import whole_files
 from dataflow.jobs.parfiles import of_run, write_pars
 from dataflow.metadata.merge import merged_all
 from dataflow.metadata.references import moved
 from dataflow.plan.job import Job
-from dataflow.registry.step import DATA as ROLE
 
-DATA = f".{ROLE}"
 NOTES = ("status", "warnings")
 """What is not merged over what earlier steps say."""
 WITH_PARS = ("par_hit", "par_pht")
@@ -26,15 +23,15 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Its inputs are the steps' results and what their figures are drawn from (``par_hit_ecal.data``), its outputs
-        ``par`` and ``plt``. A detector that failed in a step keeps what the other
+        Its inputs are the steps' results, its output ``par``. A detector that failed in a step keeps what the other
         steps found, and the reason of the first failure; warnings are there by step. Of what a step found for a
         partition, that for the run is taken. Arrays in LH5 files are named as seen from the new file.
     threads
         Not used.
     """
-    roles = [role for role in job.inputs if not role.endswith(DATA)]
-    parts = {role: {name: of_run(entry or {}, job.key.run) for name, entry in job.pars(role).items()} for role in roles}
+    parts = {
+        role: {name: of_run(entry or {}, job.key.run) for name, entry in job.pars(role).items()} for role in job.inputs
+    }
     names = sorted({name for part in parts.values() for name in part})
     empty: dict[str, Any] = {"pars": {}} if job.step in WITH_PARS else {}
     merged = {
@@ -42,9 +39,6 @@ def build(job: Job, threads: int = 1) -> None:
     }
     with whole_files(job.outputs) as paths:
         write_pars(paths["par"], moved(merged, job.outputs["par"].parent))
-        if "plt" in paths:
-            drawn = [path for role, files in job.inputs.items() if role.endswith(DATA) for path in files]
-            plotdata.join(drawn, paths["plt"])
 
 
 def _of_detector(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

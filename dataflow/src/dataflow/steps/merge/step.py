@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataflow.registry.step import GERMANIUM, PARS_AND_DATA, Scope, Step
+from dataflow.registry.step import GERMANIUM, PARS, Scope, Step
 
 STEPS = (
-    Step("par_dsp", Scope.RUN, outputs=PARS_AND_DATA, channels=GERMANIUM, doc="parameters for dsp"),
-    Step("par_hit", Scope.RUN, outputs=PARS_AND_DATA, channels=GERMANIUM, doc="parameters for hit"),
-    Step("par_pht", Scope.RUN, outputs=PARS_AND_DATA, channels=GERMANIUM, doc="parameters for pht"),
+    Step("par_dsp", Scope.RUN, outputs=PARS, channels=GERMANIUM, doc="parameters for dsp"),
+    Step("par_hit", Scope.RUN, outputs=PARS, channels=GERMANIUM, doc="parameters for hit"),
+    Step("par_pht", Scope.RUN, outputs=PARS, channels=GERMANIUM, doc="parameters for pht"),
 )

@@ -12,8 +12,8 @@ import numpy as np
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.figures.page import text_page
 from dataflow.jobs.lh5files import column, columns, open_input
-from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.metadata.references import written
@@ -43,7 +43,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``peaks``, ``evtsel``, ``pz`` and, where the run has fft data, ``noise``; outputs ``par``, ``plt`` and
+        Inputs ``peaks``, ``evtsel``, ``pz`` and, where the run has fft data, ``noise``; outputs ``par``, ``data`` and
         ``coefficients``; ``dplms_pars`` and ``proc_chain`` of the rule. Without ``noise``, or without events of lines,
         the entry says so.
     threads

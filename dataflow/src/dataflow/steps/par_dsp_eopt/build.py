@@ -11,7 +11,7 @@ import numpy as np
 from dataflow.base.errors import UserError
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import BadInput, WorkFailed
-from dataflow.jobs.pages import text_page
+from dataflow.jobs.figures.page import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.metadata.merge import merged_all
@@ -35,7 +35,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``peaks``, ``evtsel``, ``pz`` and ``nopt``, outputs ``par`` and ``plt``; ``optimiser_config`` and
+        Inputs ``peaks``, ``evtsel``, ``pz`` and ``nopt``, outputs ``par`` and ``data``; ``optimiser_config`` and
         ``processing_chain`` of the rule. A detector without events of lines keeps the parameters that it has, and the
         reason is in its entry.
     threads

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, warn_below
+from dataflow.jobs.figures.grid import Grid
+from dataflow.jobs.figures.page import BLUE, GREEN, GREY, RED, Page, Panel
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from .result import Correction, Result, Width
 
 MARKERS, COLORS = ("o", "s", "^"), (BLUE, RED, GREEN)
 MAIN = ("cuspEmax", "trapEmax")
 
 
-def draw(detector: str, key: str, result: Result) -> Figure:
+def draw(detector: str, key: str, result: Result) -> Page:
     """Widths over the filters' times above; below, the highest line over the drift time, and all lines' widths."""
-    figure = fixed_page(f"{detector}  filters of least line width and trapping correction  {key}")
-    grid = figure.add_gridspec(2, 2, left=0.06, right=0.98, bottom=0.08, top=0.88, hspace=0.3, wspace=0.16)
-    _scans(figure.add_subplot(grid[0, :]), result)
+    page = Page(f"{detector}  filters of least line width and trapping correction  {key}")
+    grid = Grid(2, 2, left=0.06, right=0.98, bottom=0.08, top=0.88, hspace=0.3, wspace=0.16)
+    _scans(page.panel(grid[0, :]), result)
     shown = [each for name in MAIN for each in result.corrections if each.estimator == name] or result.corrections
     if shown:
-        _drift(figure.add_subplot(grid[1, 0]), shown[0])
-        _widths(figure.add_subplot(grid[1, 1]), shown[0], result.reference)
-    warn_below(figure, result.warnings)
-    return figure
+        _drift(page.panel(grid[1, 0]), shown[0])
+        _widths(page.panel(grid[1, 1]), shown[0], result.reference)
+    page.warn_below(result.warnings)
+    return page
 
 
-def _scans(axes: Axes, result: Result) -> None:
+def _scans(axes: Panel, result: Result) -> None:
     for scan, marker, color in zip(result.scans, MARKERS, COLORS, strict=False):
         error = f" ± {scan.error:.2f} µs" if scan.has_error else " µs, an end of the scan"
         name = f"{scan.filter}.{scan.time} = {scan.best:.2f}{error}" + (
@@ -42,24 +39,25 @@ def _scans(axes: Axes, result: Result) -> None:
         axes.axvline(scan.best, color=color, lw=1, ls="--")
     events = ", ".join(f"{energy:g} keV: {count}" for energy, count in result.events.items())
     axes.set(xlabel="time [µs]", ylabel=f"FWHM at {result.reference:.0f} keV [keV]")
-    axes.set_title(
+    title = (
         f"flat top {result.flat:g} µs for drift times up to {result.longest:.2f} µs; events {events}\n"
         "points of a scan have the same events: the error of one is that of all, and their differences are smaller"
     )
+    axes.set(title=title)
     axes.legend()
 
 
-def _drift(axes: Axes, one: Correction) -> None:
+def _drift(axes: Panel, one: Correction) -> None:
     axes.errorbar(one.drift, one.positions - one.line, one.errors, fmt="o", ms=4, lw=1, color=BLUE, label="measured")
     axes.errorbar(one.drift, one.corrected - one.line, one.errors, fmt="s", ms=4, lw=1, color=RED, label="corrected")
     axes.axhline(0, color=GREY, lw=0.7)
     factor, error = one.trapping.factor * 1e6, one.trapping.error * 1e6
     axes.set(xlabel="effective drift time [ns]", ylabel=f"position - {one.line:g} keV [keV]")
-    axes.set_title(f"{one.estimator}: a = ({factor:.2f} ± {error:.2f}) · 10⁻⁶ / ns")
+    axes.set(title=f"{one.estimator}: a = ({factor:.2f} ± {error:.2f}) · 10⁻⁶ / ns")
     axes.legend()
 
 
-def _widths(axes: Axes, one: Correction, reference: float) -> None:
+def _widths(axes: Panel, one: Correction, reference: float) -> None:
     for width, marker, color, name in ((one.before, "o", BLUE, "measured"), (one.after, "s", RED, "corrected")):
         energies = list(width.lines)
         values, errors = ([pair[n] for pair in width.lines.values()] for n in range(2))
@@ -68,7 +66,7 @@ def _widths(axes: Axes, one: Correction, reference: float) -> None:
     axes.set(
         xlabel="energy [keV]", ylabel="FWHM [keV]", title=f"widths by {one.estimator}; star: at {reference:.0f} keV"
     )
-    axes.margins(y=0.15)
+    axes.style(ymargin=0.15)
     axes.legend(loc="upper left")
 
 

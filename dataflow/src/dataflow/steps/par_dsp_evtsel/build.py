@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from dataflow.base.errors import UserError
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.figures.page import text_page
 from dataflow.jobs.lgdos import attributes
 from dataflow.jobs.lh5files import column, open_input, rows_by_file
-from dataflow.jobs.pages import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.physics import densities
@@ -52,7 +52,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``raw``, ``masks`` and ``pz``; outputs ``par``, ``plt`` and ``peaks``; ``peak_config``, ``sources`` and
+        Inputs ``raw``, ``masks`` and ``pz``; outputs ``par``, ``data`` and ``peaks``; ``peak_config``, ``sources`` and
         ``processing_chain`` of the rule. A detector whose lines do not stand out has no events, and the reason.
     threads
         Worker processes over detectors.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREY, RED, fixed_page
+from dataflow.jobs.figures.grid import Grid
+from dataflow.jobs.figures.page import BLUE, GREY, RED, Page
 
 if TYPE_CHECKING:
     from .result import Result
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 BINS = 60
 
 
-def draw(detector: str, key: str, result: Result) -> Figure:
+def draw(detector: str, key: str, result: Result) -> Page:
     """All usable events with the windows of the lines above, the selected events of each line below."""
-    figure = fixed_page(f"{detector}  events of lines  {key}")
+    page = Page(f"{detector}  events of lines  {key}")
     lines = result.lines
-    grid = figure.add_gridspec(2, len(lines), left=0.05, right=0.98, bottom=0.07, top=0.9, hspace=0.3, wspace=0.35)
-    above = figure.add_subplot(grid[0, :])
+    grid = Grid(2, len(lines), left=0.05, right=0.98, bottom=0.07, top=0.9, hspace=0.3, wspace=0.35)
+    above = page.panel(grid[0, :])
     top = 1.1 * max(line.energy for line in lines)
-    above.hist(result.candidates.spectrum, bins=np.linspace(0, top, 1001).tolist(), histtype="step", color=BLUE, lw=0.7)
+    above.stairs(*np.histogram(result.candidates.spectrum, np.linspace(0, top, 1001)), color=BLUE, lw=0.7)
     for line in lines:
         above.axvspan(line.energy - line.below, line.energy + line.above, color=RED, alpha=0.15, lw=0)
     above.set(yscale="log", xlabel=f"{result.column}, roughly calibrated [keV]", ylabel="events", xlim=(0, top))
-    above.set_title(f"{len(result.candidates.rows)} candidates, {result.rejected} rejected by cuts of quality")
+    above.set(title=f"{len(result.candidates.rows)} candidates, {result.rejected} rejected by cuts of quality")
     own, counts = result.selected.energies, result.selected.counts(lines)
     for number, line in enumerate(lines):
-        axes = figure.add_subplot(grid[1, number])
-        edges = np.linspace(line.energy - line.below, line.energy + line.above, BINS + 1).tolist()
-        axes.hist(own[np.isfinite(own)], bins=edges, histtype="step", color=BLUE)
+        axes = page.panel(grid[1, number])
+        edges = np.linspace(line.energy - line.below, line.energy + line.above, BINS + 1)
+        axes.stairs(*np.histogram(own[np.isfinite(own)], edges), color=BLUE)
         axes.axvline(line.energy, color=GREY, lw=0.7, ls="--")
         axes.set(xlabel="trapTmax [keV]", title=f"{line.key:g} keV: {counts[line.key]}")
-    return figure
+    return page

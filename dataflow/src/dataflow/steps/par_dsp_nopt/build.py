@@ -7,7 +7,7 @@ from typing import Any
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.pages import text_page
+from dataflow.jobs.figures.page import text_page
 from dataflow.jobs.policy import failure_of
 from dataflow.keys.channel import Channel
 from dataflow.physics.noisetraces import nanoseconds, noise_traces
@@ -27,8 +27,8 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``pz`` and, where the run has fft data, ``noise``; outputs ``par`` and ``plt``; ``optimiser_config`` and
-        ``processing_chain`` of the rule. Without ``noise``, the entries are empty.
+        Inputs ``pz`` and, where the run has fft data, ``noise``; outputs ``par`` and ``data``; ``optimiser_config``
+        and ``processing_chain`` of the rule. Without ``noise``, the entries are empty.
     threads
         Worker processes over detectors.
     """

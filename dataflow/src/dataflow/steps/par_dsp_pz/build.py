@@ -40,7 +40,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``raw`` and ``masks``, and ``pzc`` where the run has such files; outputs ``par`` and ``plt``;
+        Inputs ``raw`` and ``masks``, and ``pzc`` where the run has such files; outputs ``par`` and ``data``;
         ``tau_config`` and ``processing_chain`` of the rule.
     threads
         Worker processes over detectors.

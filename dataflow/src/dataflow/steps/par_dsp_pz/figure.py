@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, stairs, warn_below
+from dataflow.jobs.figures.grid import Grid
+from dataflow.jobs.figures.page import BLUE, GREEN, GREY, RED, Page, Panel
 
 if TYPE_CHECKING:
     from .result import DecayConstants, Superpulse, Value
@@ -18,26 +18,26 @@ WIDTHS = 8.0
 """Half of a histogram's range, in median deviations."""
 
 
-def draw(detector: str, key: str, result: DecayConstants) -> Figure:
+def draw(detector: str, key: str, result: DecayConstants) -> Page:
     """One page; without superpulse, the distribution of the decay constants only."""
-    figure = fixed_page(f"{detector}  decay constants  {key}")
+    page = Page(f"{detector}  decay constants  {key}")
     of = f", {result.source} data" if result.source else ""
-    figure.text(0.05, 0.935, f"{_summary(result)}\n{result.events} tails{of}", fontsize=8, va="top", linespacing=1.4)
-    warn_below(figure, result.warnings)
+    page.text(0.05, 0.935, f"{_summary(result)}\n{result.events} tails{of}", fontsize=8, va="top", linespacing=1.4)
+    page.warn_below(result.warnings)
     if result.superpulse is None:
-        draw_values(figure.add_axes((0.06, 0.1, 0.9, 0.76)), result.taus, result.single, "decay constant [µs]", BLUE)
-        return figure
+        draw_values(page.panel((0.06, 0.1, 0.9, 0.76)), result.taus, result.single, "decay constant [µs]", BLUE)
+        return page
     shown = [(result.taus, result.single, "decay constant, one alone [µs]", GREY if result.two else BLUE)]
     if result.two is not None:
         shown += [(result.two.tau1s, result.two.tau1, "longer of two [µs]", BLUE)]
         shown += [(result.two.tau2s, result.two.tau2, "shorter of two [µs]", GREEN)]
-    left = figure.add_gridspec(len(shown), 1, left=0.06, right=0.36, bottom=0.08, top=0.85, hspace=0.35)
+    left = Grid(len(shown), 1, left=0.06, right=0.36, bottom=0.08, top=0.85, hspace=0.35)
     for row, each in enumerate(shown):
-        draw_values(figure.add_subplot(left[row, 0]), *each)
-    right = figure.add_gridspec(2, 1, left=0.44, right=0.98, bottom=0.08, top=0.85, hspace=0.06, height_ratios=[3, 2])
-    above = figure.add_subplot(right[0, 0])
-    draw_superpulse(above, figure.add_subplot(right[1, 0], sharex=above), result.superpulse)
-    return figure
+        draw_values(page.panel(left[row, 0]), *each)
+    right = Grid(2, 1, left=0.44, right=0.98, bottom=0.08, top=0.85, hspace=0.06, heights=(3, 2))
+    above = page.panel(right[0, 0])
+    draw_superpulse(above, page.panel(right[1, 0], sharex=above), result.superpulse)
+    return page
 
 
 def _summary(result: DecayConstants) -> str:
@@ -56,19 +56,19 @@ def _us(value: Value) -> str:
     return f"{value.value * US:.2f} ± {value.error * US:.2f}"
 
 
-def draw_values(axes: Any, values: Any, found: Value, name: str, colour: str) -> None:
+def draw_values(axes: Panel, values: Any, found: Value, name: str, colour: str) -> None:
     """The distribution of the single tails' values."""
     half = max(WIDTHS * float(np.median(np.abs(values - found.value))), 1.0)
     inside = values[np.abs(values - found.value) < half]
     counts, edges = np.histogram(inside * US, bins=min(BINS, max(len(values) // 5, 10)))
-    stairs(axes, counts, edges, color=colour, lw=1)
+    axes.stairs(counts, edges, color=colour, lw=1)
     axes.axvline(found.value * US, color=RED, lw=1, label=f"median {_us(found)}")
     axes.set(xlabel=name, ylabel=f"tails / {edges[1] - edges[0]:.3g} µs")
-    axes.set_ylim(bottom=0)
+    axes.set(ylim=(0, None))
     axes.legend(loc="upper right")
 
 
-def draw_superpulse(above: Any, below: Any, pulse: Superpulse) -> None:
+def draw_superpulse(above: Panel, below: Panel, pulse: Superpulse) -> None:
     """The median tail with the exponentials through it, and what they leave."""
     times = pulse.times * US
     above.plot(times, pulse.heights, ".", color=BLUE, ms=3, label="median of all tails")
@@ -79,7 +79,7 @@ def draw_superpulse(above: Any, below: Any, pulse: Superpulse) -> None:
         above.plot(times, pulse.double, color=RED, lw=1, ls="--", label="two")
         below.plot(times, 1e3 * (pulse.heights - pulse.double), color=RED, lw=1, label="two")
     above.set(ylabel="height / mean height", title="superpulse")
-    above.tick_params(labelbottom=False)
+    above.style(labelbottom=False)
     above.legend(loc="upper right")
     below.set(xlabel="time after half of the pulse's height [µs]", ylabel="superpulse − fit [‰]")
     below.legend(loc="upper right")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.figures.page import text_page
 from dataflow.jobs.lh5files import first_rows
-from dataflow.jobs.pages import text_page
 from dataflow.keys.channel import Channel
 from dataflow.metadata.references import written
 from dataflow.physics.svm import SAME_PERIOD, Model
@@ -44,7 +44,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Input ``raw``; outputs ``par``, ``plt``, ``data`` and ``model``; ``svm_config`` and ``processing_chain`` of the
+        Input ``raw``; outputs ``par``, ``data`` and ``model``; ``svm_config`` and ``processing_chain`` of the
         rule. Detectors with the same training data, settings and chain share a machine.
     threads
         Worker processes over detectors.

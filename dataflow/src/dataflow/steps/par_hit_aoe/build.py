@@ -35,7 +35,7 @@ def build(job: Job, threads: int = 1) -> None:
     ----------
     job
         Inputs ``dsp``, ``masks``, ``qc`` and ``ecal`` (the quality cuts and the energy calibration), outputs ``par``
-        and ``plt``; ``aoecal_config``, for a partition ``par_pht_aoecal_config``, is read for each detector.
+        and ``data``; ``aoecal_config``, for a partition ``par_pht_aoecal_config``, is read for each detector.
     threads
         Worker processes over detectors.
     """

@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, residuals_below, stairs, warn_below
+from dataflow.jobs.figures.grid import Grid
+from dataflow.jobs.figures.page import BLUE, GREEN, GREY, RED, Page, Panel
 from dataflow.physics.goodness import p_value
 
 if TYPE_CHECKING:
@@ -25,19 +25,19 @@ SHOWN = (-12.0, 6.0)
 """Range of the classifier."""
 
 
-def draw(detector: str, key: str, found: Mapping[str, Result]) -> Figure:
+def draw(detector: str, key: str, found: Mapping[str, Result]) -> Page:
     """The page of the first classifier, with the cuts of others."""
     label, result = next(iter(found.items()))
-    figure = fixed_page(f"{detector}  A/E {label}  {key}".replace("  ", " ").replace(" ", "  ", 1))
+    page = Page(f"{detector}  A/E {label}  {key}".replace("  ", " ").replace(" ", "  ", 1))
     others = "".join(f"\n{_summary(other, name)}" for name, other in found.items() if name != label)
-    figure.text(0.05, 0.945, _summary(result) + others, fontsize=7, va="top", linespacing=1.4)
-    warn_below(figure, result.warnings, most=2)
+    page.text(0.05, 0.945, _summary(result) + others, fontsize=7, va="top", linespacing=1.4)
+    page.warn_below(result.warnings, most=2)
     top = 0.84 - 0.03 * (len(found) - 1)
-    grid = figure.add_gridspec(2, 4, left=0.05, right=0.98, bottom=0.09, top=top, wspace=0.3, hspace=0.36)
+    grid = Grid(2, 4, left=0.05, right=0.98, bottom=0.09, top=top, wspace=0.3, hspace=0.36)
     makers = (_reference, _stability, _drift, _means, _sigmas, _classifier, _spectrum, _dep)
     for index, make in enumerate(makers):
-        make(figure.add_subplot(grid[index // 4, index % 4]), result)
-    return figure
+        make(page.panel(grid[index // 4, index % 4]), result)
+    return page
 
 
 def _summary(result: Result, label: str = "") -> str:
@@ -53,24 +53,25 @@ def _summary(result: Result, label: str = "") -> str:
     return f"{label}: {cut};  {listed}" if label else f"{cut}\n{listed}"
 
 
-def _stability(axes: Any, result: Result) -> None:
+def _stability(axes: Panel, result: Result) -> None:
     """A/E along the run; of a partition, that of each run, by which it is divided."""
     if result.runs:
         _by_run(axes, result.runs)
         return
     chi2, ndf = result.stability
     if not result.slices:
-        axes.text(0.5, 0.6, "too few events", ha="center", va="center", transform=axes.transAxes, color=GREY)
+        axes.text(0.5, 0.6, "too few events", ha="center", va="center", within=True, color=GREY)
     start = min((each.time for each in result.slices), default=0.0)
     minutes = [(each.time - start) / 60 for each in result.slices]
     values, errors = ([100 * (each.mean - 1) for each in result.slices], [100 * e.mean_error for e in result.slices])
     axes.errorbar(minutes, values, errors, fmt="o", ms=2.5, lw=0.8, color=BLUE)
     axes.axhline(0, color=RED, lw=0.8)
     axes.set(xlabel="time after the first part [min]", ylabel="A/E, change [%]")
-    axes.set_title(f"along the run\n{_goodness(chi2, ndf)}" if ndf else "along the run", fontsize=8)
+    axes.set(title=f"along the run\n{_goodness(chi2, ndf)}" if ndf else "along the run")
+    axes.style(title_size=8)
 
 
-def _by_run(axes: Any, runs: Mapping[str, OfRun]) -> None:
+def _by_run(axes: Panel, runs: Mapping[str, OfRun]) -> None:
     fits = [(place, each) for place, each in enumerate(runs.values()) if each.relative_error is not None]
     values, errors = (
         [100 * (each.scale - 1) for _, each in fits],
@@ -80,16 +81,16 @@ def _by_run(axes: Any, runs: Mapping[str, OfRun]) -> None:
     axes.axhline(0, color=RED, lw=0.8)
     every = max(1, -(-len(runs) // MOST_NAMES))
     names = [" ".join(run.split("-")[1:]) for run in runs]
-    axes.set_xticks(range(0, len(runs), every), names[::every], rotation=30)
+    axes.set_ticks("x", range(0, len(runs), every), names[::every], rotation=30)
     axes.set(xlim=(-0.5, len(runs) - 0.5), ylabel="A/E of the run, difference from all [%]", title="by run, as in dsp")
 
 
-def _drift(axes: Any, result: Result) -> None:
+def _drift(axes: Panel, result: Result) -> None:
     """Single-site A/E over the drift time, before and after its correction."""
     times = result.drift
     single = np.isfinite(times) & (np.abs(result.classifier) < 3) if len(times) else np.zeros(0, dtype=bool)
     if np.count_nonzero(single) < 10 * DRIFT_BINS:
-        axes.text(0.5, 0.5, "no drift times", ha="center", va="center", transform=axes.transAxes, color=GREY)
+        axes.text(0.5, 0.5, "no drift times", ha="center", va="center", within=True, color=GREY)
         axes.set(title="over the drift time")
         return
     edges = np.quantile(times[single], np.linspace(0.01, 0.99, DRIFT_BINS + 1))
@@ -106,21 +107,22 @@ def _drift(axes: Any, result: Result) -> None:
     axes.legend(loc="best")
 
 
-def _reference(axes: Any, result: Result) -> None:
+def _reference(axes: Panel, result: Result) -> None:
     from .bands import cumulative
 
     fit = result.time
     values = (fit.signal, fit.mean, fit.sigma, fit.tail, fit.tau, fit.flat)
-    stairs(axes, fit.counts, fit.edges, color=BLUE, lw=0.8)
-    stairs(axes, np.diff(cumulative(fit.edges, *values)), fit.edges, color=RED, lw=1, label="model")
+    axes.stairs(fit.counts, fit.edges, color=BLUE, lw=0.8)
+    axes.stairs(np.diff(cumulative(fit.edges, *values)), fit.edges, color=RED, lw=1, label="model")
     tail = np.diff(cumulative(fit.edges, 0.0, *values[1:]))
-    stairs(axes, tail, fit.edges, color=GREY, lw=0.8, ls="--", label="others")
+    axes.stairs(tail, fit.edges, color=GREY, lw=0.8, ls="--", label="others")
     axes.set(xlabel="A/E as in dsp", ylabel="events / bin")
-    axes.set_title(f"{fit.low:g} to {fit.high:g} keV\n{_goodness(fit.chi2, fit.ndf)}", fontsize=8)
+    axes.set(title=f"{fit.low:g} to {fit.high:g} keV\n{_goodness(fit.chi2, fit.ndf)}")
+    axes.style(title_size=8)
     axes.legend(loc="upper left")
     expected = np.diff(cumulative(fit.edges, *values))
     told = np.where(expected >= 1, expected, np.nan)
-    residuals_below(axes, fit.edges, (fit.counts - told) / np.sqrt(told))
+    axes.residuals(fit.edges, (fit.counts - told) / np.sqrt(told))
 
 
 def _goodness(chi2: float, ndf: int) -> str:
@@ -129,7 +131,7 @@ def _goodness(chi2: float, ndf: int) -> str:
     return "too few for a χ²" if chance is None else f"χ²/ndf = {chi2:.1f}/{ndf}, p = {chance:.2g}"
 
 
-def _means(axes: Any, result: Result) -> None:
+def _means(axes: Panel, result: Result) -> None:
     energies = np.array([band.energy for band in result.bands])
     axes.errorbar(
         energies, [band.mean for band in result.bands], [band.mean_error for band in result.bands],
@@ -140,10 +142,11 @@ def _means(axes: Any, result: Result) -> None:
     left_out = len(result.left_out)
     left = f"{left_out} band{'' if left_out == 1 else 's'} left out"
     axes.set(xlabel="energy [keV]", ylabel="mean of A/E, relative")
-    axes.set_title(f"{_goodness(result.mean.chi2, result.mean.ndf)}\n{left}", fontsize=8)
+    axes.set(title=f"{_goodness(result.mean.chi2, result.mean.ndf)}\n{left}")
+    axes.style(title_size=8)
 
 
-def _sigmas(axes: Any, result: Result) -> None:
+def _sigmas(axes: Panel, result: Result) -> None:
     from .calibrate import sigma_at
 
     energies = np.array([band.energy for band in result.bands])
@@ -152,30 +155,32 @@ def _sigmas(axes: Any, result: Result) -> None:
     axes.errorbar(energies, 100 * widths, 100 * errors, fmt="o", ms=2.5, lw=0.8, color=BLUE)
     axes.plot(energies, 100 * sigma_at(result.sigma, energies), color=RED, lw=1)
     axes.set(xlabel="energy [keV]", ylabel="σ of A/E [%]")
-    axes.set_title(_goodness(result.sigma.chi2, result.sigma.ndf), fontsize=8)
+    axes.set(title=_goodness(result.sigma.chi2, result.sigma.ndf))
+    axes.style(title_size=8)
 
 
-def _classifier(axes: Any, result: Result) -> None:
+def _classifier(axes: Panel, result: Result) -> None:
     draw_classifier(axes, result.energies, result.classifier, np.linspace(*SHOWN, 91), (result.cut, result.high))
     axes.set(title="events (logarithmic), kept between the lines")
 
 
-def draw_classifier(axes: Any, energies: Any, classifier: Any, bins: Any, cuts: Iterable[float]) -> None:
+def draw_classifier(axes: Panel, energies: Any, classifier: Any, bins: Any, cuts: Iterable[float]) -> None:
     """The classifier over the energy, with its cuts."""
     edges = (np.linspace(800, 2700, 191), bins)
     counts, *_ = np.histogram2d(energies, classifier, edges)
-    axes.pcolormesh(*edges, np.ma.log10(np.ma.masked_equal(counts.T, 0)), cmap="cividis", rasterized=True)
+    powers = np.log10(counts.T, where=counts.T > 0, out=np.full(counts.T.shape, np.nan))
+    axes.pcolormesh(*edges, powers, cmap="cividis", rasterized=True)
     for value in cuts:
         axes.axhline(value, color=RED, lw=0.8)
     axes.set(xlabel="energy [keV]", ylabel="classifier [σ]")
 
 
-def _spectrum(axes: Any, result: Result) -> None:
+def _spectrum(axes: Panel, result: Result) -> None:
     draw_spectrum(axes, result.energies, _kinds(result))
     axes.set(title="before and after the cuts")
 
 
-def _dep(axes: Any, result: Result) -> None:
+def _dep(axes: Panel, result: Result) -> None:
     draw_dep(axes, result.energies, _kinds(result))
 
 
@@ -185,22 +190,22 @@ def _kinds(result: Result) -> Kinds:
     return (low | True, GREY, "all"), (low, BLUE, "low cut"), (both, GREEN, "both cuts")
 
 
-def draw_spectrum(axes: Any, energies: Any, kinds: Kinds) -> None:
+def draw_spectrum(axes: Panel, energies: Any, kinds: Kinds) -> None:
     """The spectra of kinds of events."""
     _spectra(axes, energies, kinds, np.arange(800, 2702, 5.0))
     axes.set(yscale="log", xlim=(800, 2700))
-    axes.set_ylim(bottom=0.5)
+    axes.set(ylim=(0.5, None))
 
 
-def draw_dep(axes: Any, energies: Any, kinds: Kinds) -> None:
+def draw_dep(axes: Panel, energies: Any, kinds: Kinds) -> None:
     """The spectra of kinds of events around the double-escape peak."""
     _spectra(axes, energies, kinds, np.arange(1560, 1641, 1.0))
     axes.set(title="double-escape peak and 1620.5 keV", xlim=(1560, 1640))
-    axes.set_ylim(bottom=0)
+    axes.set(ylim=(0, None))
 
 
-def _spectra(axes: Any, energies: Any, kinds: Kinds, edges: Any) -> None:
+def _spectra(axes: Panel, energies: Any, kinds: Kinds, edges: Any) -> None:
     for chosen, colour, label in kinds:
-        stairs(axes, np.histogram(energies[chosen], edges)[0], edges, color=colour, lw=0.8, label=label)
+        axes.stairs(np.histogram(energies[chosen], edges)[0], edges, color=colour, lw=0.8, label=label)
     axes.set(xlabel="energy [keV]", ylabel=f"events / {edges[1] - edges[0]:g} keV")
     axes.legend(loc="upper right")

@@ -47,7 +47,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``dsp``, ``masks``, ``par_dsp`` and ``qc`` (what ``par_hit_qc`` found), outputs ``par`` and ``plt``;
+        Inputs ``dsp``, ``masks``, ``par_dsp`` and ``qc`` (what ``par_hit_qc`` found), outputs ``par`` and ``data``;
         ``ecal_config`` and ``sources`` are read for each detector.
     threads
         Worker processes over detectors.

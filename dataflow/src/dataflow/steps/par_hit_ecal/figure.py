@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, deviation_strip, fixed_page, stairs, warn_below
+from dataflow.jobs.figures.grid import Grid, within
+from dataflow.jobs.figures.page import BLUE, GREEN, GREY, RED, Page, Panel
 
 if TYPE_CHECKING:
     from dataflow.physics.curves import Curve
@@ -23,24 +23,22 @@ BINS_A_WINDOW = 60
 MAIN = ("cuspEmax_ctc", "trapEmax_ctc")
 BINS_OF_SPECTRUM, LEAST_BINS, EVENTS_A_BIN = 1200, 200, 10
 MOST_IN_A_ROW = 4
-SMALL = {"labelsize": 6, "pad": 2}
+SMALL = {"tick_size": 6, "tick_pad": 2}
 
 
-def draw(detector: str, key: str, found: DetectorCalibration) -> Figure:
+def draw(detector: str, key: str, found: DetectorCalibration) -> Page:
     """The page of the main estimator, with what came out for the others and what is to be warned of."""
     result = main_of({result.parameter: result for result in found.results})
-    figure = fixed_page(f"{detector}  {result.parameter}  {key}")
-    figure.text(0.05, 0.948, _summary(found.results, result), fontsize=7, va="top", linespacing=1.4)
-    warn_below(figure, found.warnings)
-    above = figure.add_gridspec(
-        1, 3, left=0.055, right=0.985, bottom=0.62, top=0.865, width_ratios=[2, 1, 1], wspace=0.2
-    )
-    spectrum, residuals, widths = (figure.add_subplot(above[0, column]) for column in range(3))
+    page = Page(f"{detector}  {result.parameter}  {key}")
+    page.text(0.05, 0.948, _summary(found.results, result), fontsize=7, va="top", linespacing=1.4)
+    page.warn_below(found.warnings)
+    above = Grid(1, 3, left=0.055, right=0.985, bottom=0.62, top=0.865, widths=(2, 1, 1))
+    spectrum, residuals, widths = (page.panel(above[0, column]) for column in range(3))
     draw_spectrum(spectrum, result)
     draw_residuals(residuals, result)
     draw_widths(widths, result)
-    _lines(figure, result)
-    return figure
+    _lines(page, result)
+    return page
 
 
 def main_of(by_estimator: Mapping[str, Found]) -> Found:
@@ -64,20 +62,20 @@ def _summary(results: Sequence[EnergyCalibration], shown: EnergyCalibration) -> 
     return title + (f"\nlines left out: {textwrap.shorten(left_out, 200)}" if left_out else "")
 
 
-def draw_spectrum(axes: Any, result: EnergyCalibration) -> None:
+def draw_spectrum(axes: Panel, result: EnergyCalibration) -> None:
     high = 1.08 * max(fit.line.energy for fit in result.fits)
     bins = min(max(len(result.energies) / EVENTS_A_BIN, LEAST_BINS), BINS_OF_SPECTRUM)
     width = float(f"{high / bins:.1g}")
     counts, edges = np.histogram(result.energies, np.arange(0, high + width, width))
-    stairs(axes, counts, edges, color=BLUE, lw=0.6, baseline=0.5)
+    axes.stairs(counts, edges, color=BLUE, lw=0.6, baseline=0.5)
     for fit in result.fits:
         axes.axvline(fit.line.energy, color=RED, lw=0.5, alpha=0.5, zorder=0)
     title = f"{len(result.energies)} events selected of {len(result.before_cuts)}"
     axes.set(yscale="log", xlabel="energy [keV]", ylabel=f"events / {width:g} keV", title=title, xlim=(0, high))
-    axes.set_ylim(bottom=0.5)
+    axes.set(ylim=(0.5, None))
 
 
-def draw_residuals(axes: Any, result: EnergyCalibration) -> None:
+def draw_residuals(axes: Panel, result: EnergyCalibration) -> None:
     from dataflow.physics.curves import apply
 
     energies = np.array([fit.line.energy for fit in result.fits])
@@ -93,7 +91,7 @@ def draw_residuals(axes: Any, result: EnergyCalibration) -> None:
     axes.set(xlabel="energy [keV]", ylabel="calibrated − true [keV]", title=f"{parameters}\n{_goodness(result.curve)}")
 
 
-def draw_widths(axes: Any, result: EnergyCalibration) -> None:
+def draw_widths(axes: Panel, result: EnergyCalibration) -> None:
     from dataflow.physics.curves import width_at
 
     for used, style, label in ((True, "o", "in the curve"), (False, "s", "left out: broad")):
@@ -126,41 +124,41 @@ def _goodness(curve: Curve) -> str:
     return f"χ²/ndf = {curve.chi2:.1f}/{curve.ndf}, p = {curve.p_value:.2g}"
 
 
-def _lines(figure: Figure, result: EnergyCalibration) -> None:
+def _lines(page: Page, result: EnergyCalibration) -> None:
     """Each line above its residuals in standard deviations."""
     number = len(result.fits)
     columns = number if number <= MOST_IN_A_ROW else (number + 1) // 2
     rows = -(-number // columns)
-    outer = figure.add_gridspec(rows, columns, left=0.055, right=0.985, bottom=0.09, top=0.535, hspace=0.42, wspace=0.2)
+    outer = Grid(rows, columns, left=0.055, right=0.985, bottom=0.09, top=0.535, hspace=0.42)
     offset = result.curve.parameters["a"]
     energies = np.sort(result.energies - offset) / result.slope
     for index, fit in enumerate(result.fits):
-        inner = outer[index // columns, index % columns].subgridspec(2, 1, height_ratios=[3, 1], hspace=0.0)
-        peak, below = figure.add_subplot(inner[0]), figure.add_subplot(inner[1])
+        inner = within(outer[index // columns, index % columns], 2, heights=(3, 1))
+        peak, below = page.panel(inner[0, 0]), page.panel(inner[1, 0])
         low, high = np.searchsorted(energies, fit.window)
         _line(peak, below, fit, energies[low:high], result.slope)
         if index + columns >= number:
-            below.set_xlabel("energy [keV], first guess", fontsize=6, labelpad=1)
+            below.set(xlabel="energy [keV], first guess")
+            below.style(xlabel_size=6, xlabel_pad=1)
 
 
-def _line(axes: Any, below: Any, fit: LineFit, energies: Any, slope: float) -> None:
+def _line(axes: Panel, below: Panel, fit: LineFit, energies: Any, slope: float) -> None:
     from dataflow.physics.linefit import joined_bins
 
     grid = np.linspace(*fit.window, 3 * BINS_A_WINDOW)
     edges = np.linspace(*fit.window, BINS_A_WINDOW + 1)
     width = edges[1] - edges[0]
-    stairs(axes, np.histogram(energies, edges)[0], edges, color=BLUE, lw=0.7)
+    axes.stairs(np.histogram(energies, edges)[0], edges, color=BLUE, lw=0.7)
     values = list(fit.parameters.values())
     axes.plot(grid, fit.model.density(grid, *values)[1] * width, color=RED, lw=1)
     axes.plot(grid, fit.model.background(grid, fit.parameters) * width, color=GREY, lw=0.8, ls="--")
     axes.set(xlim=fit.window, ylabel=f"events / {width:.2g} keV")
-    axes.set_ylim(bottom=0)
-    axes.yaxis.label.set_size(6)
-    axes.tick_params(**SMALL, labelbottom=False)
+    axes.set(ylim=(0, None))
+    axes.style(**SMALL, ylabel_size=6, labelbottom=False, title_size=7, title_pad=3)
     p_value = "" if fit.p_value is None else f", p = {fit.p_value:.2g}"
-    axes.set_title(f"{fit.line.key:g} keV: {fit.counts:.0f} ± {fit.counts_error:.0f}{p_value}", fontsize=7, pad=3)
+    axes.set(title=f"{fit.line.key:g} keV: {fit.counts:.0f} ± {fit.counts_error:.0f}{p_value}")
     width_text = f"FWHM {fit.fwhm * slope:.2f} ± {fit.fwhm_error * slope:.2f} keV"
-    axes.text(0.02, 0.95, width_text, transform=axes.transAxes, fontsize=6, va="top")
+    axes.text(0.02, 0.95, width_text, within=True, fontsize=6, va="top")
     joined, observed, expected = joined_bins(fit, energies, BINS_A_WINDOW)
-    deviation_strip(below, joined, (observed - expected) / np.sqrt(np.maximum(expected, 1e-9)), fit.window)
-    below.tick_params(**SMALL)
+    below.deviations(joined, (observed - expected) / np.sqrt(np.maximum(expected, 1e-9)), fit.window)
+    below.style(**SMALL)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflow.jobs.plotdata import COMMON
+from dataflow.jobs.figures.plotdata import COMMON
 from dataflow.physics import curves
 from dataflow.physics.lines import TL208
 from dataflow.physics.quality import select

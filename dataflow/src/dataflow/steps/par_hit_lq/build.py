@@ -36,7 +36,7 @@ def build(job: Job, threads: int = 1) -> None:
     ----------
     job
         Inputs ``dsp``, ``masks``, ``qc``, ``ecal`` and ``aoe`` (what the steps before found), outputs ``par`` and
-        ``plt``; ``lqcal_config`` is read for each detector.
+        ``data``; ``lqcal_config`` is read for each detector.
     threads
         Worker processes over detectors.
     """

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from dataflow.base.errors import UserError
 from dataflow.jobs.bydetector import Made, calibrate_detectors
 from dataflow.jobs.errors import WorkFailed
+from dataflow.jobs.figures.page import text_page
 from dataflow.jobs.lh5files import columns_of, read_many
-from dataflow.jobs.pages import text_page
 from dataflow.keys.channel import Channel
 from dataflow.metadata.expressions import parsed
 from dataflow.physics.dsprows import dsp_rows
@@ -31,7 +31,7 @@ def build(job: Job, threads: int = 1) -> None:
     ----------
     job
         Inputs ``dsp``, ``masks``, and ``noise`` (dsp of the run's ``fft`` files) where there is any; outputs ``par``
-        and ``plt``; ``qc_config`` is read for each detector.
+        and ``data``; ``qc_config`` is read for each detector.
     threads
         Worker processes over detectors.
     """

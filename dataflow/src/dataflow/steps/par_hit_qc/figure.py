@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, fixed_page, stairs, warn_below
+from dataflow.jobs.figures.grid import Grid
+from dataflow.jobs.figures.page import BLUE, GREEN, GREY, RED, Page, Panel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,21 +25,21 @@ WIDEST = 58
 """Letters of a quantity that fit below an axis."""
 
 
-def draw(detector: str, key: str, found: Result) -> Figure:
+def draw(detector: str, key: str, found: Result) -> Page:
     """The page of a detector."""
-    figure = fixed_page(f"{detector}  quality cuts  {key}")
-    figure.text(0.05, 0.95, _summary(found), fontsize=7.5, va="top", linespacing=1.4)
-    warn_below(figure, found.warnings, most=2)
+    page = Page(f"{detector}  quality cuts  {key}")
+    page.text(0.05, 0.95, _summary(found), fontsize=7.5, va="top", linespacing=1.4)
+    page.warn_below(found.warnings, most=2)
     shown = list(found.levels)[:MOST]
     rows = max(-(-len(shown) // COLUMNS), 1)
-    grid = figure.add_gridspec(rows, COLUMNS, left=0.06, right=0.985, bottom=0.09, top=0.73, wspace=0.2, hspace=0.5)
+    grid = Grid(rows, COLUMNS, left=0.06, right=0.985, bottom=0.09, top=0.73, wspace=0.2, hspace=0.5)
     for index, name in enumerate(shown):
-        axes = figure.add_subplot(grid[index // COLUMNS, index % COLUMNS])
+        axes = page.panel(grid[index // COLUMNS, index % COLUMNS])
         _distribution(axes, name, found)
         if index == 0:
             axes.legend(loc="upper left")
-    _table(figure, found)
-    return figure
+    _table(page, found)
+    return page
 
 
 def _summary(found: Result) -> str:
@@ -48,7 +48,7 @@ def _summary(found: Result) -> str:
     return text + (f";  {found.fft_events} traces without pulses" if found.fft_events else ";  no fft data")
 
 
-def _table(figure: Figure, found: Result) -> None:
+def _table(page: Page, found: Result) -> None:
     """Survival of every flag, in three blocks of lines."""
     lines = []
     for name, one in found.cal.items():
@@ -59,27 +59,27 @@ def _table(figure: Figure, found: Result) -> None:
     for index in range(2):
         block = [f"{'true for':24s}{'pulses':>10s}{'traces without' if found.fft_events else '':>22s}"]
         block += lines[index * part : (index + 1) * part]
-        figure.text(0.05 + 0.48 * index, 0.922, "\n".join(block), fontsize=7.5, va="top", family="monospace")
+        page.text(0.05 + 0.48 * index, 0.922, "\n".join(block), fontsize=7.5, va="top", family="monospace")
 
 
-def _distribution(axes: Any, name: str, found: Result) -> None:
+def _distribution(axes: Panel, name: str, found: Result) -> None:
     levels = found.levels[name]
     edges = np.linspace(*range_of(levels), BINS + 1)
     values = found.cal_values.get(name)
     if values is not None and len(values):
-        stairs(axes, counts_in(values, edges), edges, color=BLUE, lw=0.9, baseline=0.5, label="pulses")
+        axes.stairs(counts_in(values, edges), edges, color=BLUE, lw=0.9, baseline=0.5, label="pulses")
     noise = found.fft_values.get(name)
     if noise is not None and len(noise):
-        stairs(axes, counts_in(noise, edges), edges, color=GREEN, lw=0.9, baseline=0.5, label="without pulses")
+        axes.stairs(counts_in(noise, edges), edges, color=GREEN, lw=0.9, baseline=0.5, label="without pulses")
     for level in (levels.low, levels.high):
         if level is not None:
             axes.axvline(level, color=RED, lw=0.9)
     _shade(axes, levels, edges)
     axes.set(yscale="log", xlim=(edges[0], edges[-1]))
-    axes.set_xlabel(_classifier(levels), fontsize=7)
-    axes.set_ylabel("events / bin")
-    axes.set_title(f"{name}, from {levels.source}: true {'inside' if levels.inside else 'beyond'}")
-    axes.set_ylim(bottom=0.5)
+    title = f"{name}, from {levels.source}: true {'inside' if levels.inside else 'beyond'}"
+    axes.set(xlabel=_classifier(levels), ylabel="events / bin", title=title)
+    axes.style(xlabel_size=7)
+    axes.set(ylim=(0.5, None))
 
 
 def _classifier(levels: Levels) -> str:
@@ -102,7 +102,7 @@ def counts_in(values: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
     return np.histogram(np.clip(finite, edges[0], np.nextafter(edges[-1], edges[0])), edges)[0]
 
 
-def _shade(axes: Any, levels: Levels, edges: NDArray[Any]) -> None:
+def _shade(axes: Panel, levels: Levels, edges: NDArray[Any]) -> None:
     """Grey where the flag says that something is wrong."""
     if levels.low is not None:
         axes.axvspan(edges[0], levels.low, color=GREY, alpha=0.2, lw=0)

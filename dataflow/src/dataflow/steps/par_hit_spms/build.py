@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dataflow.jobs.bydetector import Made, calibrate_detectors
+from dataflow.jobs.figures.page import text_page
 from dataflow.jobs.lh5files import read_many, rows_by_file
-from dataflow.jobs.pages import text_page
 from dataflow.keys.channel import Channel
 from dataflow.physics.rawtables import USUAL_BITS, highest_value
 from dataflow.plan.job import Job

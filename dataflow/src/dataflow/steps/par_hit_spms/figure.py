@@ -5,36 +5,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from dataflow.jobs.pages import BLUE, GREEN, GREY, RED, new_page, stairs
+from dataflow.jobs.figures.grid import Grid
+from dataflow.jobs.figures.page import BLUE, GREEN, GREY, RED, Page
 
 if TYPE_CHECKING:
     from .result import Result
     from .settings import Settings
 
 
-def draw(detector: str, key: str, result: Result, settings: Settings) -> Figure:
+def draw(detector: str, key: str, result: Result, settings: Settings) -> Page:
     """Spectrum with fit and residuals in standard deviations; times of pulses with the dark window."""
-    figure = new_page(f"{detector}  photo-electrons  {key}")
-    upper, middle, lower = figure.subplots(3, 1, height_ratios=(4, 1.3, 2.5))
+    page = Page(f"{detector}  photo-electrons  {key}")
+    grid = Grid(3, 1, left=0.06, right=0.985, bottom=0.07, top=0.92, hspace=0.3, heights=(4, 1.3, 2.5))
+    upper = page.panel(grid[0, 0])
+    middle, lower = page.panel(grid[1, 0], sharex=upper), page.panel(grid[2, 0])
     comb = result.comb
     centres = (comb.edges[1:] + comb.edges[:-1]) / 2
-    stairs(upper, comb.counts, comb.edges, color=GREY, fill=True, alpha=0.5, label=f"{result.pulses} single pulses")
+    upper.stairs(comb.counts, comb.edges, color=GREY, fill=True, alpha=0.5, label=f"{result.pulses} single pulses")
     upper.plot(centres, comb.expected, color=BLUE, lw=1.5, label="fit" + _chance(comb.p_value))
     for number in range(1, len(comb.areas) + 1):
         upper.axvline(number * comb.gain, color=RED, lw=0.8, ls="--")
-    upper.set_title(_title(result))
-    upper.set(ylabel=f"pulses / {comb.edges[1] - comb.edges[0]:.1f} ADC", yscale="log", ylim=(0.5, None))
+    label = f"pulses / {comb.edges[1] - comb.edges[0]:.1f} ADC"
+    upper.set(title=_title(result), ylabel=label, yscale="log", ylim=(0.5, None))
     upper.legend()
     middle.plot(centres, (comb.counts - comb.expected) / np.sqrt(np.maximum(comb.expected, 1.0)), ".", ms=4, color=BLUE)
     middle.axhline(0, color=GREY, lw=0.8)
-    middle.set(xlabel="height [ADC]", ylabel="residual [σ]", xlim=upper.get_xlim())
-    lower.hist(result.times, bins=120, histtype="step", color=BLUE)
+    middle.set(xlabel="height [ADC]", ylabel="residual [σ]")
+    lower.stairs(*np.histogram(result.times, bins=120), color=BLUE)
     lower.axvspan(*settings.dark_window, color=GREEN, alpha=0.15, label=f"dark window: {result.dark} pulses")
     lower.set(xlabel="time in the trace [µs]", ylabel="single pulses", yscale="log")
     lower.legend()
-    return figure
+    return page
 
 
 def _title(result: Result) -> str:

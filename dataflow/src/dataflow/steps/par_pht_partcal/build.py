@@ -29,7 +29,7 @@ def build(job: Job, threads: int = 1) -> None:
     Parameters
     ----------
     job
-        Inputs ``dsp``, ``tcm`` and ``par_hit_ecal`` by run, outputs ``par`` and ``plt``; ``pars_pht_partcal_config``
+        Inputs ``dsp``, ``tcm`` and ``par_hit_ecal`` by run, outputs ``par`` and ``data``; ``pars_pht_partcal_config``
         and ``sources`` are read for each detector.
     threads
         Worker processes over detectors.

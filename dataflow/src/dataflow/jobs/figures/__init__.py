@@ -1,0 +1,1 @@
+"""Figures: what a step shows as plain values, and their pages."""
