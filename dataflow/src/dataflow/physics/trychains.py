@@ -26,7 +26,7 @@ from numba.core import caching
 from dataflow.jobs.compiled import is_ready
 from dataflow.jobs.errors import BadInput
 
-from . import dspeed_outputs
+from . import deferred, dspeed_outputs
 from .chains import DROPPED, PARTS, WHOLE, check_columns, fitted, made_by, used_names
 
 LENGTH, PERIOD, RATE, WINDOW = 8192, 16.0, 8, 1400
@@ -71,6 +71,7 @@ def main() -> int:
     if not is_ready():
         return 1
     keep_compiled_code()
+    deferred.install()
     dspeed_outputs.install()
     chains = json.load(sys.stdin)
     with redirect_stdout(sys.stderr):

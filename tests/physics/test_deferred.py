@@ -1,0 +1,98 @@
+"""Processors whose compiled code is loaded when they are called: they say of themselves what numba's say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from dataflow.physics.deferred import ORIGINAL, guvectorize
+from dataflow.physics.processors import LIBRARY
+from dataflow.steps import tier_dsp
+
+GEDS = Path(tier_dsp.__file__).parent / "defaults/processing_chain-geds.yaml"
+SAY = """
+import importlib, json, sys
+from dataflow.physics import deferred
+if sys.argv[1] == "deferred":
+    deferred.install()
+said = {}
+for name in json.loads(sys.argv[2]):
+    function = getattr(importlib.import_module("dspeed.processors"), name)
+    kind = type(function).__name__
+    if kind in ("GUFunc", "Deferred"):
+        numbers = function.nin, function.nout, function.nargs, function.ntypes
+        said[name] = [function.types, function.signature, function.__name__, *numbers]
+print(json.dumps([said, kind]))
+"""
+TRY = """
+import json, sys, yaml
+from dataflow.physics import deferred, trychains
+deferred.install()
+loaded = []
+original = deferred.Deferred.made.func
+deferred.Deferred.made.func = lambda self: (loaded.append(self.__name__), original(self))[1]
+found = trychains.wrong(yaml.safe_load(open(sys.argv[1])))
+print(json.dumps([found, loaded, "scipy.signal" in sys.modules]))
+"""
+CALL = """
+import json
+from dataflow.physics import deferred
+deferred.install()
+import numpy as np
+from dspeed.processors import bl_subtract, convolve_wf, fft_convolve_wf
+from scipy.signal import windows
+wave, kernel, out = np.arange(9, dtype="f4"), np.array([1, 2, 1], dtype="f4"), np.empty(9, dtype="f4")
+bl_subtract(wave, 2.5, out)
+made = [out.tolist()]
+for function in (convolve_wf, fft_convolve_wf):
+    function(wave, kernel, np.int8(ord("s")), out)
+    made.append(out.tolist())
+print(json.dumps([made, type(bl_subtract).__name__, windows.hann(3).tolist()]))
+"""
+
+
+def run(program: str, *words: str) -> Any:
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def named_in_chain() -> list[str]:
+    """What the shipped chain names, which is compiled at installation."""
+    nodes = [node for node in yaml.safe_load(GEDS.read_text())["processors"].values() if isinstance(node, dict)]
+    return sorted({node["function"] for node in nodes if node.get("module", LIBRARY) == LIBRARY})
+
+
+def test_they_say_of_themselves_what_those_of_numba_say() -> None:
+    names = json.dumps(named_in_chain())
+    (mine, kind), (theirs, _) = run(SAY, "deferred", names), run(SAY, "loaded", names)
+    assert kind == "Deferred" and len(theirs) > 15
+    assert mine == theirs
+
+
+def test_to_try_a_chain_only_kernels_are_loaded() -> None:
+    found, loaded, has_signal = run(TRY, str(GEDS))
+    assert found is None
+    assert set(loaded) == {"t0_filter", "cusp_filter", "zac_filter"} and not has_signal
+
+
+def test_they_do_what_they_are_for() -> None:
+    (subtracted, *convolved), kind, window = run(CALL)
+    wave = np.arange(9.0)
+    assert kind == "Deferred"
+    np.testing.assert_allclose(subtracted, wave - 2.5)
+    for one in convolved:
+        np.testing.assert_allclose(one, np.convolve(wave, [1, 2, 1], mode="same"), rtol=1e-5)
+    assert window == [0, 1, 0], "who else imports scipy.signal gets the whole"
+
+
+def test_a_function_without_types_is_left_to_numba() -> None:
+    def add(a: Any, b: Any, out: Any) -> None:
+        out[0] = a + b
+
+    assert type(guvectorize("(),()->()")(add)) is type(ORIGINAL("(),()->()")(add))
