@@ -195,9 +195,16 @@ def test_a_change_of_a_loaded_file_is_seen(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Loading, "_new_deferred", lambda _: [])
     found = Loading([Planned("own", "extra_module", 1)])
     found.require("own")
+    now = time.monotonic()
+    monkeypatch.setattr(loading.time, "monotonic", lambda: now)
     assert found.is_current()
     file.write_text("one = 22\n")
+    assert found.is_current(), "to look takes time: not for each job"
+    now += loading.FRESH + 0.01
     assert not found.is_current()
+    file.write_text("one = 1\n")
+    now += loading.FRESH + 0.01
+    assert not found.is_current(), "once is enough"
 
 
 def test_where_a_loaded_file_was_changed_the_ordinary_command_is_done(
@@ -211,6 +218,7 @@ def test_where_a_loaded_file_was_changed_the_ordinary_command_is_done(
     assert server.answer("validity_dsp", "say", "7")[0] == 7
     with (source / "dataflow/steps/validity/build.py").open("a") as file:
         file.write("# changed\n")
+    time.sleep(loading.FRESH)
     assert server.answer("validity_dsp", "say", "7")[:2] == (0, "ordinary\n")
     server.leave()
 

@@ -26,6 +26,11 @@ from dataflow.metadata.stepconfig import STEPS_FOLDER
 
 MODULES = ("dspeed.processors", "pygama.evt", "pygama.hit", "daq2lh5", "lh5", "lgdo")
 LIBRARY = "dspeed.processors"
+IMPORTED = (
+    *("numba.np.npyimpl", "numba.np.arraymath", "numba.typed.dictobject"),
+    *("scipy.special", "scipy.sparse", "scipy.spatial", "scipy.optimize", "scipy.ndimage", "scipy.stats"),
+)
+"""What the first processor and the convolutions import: a second and half a second, in which no job is forked."""
 HEAVY = ("get_multi_local_extrema", "energy_kernels", "time_point_thresh", "where", "convolutions", "histogram")
 """Modules of processors that take longest to compile; what takes longest begins, so that no process is left alone."""
 
@@ -78,7 +83,10 @@ def processors() -> None:
 
 
 def each_processor() -> Iterator[str]:
-    """The same one by one; their names."""
+    """The same one by one, and before them what they import; their names."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+        yield name
     for name in named_processors().values():
         take(name)
         yield name

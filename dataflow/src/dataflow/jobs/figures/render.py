@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-os.environ["MPLBACKEND"] = "Agg"  # before the import: an unknown backend of the user's environment ends in an error
 
 import matplotlib as mpl
 import matplotlib.backends.backend_pdf  # once for all workers, which would import it when they save

@@ -1,30 +1,28 @@
 """``ask.py COMMAND…``: let a job's command be done by a fork, or become the command.
 
-It needs nothing but the standard library and starts in no time. It ends as the job does: with its exit code, or by the
-signal that ended it. Signals are passed on. See the description of the package.
+It needs nothing but modules that Python itself is made of: others take longer to import than all of this, and each job
+waits for it. It ends as the job does, with its exit code or by the signal that ended it. Signals are passed on. See the
+description of the package.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
+import _signal  # type: ignore[import-not-found] # ``signal`` and ``socket`` import enum, which takes 8 ms
+import _socket
 import os
-import signal
-import socket
 import sys
 
 VARIABLE = "DATAPROD_FORKSERVER"  # of begin.py, which cannot be imported here
 MODULE = "dataflow.jobs"
 PASSED_ON = ("TMPDIR", "TMP", "TEMP", "TEMPDIR")
 """Variables that Snakemake sets for each job; all others are those of the process from which jobs are forked."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2)
 
 
 def main(command: list[str]) -> None:
     """Let the command be done, or become it; does not return."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of this program
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # no traceback of this program
     name = os.environ.pop(VARIABLE, "")
     status = asked(name, command[command.index(MODULE) + 1 :]) if name and MODULE in command else None
     if status is None:
@@ -34,51 +32,65 @@ def main(command: list[str]) -> None:
 
 def asked(name: str, words: list[str]) -> int | None:
     """The status with which the job for these words ended, as of :func:`os.waitpid`; None if it was not done."""
-    environ = {each: os.environ[each] for each in PASSED_ON if each in os.environ}
-    said = json.dumps({"words": words, "folder": os.getcwd(), "environ": environ}).encode()  # noqa: PTH109 - pathlib takes longer to import than all of this
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-        try:
-            server.connect(f"\0{name}")
-            if user_of(server) != os.getuid():
-                return None
-            socket.send_fds(server, [len(said).to_bytes(4, "big")], [0, 1, 2])
-            server.sendall(said)
-            with server.makefile("r") as answers:
-                return waited(answers.readline(), answers)
-        except OSError:  # it is gone: jobs can do without it
+    environ = [f"{each}={os.environ[each]}" for each in PASSED_ON if each in os.environ]
+    said = os.fsencode("\0".join([str(len(words)), *words, os.getcwd(), *environ]))  # noqa: PTH109 - no pathlib here
+    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        server.connect(f"\0{name}")
+        if user_of(server) != os.getuid():
             return None
+        files = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
+        server.sendmsg([len(said).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])
+        server.sendall(said)
+        return waited(server)
+    except OSError:  # it is gone: jobs can do without it
+        return None
 
 
-def user_of(server: socket.socket) -> int:
+def user_of(server: _socket.socket) -> int:
     """The user at the other end, see unix(7): anybody can take a name."""
-    said = server.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    said = server.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
     return int.from_bytes(said[4:8], sys.byteorder)
 
 
-def waited(first: str, answers: io.TextIOBase) -> int | None:
-    """The status of a job whose process number is the first answer, once it has ended."""
-    if not first.strip().isdigit():
+def waited(server: _socket.socket) -> int | None:
+    """The status of a job whose process number is the first line of the answer, once it has ended."""
+    first, rest = line_of(server, b"")
+    if not first.isdigit():
         return None
     job = int(first)
     for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda received, _: pass_on(job, received))
-    last = answers.readline().strip()
+        if _signal.getsignal(number) is not _signal.SIG_IGN:
+            _signal.signal(number, lambda received, _: pass_on(job, received))
+    last, _ = line_of(server, rest)
     return int(last) if last else None
+
+
+def line_of(server: _socket.socket, begin: bytes) -> tuple[bytes, bytes]:
+    """The next line of an answer, and what came after it; empty if there is none."""
+    while b"\n" not in begin:
+        part = server.recv(256)
+        if not part:
+            return b"", b""
+        begin += part
+    line, _, rest = begin.partition(b"\n")
+    return line, rest
 
 
 def pass_on(job: int, number: int) -> None:
     """Send a signal to a job, unless it has ended meanwhile."""
-    with contextlib.suppress(ProcessLookupError):
+    try:  # noqa: SIM105 - contextlib takes 5 ms to import
         os.kill(job, number)
+    except ProcessLookupError:
+        pass
 
 
 def end(status: int) -> None:
     """End as the job did."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        if code != -signal.SIGKILL:  # which cannot be handled in another way
-            signal.signal(-code, signal.SIG_DFL)
+        if code != -_signal.SIGKILL:  # which cannot be handled in another way
+            _signal.signal(-code, _signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code)
 

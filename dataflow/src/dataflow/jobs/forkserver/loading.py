@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -22,6 +23,8 @@ from dataflow.jobs.record import libraries
 PACKAGE = "dataflow."
 WARM = "dataflow.jobs.warm"
 """What loads all compiled code; imported when it is needed."""
+FRESH = 1.0
+"""Seconds after which it is looked again whether files were changed: to look at three thousand takes 8 ms."""
 COMPILED: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "dataflow.physics.chains": (8, ("each_processor", "each_chain")),
     "dataflow.physics.linefit": (3, ("fits",)),
@@ -64,6 +67,7 @@ class Loading:
         self._begun: set[str] = set()
         self._settled = 0
         self._files: dict[str, tuple[int, int]] = {}
+        self._is_current, self._looked = True, -FRESH
 
     def require(self, step: str) -> bool:
         """Load all that a step needs; one that was not planned needs nothing. True, unless it raises."""
@@ -83,8 +87,11 @@ class Loading:
         return True
 
     def is_current(self) -> bool:
-        """Whether all files that were loaded are as they were."""
-        return all(_state(file) == state for file, state in self._files.items())
+        """Whether all files that were loaded are as they were, at most :data:`FRESH` seconds ago."""
+        if time.monotonic() > self._looked + FRESH:
+            self._is_current = self._is_current and all(_state(file) == state for file, state in self._files.items())
+            self._looked = time.monotonic()
+        return self._is_current
 
     def _settle(self) -> None:
         """Note the files and versions of new modules, and let jobs look for no garbage of this process."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -111,7 +110,7 @@ class Server:
         os.close(self._life)
 
     def _report(self) -> None:
-        """Tell programs how their jobs ended."""
+        """Tell programs how their jobs ended, as far as these could not say it themselves."""
         with suppress(BlockingIOError):
             self._ended.recv(4096)
         while self._jobs:
@@ -130,8 +129,9 @@ def _request(asking: socket.socket) -> Iterator[Request]:
         raise PermissionError("it is that of another user")
     length, files, _, _ = socket.recv_fds(asking, 4, 3)
     try:
-        content: dict[str, Any] = json.loads(_received(asking, int.from_bytes(length, "big")))
-        yield Request(content["words"], content["folder"], content["environ"], files)
+        number, *parts = os.fsdecode(_received(asking, int.from_bytes(length, "big"))).split("\0")
+        words, (folder, *environ) = parts[: int(number)], parts[int(number) :]
+        yield Request(words, folder, dict(each.split("=", 1) for each in environ), files)
     finally:
         for file in files:
             os.close(file)
