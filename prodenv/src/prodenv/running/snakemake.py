@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> None:
     os.execve(words[0], words, environ)  # noqa: S606 - a list, no shell
 
 
-TOOLS = (sys.executable, "-I", "-m", "snakemake")
+TOOLS = (sys.executable, "-I", "-m", "prodenv.running.lean")
 """Snakemake of the tools."""
 
 
