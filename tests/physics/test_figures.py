@@ -22,8 +22,9 @@ from tests.figures import without_others
 from dataflow.jobs.errors import WorkFailed
 from dataflow.jobs.figures import plotdata
 from dataflow.jobs.figures.grid import Grid, part, within
-from dataflow.jobs.figures.page import ARRAYS, BLUE, LOOKS, RED, Page, from_values, text_page
+from dataflow.jobs.figures.page import ARRAYS, BLUE, RED, Page, text_page
 from dataflow.jobs.figures.render import DRAW, render, save_page
+from dataflow.jobs.figures.stored import LOOKS, from_values, values_of
 from dataflow.jobs.runner import main, run
 from dataflow.plan import open_cycle
 from dataflow.registry.step import DATA
@@ -112,7 +113,7 @@ def test_another_process_draws_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_page_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> None:
-    np.testing.assert_equal(kept(every_kind(), tmp_path / "page.lh5").values(), every_kind().values())
+    np.testing.assert_equal(values_of(kept(every_kind(), tmp_path / "page.lh5")), values_of(every_kind()))
     empty = kept(Page("nothing"), tmp_path / "empty.lh5")
     assert (empty.title, empty.texts, empty.panels) == ("nothing", [], [])
 
@@ -172,7 +173,7 @@ def test_rows_within_a_cell_are_where_matplotlib_puts_them() -> None:
 
 
 def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-    values = every_kind().values()
+    values = values_of(every_kind())
     change(values)
     return values
 

@@ -1,24 +1,19 @@
 """A page of figures as plain values: what is shown, where, and how it looks; not yet drawn.
 
 A step fills a :class:`Page` with panels and these with curves. That takes no time, and the page can be written into an
-LH5 file (:meth:`Page.values`) and read from it (:func:`from_values`), so that it is drawn by another job, or by
-whoever has the file. Methods have the names and arguments of the methods of matplotlib's axes that draw the same.
+LH5 file and read from it (:mod:`.stored`), so that it is drawn by another job, or by whoever has the file. Methods have
+the names and arguments of the methods of matplotlib's axes that draw the same.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from dataflow.jobs.errors import WorkFailed
 
 from .grid import Place
 
@@ -29,11 +24,6 @@ Plain = str | float | bool | list[str] | list[float]
 Look = dict[str, Plain]
 Limits = tuple[float | None, float | None]
 
-LOOKS = frozenset({
-    "alpha", "baseline", "capsize", "cmap", "color", "family", "fill", "fmt", "fontsize", "ha", "linespacing", "ls",
-    "lw", "marker", "mfc", "ms", "rasterized", "rotation", "va", "vmax", "vmin", "within", "wrap", "zorder",
-})  # fmt: skip
-"""How curves and texts can look: arguments of matplotlib's methods; ``within``: a text's place is relative to axes."""
 ARRAYS: Mapping[str, frozenset[str]] = {
     "line": frozenset({"x", "y"}),
     "points": frozenset({"x", "y", "y_error"}),
@@ -47,7 +37,6 @@ ARRAYS: Mapping[str, frozenset[str]] = {
 }
 """The arrays of each kind of curve. A vertical or horizontal line has one value; a band across the panel has two.
 ``residuals`` are in standard deviations, in a strip at the foot of the panel."""
-OPTIONAL = frozenset({"y_error"})
 LABELS = ("title", "xlabel", "ylabel")
 SCALES = ("xscale", "yscale")
 LIMITS = ("xlim", "ylim")
@@ -55,7 +44,7 @@ LIMITS = ("xlim", "ylim")
 
 @dataclass(frozen=True)
 class Text:
-    """Words at a place, and how they look."""
+    """Words at a place, and how they look: see :data:`.stored.LOOKS`."""
 
     x: float
     y: float
@@ -253,22 +242,6 @@ class Page:
             lines = textwrap.wrap(f"Warning: {'; '.join(warnings)}", 240)
             self.text(0.05, 0.008, "\n".join(lines[:most]), fontsize=6.5, color=RED, va="bottom", linespacing=1.3)
 
-    def values(self) -> dict[str, Any]:
-        """All of it as nested mappings of arrays and texts, None for what is not there.
-
-        Returns
-        -------
-        dict
-            ``title``, ``texts``, ``texts_look``, and ``axes0`` … each with ``place``, labels, scales, limits (NaN where
-            they are to be found), ``curve0`` … with ``kind``, ``label``, ``look`` and the arrays of its kind,
-            ``xticks``, ``yticks`` and ``look``. Looks are JSON.
-        """
-        return {
-            "title": self.title,
-            **_texts(self.texts),
-            **{f"axes{number}": _panel(panel) for number, panel in enumerate(self.panels)},
-        }
-
 
 def text_page(title: str, text: str) -> Page:
     """A page that only says something."""
@@ -279,106 +252,3 @@ def text_page(title: str, text: str) -> Page:
 
 def _number(value: float | None) -> float | None:
     return None if value is None else float(value)
-
-
-def _texts(texts: Sequence[Text]) -> dict[str, Any]:
-    if not texts:
-        return {}
-    looks = [json.dumps({"x": text.x, "y": text.y, **text.look}) for text in texts]
-    return {"texts": [text.text for text in texts], "texts_look": looks}
-
-
-def _panel(panel: Panel) -> dict[str, Any]:
-    return {
-        "place": np.array(panel.place, dtype=float),
-        "shares_x": panel.shares_x,
-        **{name: panel.labels.get(name, "") for name in LABELS},
-        **{name: panel.scales.get(name, "linear") for name in SCALES},
-        **{name: _limits(panel.limits.get(name, (None, None))) for name in LIMITS},
-        **_texts(panel.texts),
-        **{f"{axis}ticks": _ticks(ticks) for axis, ticks in panel.ticks.items()},
-        "look": json.dumps(panel.look),
-        **{f"curve{number}": _curve(curve) for number, curve in enumerate(panel.curves)},
-    }
-
-
-def _limits(limits: Limits) -> NDArray[np.float64]:
-    return np.array([math.nan if end is None else end for end in limits])
-
-
-def _ticks(ticks: Ticks) -> dict[str, Any]:
-    return {"places": np.array(ticks.places), "labels": list(ticks.labels) or None, "look": json.dumps(ticks.look)}
-
-
-def _curve(curve: Curve) -> dict[str, Any]:
-    return {"kind": curve.kind, "label": curve.label or None, "look": json.dumps(curve.look), **curve.arrays}
-
-
-def from_values(values: Mapping[str, Any]) -> Page:
-    """A page from what :meth:`Page.values` gives, after it was written and read.
-
-    Raises
-    ------
-    WorkFailed
-        If it is none, or asks for what no page has.
-    """
-    try:
-        panels = [_to_panel(axes) for axes in _numbered(values, "axes")]
-        page = Page(str(values["title"]), _to_texts(values), panels)
-    except (KeyError, TypeError, ValueError) as error:
-        raise WorkFailed(f"what is to be drawn is incomplete: {type(error).__name__}: {error}") from error
-    for number, panel in enumerate(page.panels):
-        if panel.shares_x is not None and not 0 <= panel.shares_x < number:
-            raise WorkFailed(f"what is to be drawn is invalid: axes {number} share those of {panel.shares_x}")
-    return page
-
-
-def _numbered(values: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
-    for number in count():
-        if f"{name}{number}" not in values:
-            return
-        yield values[f"{name}{number}"]
-
-
-def _to_panel(values: Mapping[str, Any]) -> Panel:
-    left, bottom, width, height = map(float, values["place"])
-    limits = {name: tuple(None if math.isnan(end) else float(end) for end in values[name]) for name in LIMITS}
-    return Panel(
-        (left, bottom, width, height),
-        None if values.get("shares_x") is None else int(values["shares_x"]),
-        [_to_curve(curve) for curve in _numbered(values, "curve")],
-        _to_texts(values),
-        {name: text for name in LABELS if (text := str(values[name]))},
-        {name: scale for name in SCALES if (scale := str(values[name])) != "linear"},
-        {name: (low, high) for name, (low, high) in limits.items() if not low is high is None},
-        {axis: _to_ticks(values[f"{axis}ticks"]) for axis in "xy" if f"{axis}ticks" in values},
-        json.loads(values["look"]),
-    )
-
-
-def _to_texts(values: Mapping[str, Any]) -> list[Text]:
-    looks = [json.loads(look) for look in values.get("texts_look", ())]
-    return [
-        Text(float(look.pop("x")), float(look.pop("y")), str(text), _checked(look))
-        for text, look in zip(values.get("texts", ()), looks, strict=True)
-    ]
-
-
-def _to_ticks(values: Mapping[str, Any]) -> Ticks:
-    labels = [str(label) for label in values.get("labels") or ()]
-    return Ticks(list(map(float, values["places"])), labels, _checked(json.loads(values["look"])))
-
-
-def _to_curve(values: Mapping[str, Any]) -> Curve:
-    kind = str(values["kind"])
-    if kind not in ARRAYS:
-        raise WorkFailed(f"what is to be drawn is invalid: {kind} is no kind of curve")
-    arrays = {name: values[name] for name in ARRAYS[kind] if name in values or name not in OPTIONAL}
-    return Curve(kind, arrays, str(values.get("label") or ""), _checked(json.loads(values["look"])))
-
-
-def _checked(look: Look) -> Look:
-    unknown: Iterable[str] = look.keys() - LOOKS
-    if unknown:
-        raise WorkFailed(f"what is to be drawn is invalid: {', '.join(sorted(unknown))}")
-    return look

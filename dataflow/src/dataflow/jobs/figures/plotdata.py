@@ -20,7 +20,8 @@ import numpy as np
 from dataflow.jobs.lh5files import LIBVER, open_input
 from dataflow.jobs.lh5tables import properties, put_attributes
 
-from .page import Page, from_values
+from .page import Page
+from .stored import from_values, values_of
 
 Values = Mapping[Any, Any]
 
@@ -186,5 +187,5 @@ def of_detector(name: str, step: str, page: Page | None, named: Values) -> dict[
     """
     own = {key: value for key, value in named.items() if key != COMMON}
     shared = {COMMON: {name: named[COMMON]}} if COMMON in named else {}
-    drawn = {DRAWN: {step: page.values()}} if page else {}
+    drawn = {DRAWN: {step: values_of(page)}} if page else {}
     return {COMMON if name == ALL else name: {**own, **drawn}, **shared}
