@@ -76,6 +76,29 @@ def test_a_cycle_is_planned_run_and_looked_at(
     assert next(row for row in rows if "l200-p03-r001-cal" in row).split()[-1] == "2"
 
 
+def test_figures_that_cannot_be_drawn_are_told(
+    production: Production, verb: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    verb("run", TARGET, "-j2")
+    (figure,) = production.root.glob("generated/plt/hit/cal/p03/r001/*-plt_hit_ecal.pdf")
+    figure.unlink()
+    for data in (production.root / "generated/tmp/par").glob("*-par_hit_ecal_data.lh5"):
+        data.unlink()
+    code, _, err = verb("run", TARGET, "-j2")
+    assert code == 0 and "nothing to be done: everything else is there and up to date" in err
+    (told,) = [line for line in err.splitlines() if "by plt_hit are missing, and what they show, too" in line]
+    plan = as_json(verb, "plan", TARGET)
+    assert (plan["jobs"], plan["undrawn"]) == (0, 1) and plan["warnings"][-1] in told
+    assert "everything else is there" in verb("plan", TARGET)[1]
+    path = told.split()[-1]
+    code, _, err = verb("run", path, "-j2")
+    assert code == 0 and figure.with_name(path.rpartition("/")[2]).is_file()
+    figure.unlink(missing_ok=True)
+    code, _, err = verb("run", TARGET, "-j2")
+    assert "are missing" not in err and figure.is_file(), "drawn again of what is there now"
+
+
 def test_what_is_stale_is_told_and_why(production: Production, verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")  # no path is broken into two lines
     verb("run", TARGET, "-j2")

@@ -221,9 +221,7 @@ def figures(production: Production) -> dict[str, Path]:
     return {path.name.removeprefix(f"{CAL}-"): path for path in found if path.parent.name != ".lineage"}
 
 
-def test_missing_figures_are_made_of_what_they_show_and_no_calibration_for_them(
-    production: Production,
-) -> None:
+def test_missing_figures_are_made_of_what_they_show_and_no_calibration_for_them(production: Production) -> None:
     target = "all-l200-p03-r001-cal-hit.gen"
     production.begin_with(target)
     figures(production)["plt_hit_ecal.pdf"].unlink()

@@ -54,8 +54,9 @@ def plan(question: Mapping[str, Any]) -> dict[str, Any]:
     steps = list(dict.fromkeys(item.step for item in items))
     return {
         "targets": question["targets"],
-        "warnings": warnings_of(flow) + gaps(items),
+        "warnings": warnings_of(flow) + gaps(items) + survey.undrawn_said(),
         "jobs": len(items),
+        "undrawn": len(survey.undrawn),
         "cores": question["cores"],
         "seconds": seconds,
         "no_time_known": unknown,

@@ -93,6 +93,8 @@ class Survey:
     """
 
     cycle: Cycle
+    undrawn: list[Place] = field(default_factory=list)
+    """Figures that are to be made and cannot be: what they show is not there, and its calibration is not made."""
     _forms: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_make(self, wanted: Iterable[tuple[str, Key | Unit]], figures: Iterable[Place] = ()) -> list[Item]:
@@ -117,18 +119,25 @@ class Survey:
                 ahead += new
         made = {(item.step, item.unit) for item in found}
         for place in figures:
-            if place not in made and (figure := self._figure(place, made)):
-                found.append(figure)
+            if place in made or not (item := self.item(*place)).to_make:
+                continue
+            if all(need in made or not self.item(*need).to_make for need in self.cycle.needs(*place)):
+                found.append(item)
                 made.add(place)
+            else:
+                self.undrawn.append(place)
         order = {step.name: number for number, step in enumerate(self.cycle.steps)}
         return sorted(found, key=lambda item: (order[item.step], item.unit.order))
 
-    def _figure(self, place: Place, made: Collection[Place]) -> Item | None:
-        """A figure that is to be made, None if it is there or cannot be made of what is there and is made."""
-        item = self.item(*place)
-        needs = self.cycle.needs(*place) if item.to_make else ()
-        can_be = all(need in made or not self.item(*need).to_make for need in needs)
-        return item if item.to_make and can_be else None
+    def undrawn_said(self) -> list[str]:
+        """A sentence about each of :attr:`undrawn`, of the last call of :meth:`to_make`."""
+        folder = self.cycle.setup.directory
+        paths = {place: os.path.relpath(self.outputs(*place)[-1], folder) for place in self.undrawn}
+        return [
+            f"the figures of {unit} by {step} are missing, and what they show, too; calibrations are not made again for"
+            f" them alone, unless asked for: dataprod run {folder} {path}"
+            for (step, unit), path in paths.items()
+        ]
 
     def item(self, step: str, unit: Key | Unit) -> Item:
         """The state of one job's outputs."""

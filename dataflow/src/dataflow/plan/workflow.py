@@ -63,6 +63,7 @@ class Workflow:
         self._units: dict[tuple[str, ...], Unit] = {}
         self._resolved: dict[str, Target] = {}
         self._portion = Portion((), {})
+        self._undrawn: list[str] = []
 
     @property
     def folder(self) -> str:
@@ -287,6 +288,7 @@ class Workflow:
         self._identify(self._raw_there(), threads)
         survey = Survey(self.cycle)
         items = survey.to_make(dict.fromkeys(wanted), self.figures(words))
+        self._undrawn = survey.undrawn_said()
         self._require_readable(items)
         most = os.environ.get(PORTION, "")
         at_a_time = int(most) if most.isdigit() and not paths else 0
@@ -445,11 +447,11 @@ class Workflow:
         if is_listening() and self._portion.is_part:
             return
         found = self.troubles(words)
-        lines = [f"warning: {each}" for each in self.ignored()]
+        lines = [f"warning: {each}" for each in (*self.ignored(), *self._undrawn)]
         lines += sentences(found, f"dataprod status {self.folder} --json has them all")
         if is_listening():
             lost = any(each.is_lost for each in found)
-            tell(event="detectors", lines=lines, counted=counted(found), lost=lost)
+            tell(event="detectors", lines=lines, counted=counted(found), lost=lost, undrawn=len(self._undrawn))
             return
         for line in lines:
             print(line, file=sys.stderr)

@@ -9,6 +9,7 @@ from prodenv.base.tables import coloured, print_json, print_table
 from prodenv.cycles.find import CycleFolder, find_cycle
 from prodenv.cycles.flow import Unknown, ask
 from prodenv.running.planning import cores, duration, targets_of
+from prodenv.running.progress import nothing_to_do
 
 from .others import tell_files
 
@@ -49,7 +50,7 @@ def show(found: dict[str, Any]) -> None:
     for warning in found["warnings"]:
         print(f"warning: {warning}")
     if not found["jobs"]:
-        print("nothing to be done: everything is there and up to date")
+        print(nothing_to_do(found.get("undrawn", 0)))
         return
     rows = [_row(step) for step in found["steps"]]
     print_table(

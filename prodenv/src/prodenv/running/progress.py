@@ -346,7 +346,7 @@ class Progress:
             yield "interrupted; the next run continues from here"
         elif code == 0:
             if self.nothing:
-                yield "nothing to be done: everything is there and up to date"
+                yield nothing_to_do((self.detectors or {}).get("undrawn", 0))
         elif self.failures:
             yield from self._about(self.failures, cycle)
         else:
@@ -374,6 +374,11 @@ class Progress:
         yield from (f"  {line}" for line in _reason(failure, cycle, self.tail) or list(self.tail)[-LAST:])
         if log := _log_of(failure, cycle):
             yield f"log: {log}"
+
+
+def nothing_to_do(undrawn: int) -> str:
+    """That a run makes nothing: because all is there, but for figures that it cannot draw."""
+    return f"nothing to be done: everything {'else ' if undrawn else ''}is there and up to date"
 
 
 def _reason(failure: Failure, cycle: Path, tail: Iterable[str]) -> list[str]:
