@@ -108,6 +108,7 @@ class Survey:
             Jobs that are wanted where what they need is made, or is there: nothing is made for them alone. Each comes
             after those that it needs.
         """
+        self.undrawn.clear()
         ahead: list[Place] = [(step, self.cycle.unit(step, unit)) for step, unit in wanted]
         seen, found = set(ahead), []
         while ahead:

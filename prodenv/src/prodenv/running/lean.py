@@ -1,7 +1,7 @@
-"""``python -m prodenv.running.lean``: Snakemake, which loads pandas when something of it is used, and not before.
+"""``python -m prodenv.running.lean``: Snakemake, which loads pandas and numpy when something of them is used.
 
-At each start Snakemake imports all executors that are installed, and that for SLURM imports pandas for a report: 0.4 s,
-half of the time of all imports, and 60 MB. ``tests/workflow/test_lean.py`` tells when this is not needed any more.
+At each start Snakemake imports all executors that are installed, and that for SLURM imports both for a report: 0.3 s
+and 70 MB. ``tests/workflow/test_lean.py`` tells when this is not needed any more.
 """
 
 from __future__ import annotations

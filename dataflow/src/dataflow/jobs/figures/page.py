@@ -20,7 +20,7 @@ from .grid import Place
 BLUE, RED, GREY, GREEN = "#0072B2", "#D55E00", "0.55", "#009E73"
 """Colours that the colour-blind can tell apart (Okabe and Ito)."""
 
-Plain = str | float | bool | list[str] | list[float]
+Plain = str | float | bool
 Look = dict[str, Plain]
 Limits = tuple[float | None, float | None]
 
