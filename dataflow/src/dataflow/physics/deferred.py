@@ -2,7 +2,7 @@
 
 numba compiles what :func:`numba.guvectorize` decorates for all its types when it is imported, or loads all of it, and
 dspeed's convolutions import ``scipy.signal``: 80 MB and two seconds. To build a chain only to see whether that
-can be done takes the types of arguments and the code of some kernels. After :func:`install`, processors tell their types
+can be done takes types of arguments and the code of some kernels. After :func:`install`, processors tell their types
 without a compiler, and are numba's own from their first call on. ``tests/physics/test_deferred.py`` compares both.
 """
 
