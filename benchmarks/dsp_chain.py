@@ -28,6 +28,7 @@ import h5py  # noqa: E402
 import lh5  # noqa: E402
 import numpy as np  # noqa: E402
 import yaml  # noqa: E402
+from goals import add_option, ratio, save  # noqa: E402
 
 from dataflow.metadata.stepconfig import shipped_folder  # noqa: E402
 from dataflow.physics import chains  # noqa: E402
@@ -35,8 +36,11 @@ from dataflow.physics.compiled.passes import WIDTH  # noqa: E402
 from dataflow.physics.compiled.planner import compile_chain  # noqa: E402
 from dataflow.physics.rawtables import column_names, digitizer  # noqa: E402
 
-NEAR = 1e-6
-"""Relative difference from which on values are counted as different."""
+NEAR, FAR = 1e-6, 0.1
+"""Relative difference from which on values are counted as different, and ADC counts that they may differ by at most:
+dspeed's Fourier transforms in float32 round by the largest sample of a trace."""
+PROCESSORS, WHOLE_PASS = 6.0, 5.0
+"""Goals."""
 Values = dict[str, Any]
 
 
@@ -62,15 +66,27 @@ def main() -> int:
     made.add_argument("--rows", type=int, default=2000, help="traces of one detector for the times of processors")
     made.add_argument("--tables", type=int, default=100, help="detectors for the whole pass")
     made.add_argument("--rounds", type=int, default=3, help="the best of how many rounds counts")
-    made.add_argument("--json", type=Path, help="where numbers are written")
+    add_option(made)
     options = made.parse_args()
     with tempfile.TemporaryDirectory() as name:
         source = source_of(options.raw or simulated(Path(name)), options.pars, options.tables, options.rounds)
         found = {"processors": processors(source, options.rows), "whole pass": whole_pass(source, Path(name))}
     report(found)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
-    return 0
+    calls, full = found["processors"]["us a trace"], found["whole pass"]["seconds"]
+    results = [
+        ratio(2, "processors of dsp, a core", 1e-6 * calls["compiled"], 1e-6 * calls["dspeed"], PROCESSORS),
+        ratio(2, "raw to dsp file, a core", full["compiled"], full["dspeed"], WHOLE_PASS),
+    ]
+    save(options.json, results, **found)
+    far = [name for name, each in found["whole pass"]["differences"].items() if is_far(each)]
+    if far:
+        print(f"different: {', '.join(far)}", file=sys.stderr)
+    return int(bool(far))
+
+
+def is_far(each: Values) -> bool:
+    """Whether values of a column differ by more than rounding in float32, also that of dspeed's Fourier transforms."""
+    return bool(each["relative"] > NEAR and each["absolute"] > FAR)
 
 
 def simulated(folder: Path) -> Path:

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [str(ROOT / part / "src") for part in ("dataflow", "demo", "prodenv")]
 sys.path[:0] = SOURCES
 
+from goals import SHARE, Result, add_option, save  # noqa: E402
 from par_chain import CORES, jobs, simulated, timed  # noqa: E402
 
 from dataflow.jobs import bydetector, runner  # noqa: E402
@@ -34,6 +35,7 @@ from dataflow.jobs.forkserver.loading import Loading, Planned  # noqa: E402
 from dataflow.plan.job import Job  # noqa: E402
 from dataflow.registry.step import DATA, FIGURES  # noqa: E402
 
+HALF = 0.5
 WRITING = {plotdata: ("write", "join", "of_detector")}
 """The functions of a calibration that are called for figures only, beside those of the step."""
 
@@ -42,7 +44,9 @@ def main() -> int:
     """Print a line a step; returns 1 if drawing takes more than half."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cycle", type=Path, nargs="?", help="a cycle with DAQ files (default: a simulated one)")
-    cycle = (parser.parse_args().cycle or simulated(ROOT / "build/par_chain")).resolve()
+    add_option(parser)
+    options = parser.parse_args()
+    cycle = (options.cycle or simulated(ROOT / "build/par_chain")).resolve()
     for name in runner.SERIAL:
         os.environ[name] = "1"
     os.chdir(cycle)
@@ -63,9 +67,11 @@ def main() -> int:
             inside += figures
         print(f"{job.step:16s} {job.unit!s:40s} figures {figures:5.2f} s of {total:5.2f} s")
     share = (inside + apart) / every
+    results = [Result(4, "share of figures in the calibrations", share, HALF, SHARE)]
+    save(options.json, results, inside=inside, apart=apart, all=every)
     print(f"figures: {inside + apart:.1f} s of {every:.1f} s of processors, {share:.0%} (goal: less than half)")
     print(f"of these, {inside:.1f} s in calibrations, which others wait for, and {apart:.1f} s in jobs of their own")
-    return int(share >= 0.5)
+    return int(share > HALF)
 
 
 def writes_figures(job: Job) -> bool:

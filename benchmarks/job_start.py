@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "dataflow/src"), str(Path(__file__).resolve().parent)]
 
 import plan_scale  # noqa: E402
+from goals import SECONDS, Result, add_option, save  # noqa: E402
 
 from dataflow.jobs.forkserver.begin import FEWEST, asking, begin  # noqa: E402
 from dataflow.plan import open_cycle  # noqa: E402
@@ -44,21 +45,27 @@ child.run = run
 sys.exit(__main__.main(sys.argv[1:]))
 """
 REPEATS = 5
+GOAL = 0.2
+"""Seconds from Snakemake's decision to the first work."""
 
 
 def main() -> None:
     made = plan_scale.parser()
     made.description = __doc__
     made.add_argument("--step", default="tier_raw", help="a step whose inputs are there (default: tier_raw)")
+    add_option(made)
     options = made.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         root = Path(folder) / "cycle"
         plan_scale.make(root, options.files, options.runs, options.detectors)
-        measure(root, options.step)
+        found = measure(root, options.step)
+    forked = Result(6, "start of a job, forked", sum(found["forked"]), GOAL, SECONDS)
+    save(options.json, [forked], seconds=found)
 
 
-def measure(root: Path, step: str) -> None:
-    """Start jobs of one step and print how long they take to begin."""
+def measure(root: Path, step: str) -> dict[str, tuple[float, float]]:
+    """Start jobs of one step; seconds until all is imported, and then until the first work, by way of starting."""
+    found = {}
     cycle = open_cycle(root / "config.json")
     unit = cycle.units.of(cycle.step(step))[-1]
     ticket = Tickets(cycle).write(cycle.step(step), unit)
@@ -74,8 +81,9 @@ def measure(root: Path, step: str) -> None:
     for name, command, last in (
         ("planned anew", own, words), ("with ticket", own, ticketed), ("forked", [*asking(), *own], ticketed)
     ):  # fmt: skip
-        imports, start = best([*command, step, module], last, is_ticket=last is ticketed)
+        found[name] = imports, start = best([*command, step, module], last, is_ticket=last is ticketed)
         print(f"{name:15s} until all is imported {imports:6.3f} s, then until the first work {start:6.3f} s")
+    return found
 
 
 def best(command: list[str], words: list[str], *, is_ticket: bool) -> tuple[float, float]:

@@ -36,6 +36,7 @@ sys.path[:0] = [*SOURCES, str(ROOT / "benchmarks")]
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 import yaml  # noqa: E402
+from goals import Result, add_option, ratio, save  # noqa: E402
 from parity import UV, environment, events_of  # noqa: E402
 
 from dataflow.plan import open_cycle  # noqa: E402
@@ -84,7 +85,7 @@ def main() -> int:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2, help="how often; the first compiles (default: 2)")
     parser.add_argument("--environment", type=Path, default=ROOT / "build/parity/environment", help="of their scripts")
-    parser.add_argument("--json", type=Path, help="where numbers are written")
+    add_option(parser)
     options = parser.parse_args()
     adopt()
     scale = 2.0 if options.small else 6.0
@@ -99,9 +100,8 @@ def main() -> int:
     steps, rules = by_step(cycle), by_rule(folder / "published")
     agreement = energies(cycle, folder / "published")
     report(found, steps, rules, agreement)
-    if options.json:
-        content = {"seconds": {side: asdict(each) for side, each in found.items()}, "steps": steps, "rules": rules}
-        options.json.write_text(json.dumps(content | {"energies": agreement}, indent=1))
+    seconds = {side: asdict(each) for side, each in found.items()}
+    save(options.json, results(found, steps, rules), seconds=seconds, steps=steps, rules=rules, energies=agreement)
     return int(any(each["median"] > NEAR for each in agreement.values()))
 
 
@@ -330,6 +330,23 @@ def energies(cycle: Path, work: Path) -> dict[str, dict[str, float]]:
     }
 
 
+def results(found: Mapping[str, Seconds], steps: Mapping[str, float], rules: Mapping[str, float]) -> list[Result]:
+    """What has a goal."""
+    mine, theirs = calibrations(steps, rules)
+    one, other = found["ours"], found["published"]
+    return [
+        ratio(1, "DAQ file to hit, by the clock", one.wall, other.wall, WALL),
+        ratio(1, "DAQ file to hit, processors", one.cpu, other.cpu, CPU),
+        ratio(4, "calibrations of a run, processors", mine, theirs, CALIBRATIONS),
+    ]
+
+
+def calibrations(steps: Mapping[str, float], rules: Mapping[str, float]) -> tuple[float, float]:
+    """Seconds of processors of the calibrations, ours and the published ones."""
+    mine = sum(seconds for name, seconds in steps.items() if name.startswith(("par_", "plt_")))
+    return mine, sum(rules[name] for name in ("pz", "par_dsp", "qc", "ecal", "aoe", "lq", "par_hit"))
+
+
 def report(
     found: Mapping[str, Seconds],
     steps: Mapping[str, float],
@@ -345,10 +362,9 @@ def report(
         for name, seconds in sorted(parts.items(), key=lambda item: -item[1]):
             print(f"    {name:16s} {seconds:7.1f} s")
     beside = found["ours"].cpu - sum(steps.values())
-    mine = sum(seconds for name, seconds in steps.items() if name.startswith(("par_", "plt_")))
-    theirs = sum(rules[name] for name in ("pz", "par_dsp", "qc", "ecal", "aoe", "lq", "par_hit"))
-    ratio = f"{theirs / mine:.1f} (goal {CALIBRATIONS:g})"
-    print(f"calibrations: published {theirs:.1f} s, ours {mine:.1f} s in jobs: {ratio}; "
+    mine, theirs = calibrations(steps, rules)
+    times = f"{theirs / mine:.1f} (goal {CALIBRATIONS:g})"
+    print(f"calibrations: published {theirs:.1f} s, ours {mine:.1f} s in jobs: {times}; "
           f"with all that is beside jobs, {theirs / (mine + beside):.1f}")  # fmt: skip
     for name, each in agreement.items():
         numbers = f"{each['median']:.3f} keV apart in the median, 99 % within {each['99 %']:.2f} keV"

@@ -33,6 +33,7 @@ from daq2lh5.data_streamer import DataStreamer  # noqa: E402
 from daq2lh5.fc.fc_streamer import FCStreamer  # noqa: E402
 from daq2lh5.orca.orca_streamer import OrcaStreamer  # noqa: E402
 from daq2lh5.raw_buffer import RawBuffer, RawBufferLibrary  # noqa: E402
+from goals import Result, add_option, ratio, save  # noqa: E402
 from lgdo import WaveformTable  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
@@ -45,6 +46,8 @@ READERS: Mapping[str, tuple[Callable[[], DataStreamer], Callable[[], DataStreame
 }
 """That of legend-daq2lh5, and ours."""
 Columns = Mapping[str, NDArray[Any]]
+DECODING, FILE = 8.0, 5.0
+"""Goals of decoding alone, and of a file."""
 OURS: Mapping[str, Any] = {storing.HDF5: {"compression": "zstd", "shuffle": True}, decode.WAVEFORMS: True}
 THEIRS: Mapping[str, Mapping[str, Any]] = {
     "defaults": {},
@@ -60,6 +63,7 @@ def main() -> None:
     made.add_argument("--repeat", type=int, default=1, help="records of a file, how many times")
     made.add_argument("--tries", type=int, default=3)
     made.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="where to write")  # noqa: S108
+    add_option(made)
     options = made.parse_args()
     flashcam.LEAST = 0
     begin = time.process_time()
@@ -68,8 +72,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         files = [repeated(path, options.repeat, folder) for path in options.files or simulated(folder)]
-        compare(files, options.rows, options.tries)
-        compare_files(files, options.tries, folder)
+        results = [*compare(files, options.rows, options.tries), *compare_files(files, options.tries, folder)]
+    save(options.json, results)
 
 
 def repeated(path: Path, times: int, folder: Path) -> Path:
@@ -101,7 +105,7 @@ def events_of_orca(data: mmap.mmap) -> tuple[int, int]:
     return places[kinds.index(often)], places[len(kinds) - kinds[::-1].index(often)]
 
 
-def compare_files(files: Sequence[Path], tries: int, folder: Path) -> None:
+def compare_files(files: Sequence[Path], tries: int, folder: Path) -> Iterator[Result]:
     """Make a raw file of each file in all ways."""
     print(f"{'file to file':42s} {'settings':16s} {'MB':>6s} {'library':>8s} {'ours':>8s} {'ratio':>6s}")
     for path in files:
@@ -110,7 +114,11 @@ def compare_files(files: Sequence[Path], tries: int, folder: Path) -> None:
             times = [(written(path, folder), written_by_library(path, folder, settings)) for _ in range(tries)]
             equal(folder / "ours.lh5", folder / "theirs.lh5")
             ours, theirs = (min(some) for some in zip(*times, strict=True))
-            print(f"{path.name:42s} {name:16s} {megabytes:6.0f} {theirs:8.2f} {ours:8.2f} {theirs / ours:6.1f}")
+            print(
+                f"{path.name:42s} {name:16s} {megabytes:6.0f} {theirs:8.2f} {ours:8.2f} {theirs / ours:6.1f}",
+                flush=True,
+            )
+            yield ratio(3, f"raw file of {kind_of(path)}, {name}", ours, theirs, FILE)
 
 
 def tables_of(daq: daqfile.DaqFile, target: str) -> dict[str, Any]:
@@ -167,7 +175,12 @@ def simulated(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.fcio"))
 
 
-def compare(files: Sequence[Path], rows: int, tries: int) -> None:
+def kind_of(path: Path) -> str:
+    """A DAQ file in short: that of a simulation by its type of data."""
+    return next((f"simulated {kind}" for kind in ("cal", "fft", "phy") if f"-{kind}-" in path.name), path.name[:24])
+
+
+def compare(files: Sequence[Path], rows: int, tries: int) -> Iterator[Result]:
     """Decode each file both ways."""
     print(f"{'decoding':50s} {'traces':>8s} {'library':>8s} {'ours':>8s} {'ratio':>6s}")
     for path in files:
@@ -182,6 +195,7 @@ def compare(files: Sequence[Path], rows: int, tries: int) -> None:
             np.testing.assert_array_equal(ours[name], values, err_msg=name)
         traces = sum(len(values) for name, values in ours.items() if name.endswith("/packet_id"))
         print(f"{path.name:50s} {traces:8d} {min(before):8.3f} {min(after):8.3f} {min(before) / min(after):6.1f}")
+        yield ratio(3, f"decoding of {kind_of(path)}", min(after), min(before), DECODING)
 
 
 def decoded(make: Callable[[], DataStreamer], path: Path, rows: int) -> tuple[Columns, float]:

@@ -19,13 +19,15 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "dataflow/src"), str(Path(__file__).resolve().parent)]
 
 import plan_scale  # noqa: E402
 import status_scale  # noqa: E402
+from goals import MEGABYTES, SECONDS, Result, add_option, save  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -33,6 +35,9 @@ LOOK, WEIGH = 0.02, 1.0
 """Seconds between two looks at the logs, and at the memory, which takes the system some time."""
 MOST = 300.0
 """Seconds after which a call has failed."""
+NEW, FIRST, NOTHING = "first work, chains are new", "first work", "nothing to be done"
+"""What is measured: of a cycle the first call, later ones, and calls when all is made."""
+GOAL, MEMORY = 10.0, 500.0
 
 
 def main() -> None:
@@ -41,18 +46,37 @@ def main() -> None:
     made.add_argument("--calls", type=int, default=3)
     made.add_argument("--target", default="all-l200-evt.gen")
     made.add_argument("--only", choices=("start", "nothing"), help="measure one of the two")
+    add_option(made)
     options = made.parse_args()
+    found: list[tuple[str, Call]] = []
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         root = Path(folder) / "cycle"
         plan_scale.make(root, options.files, options.runs, options.detectors)
         install(root)
         if options.only != "nothing":
-            for _ in range(options.calls):
-                print(f"until the first work   {measure(root, options.target, is_to_begin=True)}", flush=True)
+            for number in range(options.calls):
+                name = FIRST if number else NEW
+                found.append((name, measure(root, options.target, is_to_begin=True)))
+                print(f"{name:36s} {found[-1][1]}", flush=True)
         if options.only != "start":
             print(f"{status_scale.produce(root)} outputs", flush=True)
             for _ in range(options.calls):
-                print(f"nothing to be done     {measure(root, options.target, is_to_begin=False)}", flush=True)
+                found.append((NOTHING, measure(root, options.target, is_to_begin=False)))
+                print(f"{NOTHING:36s} {found[-1][1]}", flush=True)
+    save(options.json, results(found), calls=[{"what": name, **asdict(each)} for name, each in found])
+
+
+def results(found: Sequence[tuple[str, Call]]) -> list[Result]:
+    """What has a goal: of several calls the shortest, and the most memory."""
+    kinds = {name: [call for kind, call in found if kind == name] for name in dict(found)}
+    walls = [
+        Result(5, f"{name}, 10,000 files", min(c.wall for c in calls), GOAL, SECONDS) for name, calls in kinds.items()
+    ]
+    memory = [
+        Result(5, f"{name}, 10,000 files", max(c.together for c in calls), MEMORY, MEGABYTES)
+        for name, calls in kinds.items()
+    ]
+    return [*walls, *memory]
 
 
 def install(root: Path) -> None:
@@ -107,7 +131,23 @@ def family(parent: int) -> list[int]:
     return found
 
 
-def measure(root: Path, target: str, *, is_to_begin: bool) -> str:
+@dataclass(frozen=True)
+class Call:
+    """What a call of ``dataprod run`` took: seconds by the clock and of processors, megabytes."""
+
+    wall: float
+    cpu: float
+    largest: float
+    together: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.wall:6.2f} s, {self.cpu:6.2f} s of the processor, largest process {self.largest:4.0f} MB, "
+            f"all together {self.together:4.0f} MB"
+        )
+
+
+def measure(root: Path, target: str, *, is_to_begin: bool) -> Call:
     """Call `dataprod run` and end it when a job works, or wait for its end."""
     logs = root / "generated/tmp/log"
     for log in logs.rglob("*.log"):
@@ -131,11 +171,7 @@ def measure(root: Path, target: str, *, is_to_begin: bool) -> str:
         if has_ended is is_to_begin or (has_ended and code != 0):
             said.seek(0)
             sys.exit(f"the run did not do what was expected, exit code {code}:\n{said.read()[-3000:]}")
-    processor = sum(weighed.seconds.values())
-    return (
-        f"{seconds:6.2f} s, {processor:6.2f} s of the processor, largest process {weighed.one:4.0f} MB, "
-        f"all together {weighed.together:4.0f} MB"
-    )
+    return Call(seconds, sum(weighed.seconds.values()), weighed.one, weighed.together)
 
 
 def weigh(weighed: Weighed, parent: int, over: threading.Event) -> None:

@@ -1,11 +1,11 @@
 """How time and memory of jobs grow with the events of a file, and how a production gains by a second core.
 
-    python benchmarks/scaling.py [--events 10000 100000] [--folder DIR] [--cores [--scale 6]]
+    python benchmarks/scaling.py [--events 10000 100000] [--folder DIR] [--cores [--scale 6] [--rounds 2]]
 
 A calibration file of the simulated experiment with each number of events, and of it raw, tcm, dsp, hit and evt, without
 calibrations. Each job is a process of its own, with one worker; printed are the seconds of the processors and the
 highest memory, as the records beside the outputs say. A million events take 9 GB of DAQ file and 5 GB of raw.
-``--cores`` instead makes the production of production.py on one core and on two; the shorter of two rounds counts.
+``--cores`` instead makes the production of production.py on one core and on two, in turns; medians are compared.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +27,7 @@ SOURCES = [str(ROOT / part / "src") for part in ("dataflow", "demo", "prodenv")]
 sys.path[:0] = [*SOURCES, str(ROOT / "benchmarks")]
 
 import h5py  # noqa: E402
+from goals import add_option, ratio, save  # noqa: E402
 
 from dataflow.plan import open_cycle  # noqa: E402
 from dataflow.provenance.records import FOLDER  # noqa: E402
@@ -34,7 +36,6 @@ KEY = "l200-p03-r000-cal-20240301T080000Z"
 STEPS = ("tier_raw", "tier_tcm", "tier_dsp", "tier_hit", "tier_evt")
 SETUP = {"paths": {"tier": "$_/generated/tier"}, "allow_none_par": True}
 GOAL = 1.8
-ROUNDS = 2
 Record = Mapping[str, Any]
 
 
@@ -45,9 +46,11 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where files are made (default: the system's temporary folder)")
     parser.add_argument("--cores", action="store_true", help="measure a production on one core and on two")
     parser.add_argument("--scale", type=float, default=6.0, help="of the events of that production (default: 6)")
+    parser.add_argument("--rounds", type=int, default=2, help="how often it is made on one and on two (default: 2)")
+    add_option(parser)
     options = parser.parse_args()
     if options.cores:
-        return by_cores(options.scale)
+        return by_cores(options.scale, options.rounds, options.json)
     found = {}
     for events in options.events:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -55,6 +58,7 @@ def main() -> int:
             found[events] = {step: made(cycle, step) for step in STEPS}
             print(f"{events} events made", file=sys.stderr)
     report(found)
+    save(options.json, [], events={events: dict(records) for events, records in found.items()})
     return 0
 
 
@@ -109,7 +113,7 @@ def slope(events: Sequence[int], records: Sequence[Record]) -> float:
     return float(1e6 * seconds / (events[-1] - events[-2]))
 
 
-def by_cores(scale: float) -> int:
+def by_cores(scale: float, rounds: int, file: Path | None) -> int:
     """A production on one core and on two, in turns; 1 if the second one gains too little.
 
     On one core means all of it: Snakemake, and what jobs are forked from, stay on the same core, too.
@@ -121,12 +125,15 @@ def by_cores(scale: float) -> int:
     production.ours(cycle, 2)  # compiles
     usable = sorted(os.sched_getaffinity(0))
     found: dict[int, list[production.Seconds]] = {1: [], 2: []}
-    for cores in (1, 2) * ROUNDS:
+    for cores in (1, 2) * rounds:
         os.sched_setaffinity(0, usable[:cores])
         found[cores].append(production.ours(cycle, cores))
         last = found[cores][-1]
-        print(f"{cores} cores: {last.wall:6.1f} s by the clock, {last.cpu:6.1f} s of processors", flush=True)
-    one, two = (min(each.wall for each in found[cores]) for cores in (1, 2))
+        busy = last.cpu / last.wall / cores
+        print(f"{cores} cores: {last.wall:6.1f} s, {last.cpu:6.1f} s of processors, busy {busy:.0%}", flush=True)
+    one, two = (median(each.wall for each in found[cores]) for cores in (1, 2))
+    seconds = {cores: [asdict(each) for each in some] for cores, some in found.items()}
+    save(file, [ratio(7, "production on two cores", two, one, GOAL)], seconds=seconds)
     print(f"the second core: {one / two:.2f} times as fast (goal {GOAL})")
     return int(one / two < GOAL)
 

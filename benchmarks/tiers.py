@@ -24,11 +24,12 @@ from typing import Any
 
 os.environ["NUMEXPR_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "dataflow/src"))
+sys.path[:0] = [str(ROOT / "dataflow/src"), str(ROOT / "benchmarks")]
 
 import h5py  # noqa: E402 - after the path
 import numpy as np  # noqa: E402
 import yaml  # noqa: E402
+from goals import add_option, ratio, save  # noqa: E402
 from lgdo import Array, Table, VectorOfVectors  # noqa: E402
 
 from dataflow.jobs.lh5files import join_shards  # noqa: E402
@@ -216,7 +217,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--channels", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3, help="the best of how many rounds counts (default: 3)")
-    parser.add_argument("--json", type=Path, help="where numbers are written")
+    add_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         measured(Files(Path(name) / "warm", 20, options.channels), 1)  # imports are not counted
@@ -229,8 +230,8 @@ def main() -> int:
             f"{tier}  ours {each['ours']:7.3f}  pygama {each['pygama']:7.3f}  ratio {each['ratio']:5.1f}{mark}", end=""
         )
         print(f"  differing columns: {differ}")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
+    results = [ratio(3, f"{tier}, a core", each["ours"], each["pygama"], GOAL) for tier, each in found.items()]
+    save(options.json, results, tiers=found)
     return int(any(each["differing"] for each in found.values()))
 
 
