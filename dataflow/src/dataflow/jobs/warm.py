@@ -57,7 +57,7 @@ def units() -> Mapping[str, Callable[[], object]]:
     """What processes do side by side, in the order in which it begins."""
     modules = {module: partial(take, name) for module, name in named_processors().items()}
     first = {name: modules.pop(name) for name in HEAVY if name in modules}
-    tasks = {task.__name__: task for task in (compression, fits)}
+    tasks = {task.__name__: task for task in (daq_files, compression, fits)}
     return first | tasks | modules
 
 
