@@ -176,8 +176,11 @@ def simulated(folder: Path) -> list[Path]:
 
 
 def kind_of(path: Path) -> str:
-    """A DAQ file in short: that of a simulation by its type of data."""
-    return next((f"simulated {kind}" for kind in ("cal", "fft", "phy") if f"-{kind}-" in path.name), path.name[:24])
+    """A DAQ file in short: that of a simulation by its type of data and time."""
+    return next(
+        (f"simulated {kind} {path.stem[-7:-1]}" for kind in ("cal", "fft", "phy") if f"-{kind}-" in path.name),
+        path.name[:24],
+    )
 
 
 def compare(files: Sequence[Path], rows: int, tries: int) -> Iterator[Result]:

@@ -63,17 +63,18 @@ def main() -> None:
             for _ in range(options.calls):
                 found.append((NOTHING, measure(root, options.target, is_to_begin=False)))
                 print(f"{NOTHING:36s} {found[-1][1]}", flush=True)
-    save(options.json, results(found), calls=[{"what": name, **asdict(each)} for name, each in found])
+    save(options.json, results(found, options.files), calls=[{"what": name, **asdict(each)} for name, each in found])
 
 
-def results(found: Sequence[tuple[str, Call]]) -> list[Result]:
+def results(found: Sequence[tuple[str, Call]], files: int) -> list[Result]:
     """What has a goal: of several calls the shortest, and the most memory."""
     kinds = {name: [call for kind, call in found if kind == name] for name in dict(found)}
     walls = [
-        Result(5, f"{name}, 10,000 files", min(c.wall for c in calls), GOAL, SECONDS) for name, calls in kinds.items()
+        Result(5, f"{name}, {files:,} files", min(c.wall for c in calls), GOAL, SECONDS)
+        for name, calls in kinds.items()
     ]
     memory = [
-        Result(5, f"{name}, 10,000 files", max(c.together for c in calls), MEMORY, MEGABYTES)
+        Result(5, f"{name}, {files:,} files", max(c.together for c in calls), MEMORY, MEGABYTES)
         for name, calls in kinds.items()
     ]
     return [*walls, *memory]
