@@ -90,7 +90,7 @@ def ratio(goal: int, what: str, ours: float, theirs: float, limit: float) -> Res
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """Let a benchmark be told where its numbers are wanted."""
+    """Let a benchmark be told where its numbers are wanted; it writes them only where results are equal."""
     parser.add_argument("--json", type=Path, help="where numbers are written")
 
 
@@ -125,7 +125,10 @@ def main() -> int:
 
 
 def succeeds(name: str, words: Sequence[str], folder: Path) -> bool:
-    """Run a program; whether it has measured. It may end with 1 because a goal is missed."""
+    """Run a program; whether it has measured.
+
+    It may end with 1 because a goal is missed. Where results of both sides differ it writes no numbers.
+    """
     numbers, begin = folder / f"{name}.json", time.monotonic()
     numbers.unlink(missing_ok=True)
     print(f"{name} {' '.join(words)} …", flush=True)
