@@ -74,16 +74,24 @@ def aligned(count: int, kind: type[np.floating[Any]]) -> Array:
 
 
 @dataclass
+class Tail:
+    """The shape of a tail, float64, and the decay constant, centre and first sample that it is for."""
+
+    shape: Array
+    times: tuple[float, float, float] | None = None
+
+
+@dataclass
 class Space:
     """Space to work in, float32 and float64, which only grows while a chain is planned; and shapes that are kept."""
 
     single: Array = field(default_factory=lambda: np.empty(0, np.float32))
     double: Array = field(default_factory=lambda: np.empty(0, np.float64))
-    tails: dict[tuple[int, str], Array] = field(default_factory=dict)
+    tails: dict[tuple[int, str], Tail] = field(default_factory=dict)
 
-    def tail(self, length: int, kind: str) -> Array:
-        """Where the shape of a tail is kept between calls, with the three times that it is for (NaN: none yet)."""
-        return self.tails.setdefault((length, kind), np.full(length + 3, np.nan))
+    def tail(self, length: int, kind: str) -> Tail:
+        """The shape of a tail, which is kept between calls."""
+        return self.tails.setdefault((length, kind), Tail(np.empty(length)))
 
     def reserve(self, single: int = 0, double: int = 0) -> None:
         """Make sure that there is space for so many numbers."""

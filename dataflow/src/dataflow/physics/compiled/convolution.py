@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .call import Call, Step, Unsuitable
-from .convolve import GROUP, LANES, SIDE, convolve, convolve_many
+from .convolve import convolve
+from .vectors import SIDE
 
 FLAT_FROM = 48
 """Equal coefficients from which on running sums are faster."""
-MANY = 12
-"""Groups of coefficients from which on traces are laid side by side."""
+PART = 32
+"""Coefficients whose products are added one after the other; sums of such sums have fewer roundings."""
 WORTH = 30
 """A Fourier transform of n samples takes as long as this times n · log2(n) products, about."""
 
@@ -30,23 +31,19 @@ def convolution(call: Call) -> Step:
     if out.length != size:
         raise Unsuitable(f"its result has {out.length} samples")
     shift = {"f": 0, "s": (len(kernel) - 1) // 2, "v": len(kernel) - 1}[mode]
-    margin = len(kernel) + GROUP
+    margin = len(kernel) + SIDE
     begin, end = longest_flat(kernel)
-    direct = kernel.copy()
-    direct[begin:end] = 0
-    groups, places = grouped(direct)
-    _is_worth(size * GROUP * len(places), wave.length + len(kernel))
-    begins = shift + margin - (places + GROUP - 1)
+    parts = parts_of(kernel, begin, end)
+    _is_worth(size * sum(last - first for first, last in parts), wave.length + len(kernel))
+    # The coefficient k takes the sample shift + margin - k for the first result.
+    places = np.array([(len(kernel) - b, len(kernel) - a, shift + margin - b + 1) for a, b in parts], np.int64)
     first, last = shift + margin - end + 1, shift + margin - begin + 1
-    prepared = groups, begins, first, last, float(kernel[begin]) if end > begin else 0.0
-    room = SIDE * (wave.length + 2 * margin)
-    call.block.space.reserve(single=room, double=room)
+    value = float(kernel[begin]) if end > begin else 0.0
+    prepared = kernel[::-1].copy(), places.reshape(-1, 3), first, last, value
+    call.block.space.reserve(single=SIDE * (wave.length + 2 * margin + SIDE))
     bad, where, space = call.marks(wave), (out.flat, out.stride, out.length), call.block.space
     call.same_marks(out, bad)
-    if len(places) >= MANY and end == begin and call.block.width % LANES == 0:
-        space.reserve(single=LANES * (wave.length + 2 * margin + size))
-        return lambda: convolve_many(*wave.read, bad, (groups, begins), where, margin, space.single)
-    return lambda: convolve(*wave.read, bad, prepared, where, margin, (space.single, space.double))
+    return lambda: convolve(*wave.read, bad, prepared, where, margin, space.single)
 
 
 def _fixed(call: Call) -> NDArray[np.float32]:
@@ -66,14 +63,12 @@ def longest_flat(kernel: NDArray[np.float32]) -> tuple[int, int]:
     return (begin, end) if end - begin >= FLAT_FROM else (0, 0)
 
 
-def grouped(kernel: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Coefficients in groups, reversed, and the places of their first ones; groups of zeros are left out."""
-    count = -(-len(kernel) // GROUP)
-    padded = np.zeros(count * GROUP, np.float32)
-    padded[: len(kernel)] = kernel
-    groups = padded.reshape(count, GROUP)
-    used = np.flatnonzero(groups.any(axis=1))
-    return np.ascontiguousarray(groups[used, ::-1]), used * GROUP
+def parts_of(kernel: NDArray[np.float32], begin: int, end: int) -> list[tuple[int, int]]:
+    """Begins and ends of what is to be applied directly: what lies before and behind the flat run, without zeros."""
+    sides = [(0, begin), (end, len(kernel))]
+    used = [(first, np.flatnonzero(kernel[first:last])) for first, last in sides]
+    whole = [(first + int(each[0]), first + int(each[-1]) + 1) for first, each in used if len(each)]
+    return [(first, min(first + PART, end)) for begin, end in whole for first in range(begin, end, PART)]
 
 
 def _is_worth(products: int, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Convolutions with fixed kernels: directly, eight coefficients at a time, and by running sums where a kernel is flat.
+"""Convolutions with fixed kernels: directly, eight results of eight traces at a time, and by running sums where flat.
 
 At the lengths of energy filters this takes fewer operations than a Fourier transform, and fewer roundings. A run of
 equal coefficients costs two additions a sample, however long it is.
@@ -11,94 +11,59 @@ from typing import Any
 import numpy as np
 
 from .jit import compiled
+from .vectors import SIDE, double, lay, load, muladd, put_eight, same, single, store, take_back
 
 Array = Any
-GROUP = 8
-"""Coefficients that are applied in one pass."""
-SIDE = 4
-LANES = 16
-"""Traces that are laid side by side, sample by sample."""
 
 
 @compiled
-def _padded(w: Array, margin: int, out: Array) -> None:
-    out[:margin] = 0
-    out[margin : margin + len(w)] = w
-    out[margin + len(w) : 2 * margin + len(w)] = 0
+def _window(x: Array, first: int, last: int) -> Any:
+    """The sum of a window."""
+    found = same(0.0)
+    for i in range(first, last):
+        found = found + double(load(x, i * SIDE))
+    return found
 
 
 @compiled
-def _running_sums(rows: Array, out: Array) -> None:
-    """out[k, i] is the sum of the first i samples of row k."""
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    ra, rb, rc, rd = rows[0], rows[1], rows[2], rows[3]
-    oa, ob, oc, od = out[0], out[1], out[2], out[3]
-    for i in range(rows.shape[1]):
-        oa[i], ob[i], oc[i], od[i] = a, b, c, d
-        a, b, c, d = a + ra[i], b + rb[i], c + rc[i], d + rd[i]
+def _flat(x: Array, first: int, last: int, share: Any, now: Any) -> Any:
+    """What a window of equal coefficients gives in eight places, and the sum of the window in the next one."""
+    a = single(now * share)
+    now = now + (double(load(x, last * SIDE)) - double(load(x, first * SIDE)))
+    b = single(now * share)
+    now = now + (double(load(x, (last + 1) * SIDE)) - double(load(x, (first + 1) * SIDE)))
+    c = single(now * share)
+    now = now + (double(load(x, (last + 2) * SIDE)) - double(load(x, (first + 2) * SIDE)))
+    d = single(now * share)
+    now = now + (double(load(x, (last + 3) * SIDE)) - double(load(x, (first + 3) * SIDE)))
+    e = single(now * share)
+    now = now + (double(load(x, (last + 4) * SIDE)) - double(load(x, (first + 4) * SIDE)))
+    f = single(now * share)
+    now = now + (double(load(x, (last + 5) * SIDE)) - double(load(x, (first + 5) * SIDE)))
+    g = single(now * share)
+    now = now + (double(load(x, (last + 6) * SIDE)) - double(load(x, (first + 6) * SIDE)))
+    h = single(now * share)
+    now = now + (double(load(x, (last + 7) * SIDE)) - double(load(x, (first + 7) * SIDE)))
+    return (a, b, c, d, e, f, g, h), now
 
 
 @compiled
-def _add_group(x: Array, k: Array, out: Array) -> None:
-    """Add what eight coefficients make of eight neighbours."""
-    k0, k1, k2, k3, k4, k5, k6, k7 = k[0], k[1], k[2], k[3], k[4], k[5], k[6], k[7]
-    for i in range(len(out)):
-        near = (k0 * x[i] + k1 * x[i + 1]) + (k2 * x[i + 2] + k3 * x[i + 3])
-        out[i] += near + ((k4 * x[i + 4] + k5 * x[i + 5]) + (k6 * x[i + 6] + k7 * x[i + 7]))
+def _sums(x: Array, place: int, coefficients: Array) -> Any:
+    """What coefficients make of the samples from a place on, and from the seven behind it."""
+    a = b = c = d = e = f = g = h = same(np.float32(0))
+    for j in range(len(coefficients)):
+        k, at = same(coefficients[j]), (place + j) * SIDE
+        a, b = muladd(k, load(x, at), a), muladd(k, load(x, at + SIDE), b)
+        c, d = muladd(k, load(x, at + 2 * SIDE), c), muladd(k, load(x, at + 3 * SIDE), d)
+        e, f = muladd(k, load(x, at + 4 * SIDE), e), muladd(k, load(x, at + 5 * SIDE), f)
+        g, h = muladd(k, load(x, at + 6 * SIDE), g), muladd(k, load(x, at + 7 * SIDE), h)
+    return a, b, c, d, e, f, g, h
 
 
 @compiled
-def _add_group_of_lanes(x: Array, k: Array, out: Array) -> None:
-    """As :func:`_add_group` for :data:`LANES` traces sample by sample: whole lines of the cache are read."""
-    k0, k1, k2, k3, k4, k5, k6, k7 = k[0], k[1], k[2], k[3], k[4], k[5], k[6], k[7]
-    for i in range(len(out)):
-        near = (k0 * x[i] + k1 * x[i + 16]) + (k2 * x[i + 32] + k3 * x[i + 48])
-        out[i] += near + ((k4 * x[i + 64] + k5 * x[i + 80]) + (k6 * x[i + 96] + k7 * x[i + 112]))
-
-
-@compiled
-def convolve_many(
-    flat: Array,
-    stride: int,
-    length: int,
-    bad: Array,
-    kernel: tuple[Array, Array],
-    out: tuple[Array, int, int],
-    margin: int,
-    space: Array,
-) -> None:
-    """As :func:`convolve`, for kernels of many groups, without a window of equal coefficients.
-
-    Parameters
-    ----------
-    flat, stride, length, bad, out, margin
-        As there; a multiple of :data:`LANES` traces.
-    kernel
-        Groups, and the sample that each begins at.
-    space
-        To work in, float32, :data:`LANES` traces with margins, and their results.
-    """
-    groups, begins = kernel
-    target, out_stride, count = out
-    size = (length + 2 * margin) * LANES
-    x, found = space[:size], space[size : size + count * LANES]
-    x[:] = 0
-    for row in range(0, len(bad), LANES):
-        middle = x[margin * LANES : (margin + length) * LANES]
-        for k in range(LANES):
-            w = flat[(row + k) * stride : (row + k) * stride + length]
-            for i in range(length):
-                middle[i * LANES + k] = np.float32(0) if bad[row + k] else w[i]
-        found[:] = 0
-        for number in range(len(begins)):
-            first = begins[number] * LANES
-            _add_group_of_lanes(x[first : first + (count + GROUP) * LANES], groups[number], found)
-        for k in range(LANES):
-            result = target[(row + k) * out_stride : (row + k) * out_stride + count]
-            for i in range(count):
-                result[i] = found[i * LANES + k]
-            if bad[row + k]:
-                result[:] = np.nan
+def _added(one: Any, other: Any) -> Any:
+    first = one[0] + other[0], one[1] + other[1], one[2] + other[2], one[3] + other[3]
+    return first + (one[4] + other[4], one[5] + other[5], one[6] + other[6], one[7] + other[7])
 
 
 @compiled
@@ -110,43 +75,48 @@ def convolve(
     kernel: tuple[Array, Array, int, int, float],
     out: tuple[Array, int, int],
     margin: int,
-    space: tuple[Array, Array],
+    space: Array,
 ) -> None:
     """Convolve traces with a kernel.
 
     Parameters
     ----------
     flat, stride, length, bad
-        As for :func:`.marks.mark`; a multiple of four traces.
+        As for :func:`.marks.mark`; a multiple of :data:`.vectors.SIDE` traces.
     kernel
-        Groups of :data:`GROUP` coefficients, reversed; the sample that each begins at for the first output, counted in
-        the trace with its margin; begin and end of the window that has one coefficient, counted likewise; its value.
+        Coefficients, float32, reversed; parts of them that are applied one by one, int64, shape (parts, 3): their begin
+        and end, and the sample that the first one takes for the first result, counted in the trace with its margin;
+        begin and end of the window that has one coefficient, counted likewise; its value.
     out
         What is found (float32), its samples a trace, and how many are wanted.
     margin
-        Zeros before and after a trace.
+        Zeros before and after a trace, at least :data:`.vectors.SIDE` more than the kernel has coefficients.
     space
-        To work in: float32, four traces with margins; float64, the same.
+        To work in, float32: :data:`.vectors.SIDE` traces with margins, and as many samples more.
     """
-    groups, begins, first, last, flat_value = kernel
+    coefficients, parts, first, last, value = kernel
     target, out_stride, count = out
-    size = length + 2 * margin
-    padded = space[0][: SIDE * size].reshape(SIDE, size)
-    sums = space[1][: SIDE * size].reshape(SIDE, size)
+    size = (length + 2 * margin) * SIDE
+    x, rest = space[:size], space[size : size + SIDE * SIDE]
+    x[: margin * SIDE] = 0
+    x[(margin + length) * SIDE :] = 0
+    share, nothing = same(value), same(np.float32(0))
     for row in range(0, len(bad), SIDE):
-        for k in range(SIDE):
-            _padded(flat[(row + k) * stride : (row + k) * stride + length], margin, padded[k])
-        if last > first:
-            _running_sums(padded, sums)
-        for k in range(SIDE):
-            found = target[(row + k) * out_stride : (row + k) * out_stride + count]
+        lay(flat, row * stride, stride, length, x, margin)
+        now = _window(x, first, last)
+        for i in range(0, count, SIDE):
+            found = nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing
             if last > first:
-                low, high = sums[k, first : first + count], sums[k, last : last + count]
-                for i in range(count):
-                    found[i] = np.float32((high[i] - low[i]) * flat_value)
+                found, now = _flat(x, first + i, last + i, share, now)
+            for number in range(len(parts)):
+                begin, end, place = parts[number, 0], parts[number, 1], parts[number, 2]
+                found = _added(found, _sums(x, place + i, coefficients[begin:end]))
+            if i + SIDE <= count:
+                put_eight(found, target, row * out_stride + i, out_stride)
             else:
-                found[:] = 0
-            for number in range(len(begins)):
-                _add_group(padded[k, begins[number] : begins[number] + count + GROUP], groups[number], found)
+                for k in range(SIDE):
+                    store(rest, k * SIDE, found[k])
+                take_back(rest, 0, count - i, target, row * out_stride + i, out_stride)
+        for k in range(SIDE):
             if bad[row + k]:
-                found[:] = np.nan
+                target[(row + k) * out_stride : (row + k) * out_stride + count] = np.nan

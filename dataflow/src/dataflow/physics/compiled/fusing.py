@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from . import current
-from .call import Block, Call, Step, Unsuitable
-from .table import is_processor, whole
+from dataflow.physics import traces
+
+from . import current, recursive
+from .call import READ, Block, Call, Step, Unsuitable
+from .table import decay, is_processor, two_tails, what_is_below, whole
+from .vectors import SIDE
 
 
 def windows_of_currents(chain: Any) -> list[tuple[Any, Any]]:
@@ -41,6 +44,50 @@ def window_of_current(source: Any, user: Any, block: Block) -> Sequence[Step]:
     bad, begin = made.marks(wave), taken.column(1)
     last = partial(current.window_of_differences, *wave.read, bad, lag, begin, out.flat, out.length)
     return [*made.before, *taken.before, last]
+
+
+def is_pole_zero_between(row: Sequence[Any]) -> bool:
+    """Whether calls in a row correct traces for tails, with a subtraction before or after."""
+    kinds = [_kind(each) for each in row]
+    return kinds in (["above", "poles"], ["poles", "level"], ["above", "poles", "level"])
+
+
+def _kind(call: Any) -> str:
+    if any(is_processor(call.processor, name) for name in ("pole_zero", "double_pole_zero")):
+        return "poles"
+    if is_processor(call.processor, "bl_subtract"):
+        return "level"
+    return "above" if traces.above_tail in (call.processor, getattr(call.processor, "__wrapped__", None)) else ""
+
+
+def pole_zero_between(row: Sequence[Any], block: Block) -> Sequence[Step]:
+    """What is to be done for such a row: one pass, which makes nothing of what lies between.
+
+    Raises
+    ------
+    Unsuitable
+        If there is no compiled form for them.
+    """
+    calls = {_kind(each): Call(each, block) for each in row}
+    first, poles, last = calls[_kind(row[0])], calls["poles"], calls[_kind(row[-1])]
+    wave, nothing = first.wave(0, READ), np.zeros(block.width, np.float32)
+    before = what_is_below(first, wave.length) if "above" in calls else (nothing, nothing, np.empty(0))
+    after = last.column(1) if "level" in calls else nothing
+    is_double = is_processor(row[0 if first is poles else 1].processor, "double_pole_zero")
+    how: Any = two_tails(poles) if is_double else decay(poles, 1)
+    loop = recursive.double_pole_zero if is_double else recursive.pole_zero
+    out = last.target(2 if "level" in calls or not is_double else 4)
+    if out.length != wave.length:
+        raise Unsuitable("its result has another length")
+    block.space.reserve(single=recursive.BLOCK * SIDE)
+    none, marks = np.zeros(block.width, np.bool_), np.zeros(block.width, np.bool_)
+    last.same_marks(out, marks)
+
+    def step() -> None:
+        loop(*wave.read, none, how, before, after, out.flat, block.space.single)
+        recursive.mark_ends(out.flat, out.length, marks)
+
+    return [*(step for call in calls.values() for step in call.before), step]
 
 
 def _can_be_one(source: Any, user: Any, chain: Any) -> bool:

@@ -140,16 +140,24 @@ def subtract(flat: Array, stride: int, length: int, bad: Array, level: Array, ou
 
 
 @compiled
+def tail(times: tuple[float, float, float], shape: Array) -> None:
+    """The shape of a tail.
+
+    Parameters
+    ----------
+    times
+        Decay constant, centre and first sample.
+    shape
+        What is found, float64, shape (samples,).
+    """
+    tau, centre, first = times
+    for i in range(len(shape)):
+        shape[i] = np.exp(-(i + (first - centre)) / tau)
+
+
+@compiled
 def subtract_tail(
-    flat: Array,
-    stride: int,
-    length: int,
-    level: Array,
-    height: Array,
-    times: tuple[float, float, float],
-    out: Array,
-    out_stride: int,
-    shape: Array,
+    flat: Array, stride: int, length: int, before: tuple[Array, Array, Array], out: Array, out_stride: int
 ) -> None:
     """Traces above a level and the tail of an earlier pulse, as :func:`dataflow.physics.traces.above_tail`.
 
@@ -157,28 +165,18 @@ def subtract_tail(
     ----------
     flat, stride, length
         As for :func:`.marks.mark`.
-    level, height
-        Float32, shape (traces,).
-    times
-        Decay constant, centre and first sample.
+    before
+        Levels and heights of tails, float32, shape (traces,); the shape of a tail, float64, shape (length,).
     out, out_stride
         What is found, float32.
-    shape
-        The tail's, float64, `length` numbers and the three times that they are for; it is made anew for others.
     """
-    tau, centre, first = times
-    kept = shape[length:]
-    ready = kept[0] == tau and kept[1] == centre and kept[2] == first
+    level, height, shape = before
     for row in range(len(level)):
         samples = flat[row * stride : row * stride + length]
         target = out[row * out_stride : row * out_stride + length]
-        base, tail = level[row], np.float64(height[row])
+        base, high = level[row], np.float64(height[row])
         for i in range(length):
             target[i] = np.float32(samples[i]) - base
-        if tail != 0:
-            if not ready:
-                for i in range(length):
-                    shape[i] = np.exp(-(i + (first - centre)) / tau)
-                kept[0], kept[1], kept[2], ready = tau, centre, first, True
+        if high != 0:
             for i in range(length):
-                target[i] = np.float32(np.float64(target[i]) - tail * shape[i])
+                target[i] = np.float32(np.float64(target[i]) - high * shape[i])

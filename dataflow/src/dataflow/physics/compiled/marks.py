@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .jit import compiled
 
 Array = Any
+INFINITE = 0x7F800000
+"""The bits of an infinite float32 without its sign; those of NaN are a larger integer."""
+
+
+@compiled
+def _largest(bits: Any) -> Any:
+    found = np.int32(0)
+    for i in range(len(bits)):
+        found = max(found, np.int32(bits[i] & np.int32(0x7FFFFFFF)))
+    return found
 
 
 @compiled
@@ -16,7 +28,7 @@ def mark(flat: Array, stride: int, length: int, bad: Array) -> None:
     Parameters
     ----------
     flat
-        Samples of all traces, one trace every `stride` samples.
+        Samples of all traces, float32, one trace every `stride` samples.
     stride, length
         In samples.
     bad
@@ -24,7 +36,4 @@ def mark(flat: Array, stride: int, length: int, bad: Array) -> None:
     """
     for row in range(len(bad)):
         samples = flat[row * stride : row * stride + length]
-        found = 0
-        for i in range(length):
-            found |= samples[i] != samples[i]
-        bad[row] = found != 0
+        bad[row] = _largest(samples.view(np.int32)) > INFINITE  # comparing integers is vectorised

@@ -10,9 +10,9 @@ import numpy as np
 
 from .call import Block, Call, Step, Unsuitable
 from .fusing import window_of_current, windows_of_currents
-from .recursive import SIDE
 from .table import form_of, is_processor
 from .tiles import rows_of_calls, steps_in_tiles
+from .vectors import SIDE
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .jit import compiled, reordered
+from .vectors import SIDE, larger, least, load, most, smaller
 
 Array = Any
 PART = 256
@@ -14,25 +15,25 @@ PART = 256
 
 
 @compiled
-def _key(bits: Any) -> Any:
-    """An integer that is ordered as the float32 with these bits: loops over integers are vectorised."""
-    key = np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
-    return np.int32(key + (key == -1))  # the zero with a sign is no other zero
-
-
-@compiled
-def _range(bits: Array) -> tuple[Any, Any]:
-    low, high = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
-    for i in range(len(bits)):
-        key = _key(bits[i])
-        low, high = min(low, key), max(high, key)
+def _range(w: Array) -> tuple[Any, Any]:
+    """Minimum and maximum of samples without NaN."""
+    low = high = w[0]
+    whole = len(w) // SIDE * SIDE
+    if whole:
+        lows = highs = load(w, 0)
+        for i in range(SIDE, whole, SIDE):
+            x = load(w, i)
+            lows, highs = smaller(lows, x), larger(highs, x)
+        low, high = least(lows), most(highs)
+    for i in range(whole, len(w)):
+        low, high = min(low, w[i]), max(high, w[i])
     return low, high
 
 
 @compiled
-def _first(bits: Array, key: Any) -> int:
-    for i in range(len(bits)):
-        if _key(bits[i]) == key:
+def _first(w: Array, value: Any) -> int:
+    for i in range(len(w)):
+        if w[i] == value:
             return i
     return 0
 
@@ -54,15 +55,14 @@ def extrema(flat: Array, stride: int, length: int, bad: Array, out: tuple[Array,
             at_low[row] = at_high[row] = lowest[row] = highest[row] = np.nan
             continue
         w = flat[row * stride : row * stride + length]
-        bits = w.view(np.int32)
-        low, high, in_low, in_high = _key(bits[0]), _key(bits[0]), 0, 0
+        low, high, in_low, in_high = w[0], w[0], 0, 0
         for begin in range(0, length, PART):
-            least, most = _range(bits[begin : min(begin + PART, length)])
-            if least < low:
-                low, in_low = least, begin
-            if most > high:
-                high, in_high = most, begin
-        i, j = in_low + _first(bits[in_low:], low), in_high + _first(bits[in_high:], high)
+            lowest_here, highest_here = _range(w[begin : min(begin + PART, length)])
+            if lowest_here < low:
+                low, in_low = lowest_here, begin
+            if highest_here > high:
+                high, in_high = highest_here, begin
+        i, j = in_low + _first(w[in_low:], low), in_high + _first(w[in_high:], high)
         at_low[row], at_high[row], lowest[row], highest[row] = i, j, w[i], w[j]
 
 

@@ -1,7 +1,7 @@
-"""Recursive filters: trapezoids, pole-zero corrections, moving windows; four traces side by side.
+"""Recursive filters: trapezoids, pole-zero corrections, moving windows; eight traces side by side.
 
-Each value needs the one before, so a processor that does one trace waits most of the time. What does not depend on the
-value before is done first, for all samples at a time. Values are rounded to float32 where dspeed rounds them.
+Each value needs the one before, so a processor that does one trace waits most of the time. Values are rounded to
+float32 where dspeed rounds them.
 """
 
 from __future__ import annotations
@@ -11,39 +11,11 @@ from typing import Any
 import numpy as np
 
 from .jit import compiled
+from .vectors import SIDE, double, eight, lay, load, muladd, put_eight, same, single, store, take_back
 
 Array = Any
-SIDE = 4
-
-
-@compiled
-def _summed(steps: Array, length: int, a: Array, b: Array, c: Array, d: Array) -> None:
-    """Running sums of four rows of `steps` (float64), rounded to float32 at each step."""
-    sa, sb, sc, sd = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-    for i in range(length):
-        sa = np.float32(sa + steps[0, i])
-        sb = np.float32(sb + steps[1, i])
-        sc = np.float32(sc + steps[2, i])
-        sd = np.float32(sd + steps[3, i])
-        a[i], b[i], c[i], d[i] = sa, sb, sc, sd
-
-
-@compiled
-def _trapezoid_steps(w: Array, rise: int, flat: int, out: Array) -> None:
-    """What each sample adds; parts of arrays instead of differences of places, because only those are vectorised."""
-    low, fall, end = rise + flat, 2 * rise + flat, len(w)
-    for i in range(rise):
-        out[i] = np.float64(w[i]) / rise
-    a, b, target = w[rise:low], w[:flat], out[rise:low]
-    for i in range(flat):
-        target[i] = np.float64(a[i] - b[i]) / rise
-    a, b, c, target = w[low:fall], w[flat : flat + rise], w[:rise], out[low:fall]
-    for i in range(rise):
-        target[i] = np.float64(a[i] - b[i] - c[i]) / rise
-    a, b, c, d = w[fall:], w[low : low + end - fall], w[rise : rise + end - fall], w[: end - fall]
-    target = out[fall:end]
-    for i in range(end - fall):
-        target[i] = np.float64(a[i] - b[i] - c[i] + d[i]) / rise
+BLOCK = 64
+"""Samples that a filter does at a time where it needs none of long before: they stay in the nearest cache."""
 
 
 @compiled
@@ -55,149 +27,228 @@ def trapezoid(
     Parameters
     ----------
     flat, stride, length, bad
-        As for :func:`.marks.mark`; a multiple of :data:`SIDE` traces.
+        As for :func:`.marks.mark`; a multiple of :data:`.vectors.SIDE` traces.
     sizes
         Rise and flat top in samples.
     out
         What is found, float32, `length` numbers a trace.
     space
-        To work in, float64, at least :data:`SIDE` · `length` numbers.
+        To work in, float32, twice :data:`.vectors.SIDE` · `length` numbers.
     """
-    steps = space[: SIDE * length].reshape(SIDE, length)
+    rise, low, fall = sizes[0], sizes[0] + sizes[1], 2 * sizes[0] + sizes[1]
+    x = space[: (fall + length) * SIDE]  # as if there were zeros before
+    x[: fall * SIDE] = 0
+    share = same(np.float64(rise))
     for row in range(0, len(bad), SIDE):
-        for k in range(SIDE):
-            first = (row + k) * stride
-            _trapezoid_steps(flat[first : first + length], sizes[0], sizes[1], steps[k])
-        targets = out[row * length : (row + SIDE) * length].reshape(SIDE, length)
-        _summed(steps, length, targets[0], targets[1], targets[2], targets[3])
-        for k in range(SIDE):
-            if bad[row + k]:
-                targets[k] = np.nan
+        lay(flat, row * stride, stride, length, x, fall)
+        found = same(np.float32(0))
+        for i in range(fall, fall + length):
+            step = ((load(x, i * SIDE) - load(x, (i - rise) * SIDE)) - load(x, (i - low) * SIDE)) + load(
+                x, (i - fall) * SIDE
+            )
+            found = single(double(found) + double(step) / share)
+            store(x, (i - fall) * SIDE, found)
+        take_back(x, 0, length, out, row * length, length)
+        x[: fall * SIDE] = 0
+        _without_numbers(bad, row, length, out)
 
 
 @compiled
-def _without_past(w: Array, one: float, two: float, out: Array) -> None:
-    """The part of a pole-zero filter that depends on its input alone."""
-    a, b, target = w[2:], w[1:-1], out[2:]
-    for i in range(len(w) - 2):
-        target[i] = np.float64(a[i]) + one * b[i] + two * w[i]
+def _laid_above(
+    flat: Array, place: int, stride: int, before: tuple[Array, Array, Array], row: int, span: tuple[int, int], x: Array
+) -> None:
+    """Some samples of eight traces side by side, without the tails of those that have one."""
+    begin, count = span
+    level, height, shape = before
+    lay(flat, place + begin, stride, count, x, 0)
+    for k in range(SIDE):
+        if height[row + k] != 0:
+            base, high = level[row + k], np.float64(height[row + k])
+            for i in range(count):
+                above = np.float64(np.float32(x[i * SIDE + k] - base))
+                x[i * SIDE + k] = np.float32(above - high * shape[begin + i])
+
+
+@compiled
+def _levels(before: tuple[Array, Array, Array], row: int, x: Array) -> Any:
+    """Levels that are still to be subtracted."""
+    for k in range(SIDE):
+        x[k] = before[0][row + k] if before[1][row + k] == 0 else 0
+    return load(x, 0)
+
+
+@compiled
+def _two_poles(x: Any, factors: Any, state: Any) -> Any:
+    """The next value, and what the one after it needs."""
+    of_last, of_second, one, two = factors
+    x1, x2, y1, y2 = state
+    y = muladd(one, y1, muladd(two, y2, muladd(of_second, x2, muladd(of_last, x1, x))))
+    return y, (x, x1, y, y1)
+
+
+@compiled
+def _two_poles_in_registers(
+    traces: Any, begin: int, end: int, levels: Any, factors: Any, state: Any, target: Any
+) -> Any:
+    """Samples in eights: all is done between reading and writing them."""
+    flat, place, stride = traces
+    out, at, length = target
+    base, later = levels
+    for i in range(begin, end, SIDE):
+        x = eight(flat, place + i, stride)
+        a, state = _two_poles(double(x[0] - base), factors, state)
+        b, state = _two_poles(double(x[1] - base), factors, state)
+        c, state = _two_poles(double(x[2] - base), factors, state)
+        d, state = _two_poles(double(x[3] - base), factors, state)
+        e, state = _two_poles(double(x[4] - base), factors, state)
+        f, state = _two_poles(double(x[5] - base), factors, state)
+        g, state = _two_poles(double(x[6] - base), factors, state)
+        h, state = _two_poles(double(x[7] - base), factors, state)
+        first = single(a) - later, single(b) - later, single(c) - later, single(d) - later
+        put_eight(
+            (*first, single(e) - later, single(f) - later, single(g) - later, single(h) - later), out, at + i, length
+        )
+    return state
 
 
 @compiled
 def double_pole_zero(
-    flat: Array, stride: int, length: int, bad: Array, taus: tuple[float, float, float], out: Array, space: Array
+    flat: Array,
+    stride: int,
+    length: int,
+    bad: Array,
+    taus: tuple[float, float, float],
+    before: tuple[Array, Array, Array],
+    after: Array,
+    out: Array,
+    space: Array,
 ) -> None:
-    """Deconvolution of two exponential tails, as dspeed's ``double_pole_zero``.
+    """Deconvolution of two exponential tails, as dspeed's ``double_pole_zero``, with what is subtracted around it.
 
     Parameters
     ----------
-    flat, stride, length, bad, out, space
+    flat, stride, length, bad, out
         As for :func:`trapezoid`.
     taus
         Decay constants in samples, and the part of the second one.
+    before
+        What is subtracted first, as by :func:`.levels.subtract_tail`: levels and heights of tails, float32, shape
+        (traces,), and the shape of a tail, float64, shape (length,).
+    after
+        Levels that are subtracted from the result, float32, shape (traces,).
+    space
+        To work in, float32, :data:`BLOCK` · :data:`.vectors.SIDE` numbers.
     """
     a, b, part = np.exp(-1 / taus[0]), np.exp(-1 / taus[1]), taus[2]
     one, two = -(part * b - part * a - b - 1), part * b - part * a - b
-    steps = space[: SIDE * length].reshape(SIDE, length)
+    factors = same(-1 * (a + b)), same(a * b), same(one), same(two)
+    nothing = same(0.0)
     for row in range(0, len(bad), SIDE):
-        for k in range(SIDE):
-            first = (row + k) * stride
-            _without_past(flat[first : first + length], -1 * (a + b), a * b, steps[k])
-        targets = out[row * length : (row + SIDE) * length].reshape(SIDE, length)
-        for k in range(SIDE):
-            first = (row + k) * stride
-            targets[k, 0], targets[k, 1] = flat[first], flat[first + 1]
-        _two_back(steps, one, two, targets)
-        for k in range(SIDE):
-            if bad[row + k]:
-                targets[k] = np.nan
+        levels = _levels(before, row, space), load(after, row)
+        state = nothing, nothing, nothing, nothing
+        traces, target = (flat, row * stride, stride), (out, row * length, length)
+        begin = 0
+        while begin < length:
+            count = _next(begin, length, before[1], row)
+            _laid_above(flat, row * stride, stride, before, row, (begin, count), space)
+            for i in range(count):
+                x = double(load(space, i * SIDE) - levels[0])
+                y, state = _two_poles(x, factors, state)
+                if begin + i == 1:  # the second sample stays as it is
+                    y, state = x, (state[0], state[1], x, state[3])
+                store(space, i * SIDE, single(y) - levels[1])
+            take_back(space, 0, count, out, row * length + begin, length)
+            begin += count
+            if count == SIDE:
+                end = length // SIDE * SIDE
+                state = _two_poles_in_registers(traces, begin, end, levels, factors, state, target)
+                begin = end
+        _without_numbers(bad, row, length, out)
 
 
 @compiled
-def _two_back(steps: Array, one: float, two: float, targets: Array) -> None:
-    ta, tb, tc, td = targets[0], targets[1], targets[2], targets[3]
-    a, b, c, d = np.float64(ta[1]), np.float64(tb[1]), np.float64(tc[1]), np.float64(td[1])
-    a1, b1, c1, d1 = np.float64(ta[0]), np.float64(tb[0]), np.float64(tc[0]), np.float64(td[0])
-    for i in range(2, steps.shape[1]):
-        a, a1 = (steps[0, i] + two * a1) + one * a, a
-        b, b1 = (steps[1, i] + two * b1) + one * b, b
-        c, c1 = (steps[2, i] + two * c1) + one * c, c
-        d, d1 = (steps[3, i] + two * d1) + one * d, d
-        ta[i], tb[i], tc[i], td[i] = a, b, c, d
+def _next(begin: int, length: int, height: Array, row: int) -> int:
+    """How many samples are done one by one; eight where those behind can be done in registers."""
+    has_tail = False
+    for k in range(SIDE):
+        has_tail |= height[row + k] != 0
+    if not has_tail and begin == 0 and length > SIDE:
+        return SIDE
+    return min(BLOCK, length - begin)
 
 
 @compiled
-def pole_zero(flat: Array, stride: int, length: int, bad: Array, tau: float, out: Array, space: Array) -> None:
+def pole_zero(
+    flat: Array,
+    stride: int,
+    length: int,
+    bad: Array,
+    tau: float,
+    before: tuple[Array, Array, Array],
+    after: Array,
+    out: Array,
+    space: Array,
+) -> None:
     """Deconvolution of one exponential tail, as dspeed's ``pole_zero``; as :func:`double_pole_zero`."""
-    share = np.exp(-1 / tau)
-    steps = space[: SIDE * length].reshape(SIDE, length)
+    share = same(np.exp(-1 / tau))
     for row in range(0, len(bad), SIDE):
-        for k in range(SIDE):
-            w = flat[(row + k) * stride : (row + k) * stride + length]
-            after, target = w[1:], steps[k, 1:]
-            steps[k, 0] = w[0]
-            for i in range(length - 1):
-                target[i] = np.float64(after[i]) - w[i] * share
-        targets = out[row * length : (row + SIDE) * length].reshape(SIDE, length)
-        _one_back(steps, targets)
-        for k in range(SIDE):
-            if bad[row + k]:
-                targets[k] = np.nan
+        base, later = _levels(before, row, space), load(after, row)
+        x1 = y = same(0.0)
+        for begin in range(0, length, BLOCK):
+            count = min(BLOCK, length - begin)
+            _laid_above(flat, row * stride, stride, before, row, (begin, count), space)
+            for i in range(count):
+                x = double(load(space, i * SIDE) - base)
+                y = y + (x - x1 * share)
+                store(space, i * SIDE, single(y) - later)
+                x1 = x
+            take_back(space, 0, count, out, row * length + begin, length)
+        _without_numbers(bad, row, length, out)
 
 
 @compiled
-def _one_back(steps: Array, targets: Array) -> None:
-    ta, tb, tc, td = targets[0], targets[1], targets[2], targets[3]
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    for i in range(steps.shape[1]):
-        a, b, c, d = a + steps[0, i], b + steps[1, i], c + steps[2, i], d + steps[3, i]
-        ta[i], tb[i], tc[i], td[i] = a, b, c, d
+def _without_numbers(bad: Array, row: int, length: int, out: Array) -> None:
+    for k in range(SIDE):
+        if bad[row + k]:
+            out[(row + k) * length : (row + k + 1) * length] = np.nan
 
 
 @compiled
-def _window_steps(w: Array, size: int, out: Array) -> None:
-    """What each sample adds to a moving average from the left, for which all before is as the first one."""
-    length = np.float32(size)
-    out[0] = w[0]
+def mark_ends(values: Array, length: int, bad: Array) -> None:
+    """Mark traces that end with NaN, and let all their samples be NaN: a recursive filter keeps NaN to the end."""
+    for row in range(len(bad)):
+        target = values[row * length : (row + 1) * length]
+        bad[row] = target[length - 1] != target[length - 1]
+        if bad[row]:
+            target[:] = np.nan
+
+
+@compiled
+def _from_left(x: Array, length: int, size: int, out: Array) -> None:
+    """A moving average for which all before is as the first sample."""
+    begin, divisor = load(x, 0), same(np.float32(size))
+    found = begin
+    store(out, 0, found)
     for i in range(1, size):
-        out[i] = (w[i] - w[0]) / length
-    after, target = w[size:], out[size:]
-    for i in range(len(after)):
-        target[i] = (after[i] - w[i]) / length
+        found = found + (load(x, i * SIDE) - begin) / divisor
+        store(out, i * SIDE, found)
+    for i in range(size, length):
+        found = found + (load(x, i * SIDE) - load(x, (i - size) * SIDE)) / divisor
+        store(out, i * SIDE, found)
 
 
 @compiled
-def _window_steps_back(w: Array, size: int, out: Array) -> None:
+def _from_right(x: Array, length: int, size: int, out: Array) -> None:
     """The same from the right."""
-    length, last = np.float32(size), len(w) - 1
-    begin = last - size + 1
-    after, near, target = w[size:], w[begin:last], out[begin:last]
-    for i in range(len(after)):
-        out[i] = (w[i] - after[i]) / length
-    for i in range(len(near)):
-        target[i] = (near[i] - w[last]) / length
-    out[last] = w[last]
-
-
-@compiled
-def _ahead(steps: Array, targets: Array) -> None:
-    ta, tb, tc, td = targets[0], targets[1], targets[2], targets[3]
-    a, b, c, d = steps[0, 0], steps[1, 0], steps[2, 0], steps[3, 0]
-    ta[0], tb[0], tc[0], td[0] = a, b, c, d
-    for i in range(1, steps.shape[1]):
-        a, b, c, d = a + steps[0, i], b + steps[1, i], c + steps[2, i], d + steps[3, i]
-        ta[i], tb[i], tc[i], td[i] = a, b, c, d
-
-
-@compiled
-def _back(steps: Array, targets: Array) -> None:
-    ta, tb, tc, td = targets[0], targets[1], targets[2], targets[3]
-    last = steps.shape[1] - 1
-    a, b, c, d = steps[0, last], steps[1, last], steps[2, last], steps[3, last]
-    ta[last], tb[last], tc[last], td[last] = a, b, c, d
-    for i in range(last - 1, -1, -1):
-        a, b, c, d = a + steps[0, i], b + steps[1, i], c + steps[2, i], d + steps[3, i]
-        ta[i], tb[i], tc[i], td[i] = a, b, c, d
+    last, divisor = load(x, (length - 1) * SIDE), same(np.float32(size))
+    found = last
+    store(out, (length - 1) * SIDE, found)
+    for i in range(length - 2, length - size - 1, -1):
+        found = found + (load(x, i * SIDE) - last) / divisor
+        store(out, i * SIDE, found)
+    for i in range(length - size - 1, -1, -1):
+        found = found + (load(x, i * SIDE) - load(x, (i + size) * SIDE)) / divisor
+        store(out, i * SIDE, found)
 
 
 @compiled
@@ -215,23 +266,16 @@ def moving_windows(
     backwards
         Of each average, whether it comes from the right; bool.
     space
-        To work in, float32, at least :data:`SIDE` · `length` numbers.
+        To work in, float32, at least twice :data:`.vectors.SIDE` · `length` numbers.
     """
-    steps = space[: SIDE * length].reshape(SIDE, length)
     for row in range(0, len(bad), SIDE):
-        targets = out[row * length : (row + SIDE) * length].reshape(SIDE, length)
+        now, then = space[: SIDE * length], space[SIDE * length : 2 * SIDE * length]
+        lay(flat, row * stride, stride, length, now, 0)
         for number in range(len(backwards)):
-            for k in range(SIDE):
-                first = (row + k) * stride
-                source = flat[first : first + length] if number == 0 else targets[k]
-                if backwards[number]:
-                    _window_steps_back(source, size, steps[k])
-                else:
-                    _window_steps(source, size, steps[k])
             if backwards[number]:
-                _back(steps, targets)
+                _from_right(now, length, size, then)
             else:
-                _ahead(steps, targets)
-        for k in range(SIDE):
-            if bad[row + k]:
-                targets[k] = np.nan
+                _from_left(now, length, size, then)
+            now, then = then, now
+        take_back(now, 0, length, out, row * length, length)
+        _without_numbers(bad, row, length, out)

@@ -13,6 +13,7 @@ from dataflow.physics import svm, traces
 from . import current, levels, lines, points, recursive
 from .call import READ, Call, Step, Unsuitable, Wave
 from .convolution import convolution
+from .vectors import SIDE
 
 Form = Callable[[Call], Step]
 
@@ -69,43 +70,66 @@ def _above_level(call: Call) -> Step:
 
 def _above_tail(call: Call) -> Step:
     wave, out = call.wave(0, READ), call.target(6)
-    level, height = call.column(1), call.column(2)
-    tau, centre, first = call.args[3:6]
-    shape = call.block.space.tail(wave.length, str(tau))
+    before = what_is_below(call, wave.length)
+    return partial(levels.subtract_tail, *wave.read, before, out.flat, out.stride)
 
-    def step() -> None:
+
+def what_is_below(call: Call, length: int) -> tuple[Any, Any, Any]:
+    """Levels, heights and the shape of tails, of ``above_tail``; it is seen to that the shape is made."""
+    level, height, (tau, centre, first) = call.column(1), call.column(2), call.args[3:6]
+    kept = call.block.space.tail(length, str(tau))
+
+    def have_shape() -> None:
         times = _largest(tau), _largest(centre), _largest(first)
-        levels.subtract_tail(*wave.read, level, height, times, out.flat, out.stride, shape)
+        if kept.times != times:
+            levels.tail(times, kept.shape)
+            kept.times = times
 
-    return step
+    call.before.append(have_shape)
+    return level, height, kept.shape
 
 
 def _trapezoid(call: Call) -> Step:
     wave, out = call.wave(0), call.target(3)
     sizes = whole(call.number(1), 1), whole(call.number(2), 0)
     _at_least(wave, 2 * sizes[0] + sizes[1])
-    return _recursive(call, recursive.trapezoid, wave, sizes, out)
+    bad = call.marks(wave)
+    call.same_marks(out, bad)
+    call.block.space.reserve(single=2 * SIDE * wave.length)
+    return lambda: recursive.trapezoid(*wave.read, bad, sizes, out.flat, call.block.space.single)
 
 
 def _pole_zero(call: Call) -> Step:
-    wave, out = call.wave(0), call.target(2)
-    return _recursive(call, recursive.pole_zero, wave, _time(call, 1), out)
+    return _deconvolution(call, recursive.pole_zero, call.target(2), decay(call, 1))
 
 
 def _double_pole_zero(call: Call) -> Step:
-    wave, out = call.wave(0), call.target(4)
-    _at_least(wave, 4)
-    taus = _time(call, 1), _time(call, 2), float(np.float32(call.number(3)))
+    return _deconvolution(call, recursive.double_pole_zero, call.target(4), two_tails(call))
+
+
+def two_tails(call: Call) -> tuple[float, float, float]:
+    """Decay constants in samples and the part of the second one, of dspeed's ``double_pole_zero``.
+
+    Raises
+    ------
+    Unsuitable
+        If they are none, or the traces too short.
+    """
+    _at_least(call.wave(0, READ), 4)
+    taus = decay(call, 1), decay(call, 2), float(np.float32(call.number(3)))
     if np.isnan(taus[2]):
         raise Unsuitable("the part of the second tail is no number")
-    return _recursive(call, recursive.double_pole_zero, wave, taus, out)
+    return taus
 
 
-def _recursive(call: Call, loop: Callable[..., object], wave: Wave, how: Any, out: Wave) -> Step:
+def _deconvolution(call: Call, loop: Callable[..., object], out: Wave, how: Any) -> Step:
+    wave = call.wave(0)
     bad = call.marks(wave)
     call.same_marks(out, bad)
-    call.block.space.reserve(double=recursive.SIDE * wave.length)
-    return lambda: loop(*wave.read, bad, how, out.flat, call.block.space.double)
+    call.block.space.reserve(single=recursive.BLOCK * SIDE)
+    nothing = np.zeros(call.block.width, np.float32)
+    before = nothing, nothing, np.empty(0)
+    return lambda: loop(*wave.read, bad, how, before, nothing, out.flat, call.block.space.single)
 
 
 def _moving_windows(call: Call) -> Step:
@@ -115,7 +139,7 @@ def _moving_windows(call: Call) -> Step:
     back = np.array([kind == 2 or (kind == 0 and number % 2 == 1) for number in range(count)])
     bad = call.marks(wave)
     call.same_marks(out, bad)
-    call.block.space.reserve(single=recursive.SIDE * wave.length)
+    call.block.space.reserve(single=2 * SIDE * wave.length)
     return lambda: recursive.moving_windows(*wave.read, bad, size, back, out.flat, call.block.space.single)
 
 
@@ -183,7 +207,14 @@ def whole(value: Any, least: int) -> int:
     return int(value)
 
 
-def _time(call: Call, place: int) -> float:
+def decay(call: Call, place: int) -> float:
+    """A decay constant in samples.
+
+    Raises
+    ------
+    Unsuitable
+        If it is none.
+    """
     value = float(np.float32(call.number(place)))
     if not value > 0:
         raise Unsuitable(f"{value} is no decay constant")

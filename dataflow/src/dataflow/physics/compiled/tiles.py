@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .call import Block, Call, Step, Unsuitable, address
+from .fusing import is_pole_zero_between, pole_zero_between
 from .table import form_of, name_of
 
 MADE: Mapping[str, int] = {
@@ -61,6 +62,8 @@ def steps_in_tiles(row: Sequence[Any], block: Block) -> list[Step]:
     Unsuitable
         If there is no compiled form for one of them.
     """
+    if is_pole_zero_between(row):
+        return list(pole_zero_between(row, block))
     return _of_tiles(row, block, range(0, block.width, TILE))
 
 
@@ -143,8 +146,9 @@ def _made(manager: Any) -> Any:
 
 
 def _can_be_done(row: Sequence[Any], chain: Any) -> bool:
+    block = Block(chain._block_width)
     try:
-        _of_tiles(row, Block(chain._block_width), (0,))
+        pole_zero_between(row, block) if is_pole_zero_between(row) else _of_tiles(row, block, (0,))
     except Unsuitable:
         return False
     return True
