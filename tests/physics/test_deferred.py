@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 
+from dataflow.physics import deferred
+from dataflow.physics.compiled.alone import _lock_file, alone
 from dataflow.physics.deferred import ORIGINAL, guvectorize
 from dataflow.physics.processors import LIBRARY
 from dataflow.steps import tier_dsp
@@ -96,3 +102,46 @@ def test_a_function_without_types_is_left_to_numba() -> None:
         out[0] = a + b
 
     assert type(guvectorize("(),()->()")(add)) is type(ORIGINAL("(),()->()")(add))
+
+
+def test_what_may_compile_waits_for_others_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[str] = []
+
+    @contextmanager
+    def guard() -> Iterator[None]:
+        entered.append("waited")
+        yield
+
+    monkeypatch.setattr(deferred, "_guard", [guard])
+
+    def add(a: Any, b: Any, out: Any) -> None:
+        out[0] = a + b
+
+    add.__module__ = "dspeed.processors.none"
+    made = guvectorize(["void(float64, float64, float64[:])"], "(),()->()")(add)
+    assert isinstance(made, deferred.Deferred) and not entered
+    assert [made(1.0, 2.0), made(2.0, 2.0)] == [3, 4] and entered == ["waited"]
+
+
+def test_processors_of_others_are_left_to_numba() -> None:
+    def add(a: Any, b: Any, out: Any) -> None:
+        out[0] = a + b
+
+    kinds = ["void(float64, float64, float64[:])"]
+    assert type(guvectorize(kinds, "(),()->()")(add)) is type(ORIGINAL(kinds, "(),()->()")(add))
+
+
+def test_who_waits_alone_waits_for_nobody_within() -> None:
+    with alone(), alone():
+        assert not is_free()
+    assert is_free()
+
+
+def is_free() -> bool:
+    """Whether another process could begin to compile."""
+    with _lock_file().open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

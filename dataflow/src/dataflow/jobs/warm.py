@@ -2,8 +2,8 @@
 
 Where nothing is compiled yet, processes on all cores do most of it, each in a folder of its own (:mod:`.apart`). Then
 one process does everything once more: it takes what is there, which shows that it can be taken, and compiles what is
-missing. Processors that no shipped chain names are left out: the first job that needs one compiles it
-(:mod:`dataflow.physics.processors`).
+missing. Processors that no shipped chain names are left out, and those that compiled chains do without: the first job
+that needs one compiles it (:mod:`dataflow.physics.deferred`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import yaml
 from dataflow.jobs.apart import compile_apart, cores, kept_in, work
 from dataflow.jobs.compiled import VARIABLE, note_processor
 from dataflow.metadata.stepconfig import STEPS_FOLDER
+from dataflow.physics.deferred import Deferred
 
 MODULES = ("dspeed.processors", "pygama.evt", "pygama.hit", "daq2lh5", "lh5", "lgdo")
 LIBRARY = "dspeed.processors"
@@ -31,8 +32,10 @@ IMPORTED = (
     *("scipy.special", "scipy.sparse", "scipy.spatial", "scipy.optimize", "scipy.ndimage", "scipy.stats"),
 )
 """What the first processor and the convolutions import: a second and half a second, in which no job is forked."""
-HEAVY = ("get_multi_local_extrema", "energy_kernels", "time_point_thresh", "where", "convolutions", "histogram")
-"""Modules of processors that take longest to compile; what takes longest begins, so that no process is left alone."""
+HEAVY = ("get_multi_local_extrema", "where", "zac_filter", "histogram_around_mode", "histogram_peakstats")
+"""Processors that take longest to compile; what takes longest begins, so that no process is left alone."""
+CALLED = ("trap_norm",)
+"""Processors that steps call themselves."""
 
 
 def main() -> int:
@@ -55,10 +58,10 @@ def main() -> int:
 
 def units() -> Mapping[str, Callable[[], object]]:
     """What processes do side by side, in the order in which it begins."""
-    modules = {module: partial(take, name) for module, name in named_processors().items()}
-    first = {name: modules.pop(name) for name in HEAVY if name in modules}
+    calls = {name: partial(take, name) for name in called_processors()}
+    first = {name: calls.pop(name) for name in HEAVY if name in calls}
     tasks = {task.__name__: task for task in (daq_files, compression, fits)}
-    return first | tasks | modules
+    return first | tasks | calls
 
 
 def is_begun() -> bool:
@@ -87,26 +90,31 @@ def each_processor() -> Iterator[str]:
     for name in IMPORTED:
         importlib.import_module(name)
         yield name
-    for name in named_processors().values():
+    for name in called_processors():
         take(name)
         yield name
 
 
 def take(name: str) -> None:
-    """Import a processor, which compiles all of its module."""
+    """Load a processor, or compile it."""
+    importlib.import_module("dataflow.physics.chains")  # without it, whole modules of processors would be compiled
     from dspeed import processors
 
     # to import its module by name would put the module in the place of a function of that name
-    getattr(processors, name)
+    processor = getattr(processors, name)
+    if isinstance(processor, Deferred):
+        processor.load()
 
 
-def named_processors() -> dict[str, str]:
-    """By the modules of dspeed's processors that shipped configuration names, one of the processors."""
+def called_processors() -> list[str]:
+    """Those of dspeed's processors that shipped configuration names and that compiled chains call."""
     from dspeed import processors
+
+    from dataflow.physics.compiled.table import FORMS
 
     files = sorted(STEPS_FOLDER.glob("*/defaults/*.yaml"))
     named = {name for file in files for name in _named(yaml.safe_load(file.read_text(encoding="utf-8")))}
-    return {processors._modules[name]: name for name in sorted(named) if name in processors._modules}
+    return sorted(named & processors._modules.keys() - FORMS.keys() | set(CALLED))
 
 
 def _named(node: object) -> Iterator[str]:

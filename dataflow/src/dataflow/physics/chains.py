@@ -23,7 +23,8 @@ from dataflow.jobs.lh5files import open_input
 from dataflow.metadata.references import Reference, replaced
 from dataflow.plan.job import Job
 
-from . import dspeed_outputs, dspeed_ufuncs
+from . import deferred, dspeed_outputs, dspeed_ufuncs
+from .compiled.alone import alone
 from .compiled.passes import run_compiled
 from .compiled.switch import is_on
 from .processors import take
@@ -31,6 +32,7 @@ from .rawtables import RawRows, column_names, digitizer, raw_rows, refuse_mixed
 from .svm import ARRAYS, SIGNATURE, TYPES, svm_label
 
 dspeed_ufuncs.install()
+deferred.install(alone)
 lgdolists.install()
 
 WHOLE = "waveform"

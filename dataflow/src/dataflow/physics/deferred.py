@@ -1,9 +1,10 @@
-"""Processors of which the compiled code is not loaded before they are called, for whoever only builds chains.
+"""Processors of which the compiled code is not loaded, nor made, before they are called.
 
 numba compiles what :func:`numba.guvectorize` decorates for all its types when it is imported, or loads all of it, and
-dspeed's convolutions import ``scipy.signal``: 80 MB and two seconds. To build a chain only to see whether that
-can be done takes types of arguments and the code of some kernels. After :func:`install`, processors tell their types
-without a compiler, and are numba's own from their first call on. ``tests/physics/test_deferred.py`` compares both.
+dspeed's convolutions import ``scipy.signal``: 80 MB and two seconds. To build a chain takes types of arguments and the
+code of some kernels, and most calls have a compiled form of the flow's own. After :func:`install`, processors tell
+their types without a compiler, and are numba's own from their first call on; ``tests/physics/test_deferred.py``
+compares both.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from types import ModuleType
 from typing import Any
@@ -24,6 +26,9 @@ from numba.np.ufunc.sigparse import parse_signature
 Decorator = Callable[[Callable[..., Any]], Any]
 ORIGINAL: Callable[..., Decorator] = numba.guvectorize
 CONVOLUTIONS, SIGNAL = "dspeed.processors.convolutions", "scipy.signal"
+OWNERS = ("dspeed.", "dataflow.")
+"""Whose processors are deferred; those of others are left to numba."""
+_guard: list[Callable[[], AbstractContextManager[None]]] = [nullcontext]
 
 
 class Deferred:
@@ -65,15 +70,27 @@ class Deferred:
 
     @cached_property
     def made(self) -> Any:
-        """numba's function."""
-        return ORIGINAL(self._kinds, self._dimensions, **self._options)(self._function)
+        """numba's function; where it is not kept from earlier, it is compiled now."""
+        with _guard[-1]():
+            return ORIGINAL(self._kinds, self._dimensions, **self._options)(self._function)
+
+    def load(self) -> None:
+        """Load the compiled code, or compile."""
+        assert self.made  # noqa: S101 - it is made by this
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self.made(*arguments, **named)
 
 
-def install() -> None:
-    """Let numba's decorator make such functions in this process, in all modules that are imported from now on."""
+def install(guard: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    """Let numba's decorator make such functions in this process, in all modules that are imported from now on.
+
+    Parameters
+    ----------
+    guard
+        What is entered while a function may be compiled.
+    """
+    _guard[:] = [guard]
     numba.guvectorize = guvectorize
     if CONVOLUTIONS not in sys.modules and SIGNAL not in sys.modules:
         sys.modules[SIGNAL] = _Signal(SIGNAL)
@@ -88,7 +105,13 @@ def guvectorize(kinds: Any, signature: str = "", **options: Any) -> Decorator:
     if not signature or not kinds:
         return ORIGINAL(kinds, *([signature] if signature else []), **options)
     known = [kinds] if isinstance(kinds, str) else list(kinds)
-    return lambda function: Deferred(function, known, signature, options)
+
+    def made(function: Callable[..., Any]) -> Any:
+        if not function.__module__.startswith(OWNERS):
+            return ORIGINAL(kinds, signature, **options)(function)
+        return Deferred(function, known, signature, options)
+
+    return made
 
 
 class _Signal(ModuleType):

@@ -65,6 +65,7 @@ class Loading:
         }
         self._searched: set[str] = set()
         self._begun: set[str] = set()
+        self._noted: set[str] = set()
         self._settled = 0
         self._files: dict[str, tuple[int, int]] = {}
         self._is_current, self._looked = True, -FRESH
@@ -72,7 +73,7 @@ class Loading:
     def require(self, step: str) -> bool:
         """Load all that a step needs; one that was not planned needs nothing. True, unless it raises."""
         for _ in self._steps.pop(step, ()):
-            pass
+            self._note()
         self._settle()
         return True
 
@@ -83,7 +84,8 @@ class Loading:
         step, pieces = next(iter(self._steps.items()))
         if next(pieces, None) is None:
             del self._steps[step]
-        self._settle()
+            self._settle()
+        self._note()
         return True
 
     def is_current(self) -> bool:
@@ -93,15 +95,20 @@ class Loading:
             self._looked = time.monotonic()
         return self._is_current
 
+    def _note(self) -> None:
+        """Note the files of new modules."""
+        new = sys.modules.keys() - self._noted
+        self._noted |= new
+        found = (getattr(sys.modules[name], "__file__", None) for name in new)
+        self._files |= {str(file): _state(str(file)) for file in found if file and str(file) not in self._files}
+
     def _settle(self) -> None:
-        """Note the files and versions of new modules, and let jobs look for no garbage of this process."""
-        if self._settled == len(sys.modules):
-            return
-        self._settled = len(sys.modules)
-        libraries()  # so that jobs need not look up versions
-        files = {str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
-        self._files |= {file: _state(file) for file in files - self._files.keys()}
-        gc.freeze()
+        """Note the versions of new modules, too, and let jobs look for no garbage of this process."""
+        self._note()
+        if self._settled != len(self._noted):
+            self._settled = len(self._noted)
+            libraries()  # so that jobs need not look up versions
+            gc.freeze()
 
     def _pieces(self, step: Planned) -> Iterator[str]:
         """Load what a step needs; gives a name for each piece."""

@@ -9,13 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_held: list[bool] = []
+
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Wait until no other process of this machine, for these sources, may be compiling."""
+    """Wait until no other process of this machine, for these sources, may be compiling; within itself, do not wait."""
+    if _held:
+        yield
+        return
     with _lock_file().open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        _held.append(True)
+        try:
+            yield
+        finally:
+            _held.pop()
 
 
 def _lock_file() -> Path:
