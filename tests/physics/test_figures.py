@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,21 @@ def test_a_page_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> Non
     np.testing.assert_equal(values_of(kept(every_kind(), tmp_path / "page.lh5")), values_of(every_kind()))
     empty = kept(Page("nothing"), tmp_path / "empty.lh5")
     assert (empty.title, empty.texts, empty.panels) == ("nothing", [], [])
+
+
+def test_a_page_is_the_same_if_axes_begin_with_ticks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_page(every_kind(), tmp_path / "without.pdf")
+    monkeypatch.setattr("dataflow.jobs.figures.render.without_ticks", nullcontext)
+    save_page(every_kind(), tmp_path / "with.pdf")
+    assert (tmp_path / "without.pdf").read_bytes() == (tmp_path / "with.pdf").read_bytes()
+
+
+def test_axes_begin_without_ticks() -> None:
+    """If they do without help, it can go."""
+    axes = render(every_kind()).axes
+    assert any("majorTicks" not in vars(each.yaxis) for each in axes)
+    plain = Figure().add_axes((0.1, 0.1, 0.8, 0.8))
+    assert "majorTicks" in vars(plain.yaxis)
 
 
 def test_a_page_without_events_is_drawn(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from matplotlib.ticker import AutoLocator, FuncFormatter, LogFormatterSciNotatio
 from numpy.typing import NDArray
 
 from .page import LABELS, Page, Panel, Text
-from .ticks import put_at_once
+from .ticks import put_at_once, without_ticks
 
 Arrays = Mapping[str, NDArray[Any]]
 Look = dict[str, Any]
@@ -78,9 +78,10 @@ def render(page: Page) -> Figure:
     for text in page.texts:
         figure.text(text.x, text.y, text.text, **dict[str, Any](text.look))
     made: list[Axes] = []
-    for panel in page.panels:
-        made.append(figure.add_axes(panel.place, sharex=None if panel.shares_x is None else made[panel.shares_x]))
-        _fill(made[-1], panel)
+    with without_ticks():
+        for panel in page.panels:
+            made.append(figure.add_axes(panel.place, sharex=None if panel.shares_x is None else made[panel.shares_x]))
+            _fill(made[-1], panel)
     return figure
 
 

@@ -7,7 +7,8 @@ each label once. Axes with labels of their own, turned labels, formulas or ticks
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -199,12 +200,47 @@ def put_at_once(figure: Figure) -> None:
         return
     made = [(axis, Ticks(axis, look)) for axis, look in _axes(figure)]
     found = [(axis, ticks) for axis, ticks in made if _is_plain(axis, ticks)]
+    others = {id(axis): axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)}
     for axis, ticks in found:  # not before all are known: axes that share a range share what makes their ticks
         axis.set_major_locator(NullLocator())
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FixedFormatter([]))
         axis.labelpad += ticks.depth
+        axis.majorTicks, axis.minorTicks = [], []
+        del others[id(axis)]
         axis.axes.add_artist(ticks).set_clip_on(False)
+        for spine in axis.axes.spines.values():
+            spine.get_spine_transform()  # which places it; otherwise, ticks do that
+    for axis in others.values():
+        axis.set_clip_path(axis.axes.patch)  # its ticks have missed that, see without_ticks
+
+
+TOUCHING = "set_clip_path", "set_tick_params"
+"""Methods of an axis that go through its ticks, and for that make the first ones of an axis that has none yet."""
+
+
+@contextmanager
+def without_ticks() -> Iterator[None]:
+    """Make axes without tick objects: :func:`put_at_once` throws most of them away, and they are a sixth of a page."""
+    with ExitStack() as stack:
+        for name in TOUCHING:
+            stack.callback(setattr, Axis, name, getattr(Axis, name))
+            setattr(Axis, name, _on_ticks_there_are(getattr(Axis, name)))
+        yield
+
+
+def _on_ticks_there_are(method: Callable[..., Any]) -> Callable[..., Any]:
+    def done(axis: Axis, *args: Any, **kwargs: Any) -> Any:
+        hidden = [name for name in ("majorTicks", "minorTicks") if name not in vars(axis)]
+        for name in hidden:
+            setattr(axis, name, [])
+        try:
+            return method(axis, *args, **kwargs)
+        finally:
+            for name in hidden:
+                delattr(axis, name)
+
+    return done
 
 
 def _axes(figure: Figure) -> Iterator[tuple[Axis, _Look]]:

@@ -127,9 +127,10 @@ def in_time(times: Floats, values: Floats, mask: Mask, name: str) -> dict[str, N
     """Medians over :data:`STEP` seconds with their spread (standard deviation over the root of the number)."""
     edges = time_edges(times)
     place = np.searchsorted(edges, times[mask], side="right") - 1
+    order = np.argsort(place, kind="stable")
+    steps, begins = np.unique(place[order], return_index=True)
     found = []
-    for step in np.unique(place):
-        own = values[mask][place == step]
+    for step, own in zip(steps, np.split(values[mask][order], begins[1:]), strict=True):
         middle = float(np.median(own))
         spread = MAD_TO_SIGMA * float(np.median(np.abs(own - middle))) / np.sqrt(len(own))
         found.append((0.5 * (edges[step] + edges[min(step + 1, len(edges) - 1)]), middle, spread))
