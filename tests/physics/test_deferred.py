@@ -22,6 +22,8 @@ from dataflow.physics.processors import LIBRARY
 from dataflow.steps import tier_dsp
 
 GEDS = Path(tier_dsp.__file__).parent / "defaults/processing_chain-geds.yaml"
+SAID = ["bl_subtract", "linear_slope_fit", "log_check", "min_max", "peak_snr_threshold", "presum", "t0_filter", "where"]
+"""Processors whose numbers and types are compared."""
 SAY = """
 import importlib, json, sys
 from dataflow.physics import deferred
@@ -75,9 +77,11 @@ def named_in_chain() -> list[str]:
 
 
 def test_they_say_of_themselves_what_those_of_numba_say() -> None:
-    names = json.dumps(named_in_chain())
+    """Of each form: with scalars alone, kernels, several results; those that take longest to compile are left out."""
+    assert set(SAID) - {"peak_snr_threshold"} <= set(named_in_chain())
+    names = json.dumps(SAID)
     (mine, kind), (theirs, _) = run(SAY, "deferred", names), run(SAY, "loaded", names)
-    assert kind == "Deferred" and len(theirs) > 15
+    assert kind == "Deferred" and len(theirs) == len(SAID)
     assert mine == theirs
 
 
