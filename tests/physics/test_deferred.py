@@ -116,7 +116,7 @@ def test_what_may_compile_waits_for_others_once(monkeypatch: pytest.MonkeyPatch)
         entered.append("waited")
         yield
 
-    monkeypatch.setattr(deferred, "_guard", [guard])
+    monkeypatch.setattr(deferred.Deferred, "guard", staticmethod(guard))
 
     def add(a: Any, b: Any, out: Any) -> None:
         out[0] = a + b

@@ -28,7 +28,6 @@ ORIGINAL: Callable[..., Decorator] = numba.guvectorize
 CONVOLUTIONS, SIGNAL = "dspeed.processors.convolutions", "scipy.signal"
 OWNERS = ("dspeed.", "dataflow.")
 """Whose processors are deferred; those of others are left to numba."""
-_guard: list[Callable[[], AbstractContextManager[None]]] = [nullcontext]
 
 
 class Deferred:
@@ -45,6 +44,9 @@ class Deferred:
     options
         All other arguments of the decorator.
     """
+
+    guard: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
+    """What is entered while a function may be compiled."""
 
     def __init__(
         self, function: Callable[..., Any], kinds: Sequence[Any], signature: str, options: dict[str, Any]
@@ -71,7 +73,7 @@ class Deferred:
     @cached_property
     def made(self) -> Any:
         """numba's function; where it is not kept from earlier, it is compiled now."""
-        with _guard[-1]():
+        with self.guard():
             return ORIGINAL(self._kinds, self._dimensions, **self._options)(self._function)
 
     def load(self) -> None:
@@ -90,7 +92,7 @@ def install(guard: Callable[[], AbstractContextManager[None]] = nullcontext) -> 
     guard
         What is entered while a function may be compiled.
     """
-    _guard[:] = [guard]
+    Deferred.guard = staticmethod(guard)
     numba.guvectorize = guvectorize
     if CONVOLUTIONS not in sys.modules and SIGNAL not in sys.modules:
         sys.modules[SIGNAL] = _Signal(SIGNAL)

@@ -1,7 +1,7 @@
-"""Processors of a chain, imported before the chain is made: most are compiled when they are imported.
+"""Processors of a chain, imported before the chain is made: those of other packages may be compiled by that.
 
-What shipped chains name is compiled at installation. The first job that names another processor compiles it, and others
-wait meanwhile, for two processes that compile the same spoil what numba keeps (numba issue 10128).
+The first job that names one compiles it, and others wait meanwhile, for two processes that compile the same spoil what
+numba keeps (numba issue 10128). Those of dspeed are compiled when they are called (:mod:`.deferred`).
 """
 
 from __future__ import annotations

@@ -85,7 +85,8 @@ class Loading:
         if next(pieces, None) is None:
             del self._steps[step]
             self._settle()
-        self._note()
+        else:
+            self._note()
         return True
 
     def is_current(self) -> bool:

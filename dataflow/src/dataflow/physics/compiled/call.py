@@ -65,10 +65,10 @@ def as_wave(array: Array, place: int) -> Wave:
     return Wave(np.lib.stride_tricks.as_strided(array, (reach,), (size,)), stride, length)
 
 
-def aligned(count: int, kind: type[np.floating[Any]]) -> Array:
-    """Numbers that begin where a line of the cache begins."""
-    size = np.dtype(kind).itemsize
-    room: Array = np.empty(count + LINE // size, kind)
+def aligned(count: int) -> Array:
+    """Numbers, float32, that begin where a line of the cache begins."""
+    size = np.dtype(np.float32).itemsize
+    room: Array = np.empty(count + LINE // size, np.float32)
     begin = -room.ctypes.data % LINE // size
     return room[begin : begin + count]
 
@@ -83,22 +83,19 @@ class Tail:
 
 @dataclass
 class Space:
-    """Space to work in, float32 and float64, which only grows while a chain is planned; and shapes that are kept."""
+    """Space to work in, float32, which only grows while a chain is planned; and shapes that are kept."""
 
     single: Array = field(default_factory=lambda: np.empty(0, np.float32))
-    double: Array = field(default_factory=lambda: np.empty(0, np.float64))
     tails: dict[tuple[int, str], Tail] = field(default_factory=dict)
 
     def tail(self, length: int, kind: str) -> Tail:
         """The shape of a tail, which is kept between calls."""
         return self.tails.setdefault((length, kind), Tail(np.empty(length)))
 
-    def reserve(self, single: int = 0, double: int = 0) -> None:
+    def reserve(self, single: int) -> None:
         """Make sure that there is space for so many numbers."""
         if len(self.single) < single:
-            self.single = aligned(single, np.float32)
-        if len(self.double) < double:
-            self.double = aligned(double, np.float64)
+            self.single = aligned(single)
 
 
 @dataclass

@@ -26,25 +26,24 @@ def _window(x: Array, first: int, last: int) -> Any:
 
 
 @compiled
-def _flat(x: Array, first: int, last: int, share: Any, now: Any) -> Any:
+def _change(x: Array, first: int, last: int) -> Any:
+    """How much the sum of a window changes when it goes one sample on."""
+    return double(load(x, last * SIDE)) - double(load(x, first * SIDE))
+
+
+@compiled
+def _flat(x: Array, first: int, last: int, share: Any, a: Any) -> Any:
     """What a window of equal coefficients gives in eight places, and the sum of the window in the next one."""
-    a = single(now * share)
-    now = now + (double(load(x, last * SIDE)) - double(load(x, first * SIDE)))
-    b = single(now * share)
-    now = now + (double(load(x, (last + 1) * SIDE)) - double(load(x, (first + 1) * SIDE)))
-    c = single(now * share)
-    now = now + (double(load(x, (last + 2) * SIDE)) - double(load(x, (first + 2) * SIDE)))
-    d = single(now * share)
-    now = now + (double(load(x, (last + 3) * SIDE)) - double(load(x, (first + 3) * SIDE)))
-    e = single(now * share)
-    now = now + (double(load(x, (last + 4) * SIDE)) - double(load(x, (first + 4) * SIDE)))
-    f = single(now * share)
-    now = now + (double(load(x, (last + 5) * SIDE)) - double(load(x, (first + 5) * SIDE)))
-    g = single(now * share)
-    now = now + (double(load(x, (last + 6) * SIDE)) - double(load(x, (first + 6) * SIDE)))
-    h = single(now * share)
-    now = now + (double(load(x, (last + 7) * SIDE)) - double(load(x, (first + 7) * SIDE)))
-    return (a, b, c, d, e, f, g, h), now
+    b = a + _change(x, first, last)
+    c = b + _change(x, first + 1, last + 1)
+    d = c + _change(x, first + 2, last + 2)
+    e = d + _change(x, first + 3, last + 3)
+    f = e + _change(x, first + 4, last + 4)
+    g = f + _change(x, first + 5, last + 5)
+    h = g + _change(x, first + 6, last + 6)
+    begin = single(a * share), single(b * share), single(c * share), single(d * share)
+    end = single(e * share), single(f * share), single(g * share), single(h * share)
+    return begin + end, h + _change(x, first + 7, last + 7)
 
 
 @compiled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from dataflow.physics import traces
 
 from . import current, recursive
 from .call import READ, Block, Call, Step, Unsuitable
-from .table import decay, is_processor, two_tails, what_is_below, whole
+from .table import FORMS, OWN_FORMS, Form, decay, form_of, is_processor, two_tails, what_is_below, whole
 from .vectors import SIDE
 
 
@@ -52,12 +52,17 @@ def is_pole_zero_between(row: Sequence[Any]) -> bool:
     return kinds in (["above", "poles"], ["poles", "level"], ["above", "poles", "level"])
 
 
+KINDS: Mapping[Form | None, str] = {
+    OWN_FORMS[traces.above_tail]: "above",
+    FORMS["pole_zero"]: "poles",
+    FORMS["double_pole_zero"]: "poles",
+    FORMS["bl_subtract"]: "level",
+}
+"""By compiled forms, what they are in such a row."""
+
+
 def _kind(call: Any) -> str:
-    if any(is_processor(call.processor, name) for name in ("pole_zero", "double_pole_zero")):
-        return "poles"
-    if is_processor(call.processor, "bl_subtract"):
-        return "level"
-    return "above" if traces.above_tail in (call.processor, getattr(call.processor, "__wrapped__", None)) else ""
+    return KINDS.get(form_of(call.processor), "")
 
 
 def pole_zero_between(row: Sequence[Any], block: Block) -> Sequence[Step]:
@@ -73,7 +78,7 @@ def pole_zero_between(row: Sequence[Any], block: Block) -> Sequence[Step]:
     wave, nothing = first.wave(0, READ), np.zeros(block.width, np.float32)
     before = what_is_below(first, wave.length) if "above" in calls else (nothing, nothing, np.empty(0))
     after = last.column(1) if "level" in calls else nothing
-    is_double = is_processor(row[0 if first is poles else 1].processor, "double_pole_zero")
+    is_double = FORMS["double_pole_zero"] in map(form_of, (each.processor for each in row))
     how: Any = two_tails(poles) if is_double else decay(poles, 1)
     loop = recursive.double_pole_zero if is_double else recursive.pole_zero
     out = last.target(2 if "level" in calls or not is_double else 4)

@@ -87,14 +87,12 @@ def _two_poles(x: Any, factors: Any, state: Any) -> Any:
 
 
 @compiled
-def _two_poles_in_registers(
-    traces: Any, begin: int, end: int, levels: Any, factors: Any, state: Any, target: Any
-) -> Any:
+def _two_poles_in_registers(traces: Any, span: Any, levels: Any, factors: Any, state: Any, target: Any) -> Any:
     """Samples in eights: all is done between reading and writing them."""
     flat, place, stride = traces
     out, at, length = target
     base, later = levels
-    for i in range(begin, end, SIDE):
+    for i in range(span[0], span[1], SIDE):
         x = eight(flat, place + i, stride)
         a, state = _two_poles(double(x[0] - base), factors, state)
         b, state = _two_poles(double(x[1] - base), factors, state)
@@ -147,34 +145,42 @@ def double_pole_zero(
         levels = _levels(before, row, space), load(after, row)
         state = nothing, nothing, nothing, nothing
         traces, target = (flat, row * stride, stride), (out, row * length, length)
-        begin = 0
-        while begin < length:
-            count = _next(begin, length, before[1], row)
-            _laid_above(flat, row * stride, stride, before, row, (begin, count), space)
-            for i in range(count):
-                x = double(load(space, i * SIDE) - levels[0])
-                y, state = _two_poles(x, factors, state)
-                if begin + i == 1:  # the second sample stays as it is
-                    y, state = x, (state[0], state[1], x, state[3])
-                store(space, i * SIDE, single(y) - levels[1])
-            take_back(space, 0, count, out, row * length + begin, length)
-            begin += count
-            if count == SIDE:
-                end = length // SIDE * SIDE
-                state = _two_poles_in_registers(traces, begin, end, levels, factors, state, target)
-                begin = end
+        begin, end = length, length
+        if length > SIDE and not _has_tails(before, row):
+            begin, end = SIDE, length // SIDE * SIDE
+        state = _two_poles_in_blocks(traces, (0, begin), before, row, levels, factors, state, target, space)
+        state = _two_poles_in_registers(traces, (begin, end), levels, factors, state, target)
+        _two_poles_in_blocks(traces, (end, length), before, row, levels, factors, state, target, space)
         _without_numbers(bad, row, length, out)
 
 
 @compiled
-def _next(begin: int, length: int, height: Array, row: int) -> int:
-    """How many samples are done one by one; eight where those behind can be done in registers."""
-    has_tail = False
+def _has_tails(before: tuple[Array, Array, Array], row: int) -> bool:
+    found = False
     for k in range(SIDE):
-        has_tail |= height[row + k] != 0
-    if not has_tail and begin == 0 and length > SIDE:
-        return SIDE
-    return min(BLOCK, length - begin)
+        found |= before[1][row + k] != 0
+    return found
+
+
+@compiled
+def _two_poles_in_blocks(
+    traces: Any, span: Any, before: Any, row: int, levels: Any, factors: Any, state: Any, target: Any, space: Array
+) -> Any:
+    """Any samples, those of tails, too, by means of a few in the nearest cache."""
+    flat, place, stride = traces
+    out, at, length = target
+    base, later = levels
+    for begin in range(span[0], span[1], BLOCK):
+        count = min(BLOCK, span[1] - begin)
+        _laid_above(flat, place, stride, before, row, (begin, count), space)
+        for i in range(count):
+            x = double(load(space, i * SIDE) - base)
+            y, state = _two_poles(x, factors, state)
+            if begin + i == 1:  # the second sample stays as it is
+                y, state = x, (state[0], state[1], x, state[3])
+            store(space, i * SIDE, single(y) - later)
+        take_back(space, 0, count, out, at + begin, length)
+    return state
 
 
 @compiled
