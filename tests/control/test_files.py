@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -142,6 +143,24 @@ def test_compiled_code_of_other_sources_is_not_taken(site: Path, tmp_path: Path)
     other = another(site)
     os.utime(other / "pkg" / "mod.py", ns=(0, 0))
     assert numba_cache.restore(other, tmp_path / "store") == 0
+
+
+def test_compiled_code_of_a_workflow_is_taken_by_the_next_cycle(site: Path, tmp_path: Path) -> None:
+    packages, kept = tmp_path / "packages", tmp_path / "kept"
+    packages.mkdir()
+    flow = another(site)
+
+    def compile_all() -> None:
+        shutil.copytree(site / "pkg" / "__pycache__", flow / "pkg" / "__pycache__")
+
+    numba_cache.warm(packages, kept, {}, compile_all, flow)
+    shutil.rmtree(flow / "pkg" / "__pycache__")
+    numba_cache.warm(packages, kept, {}, lambda: None, flow)
+    assert numba_cache.compiled_files(flow) == numba_cache.compiled_files(site) != []
+    (own,) = flow.rglob("*.nbc")
+    own.write_text("of this cycle")
+    numba_cache.warm(packages, kept, {}, lambda: None, flow)
+    assert own.read_text() == "of this cycle"
 
 
 def test_without_a_store_nothing_is_taken(site: Path, tmp_path: Path) -> None:

@@ -381,7 +381,7 @@ def _warm(work: Installation, facts: Mapping[str, str]) -> None:
     def compile_all() -> None:
         work.call(work.python, *module, what="compiling the signal processors")
 
-    numba_cache.warm(work.site, work.place.compiled, found, compile_all)
+    numba_cache.warm(work.site, work.place.compiled, found, compile_all, work.setup.path("dataflow") / "src")
 
 
 def _warm_others(work: Installation, facts: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -43,19 +44,25 @@ def key_of(facts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def warm(site: Path, kept: Path, facts: Mapping[str, object], compile_all: Callable[[], object]) -> None:
+def warm(
+    site: Path, kept: Path, facts: Mapping[str, object], compile_all: Callable[[], object], flow: Path | None = None
+) -> None:
     """Have everything compiled in `site`, with what is kept in `kept` for the same facts, and keep what is new.
 
-    `compile_all` runs in any case: with compiled code that numba takes, it only takes seconds, and whatever it does not
-    take is compiled.
+    The same for the sources of the workflow in `flow`, if nothing is compiled beside them yet. `compile_all` runs in
+    any case: with compiled code that numba takes, it only takes seconds, and whatever it does not take is compiled.
     """
-    store = kept / key_of(facts)
-    taken = restore(site, store)
+    stores = {site: kept / key_of(facts)}
+    if flow and os.access(flow, os.W_OK) and not compiled_files(flow):
+        stores[flow] = kept / f"{key_of(facts)}-flow"
+    found = {root: restore(root, store) for root, store in stores.items()}
+    taken = sum(found.values())
     with step(f"compiled code: {taken} files from an earlier installation, checked" if taken else SLOW):
         compile_all()
-    if len(compiled_files(site)) != taken:
-        with contextlib.suppress(PermissionError):  # the tools may belong to someone else: only time is lost
-            keep(site, store)
+    for root, store in stores.items():
+        if len(compiled_files(root)) != found[root]:
+            with contextlib.suppress(PermissionError):  # the tools may belong to someone else: only time is lost
+                keep(root, store)
 
 
 def compiled_files(site: Path) -> list[Path]:
