@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import compileall
+import os
 import shutil
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -19,10 +21,24 @@ UNWANTED = (".mypy_cache", ".ruff_cache", ".pytest_cache", "*.pyc.*", "*.meaning
 def copy_sources(source: Path, target: Path, *, links: bool = False) -> None:
     """Copy a folder of sources, links as `links` or as what they lead to.
 
-    Its byte code holds for the copy, because times are copied as well.
+    Its byte code holds for the copy, because times are copied as well. What is in ``__pycache__`` is linked: those who
+    write it put a new file into the place of the old one, and hundreds of tests would make a million files.
     """
     _compile(source)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*UNWANTED), symlinks=links)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*UNWANTED), symlinks=links, copy_function=_copy)
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy or link a file; :func:`shutil.copy2` takes five times as long for a small one."""
+    if Path(source).parent.name == "__pycache__":
+        with suppress(OSError):  # another file system
+            os.link(source, target)
+            return
+    with open(source, "rb") as old, open(target, "xb") as new:
+        status = os.fstat(old.fileno())
+        new.write(old.read())
+        os.fchmod(new.fileno(), status.st_mode & 0o7777)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 @cache
