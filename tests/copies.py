@@ -34,7 +34,7 @@ def _copy(source: str, target: str) -> None:
         with suppress(OSError):  # another file system
             os.link(source, target)
             return
-    with open(source, "rb") as old, open(target, "xb") as new:
+    with Path(source).open("rb") as old, Path(target).open("xb") as new:
         status = os.fstat(old.fileno())
         new.write(old.read())
         os.fchmod(new.fileno(), status.st_mode & 0o7777)
