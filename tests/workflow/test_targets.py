@@ -215,6 +215,15 @@ def test_jobs_have_a_thread_each_while_there_are_enough_for_all_cores(production
     assert threads_of(production, "tier_dsp") == [1]
 
 
+def test_calibrations_begin_before_what_waits_for_them(production: Production) -> None:
+    result = production.run("-j1", "all-l200-p03-r000-*-hit.gen")
+    assert result.returncode == 0, result.stderr
+    jobs = [line.split()[:2] for line in (production.root / "jobs.txt").read_text().splitlines()]
+    datatypes = [key.split("-")[3] for step, key in jobs if not step.startswith(("plt_", "validity_"))]
+    assert datatypes.count("cal") > 10 and datatypes.count("phy") > 3
+    assert datatypes == sorted(datatypes), jobs
+
+
 def figures(production: Production) -> dict[str, Path]:
     """The documents and what they show of the steps of a calibration, by name."""
     found = (production.root / "generated/plt").rglob(f"{CAL}-plt_*")

@@ -6,7 +6,7 @@
 
 from snakemake.settings.types import RerunTrigger
 
-FIGURES_LAST = -1  # of all that is ready, Snakemake begins with the highest priority
+FIGURES_LAST = -1  # of all that is ready, Snakemake begins with the highest priority; else with the largest inputs
 SNAKEMAKES_LIMIT = 100, 1  # jobs in seconds, if nothing is said
 
 onstart:
@@ -111,7 +111,7 @@ for step in flow.steps:
             lineage=flow.lineage(step),
             ticket=flow.ticket(step),
         threads: flow.threads(step, cores_here)
-        priority: FIGURES_LAST if step.figures_of else 0
+        priority: FIGURES_LAST if step.figures_of else flow.priority(step)
         group:
             group(step)
         resources:

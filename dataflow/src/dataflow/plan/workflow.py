@@ -256,6 +256,16 @@ class Workflow:
         found = dict(zip(units, share_out(len(units), cores, most), strict=True))
         return lambda wildcards: found.get(self._unit(step, wildcards), most)
 
+    def priority(self, step: Step) -> int | Callable[[Wildcards], int]:
+        """What a job's priority is: 1 for what parameters are derived from, 0 else.
+
+        Tiers of physics wait for parameters, and fill the processors while only a few calibrations can run.
+        """
+        if self.planned:
+            return 0
+        calibration = self.cycle.scheme.calibration
+        return lambda wildcards: int(self._unit(step, wildcards).key.datatype in calibration)
+
     def to_make(
         self, words: Sequence[str], threads: int = 2, known: Callable[[Sequence[str]], object] | None = None
     ) -> frozenset[str]:
