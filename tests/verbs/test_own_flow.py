@@ -13,7 +13,7 @@ import pytest
 from ..contributing import CONTRIBUTING, follow
 from ..lineage.conftest import Origin
 from ..plan.conftest import KEYS, Tree
-from ..workflow.conftest import STAND_IN
+from ..workflow.stand_in import write_stand_in
 from .conftest import Box
 
 CAL, PHY = KEYS[4], KEYS[5]
@@ -40,8 +40,7 @@ def own(box: Box, name: str = "cycles/v01") -> Origin:
     tree.metadata()
     tree.daq(*KEYS)
     tree.save()
-    python = tree.write("software/python/install/bin/python", STAND_IN.format(python=sys.executable))
-    python.chmod(0o755)
+    write_stand_in(tree.root / "software/python/install/bin/python", apart=True)
     return tree
 
 

@@ -15,55 +15,7 @@ import pytest
 from ..copies import copy_sources
 from ..plan.conftest import KEYS, TESTSTAND_KEYS, Tree
 from .snakemake_calls import call_snakemake
-
-STAND_IN = """\
-#!{python}
-import os, sys, tempfile, time
-from pathlib import Path
-from dataflow.jobs.errors import WorkFailed
-from dataflow.jobs.notes import note
-from dataflow.jobs.record import kept, recorded
-from dataflow.jobs.shares import outcomes, share_of
-from dataflow.jobs.stamp import replacing
-from dataflow.plan.ticket import read_ticket
-assert sys.argv[1:3] == ["-m", "dataflow.jobs"], sys.argv
-step, options = sys.argv[3], dict(zip(sys.argv[4::2], sys.argv[5::2]))
-share = options.get("--share", "")
-ticket = read_ticket(Path(options["--ticket"]))
-job = ticket.job
-assert (ticket.lineage, str(job.unit)) == (options["--lineage"], options["--key"])
-for paths in job.inputs.values():
-    for path in paths:
-        assert path.is_file(), path
-with open(job.setup.directory / "jobs.txt", "a") as stream:
-    print(step + "_share" * bool(share), job.key, options["--threads"], os.environ.get("FLAVOUR", ""), file=stream)
-if f"{{step}} {{job.key}}" == os.environ.get("FAILING"):
-    sys.exit("error: made to fail")
-def work():
-    if f"{{step}} {{job.key}}" == os.environ.get("LARGE"):
-        block = b"x" * int(os.environ["BYTES"])
-        time.sleep(3)  # SLURM looks at memory every second
-    time.sleep(float(os.environ.get("SLOW", "0")))
-    if f"{{step}} {{job.key}}" == os.environ.get("BROKEN"):
-        raise WorkFailed("made to break")
-    if step == os.environ.get("NOTED"):
-        note("V02160A", "failed", step, "made to be noted")
-    if int(options["--threads"]) > 1 or share:
-        with tempfile.TemporaryDirectory() as folder:
-            channels = [channel.name for channel in job.channels]
-            list(outcomes(job, lambda name: {{"name": name}}, channels, 1, Path(folder)))
-    for path in job.outputs.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replacing(path)
-        path.write_text(f"{{step}} {{job.key}}\\n")
-try:
-    if share:
-        kept(ticket, share_of(share), int(options["--threads"]), work)
-    else:
-        recorded(ticket, int(options["--threads"]), work)
-except WorkFailed as error:
-    sys.exit(f"{{error.render()}}\\nlog: {{job.log}}")
-"""
+from .stand_in import write_stand_in
 
 
 class Production:
@@ -80,8 +32,7 @@ class Production:
     def __init__(self, tree: Tree, repository: Path) -> None:
         self.tree, self.root, self.repository = tree, tree.root, repository
         copy_sources(repository / "dataflow", self.root / "dataflow")
-        python = tree.write("software/python/install/bin/python", STAND_IN.format(python=sys.executable))
-        python.chmod(0o755)
+        write_stand_in(self.root / "software/python/install/bin/python")
         tree.save()
 
     def run(self, *words: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
