@@ -175,9 +175,9 @@ def test_a_command_asks_for_each_thing_once(box: Box, words: tuple[str, ...]) ->
     box.cycle()
     asked = box.env.root / "asked.txt"
     door = box.env.root / "dataflow/src/dataflow/door/main.py"
-    line = "    options = _parser().parse_args(argv)\n"
+    line = "        answer = function_of(verb)(question())\n"
     text = door.read_text()
     assert text.count(line) == 1
-    door.write_text(text.replace(line, f"{line}    open({str(asked)!r}, 'a').write(options.verb + chr(10))\n"))
+    door.write_text(text.replace(line, f"        open({str(asked)!r}, 'a').write(verb + chr(10))\n{line}"))
     box.dataprod(words[0], "cycles/v01", *words[1:])
     assert (asked.read_text().split() if asked.exists() else []) == ASKED[words]

@@ -3,6 +3,7 @@
 ``python -m dataflow.plan VERB --config FILE [--setup NAME] [--with JSON] --json`` is run with the sources of the
 cycle's own ``dataflow/src`` first on the path, so that what answers for a cycle is always the code of its jobs.
 ``--with`` gives further values of the question as a JSON mapping, ``--with -`` takes them from the standard input.
+``--several`` takes several questions from there, see :mod:`dataflow.door.several`.
 
 The answer is one JSON document on the standard output: ``{"form": 1, "answer": …}``, or ``{"form": 1, "error":
 {"message": …, "hint": …, "code": …}}`` with that exit code. What a person may watch goes to the standard error.

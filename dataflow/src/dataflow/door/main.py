@@ -52,8 +52,13 @@ class _Given(dict[str, Any]):
 def main(argv: Sequence[str]) -> int:
     """Answer one question; returns the exit code."""
     options = _parser().parse_args(argv)
+    return answer_to(options.verb, lambda: _question(options))
+
+
+def answer_to(verb: str, question: Callable[[], Question]) -> int:
+    """Write the answer to a question, or what is wrong with it; returns the exit code."""
     try:
-        answer = _function(options.verb)(_question(options))
+        answer = function_of(verb)(question())
     except SentenceError as error:
         code = 2 if isinstance(error, UserError) else 1
         _write({"form": FORM, "error": {"message": error.message, "hint": error.hint, "code": code}})
@@ -87,10 +92,16 @@ def _question(options: argparse.Namespace) -> Question:
     if not isinstance(values, dict):
         raise UserError(f"the values of the question are no mapping: {text[:60]!r}", hint="such as '{\"cores\": 8}'")
     given = {"config": options.config} if options.config else {}
-    return _Given({"experiment": options.setup} | given | values)
+    return complete({"experiment": options.setup} | given | values)
 
 
-def _function(verb: str) -> Callable[[Question], Any]:
+def complete(values: Mapping[str, Any]) -> Question:
+    """A question that says what it does not say."""
+    return _Given(values)
+
+
+def function_of(verb: str) -> Callable[[Question], Any]:
+    """What answers a verb; imports it."""
     module, _, name = VERBS[verb][0].partition(":")
     found: Callable[[Question], Any] = getattr(importlib.import_module(f"dataflow.door.{module}"), name)
     return found

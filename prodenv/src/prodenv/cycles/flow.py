@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -21,6 +20,7 @@ from typing import Any
 from prodenv.base.errors import UserError, WorkFailed
 from prodenv.base.places import ROOT
 
+from .door import answer
 from .find import CycleFolder
 from .published import owner_of
 
@@ -119,23 +119,20 @@ def ask_source(source: Path, verb: str, question: Mapping[str, Any]) -> Any:
     if os.pathsep in str(source):
         what = f"the path {source} has the character {os.pathsep!r} in it, which separates folders in lists of them"
         raise UserError(what, hint="move the cycle to a folder without it")
-    words = [sys.executable, "-P", "-m", "dataflow.plan", verb, "--json", "--with", "-"]
     try:
-        done = subprocess.run(
-            words, env=_environ(source), input=json.dumps(question), stdout=subprocess.PIPE, text=True, check=False
-        )
+        text, code = answer(source, verb, question, _environ(source))
     except OSError as error:
-        raise WorkFailed(f"cannot run {words[0]}: {error.strerror}") from None
-    return _answer(done, source, verb)
+        raise WorkFailed(f"cannot run {sys.executable}: {error.strerror}") from None
+    return _understood(text, code, source, verb)
 
 
-def _answer(done: subprocess.CompletedProcess[str], source: Path, verb: str) -> Any:
-    if done.returncode == 130:
+def _understood(text: str, code: int, source: Path, verb: str) -> Any:
+    if code == 130:
         raise KeyboardInterrupt
     try:
-        document = json.loads(done.stdout)
+        document = json.loads(text)
     except ValueError:
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         hint = "its output is above; was it changed?"
         raise WorkFailed(f"the dataflow in {source} does not answer {verb!r} ({how})", hint=hint) from None
     if "error" in document:
