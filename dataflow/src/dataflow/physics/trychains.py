@@ -28,6 +28,7 @@ from dataflow.jobs.errors import BadInput
 
 from . import deferred, dspeed_outputs
 from .chains import DROPPED, PARTS, WHOLE, check_columns, fitted, made_by, used_names
+from .dspeed_units import remembered
 
 LENGTH, PERIOD, RATE, WINDOW = 8192, 16.0, 8, 1400
 """Of whole traces in samples of 16 ns: longer than those of any known digitizer; of summed and of windowed ones."""
@@ -129,7 +130,8 @@ def _tried(chain: Mapping[str, Any], table: Table, columns: frozenset[str]) -> W
         table[name] = Array(np.zeros(1, "f4"))
     given, guessed = _parameters(fitting)
     try:
-        built, _, out = build_processing_chain(fitting, tb_in=table, db_dict=given)
+        with remembered():
+            built, _, out = build_processing_chain(fitting, tb_in=table, db_dict=given)
     except Exception as error:  # noqa: BLE001 - the user's configuration decides what comes here
         return None if unknown or guessed else _said(fitting, error)
     lost = next((name for name in fitting["outputs"] if name not in out), None)
