@@ -50,7 +50,11 @@ class _Given(dict[str, Any]):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Answer one question; returns the exit code."""
+    """Answer one question, or several one after the other; returns the exit code."""
+    if list(argv) == ["--several"]:
+        from .several import several
+
+        return several()
     options = _parser().parse_args(argv)
     return answer_to(options.verb, lambda: _question(options))
 

@@ -7,11 +7,10 @@ import os
 import sys
 
 from dataflow.door.main import main
-from dataflow.door.several import several
 
 if __name__ == "__main__":
     gc.disable()  # all that is planned stays until the end: looking for garbage in it takes a fifth of the time
-    code = several() if sys.argv[1:] == ["--several"] else main(sys.argv[1:])
+    code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # to throw away each thing that was planned takes a tenth of the time, too
