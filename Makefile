@@ -1,13 +1,15 @@
 # make demo    everything set up, a simulated experiment produced and compared with its truth
 # make test    everything set up, the tests, among them whole productions
 # make coverage  the tests without whole productions, with what they do not reach
-# make bench   speed beside what users have, by goal, into build/bench       (50 minutes, idle machine)
+# make bench   speed beside what users have, by goal, into build/bench       (70 minutes, idle machine)
 # make torture slow campaigns: kills, full disks, broken input             (hours)
 # make docs    the generated parts of docs/
 
 SHELL := /bin/sh
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 DEV := tools/dev/bin/python
+# of this folder: sh does not tell where a sourced file lies, and another environment may have been set up before
+SETUP := unset PRODENV && . ./setup.sh
 
 # tests start hundreds of commands, which take twice as long where Python may keep no byte code
 export PYTHONDONTWRITEBYTECODE :=
@@ -15,16 +17,16 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: demo test checked coverage lint bench torture docs tools dev packages
 
 demo: tools
-	@. ./setup.sh && dataprod demo run -j $(CORES)
+	@$(SETUP) && dataprod demo run -j $(CORES)
 
 tools:
-	@. ./setup.sh && prodenv-tools
+	@$(SETUP) && prodenv-tools
 
 packages:
-	@. ./setup.sh && prodenv-tools --dev --no-compile
+	@$(SETUP) && prodenv-tools --dev --no-compile
 
 dev: packages
-	@. ./setup.sh && prodenv-tools --dev
+	@$(SETUP) && prodenv-tools --dev
 
 # style and types need nothing compiled, which takes minutes on one core the first time
 checked: dev lint
@@ -32,10 +34,10 @@ checked: dev lint
 # one thread of OpenBLAS, as in jobs: others wait on a processor that another test could use
 test:
 	@$(MAKE) --no-print-directory -j 2 checked
-	@. ./setup.sh && OPENBLAS_NUM_THREADS=1 $(DEV) -m pytest -n $(CORES) --dist loadfile --durations=20
+	@$(SETUP) && OPENBLAS_NUM_THREADS=1 $(DEV) -m pytest -n $(CORES) --dist loadfile --durations=20
 
 coverage: dev
-	@. ./setup.sh && $(DEV) -m pytest -m "not production" --cov=dataflow --cov=dataprod --cov=prodenv --cov-report=term-missing:skip-covered
+	@$(SETUP) && $(DEV) -m pytest -m "not production" --cov=dataflow --cov=dataprod --cov=prodenv --cov-report=term-missing:skip-covered
 
 lint: packages
 	@mkdir -p build
@@ -45,10 +47,10 @@ lint: packages
 	@$(DEV) -m mypy prodenv/src/prodenv prodenv/src/snakemake_logger_plugin_dataprod dataflow/src/dataflow demo/src/gebox benchmarks torture
 
 docs: dev
-	@. ./setup.sh && $(DEV) docs/generate.py
+	@$(SETUP) && $(DEV) docs/generate.py
 
 bench: dev
-	@. ./setup.sh && $(DEV) benchmarks/goals.py
+	@$(SETUP) && $(DEV) benchmarks/goals.py
 
 torture: dev
-	@. ./setup.sh && $(DEV) -m pytest torture -p no:cacheprovider
+	@$(SETUP) && $(DEV) -m pytest torture -p no:cacheprovider

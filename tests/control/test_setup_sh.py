@@ -99,3 +99,14 @@ def test_a_shell_that_cannot_tell_believes_prodenv(shell: str, bare: ProdEnv) ->
 def test_a_wrong_prodenv_is_put_right(shell: str, bare: ProdEnv) -> None:
     done = say(shell, '. ./setup.sh; printf "%s" "$PRODENV"', bare.root, {"PRODENV": "/nowhere"})
     assert done.stdout == str(bare.root.resolve())
+
+
+def test_make_uses_the_environment_of_its_folder(bare: ProdEnv, repository: Path) -> None:
+    """Also in a shell in which another one was set up."""
+    if not shutil.which("make", path=CLEAN["PATH"]):
+        pytest.skip("make is not installed here")
+    shutil.copy2(repository / "Makefile", bare.root)
+    tool = bare.root / "bin/prodenv-tools"
+    tool.write_text('#!/bin/sh\nprintf "%s" "$PRODENV"\n')
+    environ = {"PRODENV": str(repository), "PATH": f"{repository}/bin:{CLEAN['PATH']}"}
+    assert say("sh", "make -s tools", bare.root, environ).stdout == str(bare.root.resolve())
