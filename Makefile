@@ -31,10 +31,11 @@ dev: packages
 # style and types need nothing compiled, which takes minutes on one core the first time
 checked: dev lint
 
+# one process more than cores: tests wait for clusters, limits of time and downloads for a sixth of their time
 # one thread of OpenBLAS, as in jobs: others wait on a processor that another test could use
 test:
 	@$(MAKE) --no-print-directory -j 2 checked
-	@$(SETUP) && OPENBLAS_NUM_THREADS=1 $(DEV) -m pytest -n $(CORES) --dist loadfile --durations=20
+	@$(SETUP) && OPENBLAS_NUM_THREADS=1 $(DEV) -m pytest -n $$(($(CORES) + 1)) --dist loadfile --durations=20
 
 coverage: dev
 	@$(SETUP) && $(DEV) -m pytest -m "not production" --cov=dataflow --cov=dataprod --cov=prodenv --cov-report=term-missing:skip-covered

@@ -44,6 +44,13 @@ def run(words):
             time.sleep(0.1)
     raise RuntimeError("nobody handles this")
 child.run = run
+fork = os.fork
+def forked():
+    job = fork()
+    if job:
+        time.sleep(float(os.environ.get("FORK_TAKES", "0")))
+    return job
+os.fork = forked
 sys.exit(__main__.main(sys.argv[1:]))
 """
 STEPS = [("validity_dsp", "steps.validity.build")] * 3
@@ -122,6 +129,19 @@ def test_a_job_has_the_outputs_folder_and_variables_of_the_program_that_asks(ser
         ["validity_dsp", str(server.folder), "/of-the-job"],
         "to the error output\n",
     )
+
+
+@pytest.mark.parametrize(("words", "code"), [(("say", "7"), 7), (("signal", "9"), -9)])
+def test_a_job_may_end_before_the_server_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, str], code: int
+) -> None:
+    monkeypatch.setenv("FORK_TAKES", "0.4")
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    server = Server(tmp_path, STEPS)
+    assert server.answer("validity_dsp", *words)[0] == code
+    server.leave()
+    monkeypatch.delenv(VARIABLE, raising=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGINT])

@@ -54,11 +54,13 @@ def user_of(server: _socket.socket) -> int:
 
 
 def waited(server: _socket.socket) -> int | None:
-    """The status of a job whose process number is the first line of the answer, once it has ended."""
+    """The status of a job, once it has ended; before, it tells its process number, unless it died before that."""
     first, rest = line_of(server, b"")
-    if not first.isdigit():
+    if first.isdigit():
+        return int(first)
+    if not first.startswith(b"job "):
         return None
-    job = int(first)
+    job = int(first[4:])
     for number in SIGNALS:
         if _signal.getsignal(number) is not _signal.SIG_IGN:
             _signal.signal(number, lambda received, _: pass_on(job, received))

@@ -46,6 +46,7 @@ def become(request: Request, asking: socket.socket, server: int) -> NoReturn:
     code = 1
     try:
         end_with(server)
+        _begin(asking)
         _end_with_program(asking)
         _take_place(request)
         os.environ[FORKED_FROM] = str(server)
@@ -63,6 +64,12 @@ def become(request: Request, asking: socket.socket, server: int) -> NoReturn:
             sys.stderr.flush()
         _report(asking, code)
         os._exit(code)
+
+
+def _begin(asking: socket.socket) -> None:
+    """Tell the process number, before anything else: said by the server, it could come after the end of a short job."""
+    with suppress(OSError):  # the program is gone, which is seen next
+        asking.sendall(f"job {os.getpid()}\n".encode())
 
 
 def _end_with_program(asking: socket.socket) -> None:

@@ -99,7 +99,6 @@ class Server:
             self._leave(asking)
             become(request, asking, server)
         self._jobs[job] = asking
-        asking.sendall(f"{job}\n".encode())
 
     def _leave(self, asking: socket.socket) -> None:
         """Let go, in a fork, of what is the server's."""
