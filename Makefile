@@ -1,7 +1,7 @@
 # make demo    everything set up, a simulated experiment produced and compared with its truth
 # make test    everything set up, the tests, among them whole productions
 # make coverage  the tests without whole productions, with what they do not reach
-# make bench   speed beside what users have, by goal, into build/bench       (70 minutes, idle machine)
+# make bench   speed beside what users have, by goal, into build/bench       (more than an hour, idle machine)
 # make torture slow campaigns: kills, full disks, broken input             (hours)
 # make docs    the generated parts of docs/
 

@@ -3,7 +3,7 @@
     python benchmarks/goals.py [--only production tiers …] [--whole] [--folder build/bench]
 
 The programs are those of this folder, one after the other, so nothing else should run on the machine; together they
-take some 70 minutes on two cores. Each compares results of both sides and fails where they differ. What they print is
+take more than an hour on two cores. Each compares results of both sides and fails where they differ. What they print is
 kept in the folder beside their numbers, ``goals.json`` has all of them with what is known of the machine, and
 ``goals.png`` and ``goals.pdf`` show how far each is from its goal. Ends with 1 if a program failed or a goal is missed.
 """

@@ -130,6 +130,15 @@ def test_an_interrupt_is_one_and_leaves_no_traceback(source: Path) -> None:
     assert started.communicate(timeout=20) == ("", "") and started.returncode == 130
 
 
+def test_a_program_that_is_not_asked_ends(source: Path) -> None:
+    code = "from dataflow.door import several; several.IDLE = 0.2; print(several.several())"
+    environ = os.environ | {"PYTHONPATH": str(source)}
+    words = [sys.executable, "-P", "-c", code]
+    with subprocess.Popen(words, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stdout and waiting.stdout.read() == "0\n"
+        assert waiting.wait(timeout=20) == 0
+
+
 def test_a_program_ends_with_its_command(source: Path) -> None:
     code = f"""
 from pathlib import Path

@@ -171,7 +171,7 @@ ASKED = {
 
 @pytest.mark.parametrize("words", ASKED, ids=" ".join)
 def test_a_command_asks_for_each_thing_once(box: Box, words: tuple[str, ...]) -> None:
-    """Each question starts a process, and most of them plan the cycle."""
+    """Each question is answered by a new process, and most of them plan the cycle."""
     box.cycle()
     asked = box.env.root / "asked.txt"
     door = box.env.root / "dataflow/src/dataflow/door/main.py"

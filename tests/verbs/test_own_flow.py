@@ -40,7 +40,7 @@ def own(box: Box, name: str = "cycles/v01") -> Origin:
     tree.metadata()
     tree.daq(*KEYS)
     tree.save()
-    write_stand_in(tree.root / "software/python/install/bin/python", apart=True)
+    write_stand_in(tree.root / "software/python/install/bin/python", alone=True)
     return tree
 
 

@@ -1,8 +1,9 @@
-"""What a job of the stand-in does; see :mod:`stand_in`."""
+"""What a job of the stand-in does, and the process from which jobs are forked; see :mod:`stand_in`."""
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -17,10 +18,9 @@ from dataflow.plan.job import Job
 from dataflow.plan.ticket import read_ticket
 
 
-def main() -> None:
-    """Do what the ticket of the job asks for, and write it down as real jobs do."""
-    assert sys.argv[1:3] == ["-m", "dataflow.jobs"], sys.argv
-    step, options = sys.argv[3], dict(zip(sys.argv[4::2], sys.argv[5::2], strict=True))
+def main(words: list[str]) -> int:
+    """Do what the ticket of the job asks for, and write it down as real jobs do; returns the exit code."""
+    step, options = words[0], dict(zip(words[1::2], words[2::2], strict=True))
     share, threads = options.get("--share", ""), int(options["--threads"])
     ticket = read_ticket(Path(options["--ticket"]))
     job = ticket.job
@@ -31,14 +31,17 @@ def main() -> None:
     with (job.setup.directory / "jobs.txt").open("a") as stream:
         print(step + "_share" * bool(share), job.key, threads, os.environ.get("FLAVOUR", ""), file=stream)
     if f"{step} {job.key}" == os.environ.get("FAILING"):
-        sys.exit("error: made to fail")
+        print("error: made to fail", file=sys.stderr)
+        return 1
     try:
         if share:
             kept(ticket, share_of(share), threads, lambda: work(job, step, spread=True))
         else:
             recorded(ticket, threads, lambda: work(job, step, spread=threads > 1))
     except WorkFailed as error:
-        sys.exit(f"{error.render()}\nlog: {job.log}")
+        print(f"{error.render()}\nlog: {job.log}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def work(job: Job, step: str, *, spread: bool) -> None:
@@ -64,5 +67,31 @@ def work(job: Job, step: str, *, spread: bool) -> None:
         new.replace(path)
 
 
+class Everything:
+    """All is loaded that jobs need, for each step; see :class:`dataflow.jobs.forkserver.loading.Loading`."""
+
+    def is_current(self) -> bool:
+        return True
+
+    def require(self, _step: str) -> bool:
+        return True
+
+    def more(self) -> bool:
+        return False
+
+
+def serve(listener: int, life: int) -> None:
+    """Fork jobs until `life` ends."""
+    from dataflow.jobs.forkserver import child
+    from dataflow.jobs.forkserver.server import Server
+
+    child.run = main
+    Server(socket.socket(fileno=listener), life, Everything()).serve()
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "--serve":
+        serve(*map(int, sys.argv[2:4]))
+    else:
+        assert sys.argv[1:3] == ["-m", "dataflow.jobs"], sys.argv
+        sys.exit(main(sys.argv[3:]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from dataflow.jobs.forkserver import ask, loading
 from dataflow.jobs.forkserver import begin as beginning
-from dataflow.jobs.forkserver import loading
 from dataflow.jobs.forkserver.begin import VARIABLE, asking, begin
 from dataflow.jobs.forkserver.loading import Loading, Planned, deferred
 from prodenv.running.forks import Forks
@@ -131,17 +132,38 @@ def test_a_job_has_the_outputs_folder_and_variables_of_the_program_that_asks(ser
     )
 
 
+@pytest.fixture
+def slow_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers begun after this go on late after each fork."""
+    monkeypatch.setenv("FORK_TAKES", "0.4")
+
+
 @pytest.mark.parametrize(("words", "code"), [(("say", "7"), 7), (("signal", "9"), -9)])
 def test_a_job_may_end_before_the_server_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, str], code: int
+    slow_forks: None, server: Server, words: tuple[str, str], code: int
 ) -> None:
-    monkeypatch.setenv("FORK_TAKES", "0.4")
-    monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.chdir(tmp_path)
-    server = Server(tmp_path, STEPS)
     assert server.answer("validity_dsp", *words)[0] == code
-    server.leave()
-    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (b"job 1\n1792\n", 1792),
+        (b"9\n", 9),  # it died before it could tell its number
+        (b"no\n", None),
+        (b"job 1\n", None),  # the server died
+        (b"", None),
+    ],
+)
+def test_each_answer_of_the_server_is_understood(
+    answer: bytes, status: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "SIGNALS", ())
+    asked, server = socket.socketpair()
+    with asked, server:
+        server.sendall(answer)
+        server.shutdown(socket.SHUT_WR)
+        assert ask.waited(asked) == status
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGINT])

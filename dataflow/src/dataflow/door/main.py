@@ -41,7 +41,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
 """What can be asked: the function that answers, and what it tells."""
 
 
-class _Given(dict[str, Any]):
+class Given(dict[str, Any]):
     """The values of a question; one that a verb needs and that was not given is the caller's mistake."""
 
     def __missing__(self, name: str) -> Any:  # noqa: ANN401 - any value
@@ -96,12 +96,7 @@ def _question(options: argparse.Namespace) -> Question:
     if not isinstance(values, dict):
         raise UserError(f"the values of the question are no mapping: {text[:60]!r}", hint="such as '{\"cores\": 8}'")
     given = {"config": options.config} if options.config else {}
-    return complete({"experiment": options.setup} | given | values)
-
-
-def complete(values: Mapping[str, Any]) -> Question:
-    """A question that says what it does not say."""
-    return _Given(values)
+    return Given({"experiment": options.setup} | given | values)
 
 
 def function_of(verb: str) -> Callable[[Question], Any]:

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from .main import VERBS, answer_to, complete, function_of, main
+from .main import VERBS, Given, answer_to, function_of, main
 
 IDLE = 20.0
 """Seconds without a question after which the process ends; the caller begins another one long before."""
@@ -53,7 +53,7 @@ def _answer(verb: str, values: Mapping[str, Any]) -> NoReturn:
     """Be the child."""
     code = BROKEN
     try:
-        code = answer_to(verb, lambda: complete(values))
+        code = answer_to(verb, lambda: Given(values))
     except KeyboardInterrupt:
         code = 130
     except BaseException:  # noqa: BLE001 - as Python does where nobody handles it
