@@ -460,7 +460,7 @@ MEANINGS: Mapping[str, str] = {
     "bl_mean": "mean of the baseline: the first third of the trace",
     "bl_std": "scatter of the baseline",
     "bl_slope": "slope of the baseline, per sample of the averaged trace",
-    "bl_intercept": "value of the baseline's straight line at the begin of the trace",
+    "bl_intercept": "value of the baseline's straight line at the beginning of the trace",
     "tail_height": "height of an earlier pulse's tail in the middle of the baseline; 0 if there is none",
     "pz_bl_mean": "mean of the baseline after the pole-zero correction",
     "pz_bl_std": "scatter of the baseline after the pole-zero correction",

@@ -189,7 +189,7 @@ def test_two_detectors_with_one_number_in_a_run_are_refused_in_one_file(gebox_cy
         cycle, STATUSES, SECOND.rpartition("-")[2], lambda content: content.update(V07777A={"processable": True})
     )
     job = open_cycle(cycle.config).job("par_dsp_pz", FIRST)
-    with pytest.raises(UserError, match="V07777A has the channel number .* at the begin of .* is that of V01001A"):
+    with pytest.raises(UserError, match="V07777A has the channel number .* at the beginning of .* is that of V01001A"):
         run_numbers(job, job.inputs["raw"][1])
     tables = {channel.name: job.tables_in("raw", channel) for channel in job.channels}
     assert tables[ONE][1] is None

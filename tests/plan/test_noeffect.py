@@ -256,7 +256,7 @@ def test_a_configuration_that_changes_inside_a_run_holds_from_the_next_run_on_an
     assert said(tree) == [
         "inputs/dataprod/config/validity.yaml: the configuration of pars_hit_ecal changes inside "
         "l200-p03-r000-cal, at 20230312T005840Z: par_hit_ecal takes what holds at 20230311T235840Z for all of it "
-        "(let it hold from the begin of a run on; steps for single files take each file by what holds at its time)"
+        "(let it hold from the beginning of a run on; steps for single files take each file by what holds at its time)"
     ]
     cycle = tree.open()
     configs = [cycle.job("par_hit_ecal", key).config for key in (KEYS[0], KEYS[4])]

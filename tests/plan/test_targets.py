@@ -98,6 +98,12 @@ def test_a_wrong_target_is_refused_with_the_choices(tree: Tree, text: str, messa
     assert message in refusal(tree, text)
 
 
+def test_a_key_without_a_selection_before_it_is_refused_with_the_target_that_was_meant(tree: Tree) -> None:
+    with pytest.raises(UserError, match=r"l200-p03-r000-cal-hit\.gen: there is no run list 'l200'") as error:
+        resolve("l200-p03-r000-cal-hit.gen", tree.open())
+    assert error.value.hint == "did you mean 'all-l200-p03-r000-cal-hit.gen'?"
+
+
 def test_a_target_without_any_data_says_where_it_looked(empty: Tree) -> None:
     assert f"there is no data in {empty.root}/generated/tier/daq" in refusal(empty, "all-l200-hit.gen")
 

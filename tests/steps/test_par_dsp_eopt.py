@@ -291,21 +291,21 @@ def test_a_time_that_the_events_do_not_tell_is_not_used() -> None:
     """Then that of least noise, or of the chain, holds, and its end of the scan is nothing to be warned of."""
     times = np.array([0.5, 8.0, 16.0])
     known, unknown = (
-        Scan("cusp", "sigma", 0.5, error, times, np.array([2.0, 2.1, 2.2]), np.full(3, 0.1), {}, "begin")
+        Scan("cusp", "sigma", 0.5, error, times, np.array([2.0, 2.1, 2.2]), np.full(3, 0.1), {}, "beginning")
         for error in (1.0, 9.0)
     )
     assert Result((known,), 2.0, 1.5, (), {}).filters() == {"cusp": {"sigma": "0.500*us", "flat": "2.000*us"}}
     assert Result((unknown,), 2.0, 1.5, (), {}).filters() == {"cusp": {"flat": "2.000*us"}}
     assert Result((unknown,), 2.0, 1.5, (), {}).warnings == []
     assert Result((known,), 2.0, 1.5, (), {}).warnings == [
-        "lines are narrowest at the begin of the scan of cusp, 0.5 us"
+        "lines are narrowest at the beginning of the scan of cusp, 0.5 us"
     ]
     assert Result((unknown,), 2.0, 1.5, (), {}).entry()["eopt"]["cusp"]["used"] is False
 
 
 def test_an_end_of_the_scan_for_all_parts_of_the_events_has_no_error_but_a_warning() -> None:
     times, widths = np.linspace(8.0, 16.0, 17), np.linspace(2.0008, 2.0, 17)
-    assert (edge_of(widths, 1.0), edge_of(widths, 0.0), edge_of(widths[::-1], 0.0)) == ("", "end", "begin")
+    assert (edge_of(widths, 1.0), edge_of(widths, 0.0), edge_of(widths[::-1], 0.0)) == ("", "end", "beginning")
     scan = Scan("zac", "sigma", 16.0, 0.0, times, widths, np.full(17, 0.1), {}, edge_of(widths, 0.0))
     result = Result((scan,), 2.0, 1.5, (), {})
     entry = result.entry()

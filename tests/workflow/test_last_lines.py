@@ -46,3 +46,12 @@ def test_a_failed_job_is_told_by_its_own_sentence(production: Production) -> Non
     place = lines.index(f"error: tier_raw failed to make {CAL}-tier_raw.lh5")
     assert lines[place + 1] == "  error: made to break"
     assert lines[-1].startswith("2 of 4 jobs done, 1 failed in ")
+
+
+def test_the_reason_of_a_failed_job_comes_after_what_is_told_of_detectors(production: Production) -> None:
+    done = production.dataprod("run", TARGET, "-j", "2", NOTED="tier_raw", BROKEN=f"tier_tcm {CAL}")
+    assert done.returncode == 1
+    *_, detector, job, reason, log, closing = done.stderr.splitlines()
+    assert detector.startswith(SENTENCE.partition(" [")[0])
+    assert (job, reason) == (f"error: tier_tcm failed to make {CAL}-tier_tcm.lh5", "  error: made to break")
+    assert log.startswith("log: ") and ", 1 failed in " in closing

@@ -103,7 +103,7 @@ def record(experiment: Experiment, file: DaqFile, stream: BinaryIO, open_sink: O
 
 
 def event_header(file: DaqFile, time: float, index: int) -> fcio.Event:
-    """Clock of an event `time` seconds after the begin of a file, for a clock that was reset then."""
+    """Clock of an event `time` seconds after the beginning of a file, for a clock that was reset then."""
     ticks = round(time * fcio.CLOCK_HZ)
     timestamp = (index, ticks // fcio.CLOCK_HZ, ticks % fcio.CLOCK_HZ, fcio.CLOCK_HZ - 1, 0, 0, 0, 0, 0, 0)
     return fcio.Event(timestamp, (file.start, 0, file.start, 0, 0, file.start, 0, 0, 0, 0))

@@ -40,7 +40,7 @@ def visible(charge: ArrayLike, second: ArrayLike, start: ArrayLike, tau: float) 
     charge, second
         Of the first pulse and of the other one, in keV.
     start
-        Of the other pulse, in ns from the begin of the trace: before it the pulse has begun to decay.
+        Of the other pulse, in ns from the beginning of the trace: before it the pulse has begun to decay.
     tau
         Decay constant in ns.
     """

@@ -14,7 +14,7 @@ FORMAT = "%Y%m%dT%H%M%SZ"
 PATTERN = r"\d{8}T\d{6}Z"
 _TIME = re.compile(PATTERN)
 ALWAYS = "20000101T000000Z"
-"""Earlier than any data: the begin of what holds at all times."""
+"""Earlier than any data: the beginning of what holds at all times."""
 
 
 def is_time(text: str) -> bool:

@@ -223,7 +223,7 @@ def continue_chain(
     ----------
     table
         An :class:`lgdo.Table`: columns and traces by the names that they have in the chain. Columns whose names begin
-        with ``tp_`` are times from the begin of the trace, in ns.
+        with ``tp_`` are times from the beginning of the trace, in ns.
     chain, pars, block_width
         As for :func:`run_chain`.
     outputs

@@ -46,7 +46,7 @@ def above_tail(
     tau
         Decay constant in samples.
     centre
-        Where the height holds, in samples from the begin of the whole trace.
+        Where the height holds, in samples from the beginning of the whole trace.
     first
         The first sample of a window of the trace; 0 for a whole one.
     out

@@ -16,6 +16,7 @@ from dataflow.base.errors import UserError
 from dataflow.base.messages import listing, nearest
 from dataflow.keys.key import Key
 from dataflow.keys.scheme import KeyScheme
+from dataflow.metadata.datasets import Runs
 from dataflow.registry.step import Scope
 
 from .job import Unit
@@ -62,7 +63,7 @@ def resolve(text: str, cycle: Cycle) -> Target:
         raise UserError(f"{text!r} is not a target", hint=f"write {form(cycle.scheme, cycle.keys)}")
     selection, *fields, tier = words
     step = _step(text, tier, cycle)
-    runlist = None if selection == ALL else cycle.metadata.datasets.runlist(selection)
+    runlist = None if selection == ALL else _runlist(text, selection, cycle)
     if not cycle.keys:
         raise _no_data(text, cycle)
     keys = _Matching(text, cycle).match(fields)
@@ -71,6 +72,14 @@ def resolve(text: str, cycle: Cycle) -> Target:
         if not keys:
             raise UserError(f"{text}: no data of the run list {selection!r} is among the rest of the target")
     return Target(text, tuple((step, unit) for unit in _made(text, step, keys, cycle)))
+
+
+def _runlist(text: str, selection: str, cycle: Cycle) -> Runs:
+    """The run list that the first word names; a key in its place is what beginners write."""
+    datasets = cycle.metadata.datasets
+    if selection not in datasets.runlists and selection in {key[cycle.scheme.names[0]] for key in cycle.keys}:
+        raise UserError(f"{text}: there is no run list {selection!r}", hint=f"did you mean '{ALL}-{text}'?")
+    return datasets.runlist(selection)
 
 
 def form(scheme: KeyScheme, keys: Sequence[Key] = ()) -> str:

@@ -101,7 +101,7 @@ class Setup:
 
 
 BRACES = "{}"
-"""Characters that Snakemake takes for the begin and the end of a wildcard."""
+"""Characters that Snakemake takes for the beginning and the end of a wildcard."""
 GLOBS = "[]*?$"
 """Characters that readers of LH5 files take for patterns of file names, or for variables."""
 

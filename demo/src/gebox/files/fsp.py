@@ -73,7 +73,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Counts:
-    """Events since the begin and since the last status, and times in seconds."""
+    """Events since the beginning and since the last status, and times in seconds."""
 
     start: float
     now: float

@@ -134,7 +134,7 @@ def identity(config: fcio.Config) -> int:
 
 
 def header(configs: Sequence[fcio.Config], run: Run, triggers: Collection[int] = frozenset()) -> dict[str, Any]:
-    """The property list at the begin of the file."""
+    """The property list at the beginning of the file."""
     return {
         "Document Info": {"OrcaVersion": "simulated", "dataVersion": 3},
         "ObjectInfo": {

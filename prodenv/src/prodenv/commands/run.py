@@ -65,7 +65,8 @@ def make(cycle: CycleFolder, options: argparse.Namespace) -> int:
         raise progress.refused
     told = _told(cycle, targets, options, progress) if ours and code in (0, 1) else _NOTHING
     closing = progress.closing(time.monotonic() - begin, told["counted"])
-    tell([*progress.last_words(cycle.root, code), *told["lines"], closing])
+    words = [*progress.last_words(cycle.root, code)]
+    tell([*told["lines"], *words, closing] if code else [*words, *told["lines"], closing])  # an error is read last
     if not ours and code == 1:
         tell(_without_software(cycle))
     return 1 if code == 0 and options.strict and told["lost"] else code

@@ -11,7 +11,7 @@ from ..job import Unit
 from .finding import Finding
 from .held import Held
 
-HINT = "let it hold from the begin of a run on; steps for single files take each file by what holds at its time"
+HINT = "let it hold from the beginning of a run on; steps for single files take each file by what holds at its time"
 
 
 def changed(held: Held) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ def _filter(axes: Panel, result: Result) -> None:
     times = (np.arange(len(result.best.samples)) - len(result.best.samples) // 2) * result.period / US
     axes.plot(times, result.best.samples, color=BLUE, lw=1)
     weights = result.best.weights
-    axes.set(xlabel="time after the begin of the pulse [µs]", ylabel="weight of the sample")
+    axes.set(xlabel="time after the beginning of the pulse [µs]", ylabel="weight of the sample")
     axes.set(title=f"filter: nm {weights.nm:g}, za {weights.za:g}, pl {weights.pl:g}, ft {weights.ft:g}")
 
 

@@ -66,7 +66,7 @@ def noise_matrix(traces: Floats, length: int, first: int, baseline: int) -> Floa
     first
         The first sample that it sees where pulses are.
     baseline
-        Number of samples at the begin of the trace whose mean the chain subtracts.
+        Number of samples at the beginning of the trace whose mean the chain subtracts.
 
     Returns
     -------

@@ -36,7 +36,7 @@ class Signals:
     drift
         Effective drift time of each in ns, shape (pulses,).
     rises
-        Time from the begin until 99 % of the height in ns, shape (pulses,); NaN where it is not known.
+        Time from the beginning until 99 % of the height in ns, shape (pulses,); NaN where it is not known.
     lines
         Energy of each one's line in keV, shape (pulses,).
     """
@@ -78,7 +78,7 @@ class Decay:
 
 @dataclass(frozen=True)
 class Shapes:
-    """Shapes as a filter of some length sees them, with the begin of the pulse in its middle.
+    """Shapes as a filter of some length sees them, with the beginning of the pulse in its middle.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ def shapes_of(signals: Signals, length: int, period: float, decay: Decay, settin
     decay
         How pulses decay.
     settings
-        How far the begin may move, and how long pulses rise at most.
+        How far the beginning may move, and how long pulses rise at most.
 
     Raises
     ------

@@ -61,7 +61,7 @@ class Sample:
     rise
         Time from the start of the pulse to 99 % of its height in ns, shape (rows,).
     start
-        When the pulse starts, in ns from the begin of the trace, shape (rows,).
+        When the pulse starts, in ns from the beginning of the trace, shape (rows,).
     """
 
     blsub: NDArray[np.float32]

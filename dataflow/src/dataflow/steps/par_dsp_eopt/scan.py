@@ -303,7 +303,7 @@ def edge_of(widths: Floats, error: float) -> str:
     lowest, inner = int(np.argmin(widths)), min(COARSE, len(widths) - 1)
     least = 1 + EDGE if error else 1.0
     if lowest == 0 and widths[inner] > widths[0] * least:
-        return "begin"
+        return "beginning"
     if lowest == len(widths) - 1 and widths[-1 - inner] > widths[-1] * least:
         return "end"
     return ""

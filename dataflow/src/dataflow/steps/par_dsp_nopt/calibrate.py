@@ -95,7 +95,7 @@ def scan(traces: Floats, each: Filter, period: float, tau: float, settings: Nopt
     best = minimum(times, variances)
     if each.filter_par == "rise":
         best = round(best * US / period) * period / US
-    edge = {0: "begin", len(times) - 1: "end"}.get(lowest, "")
+    edge = {0: "beginning", len(times) - 1: "end"}.get(lowest, "")
     noises = np.sqrt(variances)
     return Scan(
         each.dict_str, each.filter_par, best, error, float(noises[lowest]), float(errors[lowest]),

@@ -78,7 +78,7 @@ def calibrate(pulses: Pulses, settings: Settings) -> Result:
 
 
 def isolated(times: Floats, least: float) -> Mask:
-    """Which pulses have no other one shortly before them, the begin of the trace included; shape (traces, places)."""
+    """Which pulses have no other one shortly before them, nor the beginning of the trace; shape (traces, places)."""
     before = np.concatenate([np.zeros((len(times), 1)), times[:, :-1]], axis=1)
     return np.asarray(np.isfinite(times) & (times - before > least))
 

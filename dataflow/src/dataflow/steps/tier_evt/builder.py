@@ -348,7 +348,7 @@ def _everywhere(operation: Operation, events: Events) -> NDArray[Any]:
 
 
 def _indices(config: EventConfig) -> frozenset[str]:
-    """Columns that hold places in the map: they count from the begin of the file when they are written."""
+    """Columns that hold places in the map: they count from the beginning of the file when they are written."""
     direct = {each.name for each in config.operations if each.column == "tcm.index"}
     return frozenset(direct | {each.argument for each in config.operations if each.mode == "keep_at_idx"})
 

@@ -73,7 +73,7 @@ def run_numbers(job: Job, path: Path) -> dict[int, int]:
         wanted = of_name.get(channel.name)
         if channel.name not in of_name and channel.rawid in owner:
             raise UserError(
-                f"{channel.name} has the channel number {channel.rawid} in {path.name}, which at the begin of "
+                f"{channel.name} has the channel number {channel.rawid} in {path.name}, which at the beginning of "
                 f"{job.unit} is that of {owner[channel.rawid]}: one file cannot hold both",
                 hint="give the channel a new rawid in the channel map, or let the new map begin with a new run",
             )

@@ -1,7 +1,8 @@
 """CAEN CoMPASS files: a head of two bytes that tells which energies are there, then one record for each trace.
 
 Two things are done here that legend-daq2lh5 leaves undone: ``dt`` is the digitizer's sampling period (there always 16
-ns), and ``timestamp`` are seconds since 1970 as in all other raw tables (there picoseconds since the begin of the run).
+ns), and ``timestamp`` are seconds since 1970 as in all other raw tables (there picoseconds since the beginning of the
+run).
 """
 
 from __future__ import annotations

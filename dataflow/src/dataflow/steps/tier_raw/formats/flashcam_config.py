@@ -59,7 +59,7 @@ NUMBERS = tuple(name for name in Config.__dataclass_fields__ if name != "tracema
 
 
 def read(data: bytes | mmap.mmap) -> tuple[Config | None, int]:
-    """The configuration at the begin of a file, None if it has not the usual form; the byte after it."""
+    """The configuration at the beginning of a file, None if it has not the usual form; the byte after it."""
     begin = flashcam.BEGIN
     if data[: len(HEAD)] != HEAD or data[begin : begin + 4] != struct.pack("<i", -flashcam.CONFIG_TAG):
         return None, 0
