@@ -46,6 +46,7 @@ READERS: Mapping[str, tuple[Callable[[], DataStreamer], Callable[[], DataStreame
 }
 """That of legend-daq2lh5, and ours."""
 Columns = Mapping[str, NDArray[Any]]
+LISTENER = "ORFlashCamListenerConfigDecoder"
 DECODING, FILE = 8.0, 5.0
 """Goals of decoding alone, and of a file."""
 OURS: Mapping[str, Any] = {storing.HDF5: {"compression": "zstd", "shuffle": True}, decode.WAVEFORMS: True}
@@ -122,11 +123,14 @@ def compare_files(files: Sequence[Path], tries: int, folder: Path) -> Iterator[R
 
 
 def tables_of(daq: daqfile.DaqFile, target: str) -> dict[str, Any]:
-    """One table a channel."""
-    return {
+    """One table a channel, and what traces of before 2024 need to have times."""
+    tables = {
         decoder: {f"ch{key}/raw": {"key_list": [key], "out_stream": target} for key in keys}
         for decoder, keys in daq.keys.items()
     }
+    if LISTENER in daq.context:
+        tables[LISTENER] = {"listener/config": {"key_list": ["*"], "out_stream": target}}
+    return tables
 
 
 def written(path: Path, folder: Path) -> float:

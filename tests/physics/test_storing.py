@@ -123,6 +123,18 @@ def test_tables_with_lists_are_written_by_lh5(tmp_path: Path) -> None:
     assert ours["ch1/raw/list/flattened_data"][-1] == [1, 2, 2, 4, 5, 5, 7, 8, 8]
 
 
+def test_a_table_with_lists_may_come_after_plain_ones(tmp_path: Path) -> None:
+    """Such as what is told now and then of the state of the digitizers."""
+    with h5py.File(tmp_path / "a.lh5", "w") as file:
+        tables = Tables(file, SETTINGS, by_itself=True)
+        for first in (0, 5):
+            tables.append(table(first, 5), "ch1/raw", 5)
+            tables.append(table(first, 5, is_ragged=True), "status/1", 5)
+        tables.finish()
+    assert lh5.read("ch1/raw/number", tmp_path / "a.lh5").nda.tolist() == list(range(10))
+    assert lh5.read("status/1/list", tmp_path / "a.lh5")[8].tolist() == [8, 8]
+
+
 def test_small_columns_are_stored_in_chunks_of_many_rows(tmp_path: Path) -> None:
     with h5py.File(written(tmp_path / "a.lh5", (2, 2), by_itself=True)) as file:
         assert file["ch1/raw/number"].chunks == (ROWS,)

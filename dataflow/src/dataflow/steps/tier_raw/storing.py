@@ -105,6 +105,8 @@ class Tables:
                 make_empty(table, MODEL, self._models[form], _rows_of)
             else:
                 lh5.write(table, MODEL, self._models[form], n_rows=0, wo_mode="append", **self._settings)
+        if not self._file.attrs.get("datatype"):  # lh5 adds tables of its own to a file only where this is there
+            self._file.attrs["datatype"] = f"struct{{{group}}}"
         parent = self._file.create_group(group)
         parent.attrs["datatype"] = f"struct{{{own}}}"
         h5py.h5o.copy(self._models[form].id, MODEL.encode(), parent.id, own.encode())

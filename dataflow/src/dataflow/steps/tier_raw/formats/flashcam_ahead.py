@@ -13,7 +13,9 @@ from . import orca_records
 from .flashcam_blocks import Blocks
 from .flashcam_records import SPARSE, skim
 from .flashcam_streams import Stream
-from .orca_blocks import Packets
+from .orca_blocks import Events, Packets
+from .orca_cards import Cards, Listener
+from .orca_traces import SLOT
 
 SAMPLES = 8
 KIND = 1 << 18
@@ -41,9 +43,28 @@ def compile_ahead() -> None:
         orca_records.skim(np.frombuffer(packed, dtype=np.uint8), 0, np.empty(1, dtype=np.int64))
         path.write_bytes(packed)
         packets = Packets(path, 0, [], [KIND])
-        packets.add(1, Stream(config, [0], {0: buffer}))
+        packets.add([1], Events(Stream(config, [0], {0: buffer})))
         packets.fill()
         packets.close()
+        _compile_traces(path)
+
+
+def _compile_traces(path: Path) -> None:
+    """Those of packets with one trace each."""
+    from daq2lh5.orca.orca_flashcam import ORFlashCamADCWaveformDecoder
+    from daq2lh5.raw_buffer import RawBuffer
+
+    decoder = ORFlashCamADCWaveformDecoder()
+    decoder.decoded_values = {0: decoder.decoded_values_template}
+    decoder.decoded_values[0]["waveform"]["wf_len"] = SAMPLES
+    buffer = RawBuffer(lgdo=decoder.make_lgdo(size=4), key_list=[100])
+    header = SimpleNamespace(fc_gps={0: 0}, fbi_map={0: np.array([100], dtype=np.uint32)})
+    words = (KIND | 20 + SAMPLES // 2, 3 << 28 | 17 << 22 | SAMPLES << 6, 1 << 14)
+    path.write_bytes(struct.pack("<20I", *words, *[0] * 17) + bytes(2 * SAMPLES))
+    packets = Packets(path, 0, [], [KIND], SLOT)
+    packets.add([0], Cards(Listener(0, header, 1, (10, 14), {0: 1}), {100: buffer}, SAMPLES))
+    packets.fill()
+    packets.close()
 
 
 def _packet(content: bytes) -> bytes:

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from . import flashcam
 from .chunks import Chunks
 from .flashcam_blocks import FULL, Blocks
+from .flashcam_columns import SAMPLES
 from .flashcam_config import Later
 from .flashcam_records import ASIDE, END, ODD
 from .flashcam_streams import suits
 
 SETTING, LIBRARY, EVENTS = "event_decoder", "daq2lh5", "fcio"
-SAMPLES = "waveform"
 TIMES = ("eventnumber", "ts_pps", "ts_ticks", "ts_maxticks")
 OFFSETS = (
     *("mu_offset_sec", "mu_offset_usec", "to_master_sec", "delta_mu_usec", "abs_delta_mu_usec"),

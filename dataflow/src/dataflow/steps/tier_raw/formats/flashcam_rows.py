@@ -22,7 +22,7 @@ SHORTS = ("dr_ch_idx", "dr_ch_len", "channel", "board_id", "fc_input", "fcid", "
 """Columns of 16 bits."""
 SECONDS = ("timestamp", "deadtime", "lifetime", "runtime")
 """Columns of seconds."""
-INTERVAL, SAMPLES = "deadinterval_nsec", "waveform"
+INTERVAL = "deadinterval_nsec"
 ADCS, PRECISION, LENGTH, BITS = range(4)
 """Of the configuration."""
 SIXTEEN = 16

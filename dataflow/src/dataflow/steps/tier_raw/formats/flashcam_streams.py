@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import flashcam_rows as rows_of
+from .flashcam_columns import Layout, Tables, suit
 from .flashcam_records import NUMBERS
 from .flashcam_times import RING, account
 
@@ -16,6 +17,14 @@ EVENTS, TRACES = 2048, 4096
 """Events and traces that are looked at together."""
 DEPTHS: Final = (12, 16)
 """Bits of the digitizers for which energies are known."""
+
+
+LAYOUT: Layout = {
+    "i4": rows_of.INTEGERS,
+    "u2": rows_of.SHORTS,
+    "f8": rows_of.SECONDS,
+    "i8": (rows_of.INTERVAL,),
+}
 
 
 class Found:
@@ -34,63 +43,13 @@ class Found:
         self.seconds, self.intervals = np.zeros((4, most)), np.zeros(most, dtype=np.int64)
 
 
-class Columns:
-    """The columns of all buffers in one array a type, so that one call of compiled code fills all of them.
-
-    Parameters
-    ----------
-    buffers
-        Tables of the same columns and size; from now on their columns are parts of these arrays.
-    size
-        Rows that are needed of each: what lies behind them would take memory with what lies before.
-    """
-
-    def __init__(self, buffers: list[Any], size: int) -> None:
-        number = len(buffers)
-        samples = buffers[0].lgdo[rows_of.SAMPLES]["values"].nda.shape[1]
-        self.integers = np.zeros((number, len(rows_of.INTEGERS), size), dtype=np.int32)
-        self.shorts = np.zeros((number, len(rows_of.SHORTS), size), dtype=np.uint16)
-        self.seconds = np.zeros((number, len(rows_of.SECONDS), size), dtype=np.float64)
-        self.intervals = np.zeros((number, size), dtype=np.int64)
-        self.samples = np.zeros((number, size, samples), dtype=np.uint16)
-        for each, buffer in enumerate(buffers):
-            for name, values in self._of(each).items():
-                column = buffer.lgdo[name]
-                column.nda = values.view(column.nda.dtype)
-            buffer.lgdo[rows_of.SAMPLES]["values"].nda = self.samples[each]
-
-    @staticmethod
-    def release(buffers: list[Any]) -> None:
-        """Give tables columns of their own, with as many rows as they shall have."""
-        for buffer in buffers:
-            values = buffer.lgdo[rows_of.SAMPLES]["values"]
-            for column in (*(node for name, node in buffer.lgdo.items() if name != rows_of.SAMPLES), values):
-                own = np.zeros((len(buffer), *column.nda.shape[1:]), column.nda.dtype)
-                own[: buffer.loc] = column.nda[: buffer.loc]
-                column.nda = own
-
-    def _of(self, buffer: int) -> Mapping[str, NDArray[Any]]:
-        found: dict[str, NDArray[Any]] = dict(zip(rows_of.INTEGERS, self.integers[buffer], strict=True))
-        found |= dict(zip(rows_of.SHORTS, self.shorts[buffer], strict=True))
-        found |= dict(zip(rows_of.SECONDS, self.seconds[buffer], strict=True))
-        return {**found, rows_of.INTERVAL: self.intervals[buffer]}
-
-
 def suits(config: Any, buffers: list[Any]) -> bool:
     """Whether the files of a configuration, and the columns of the tables, are such as the compiled code takes."""
-    known = {4: rows_of.INTEGERS, 2: rows_of.SHORTS, 8: (*rows_of.SECONDS, rows_of.INTERVAL)}
-    sizes = all(
-        buffer.lgdo[name].nda.dtype.itemsize == size
-        for buffer in buffers
-        for size, names in known.items()
-        for name in names
-    )
-    same = len({(len(buffer), buffer.fill_safety) for buffer in buffers}) == 1
     usual = int(config.adcbits) in DEPTHS and 1 <= int(config.blprecision) <= np.iinfo(np.uint16).max
-    return sizes and same and usual and len(config.tracemap) > 0
+    return suit(buffers, LAYOUT) and usual and len(config.tracemap) > 0
 
 
-class Stream:
+class Stream(Tables):
     """A stream.
 
     Parameters
@@ -114,13 +73,11 @@ class Stream:
         self.traces, self.samples = len(keys), int(config.eventsamples)
         self.numbers, self.last = np.zeros(30, dtype=np.int32), np.zeros(2, dtype=np.int64)
         self.listed = np.zeros(self.traces, dtype=np.int64)
-        self.buffers = list({id(buffer): buffer for buffer in keyed.values()}.values())
-        self._rows = np.zeros(len(self.buffers), dtype=np.int64)
-        self._safe = len(self.buffers[0]) - self.buffers[0].fill_safety
-        most = max(sum(keyed.get(key) is buffer for key in keys) for buffer in self.buffers)  # rows of one event
-        places = {id(buffer): number for number, buffer in enumerate(self.buffers)}
+        buffers = list({id(buffer): buffer for buffer in keyed.values()}.values())
+        most = max(sum(keyed.get(key) is buffer for key in keys) for buffer in buffers)  # rows of one event
+        super().__init__(buffers, most, LAYOUT, self.samples)
+        places = {id(buffer): number for number, buffer in enumerate(buffers)}
         self._owner = np.array([places[id(keyed[key])] if key in keyed else -1 for key in keys])
-        self._columns = Columns(self.buffers, min(self._safe + most, len(self.buffers[0])))
         self._configure(config)
         self._times, self._ring = (np.zeros((3, self.traces), dtype=np.int64) for _ in range(2))
         self._times[0], self._ring[0] = -1, RING - 1
@@ -135,19 +92,6 @@ class Stream:
         cards = np.stack([np.arange(len(traces)), traces >> 16, traces & 0xFFFF, crate])
         self._cards = cards.astype(np.uint16)
 
-    def begin(self) -> None:
-        """Take over how many rows are in the buffers."""
-        self._rows[:] = [buffer.loc for buffer in self.buffers]
-
-    def end(self) -> None:
-        """Tell the buffers how many rows they have."""
-        for buffer, rows in zip(self.buffers, self._rows.tolist(), strict=True):
-            buffer.loc = rows
-
-    def release(self) -> None:
-        """Leave the tables to other readers, which may fill more rows with one event."""
-        self._columns.release(self.buffers)
-
     def follow(self, found: Found, events: NDArray[np.int32]) -> int:
         """Find the times of some events; how many of them are possible, up to the first that is not."""
         good = account(
@@ -158,11 +102,10 @@ class Stream:
 
     def put(self, found: Found, events: NDArray[np.int32], at: int) -> tuple[int, bool, bool]:
         """Fill rows, see :func:`.flashcam_rows.fill`: the event to go on with, and why it ends there."""
-        columns = self._columns
+        columns = self.columns.by_type
         at, full, odd = rows_of.fill(
             *(found.data, events, at, len(events), found.places, found.channels),
-            *(found.seconds, found.intervals, self._config, self._cards, self._owner, self._rows, self._safe),
-            *(columns.integers, columns.shorts, columns.seconds, columns.intervals),
-            columns.samples.view(np.uint8),
+            *(found.seconds, found.intervals, self._config, self._cards, self._owner, self.rows, self.safe),
+            *(columns["i4"], columns["u2"], columns["f8"], columns["i8"][:, 0], self.columns.traces),
         )
         return int(at), bool(full), bool(odd)

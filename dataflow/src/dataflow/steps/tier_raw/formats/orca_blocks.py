@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .flashcam_blocks import FULL, Block
+from .flashcam_columns import Tables
 from .flashcam_records import MORE, ODD, gather
 from .flashcam_streams import EVENTS, Found, Stream
 from .orca_records import HEAD, survey
@@ -18,8 +19,25 @@ PACKET = 32
 """Of the numbers of an event; see :mod:`.flashcam_records`."""
 
 
+class Part(Protocol):
+    """What some of the packets are, and the tables that they go to."""
+
+    @property
+    def tables(self) -> Tables:
+        """Where rows are filled."""
+
+    def take(self, data: NDArray[np.uint8], spans: NDArray[np.int64], packets: NDArray[np.int64]) -> int:
+        """Find the events in some packets; the number of the first packet that is none, minus one if all are."""
+
+    def end_before(self, packet: int) -> None:
+        """Leave out the events from a packet on."""
+
+    def put(self) -> tuple[bool, int]:
+        """Fill rows: whether a buffer is full; the number of a packet that cannot be put, minus one for none."""
+
+
 class Events:
-    """The events of one stream in a block.
+    """The events of one stream in a block, see :class:`Part`.
 
     Parameters
     ----------
@@ -31,6 +49,11 @@ class Events:
         self.stream, self._found = stream, Found(0)
         self._frames = np.zeros((2, 7 + stream.traces), dtype=np.int64)
         self._events, self._at = self._found.events[:0], 0
+
+    @property
+    def tables(self) -> Tables:
+        """Those of the stream."""
+        return self.stream
 
     def take(self, data: NDArray[np.uint8], spans: NDArray[np.int64], packets: NDArray[np.int64]) -> int:
         """Find the events in some packets; the number of the first packet that is none, minus one if all are."""
@@ -69,13 +92,16 @@ class Packets:
         Where the packets before it begin; those that are passed are added.
     kinds
         The data id of events, and those of packets that nobody wants.
+    shift
+        The bit of the third word of an event at which the number of its stream begins.
     """
 
-    def __init__(self, path: Path, place: int, begins: list[int], kinds: Sequence[int]) -> None:
+    def __init__(self, path: Path, place: int, begins: list[int], kinds: Sequence[int], shift: int = 0) -> None:
         self._block, self._begins, self._kinds = Block(path, place), begins, np.array(kinds, dtype=np.int64)
         self._spans, self._owners = np.zeros((EVENTS, 2), dtype=np.int64), np.zeros(EVENTS, dtype=np.int64)
-        self._streams: dict[int, Events] = {}
-        self._left_out: list[int] = []
+        self._shift = shift
+        self._parts: list[Part] = []
+        self._numbers, self._part_of = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         self._read, self._why = -1, MORE
 
     @property
@@ -88,13 +114,18 @@ class Packets:
         """The number of the packet after the last one that was passed."""
         return len(self._begins)
 
-    def add(self, number: int, stream: Stream) -> None:
-        """Take the events of a stream, from the next packet on."""
-        self._streams[number], self._why = Events(stream), MORE
+    def add(self, numbers: Sequence[int], part: Part) -> None:
+        """Take the events of some streams, from the next packet on."""
+        self._parts.append(part)
+        self._know(numbers, len(self._parts) - 1)
 
-    def leave_out(self, number: int) -> None:
-        """Pass over the events of a stream."""
-        self._left_out.append(number)
+    def leave_out(self, numbers: Sequence[int]) -> None:
+        """Pass over the events of some streams."""
+        self._know(numbers, -1)
+
+    def _know(self, numbers: Sequence[int], part: int) -> None:
+        self._numbers = np.append(self._numbers, np.array(numbers, dtype=np.int64))
+        self._part_of = np.append(self._part_of, np.full(len(numbers), part))
         self._why = MORE
 
     def pass_over(self, kind: int) -> None:
@@ -103,7 +134,7 @@ class Packets:
 
     def buffers(self) -> list[Any]:
         """Those of all streams."""
-        return [buffer for each in self._streams.values() for buffer in each.stream.buffers]
+        return [buffer for part in self._parts for buffer in part.tables.buffers]
 
     def go_on(self, place: int) -> None:
         """Go on at a packet, after others were read otherwise."""
@@ -111,17 +142,17 @@ class Packets:
 
     def fill(self) -> int:
         """Fill the buffers until one is full or the walk stops; says why, see :data:`.flashcam_blocks.FULL`."""
-        for each in self._streams.values():
-            each.stream.begin()
+        for part in self._parts:
+            part.tables.begin()
         why = self._fill()
-        for each in self._streams.values():
-            each.stream.end()
+        for part in self._parts:
+            part.tables.end()
         return why
 
     def _fill(self) -> int:
         while True:
-            for each in self._streams.values():
-                full, odd = each.put()
+            for part in self._parts:
+                full, odd = part.put()
                 if odd >= 0:
                     self._end_before(odd)
                 if full:
@@ -132,8 +163,8 @@ class Packets:
 
     def _end_before(self, packet: int) -> None:
         """End at a packet that has been passed: it and all after it are read otherwise."""
-        for each in self._streams.values():
-            each.end_before(packet)
+        for part in self._parts:
+            part.end_before(packet)
         self._block.place, self._why = self._begins[packet], ODD
         del self._begins[packet:]
 
@@ -142,19 +173,21 @@ class Packets:
         passed = self._survey()
         numbers = self.number + np.arange(passed)
         self._begins += (self._read + self._spans[:passed, 0]).tolist()
-        found = [self._take(row, events, numbers) for row, events in enumerate(self._streams.values())]
+        owners = self._owners[:passed]
+        parts = np.where(owners < 0, -1, self._part_of[owners]) if len(self._part_of) else owners
+        found = [self._take(part, parts == at, numbers) for at, part in enumerate(self._parts)]
         if odd := [number for number in found if number >= 0]:
             self._end_before(min(odd))
 
     def _survey(self) -> int:
         """Find packets, in the bytes that have been read already if there are whole ones; how many."""
-        block, streams = self._block, np.array([*self._streams, *self._left_out], dtype=np.int64)
+        block = self._block
         if not 0 <= block.place - self._read < block.filled or self._read < 0:
             self._load()
         while True:
             passed, place, self._why = survey(
-                *(block.data, block.place - self._read, block.filled, block.ends, self._kinds, streams),
-                *(self._spans, self._owners),
+                *(block.data, block.place - self._read, block.filled, block.ends, self._kinds, self._numbers),
+                *(self._shift, self._spans, self._owners),
             )
             if self._why != MORE or passed:
                 block.place = self._read + place
@@ -167,14 +200,13 @@ class Packets:
         self._block.read()
         self._read = self._block.place
 
-    def _take(self, row: int, events: Events, numbers: NDArray[np.int64]) -> int:
-        own = np.flatnonzero(self._owners[: len(numbers)] == row)
-        return events.take(self._block.data, self._spans[own], numbers[own])
+    def _take(self, part: Part, own: NDArray[np.bool_], numbers: NDArray[np.int64]) -> int:
+        return part.take(self._block.data, self._spans[: len(own)][own], numbers[own])
 
     def release(self) -> None:
         """Leave the tables to other readers."""
-        for each in self._streams.values():
-            each.stream.release()
+        for part in self._parts:
+            part.tables.release()
 
     def close(self) -> None:
         """Close the file."""

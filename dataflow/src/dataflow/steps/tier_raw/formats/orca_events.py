@@ -1,8 +1,9 @@
 """A reader of ORCA files that has FlashCam events decoded by compiled code, and everything else by legend-daq2lh5.
 
-Each packet that is no event, or of a stream of which nothing is known yet, is read by legend-daq2lh5, and compiled code
-goes on after it. At the first event of another form (with records of a software trigger before it, say) ``fcio`` is
-told all events before, and legend-daq2lh5 reads the rest of the file. The values are the same either way.
+Events are those of ``fcio``, or packets of one trace each in files of before 2024 (:mod:`.orca_cards`). Each packet
+that is no event, or of a stream of which nothing is known yet, is read by legend-daq2lh5, and compiled code goes on
+after it. At the first event of another form (with records of a software trigger before it, say) ``fcio`` is told all
+events before, and legend-daq2lh5 reads the rest of the file. The values are the same either way.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ from lgdo import Array, WaveformTable
 from . import flashcam, orca
 from .chunks import Chunks
 from .flashcam_blocks import FULL
+from .flashcam_columns import SAMPLES
 from .flashcam_config import Later
 from .flashcam_events import COLUMNS, SETTING
 from .flashcam_records import END
-from .flashcam_rows import SAMPLES
 from .flashcam_streams import Stream, suits
-from .orca_blocks import Packets
+from .orca_blocks import Events, Packets
+from .orca_cards import DECODERS, Cards, Listener, suiting
 from .orca_records import ASIDE, HEAD, UNKNOWN
+from .orca_traces import SLOT
 
 log = logging.getLogger(__name__)
 
@@ -47,25 +50,26 @@ class Streamer(Chunks, OrcaStreamer):  # type: ignore[misc]
         super().__init__()
         self.packets: Packets | None = None
         self._path = Path()
-        self._kind = -1
+        self._kind, self._name = -1, ""
 
     def open_stream(self, stream_name: str, *arguments: Any, **options: Any) -> Any:
         """Open a file; see :meth:`daq2lh5.DataStreamer.open_stream`."""
         with _tables_untold():
             found = super().open_stream(stream_name, *arguments, **options)
         self._path = Path(stream_name)
-        kinds = [kind for kind, decoder in self.decoder_id_dict.items() if type(decoder).__name__ == EVENTS]
+        names = {kind: type(decoder).__name__ for kind, decoder in self.decoder_id_dict.items()}
+        kinds = [kind for kind, name in names.items() if name == EVENTS or name in DECODERS]
         large = self._path.stat().st_size >= flashcam.LEAST
-        if large and len(kinds) == 1 and EVENTS in self.rb_lib and HEADERS not in self.rb_lib:
-            self._kind = int(kinds[0])
-            begin = self.in_stream.tell()
-            self.packets = Packets(self._path, begin, self.packet_locs, [self._kind, *self._unwanted()])
+        if large and len(kinds) == 1 and names[kinds[0]] in self.rb_lib and HEADERS not in self.rb_lib:
+            self._kind, self._name = int(kinds[0]), names[kinds[0]]
+            begin, shift = self.in_stream.tell(), SLOT if self._name in DECODERS else 0
+            self.packets = Packets(self._path, begin, self.packet_locs, [self._kind, *self._unwanted()], shift)
         return found
 
     @property
     def whole_rows(self) -> tuple[str, ...]:  # type: ignore[override]
         """Decoders whose columns need not begin as zeros, see :data:`dataflow.steps.tier_raw.decode.WHOLE_ROWS`."""
-        return (EVENTS,) if self.packets is not None else ()
+        return (self._name,) if self.packets is not None else ()
 
     def _unwanted(self) -> list[int]:
         """The kinds of packets that nobody wants."""
@@ -121,32 +125,55 @@ class Streamer(Chunks, OrcaStreamer):  # type: ignore[misc]
 
     def _add(self, packets: Packets) -> bool:
         """Take the events of the stream whose first event comes next; whether they have the usual form."""
-        (number,) = struct.unpack("<I", self._bytes(packets.place + 8, 4))
+        second, third = struct.unpack("<2I", self._bytes(packets.place + 4, 8))
+        return self._add_stream(packets, third) if self._name == EVENTS else self._add_cards(packets, second, third)
+
+    def _add_cards(self, packets: Packets, second: int, third: int) -> bool:
+        """Take the traces of the listener of a card."""
+        listener = Listener.of(self.decoder_id_dict[self._kind], third >> SLOT)
+        if listener is None:
+            return False
+        of_all = self.rb_lib[self._name].get_keyed_dict()
+        keyed = {key: of_all[key] for key in listener.keys().ravel().tolist() if key in of_all}
+        if not keyed:
+            packets.leave_out(list(listener.boards))
+            return True
+        if not self._free(packets, keyed) or not suiting(list(keyed.values())):
+            return False
+        packets.add(list(listener.boards), Cards(listener, keyed, second >> 6 & 0xFFFF))
+        return True
+
+    def _add_stream(self, packets: Packets, number: int) -> bool:
+        """Take the events of a stream of ``fcio``."""
         fcio = orca_fcio.fcio_stream_library.get(number)
         if fcio is None or not fcio.is_open() or fcio.fsp:
             return False
         config, of_all = fcio.config, self.rb_lib[EVENTS].get_keyed_dict()
         keys = [int(get_key(config.streamid, entry >> 16, entry & 0xFFFF)) for entry in config.tracemap.tolist()]
         keyed = {key: of_all[key] for key in keys if key in of_all}
-        buffers = {id(buffer): buffer for buffer in keyed.values()}
-        if not buffers:
-            packets.leave_out(number)
+        if not keyed:
+            packets.leave_out([number])
             return True
-        taken = {id(buffer) for buffer in packets.buffers()} | {id(b) for b in buffers.values() if b.loc}
-        if taken & buffers.keys() or not _suit(config, list(buffers.values())):
+        if not self._free(packets, keyed) or not _suit(config, keyed.values()):
             return False
-        packets.add(number, Stream(config, keys, keyed))
+        packets.add([number], Events(Stream(config, keys, keyed)))
         return True
+
+    @staticmethod
+    def _free(packets: Packets, keyed: Mapping[int, Any]) -> bool:
+        """Whether the buffers are empty, and no other stream fills them."""
+        taken = {id(buffer) for buffer in packets.buffers()}
+        return not any(buffer.loc or id(buffer) in taken for buffer in keyed.values())
 
     def _hand_over(self, packets: Packets) -> None:
         """End the compiled reading: ``fcio`` reads the events before."""
-        for place in self.packet_locs:
+        for place in self.packet_locs if self._name == EVENTS else ():
             head = self._bytes(place, 4 * HEAD)
             if len(head) == 4 * HEAD and _kind_of(head) == self._kind:
                 self._tell_fcio(place, head)
         self.in_stream.seek(packets.place)
         taken = {id(buffer) for buffer in packets.buffers()}
-        for buffer in self.rb_lib[EVENTS]:
+        for buffer in self.rb_lib[self._name]:
             for column in () if id(buffer) in taken else buffer.lgdo.values():
                 _clear(column)
         packets.release()

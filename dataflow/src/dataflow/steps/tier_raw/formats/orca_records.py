@@ -11,7 +11,7 @@ from dataflow.physics.compiled.jit import compiled
 END, MORE, ASIDE, ODD, UNKNOWN = 0, 1, 2, 3, 5
 """Why a walk stops: as in :mod:`.flashcam_records`, and an event of a stream that is not known yet."""
 HEAD = 3
-"""Words before the bytes of FlashCam: data id and length, length, stream."""
+"""Words that say what a packet is: data id and length; then length and stream, or form and place of a trace."""
 
 
 @compiled
@@ -51,7 +51,7 @@ def place_of(value: Any, among: Any) -> Any:
 
 @compiled
 def survey(
-    data: Any, place: Any, size: Any, ends: Any, kinds: Any, streams: Any, spans: Any, owners: Any
+    data: Any, place: Any, size: Any, ends: Any, kinds: Any, streams: Any, shift: Any, spans: Any, owners: Any
 ) -> Any:  # fmt: skip
     """Find the packets of a block.
 
@@ -61,11 +61,11 @@ def survey(
         Bytes; the first to look at; how many there are; whether the file ends with them.
     kinds
         The data id of events, and those of packets that nobody wants; int64.
-    streams
-        Numbers of the streams whose events are wanted; int64.
+    streams, shift
+        Numbers of the streams that are known, int64; the bit of the third word at which that of an event begins.
     spans, owners
-        For each packet the byte at which it begins, and that after its end, int64 (packets, 2); the stream whose event
-        it is, minus one for none, int64.
+        For each packet the byte at which it begins, and that after its end, int64 (packets, 2); the place of the stream
+        whose event it is, minus one for none, int64.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def survey(
         if kind == 0:
             if words <= HEAD:
                 return passed, place, ODD
-            owners[passed] = place_of(word(data, place + 8), streams)
+            owners[passed] = place_of(word(data, place + 8) >> shift, streams)
             if owners[passed] < 0:
                 return passed, place, UNKNOWN
         spans[passed, 0], spans[passed, 1] = place, end
