@@ -394,6 +394,18 @@ def test_status_and_plan_tell_of_the_gap_before_anything_is_made(root: Path) -> 
     assert said not in plan(question | {"targets": ["all-l200-p03-r002-cal-par_hit.gen"]})["warnings"]
 
 
+def test_status_looks_at_no_partition_that_a_grouping_holds(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hundred runs with their own groupings of detectors that takes longer than all else."""
+    from dataflow.door.status import status
+    from dataflow.plan.survey import Survey
+
+    seen = []
+    item = Survey.item
+    monkeypatch.setattr(Survey, "item", lambda self, *place: seen.append(place) or item(self, *place))
+    status({"config": str(root / "config.json"), "experiment": None, "cores": 1})
+    assert {(unit.name, bool(unit.note)) for _, unit in seen if unit.group} == {("l200-p03_r002", True)}
+
+
 def test_status_tells_of_no_gap_where_nothing_is_grouped(root: Path) -> None:
     """As in the empty tree of a new cycle."""
     from dataflow.door.status import status

@@ -52,16 +52,16 @@ def _gaps(survey: Survey) -> list[str]:
     """
     steps = survey.cycle.steps if any(survey.cycle.metadata.datasets.cal_groupings.values()) else ()
     try:
-        return gaps(_of_partitions(survey, steps))
+        return gaps(_alone(survey, steps))
     except UserError as error:
         return [str(error)]
 
 
-def _of_partitions(survey: Survey, steps: Iterable[Step]) -> Iterator[Item]:
-    """The jobs of partitions, also of tiers that nobody has asked for yet."""
+def _alone(survey: Survey, steps: Iterable[Step]) -> Iterator[Item]:
+    """The jobs of runs that no grouping holds, also of tiers that nobody has asked for yet."""
     for step in steps:
-        if step.scope is Scope.PARTITION:
-            yield from (survey.item(step.name, unit) for unit in survey.cycle.units.of(step))
+        if step.scope is Scope.PARTITION:  # whether a job is to be made takes some milliseconds
+            yield from (survey.item(step.name, unit) for unit in survey.cycle.units.of(step) if unit.note)
 
 
 def _noted(found: Iterable[Batch]) -> Iterator[tuple[str, str, str]]:

@@ -39,6 +39,8 @@ class Units:
         self._files: dict[Key, Unit] = {}
         self._runs: dict[Key, Unit] = {}
         self._partitions: dict[str, Mapping[str, Unit]] = {}
+        self._of_experiments: dict[tuple[str, ...], dict[str, dict[str, tuple[Key, ...]]]] = {}
+        self._of_detectors: dict[tuple[tuple[str, ...], str, frozenset[str]], list[Unit]] = {}
         self._datatypes: dict[str, tuple[str, ...]] = {}
         self._holding: dict[tuple[str, tuple[Key, ...]], list[Place]] = {}
         self._found: dict[Place, dict[str, list[Place]]] = {}
@@ -259,16 +261,25 @@ class Units:
         return tuple(dict.fromkeys(key for first in firsts for key in catalog.at(first) or ()))
 
     def _partitioned(self, step: Step) -> Iterator[Unit]:
+        """The partitions of a step; steps for the same datatypes and detectors have the same ones."""
         wanted = self.datatypes(step)
-        keys = [key for key in self._cycle.keys if key.datatype in wanted]
-        for shared in _grouped(("-".join(key[name] for name in self._scheme.shared), key) for key in keys).values():
-            yield from self._of_group(step, shared)
+        if wanted not in self._of_experiments:
+            keys = [key for key in self._cycle.keys if key.datatype in wanted]
+            shared = _grouped(("-".join(key[name] for name in self._scheme.shared), key) for key in keys)
+            self._of_experiments[wanted] = {
+                name: _grouped((key.run, key) for key in of_group) for name, of_group in shared.items()
+            }
+        for name, runs in self._of_experiments[wanted].items():
+            firsts = (of_run[0] for of_run in runs.values())
+            detectors = {each.name for key in firsts for each in self._cycle.selection.of_file(step, key)}
+            place = wanted, name, frozenset(detectors)
+            if place not in self._of_detectors:
+                self._of_detectors[place] = list(self._of_group(runs, detectors))
+            yield from self._of_detectors[place]
 
-    def _of_group(self, step: Step, keys: tuple[Key, ...]) -> Iterator[Unit]:
-        """The partitions of files that share an experiment."""
-        runs = _grouped((key.run, key) for key in keys)
+    def _of_group(self, runs: Mapping[str, tuple[Key, ...]], detectors: set[str]) -> Iterator[Unit]:
+        """The partitions of runs that share an experiment."""
         firsts = {run: of_run[0] for run, of_run in runs.items()}
-        detectors = {channel.name for key in firsts.values() for channel in self._cycle.selection.of_file(step, key)}
         datasets = self._cycle.metadata.datasets
         groupings = Groupings(datasets.cal_groupings, self._scheme, datasets.file("cal_groupings"))
         made = groupings.partitions(firsts, detectors)
