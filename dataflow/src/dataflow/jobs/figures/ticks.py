@@ -206,11 +206,13 @@ def put_at_once(figure: Figure) -> None:
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FixedFormatter([]))
         axis.labelpad += ticks.depth
-        axis.majorTicks, axis.minorTicks = [], []
         del others[id(axis)]
         axis.axes.add_artist(ticks).set_clip_on(False)
-        for spine in axis.axes.spines.values():
-            spine.get_spine_transform()  # which places it; otherwise, ticks do that
+        with without_ticks():  # which placing a spine throws away, and makes anew
+            for spine in axis.axes.spines.values():
+                spine.get_spine_transform()  # which places it; otherwise, ticks do that
+    for axis, _ in found:
+        axis.majorTicks, axis.minorTicks = [], []
     for axis in others.values():
         axis.set_clip_path(axis.axes.patch)  # its ticks have missed that, see without_ticks
 
