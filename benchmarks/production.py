@@ -1,16 +1,17 @@
 """A calibration run and a physics run from DAQ file to hit: this flow, and the published way, side by side.
 
-    python benchmarks/production.py [--small] [--cores 2] [--json FILE]
+    python benchmarks/production.py [--scale 24] [--cores 2] [--json FILE]
 
 Ours is ``dataprod run``. The published way (``published/Snakefile``) is one process a file for raw, tcm, dsp and hit,
 and one process a channel for each calibration, of legend-dataflow-scripts and the libraries from the package index,
 under Snakemake with as many cores. Both make raw, tcm, decay constants, dsp, quality cuts, energy calibration, A/E,
 late charge and hit of the same simulated files, with the same processing chain and filter times; optimisations of
 filters, which need columns that the DAQ files lack, are switched off in ours. Ours also finds the pulser's events
-(which the other side is given), draws figures, and calibrates more energies. Both sides have run before, so that
-compiled code is there: the last of the rounds counts. Before it, the published side runs one job at a time: where two
-compile the same processor for different types at once, numba (0.68) may keep the code of one as that of the other, and
-all that load it later crash. At the end energies of hit are compared.
+(which the other side is given), draws figures, and calibrates more energies. At the end energies of hit are compared.
+
+Both sides run before, so that compiled code is there: the published with few events, and one job at a time, for where
+two compile the same processor for different types at once, numba (0.68) may keep the code of one as that of the other,
+and all that load it later crash.
 """
 
 from __future__ import annotations
@@ -32,6 +33,21 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+PRODUCTIONS = ROOT / "build/production"
+FEW = 2.0
+"""The scale with which both sides compile."""
+BANDS = {"eranges": [[950 + 200 * number, 970 + 200 * number] for number in range(6)]}
+ECAL_FIGURES = dict.fromkeys(("plot_2614_timemap", "bin_spectrum", "bin_survival_fraction", "bin_stability"))
+AOE_FIGURES: dict[str, dict[str, Any] | None] = {
+    "plot_compt_bands_overlayed": {**BANDS, "aoe_param": "AoE_Uncorr"},
+    **dict.fromkeys(("plot_mean_fit", "plot_sigma_fit", "plot_cut_fit", "plot_survival_fraction_curves")),
+    **dict.fromkeys(("plot_spectra", "plot_sf_vs_energy", "plot_classifier")),
+}
+LQ_FIGURES = dict.fromkeys(
+    ("plot_drift_time_correction", "plot_lq_cut_fit", "plot_survival_fraction_curves", "plot_sf_vs_energy")
+) | dict.fromkeys(("plot_spectra", "plot_classifier"))
+"""What the collaboration's dashboard shows of the calibrations, as far as it needs no other columns; energy calibration
+draws fits of lines, the calibration curve and the resolution without being asked."""
 SOURCES = [str(ROOT / part / "src") for part in ("dataflow", "demo", "prodenv")]
 sys.path[:0] = [*SOURCES, str(ROOT / "benchmarks")]
 
@@ -83,23 +99,23 @@ class Seconds:
 def main() -> int:
     """Make both, compare, print; returns 1 if energies differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="a third of the events")
+    parser.add_argument("--scale", type=float, default=24, help="events, relative to the demo's (default: 24, minutes)")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=2, help="how often; the first compiles (default: 2)")
+    parser.add_argument("--compiled", action="store_true", help="the published side has run before")
     parser.add_argument("--environment", type=Path, default=ROOT / "build/parity/environment", help="of their scripts")
     add_option(parser)
     options = parser.parse_args()
     adopt()
-    scale = 2.0 if options.small else 6.0
     programs = published_programs(options.environment.resolve())
-    folder = ROOT / "build/production" / f"scale-{scale:g}"
-    cycle = prepared(folder, scale)
-    found: dict[str, Seconds] = {}
-    for number in range(options.rounds):
-        theirs = options.cores if number == options.rounds - 1 else 1
-        found = {"ours": ours(cycle, options.cores), "published": published(cycle, folder, programs, theirs)}
-        for side, each in found.items():
-            print(f"{side:10s} {each.wall:8.1f} s  processors {each.cpu:8.1f} s", flush=True)
+    if not options.compiled:
+        few = PRODUCTIONS / f"scale-{FEW:g}"
+        published(prepared(few, FEW), few, programs, 1)
+    folder = PRODUCTIONS / f"scale-{options.scale:g}"
+    cycle = prepared(folder, options.scale)
+    ours(cycle, options.cores)  # compiles: the flow was copied into the cycle anew
+    found = {"ours": ours(cycle, options.cores), "published": published(cycle, folder, programs, options.cores)}
+    for side, each in found.items():
+        print(f"{side:10s} {each.wall:8.1f} s  processors {each.cpu:8.1f} s", flush=True)
     steps, rules = by_step(cycle), by_rule(folder / "published")
     agreement = energies(cycle, folder / "published")
     report(found, steps, rules, agreement)
@@ -267,12 +283,12 @@ def _calibrations(work: Path, detectors: Sequence[str]) -> None:
     """The settings of the published calibrations, as near to ours as they allow."""
     good = {"is_valid_cal": {"expression": GOOD, "parameters": {"a": 0}}}
     _yaml(work / "qc.yaml", {"cal_fields": {"threshold": 25, "cut_parameters": QC | good}})
-    plots: dict[str, Any] = {"plot_options": {}}
     _yaml(
         work / "ecal.yaml",
         {
             "energy_params": list(ENERGIES), "cut_param": "is_valid_cal", "threshold": 300, "deg": 1,
-            "bl_plot_options": {}, "common_plots": [], "use_all_peaks": True, **plots,
+            "bl_plot_options": {}, "common_plots": [], "use_all_peaks": True,
+            "plot_options": _drawn(ECAL_FIGURES),
         },
     )  # fmt: skip
     _yaml(
@@ -281,17 +297,24 @@ def _calibrations(work: Path, detectors: Sequence[str]) -> None:
             "run_aoe": True, "current_param": "A_max", "energy_param": "cuspEmax", "cal_energy_param": COMPARED,
             "cut_field": "is_valid_cal", "threshold": 800, "dt_corr": False, "dep_correct": False, "dt_cut": None,
             "pdf": "aoe_peak", "mean_func": "Pol1", "sigma_func": "SigmaFit", "dt_param": "dt_eff",
-            "compt_bands_width": 20, "high_cut_val": 3, **plots,
+            "compt_bands_width": 20, "high_cut_val": 3,
+            "plot_options": _drawn(AOE_FIGURES),
         },
     )  # fmt: skip
     _yaml(
         work / "lq.yaml",
         {
             "run_lq": True, "energy_param": "cuspEmax", "cal_energy_param": COMPARED, "cut_field": "is_valid_cal",
-            "dt_param": "dt_eff", "threshold": 800, **plots,
+            "dt_param": "dt_eff", "threshold": 800,
+            "plot_options": _drawn(LQ_FIGURES),
         },
     )  # fmt: skip
     _yaml(work / "overrides.yaml", {name: {} for name in (*detectors, "none")})
+
+
+def _drawn(functions: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Figures as the published calibrations are asked for them: functions with what they are told."""
+    return {name.removeprefix("plot_"): {"function": name, "options": told} for name, told in functions.items()}
 
 
 def _yaml(path: Path, content: Values) -> None:
