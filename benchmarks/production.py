@@ -106,6 +106,7 @@ def main() -> int:
     add_option(parser)
     options = parser.parse_args()
     adopt()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as users have it
     programs = published_programs(options.environment.resolve())
     if not options.compiled:
         few = PRODUCTIONS / f"scale-{FEW:g}"
@@ -131,7 +132,8 @@ def published_programs(folder: Path) -> Path:
     programs = environment(folder)
     looked = subprocess.run([programs / "python", "-c", "import daq2lh5"], check=False, capture_output=True)
     if looked.returncode:
-        subprocess.run([UV, "pip", "install", "--quiet", "--python", programs / "python", READER], check=True)
+        words = [UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", programs / "python", READER]
+        subprocess.run(words, check=True)
     return programs
 
 
