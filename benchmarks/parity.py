@@ -92,7 +92,7 @@ def environment(folder: Path) -> Path:
     programs = folder / "bin"
     if not (programs / "par-geds-hit-ecal").is_file():
         subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-        words = [UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", programs / "python", PACKAGE]
+        words = [str(UV), "pip", "install", "--quiet", "--compile-bytecode", "--python", f"{programs}/python", PACKAGE]
         subprocess.run(words, check=True)  # with byte code, as pip does: without it each process takes seconds longer
     return programs
 

@@ -132,7 +132,7 @@ def published_programs(folder: Path) -> Path:
     programs = environment(folder)
     looked = subprocess.run([programs / "python", "-c", "import daq2lh5"], check=False, capture_output=True)
     if looked.returncode:
-        words = [UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", programs / "python", READER]
+        words = [str(UV), "pip", "install", "--quiet", "--compile-bytecode", "--python", f"{programs}/python", READER]
         subprocess.run(words, check=True)
     return programs
 
