@@ -110,7 +110,8 @@ def main() -> int:
     programs = published_programs(options.environment.resolve())
     if not options.compiled:
         few = PRODUCTIONS / f"scale-{FEW:g}"
-        published(prepared(few, FEW), few, programs, 1)
+        ours(prepared(few, FEW), options.cores)  # which finds the pulser's events
+        published(few / "cycle", few, programs, 1)
     folder = PRODUCTIONS / f"scale-{options.scale:g}"
     cycle = prepared(folder, options.scale)
     ours(cycle, options.cores)  # compiles: the flow was copied into the cycle anew
