@@ -86,8 +86,6 @@ def decode(daq: DaqFile, spec: Spec, target: Path, settings: Mapping[str, Any], 
             while left > 0 and (buffers := streamer.read_chunk()):
                 left -= _write(buffers, tables, database, left)
             tables.finish()
-            if file.keys():  # lh5 leaves out tables that are written at the top
-                file.attrs["datatype"] = f"struct{{{','.join(file)}}}"
     finally:
         streamer.close_stream()
 

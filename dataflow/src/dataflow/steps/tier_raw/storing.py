@@ -113,11 +113,13 @@ class Tables:
         return True
 
     def finish(self) -> None:
-        """Write what waits."""
+        """Write what waits, and say what is in the file."""
         for name in list(self._kept):
             self._finish(name)
         for file in self._models.values():
             file.close()
+        if self._file.keys():  # lh5 leaves out tables that are written at the top
+            self._file.attrs["datatype"] = f"struct{{{','.join(self._file)}}}"
 
     def _finish(self, name: str) -> None:
         if name in self._kept:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 SAMPLES = "waveform"
 Layout = Mapping[str, Sequence[str]]
@@ -24,65 +23,44 @@ def suit(buffers: Sequence[Any], layout: Layout) -> bool:
     return sizes and len({(len(buffer), buffer.fill_safety) for buffer in buffers}) == 1
 
 
-class Columns:
-    """The columns of all buffers in one array a type, so that one call of compiled code fills all of them.
-
-    Parameters
-    ----------
-    buffers
-        Tables of the same columns and size; from now on their columns are parts of these arrays.
-    size
-        Rows that are needed of each: what lies behind them would take memory with what lies before.
-    layout
-        Which columns there are.
-    samples
-        Of a trace, whatever their tables have room for.
-
-    Attributes
-    ----------
-    by_type
-        Arrays (buffers, columns, rows) of the types of the layout.
-    samples
-        Traces: uint16 (buffers, rows, samples).
-    """
-
-    def __init__(self, buffers: Sequence[Any], size: int, layout: Layout, samples: int) -> None:
-        number = len(buffers)
-        self.by_type = {kind: np.zeros((number, len(names), size), dtype=kind) for kind, names in layout.items()}
-        self.samples = np.zeros((number, size, samples), dtype=np.uint16)
-        for each, buffer in enumerate(buffers):
-            for kind, names in layout.items():
-                for name, values in zip(names, self.by_type[kind][each], strict=True):
-                    column = buffer.lgdo[name]
-                    column.nda = values.view(column.nda.dtype)
-            buffer.lgdo[SAMPLES]["values"].nda = self.samples[each]
-
-    @property
-    def traces(self) -> NDArray[np.uint8]:
-        """The bytes of all traces: (buffers, rows, bytes)."""
-        return self.samples.view(np.uint8)
-
-
 class Tables:
-    """Buffers that compiled code fills.
+    """Buffers that compiled code fills: their columns become parts of one array a type, for one call to fill all.
 
     Parameters
     ----------
     buffers
         Tables of the same columns and size.
     most
-        Rows that one event fills in one of them at most.
+        Rows that one event fills in one of them at most. There is no room for more behind a full buffer: it would take
+        memory with what lies before.
     layout
         Which columns they have.
     samples
-        Of a trace.
+        Of a trace, whatever the tables have room for.
+
+    Attributes
+    ----------
+    rows, safe
+        Rows in each buffer; rows from which one is full.
+    columns
+        Arrays (buffers, columns, rows) of the types of the layout.
+    waveforms
+        Traces: uint16 (buffers, rows, samples).
     """
 
     def __init__(self, buffers: Sequence[Any], most: int, layout: Layout, samples: int) -> None:
-        self.buffers = list(buffers)
-        self.rows = np.zeros(len(self.buffers), dtype=np.int64)
-        self.safe = len(self.buffers[0]) - self.buffers[0].fill_safety
-        self.columns = Columns(self.buffers, min(self.safe + most, len(self.buffers[0])), layout, samples)
+        self.buffers, number = list(buffers), len(buffers)
+        self.rows = np.zeros(number, dtype=np.int64)
+        self.safe = len(buffers[0]) - buffers[0].fill_safety
+        size = min(self.safe + most, len(buffers[0]))
+        self.columns = {kind: np.zeros((number, len(names), size), dtype=kind) for kind, names in layout.items()}
+        self.waveforms = np.zeros((number, size, samples), dtype=np.uint16)
+        for each, buffer in enumerate(buffers):
+            for kind, names in layout.items():
+                for name, values in zip(names, self.columns[kind][each], strict=True):
+                    column = buffer.lgdo[name]
+                    column.nda = values.view(column.nda.dtype)
+            buffer.lgdo[SAMPLES]["values"].nda = self.waveforms[each]
 
     def begin(self) -> None:
         """Take over how many rows are in the buffers."""

@@ -102,10 +102,10 @@ class Stream(Tables):
 
     def put(self, found: Found, events: NDArray[np.int32], at: int) -> tuple[int, bool, bool]:
         """Fill rows, see :func:`.flashcam_rows.fill`: the event to go on with, and why it ends there."""
-        columns = self.columns.by_type
+        columns = self.columns
         at, full, odd = rows_of.fill(
             *(found.data, events, at, len(events), found.places, found.channels),
             *(found.seconds, found.intervals, self._config, self._cards, self._owner, self.rows, self.safe),
-            *(columns["i4"], columns["u2"], columns["f8"], columns["i8"][:, 0], self.columns.traces),
+            *(columns["i4"], columns["u2"], columns["f8"], columns["i8"][:, 0], self.waveforms.view(np.uint8)),
         )
         return int(at), bool(full), bool(odd)

@@ -101,7 +101,7 @@ class Packets:
         self._spans, self._owners = np.zeros((EVENTS, 2), dtype=np.int64), np.zeros(EVENTS, dtype=np.int64)
         self._shift = shift
         self._parts: list[Part] = []
-        self._numbers, self._part_of = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        self._numbers, self._part_of = np.zeros(0, dtype=np.int64), np.array([-1])  # the last for no stream
         self._read, self._why = -1, MORE
 
     @property
@@ -125,7 +125,7 @@ class Packets:
 
     def _know(self, numbers: Sequence[int], part: int) -> None:
         self._numbers = np.append(self._numbers, np.array(numbers, dtype=np.int64))
-        self._part_of = np.append(self._part_of, np.full(len(numbers), part))
+        self._part_of = np.concatenate([self._part_of[:-1], np.full(len(numbers), part), [-1]])
         self._why = MORE
 
     def pass_over(self, kind: int) -> None:
@@ -173,8 +173,7 @@ class Packets:
         passed = self._survey()
         numbers = self.number + np.arange(passed)
         self._begins += (self._read + self._spans[:passed, 0]).tolist()
-        owners = self._owners[:passed]
-        parts = np.where(owners < 0, -1, self._part_of[owners]) if len(self._part_of) else owners
+        parts = self._part_of[self._owners[:passed]]
         found = [self._take(part, parts == at, numbers) for at, part in enumerate(self._parts)]
         if odd := [number for number in found if number >= 0]:
             self._end_before(min(odd))

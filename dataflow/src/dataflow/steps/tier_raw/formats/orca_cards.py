@@ -117,7 +117,8 @@ class Cards:
         self.tables = Tables(buffers, 1, LAYOUT, samples)
         self._listener = listener
         self._samples = samples
-        self._slots = np.array(list(listener.boards), dtype=np.int64)
+        self._cards = np.full(loops.SLOTS, -1, dtype=np.int64)
+        self._cards[list(listener.boards)] = np.arange(len(listener.boards))
         self._boards = np.array(list(listener.boards.values()), dtype=np.int64)
         self._keys = listener.keys()
         places = {id(buffer): number for number, buffer in enumerate(buffers)}
@@ -132,7 +133,7 @@ class Cards:
         if len(self._found) < len(packets):
             self._found = np.zeros((len(packets), loops.FOUND), dtype=np.int64)
         found, drift = loops.look(
-            *(data, spans, packets, self._listener.bits, self._slots, self._boards, self._owners, self._keys),
+            *(data, spans, packets, self._listener.bits, self._cards, self._boards, self._owners, self._keys),
             *(self._listener.of_channel(), self._samples, self._found),
         )
         if found and (allowed := self._listener.drift()) and drift >= allowed:
@@ -146,11 +147,11 @@ class Cards:
 
     def put(self) -> tuple[bool, int]:
         """Fill rows: whether a buffer is full; every packet can be put."""
-        columns = self.tables.columns.by_type
+        columns = self.tables.columns
         at, full = loops.put(
-            *(self._data, self._found, self._at, self._count, self._slots, self._boards),
+            *(self._data, self._found, self._at, self._count),
             *(self._listener.number, self._listener.adcs, self._listener.drift(), self.tables.rows, self.tables.safe),
-            *(columns["i4"], columns["u2"], columns["u1"], columns["f8"], self.tables.columns.traces),
+            *(columns["i4"], columns["u2"], columns["u1"], columns["f8"], self.tables.waveforms.view(np.uint8)),
         )
         self._at = int(at)
         return bool(full), -1

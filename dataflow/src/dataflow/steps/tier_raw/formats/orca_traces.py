@@ -33,9 +33,11 @@ PPS, TICKS, LARGEST = 13, 14, 15
 """Of them."""
 SLOT = 22
 """The bit of the third word at which slot and crate begin."""
-OWNER, AT, TRACE, KIND, PLACE, INPUT, CHANNEL, PACKET = range(8)
+SLOTS = 1024
+"""Numbers that they may have together."""
+OWNER, AT, TRACE, KIND, PLACE, BOARD, INPUT, CHANNEL, PACKET = range(9)
 """What is found of a packet: its buffer, minus one for none; the bytes of the numbers and the trace; the rest."""
-FOUND = 8
+FOUND = 9
 LIMIT = 1 << 31
 
 
@@ -51,15 +53,6 @@ def signed(data: Any, place: Any) -> Any:
 def unsigned(data: Any, place: Any) -> Any:
     """The unsigned 32-bit number at a byte."""
     return signed(data, place) & 0xFFFFFFFF
-
-
-@compiled
-def placed(value: Any, among: Any) -> Any:
-    """Where a number stands in an array, minus one for nowhere."""
-    for number in range(len(among)):
-        if among[number] == value:
-            return number
-    return -1
 
 
 @compiled
@@ -79,7 +72,7 @@ def agrees(of_channel: Any, channel: Any, key: Any) -> Any:
 
 @compiled
 def look(
-    data: Any, spans: Any, packets: Any, bits: Any, slots: Any, boards: Any, owners: Any, keys: Any, of_channel: Any,
+    data: Any, spans: Any, packets: Any, bits: Any, cards: Any, boards: Any, owners: Any, keys: Any, of_channel: Any,
     samples: Any, found: Any,
 ) -> Any:  # fmt: skip
     """Find what some packets hold.
@@ -90,8 +83,8 @@ def look(
         Bytes; of each packet that at which it begins, and that after its end; the numbers of the packets.
     bits
         The bits in which inputs end and begin: the channel stands below.
-    slots, boards
-        Crate and slot of each card, as in the third word; the number of its board.
+    cards, boards
+        The number of the card by crate and slot as they stand in the third word, int64 (:data:`SLOTS`); its board.
     owners, keys
         By card and input, int64 (cards, inputs): the buffer, minus one for none; the key.
     of_channel
@@ -111,12 +104,13 @@ def look(
     for number in range(len(spans)):
         begin, words = spans[number, 0], (spans[number, 1] - spans[number, 0]) // 4
         second, third = unsigned(data, begin + 4), unsigned(data, begin + 8)
-        head, length = second >> 28, second >> 28
-        length += second >> 22 & 0x3F
-        here, channel = placed(third >> SLOT, slots), third & ((1 << bits[0]) - 1)
-        board, entry = third >> 10 & 0xFF0, third >> bits[0] & ((1 << bits[1] - bits[0]) - 1)
-        board = boards[here] if board == boards[here] << 4 & 0xFFF else third >> 10 & 0xFF0
-        if board != boards[here] or not agrees(of_channel, channel, keys[here, entry]):
+        head, length = second >> 28, (second >> 28) + (second >> 22 & 0x3F)
+        channel, entry = third & ((1 << bits[0]) - 1), third >> bits[0] & ((1 << bits[1] - bits[0]) - 1)
+        here, told = cards[third >> SLOT], third >> 10 & 0xFF0
+        board = boards[here]
+        if told != board and told != board << 4 & 0xFFF:  # some versions of ORCA shift it
+            return number, largest
+        if not agrees(of_channel, channel, keys[here, entry]):
             return number, largest
         owner, at = owners[here, entry], begin + 4 * head
         if owner >= 0:
@@ -127,7 +121,8 @@ def look(
             largest = max(largest, signed(data, at + 4 * DRIFT))
         row = found[number]
         row[OWNER], row[AT], row[TRACE], row[KIND] = owner, at, begin + 4 * length, second & 0x1F
-        row[PLACE], row[INPUT], row[CHANNEL], row[PACKET] = here, entry, channel, packets[number]
+        row[PLACE], row[BOARD], row[INPUT], row[CHANNEL] = third >> SLOT, board, entry, channel
+        row[PACKET] = packets[number]
     return len(spans), largest
 
 
@@ -148,14 +143,14 @@ def times(data: Any, at: Any, drift: Any, row: Any, seconds: Any) -> None:
 
 @compiled
 def put(
-    data: Any, found: Any, at: Any, count: Any, slots: Any, boards: Any, stream: Any, adcs: Any, drift: Any,
+    data: Any, found: Any, at: Any, count: Any, stream: Any, adcs: Any, drift: Any,
     rows: Any, safe: Any, integers: Any, shorts: Any, octets: Any, seconds: Any, traces: Any,
 ) -> Any:  # fmt: skip
     """Fill rows until a buffer is full.
 
     Parameters
     ----------
-    data, found, slots, boards
+    data, found
         As for :func:`look`.
     at, count
         The first packet, and that after the last.
@@ -178,15 +173,15 @@ def put(
         owner = packet[OWNER]
         if owner < 0:
             continue
-        row, first, here = rows[owner], packet[AT], packet[PLACE]
+        row, first, place = rows[owner], packet[AT], packet[PLACE]
         for number in range(NUMBERS):
             integers[owner, number, row] = signed(data, first + 4 * number)
         integers[owner, NUMBERS, row], integers[owner, NUMBERS + 1, row] = 1, packet[PACKET]
         fpga = unsigned(data, packet[TRACE] - 4)
-        shorts[owner, 1, row], shorts[owner, 2, row], shorts[owner, 3, row] = adcs, packet[CHANNEL], boards[here]
+        shorts[owner, 1, row], shorts[owner, 2, row], shorts[owner, 3, row] = adcs, packet[CHANNEL], packet[BOARD]
         shorts[owner, 4, row], shorts[owner, 5, row] = fpga & 0xFFFF, fpga >> 16
         octets[owner, 0, row], octets[owner, 1, row], octets[owner, 2, row] = packet[KIND], stream, packet[INPUT]
-        octets[owner, 3, row], octets[owner, 4, row] = slots[here] >> 5, slots[here] & 0x1F
+        octets[owner, 3, row], octets[owner, 4, row] = place >> 5, place & 0x1F
         times(data, first, drift, row, seconds[owner])
         target = traces[owner, row]
         source = data[packet[TRACE] : packet[TRACE] + len(target)]
