@@ -247,6 +247,7 @@ def test_a_figure_that_cannot_be_drawn_is_a_page_with_the_reason(cycle: SmallCyc
     assert [item["/Title"] for item in document.outline] == list(entries)  # type: ignore[index, call-overload]
     assert len(texts) == len(entries) > 2
     assert all(name in text for name, text in zip(entries, texts, strict=True))
+    assert all(CAL in text for text in texts)  # also on pages that only say why there is no figure
     told = f"{broken}: the figure of par_dsp_pz cannot be drawn"
     assert [told in text for text in texts] == [name == broken for name in entries]
     assert "pie is no kind of curve" in texts[list(entries).index(broken)]

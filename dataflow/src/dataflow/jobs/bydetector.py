@@ -153,6 +153,8 @@ def _failed(job: Job, outcome: Outcome[Any], before: Note | None, folder: Path) 
 
 def _show(job: Job, folder: Path, name: str, page: Page | None, named: Mapping[str, Any]) -> None:
     """Write what the figure of a detector shows; draw its page, too, where the job makes the document itself."""
+    if page and not any(unit in page.title for unit in (job.unit.name, str(job.key))):
+        page.title = f"{page.title}  {job.unit}"  # what says why there is no figure does not know of which run
     plotdata.write(folder / f"{name}.lh5", plotdata.of_detector(name, job.step, page, named))
     if page and "plt" in job.outputs:
         from .figures.render import save_page

@@ -62,4 +62,4 @@ def build(job: Job, threads: int = 1) -> None:
 def _instead(job: Job, step: str, name: str, reason: str, page: Path) -> None:
     """Note that a figure could not be drawn, and write a page that says so."""
     note(name, FAILED, job.step, reason)
-    save_page(text_page(f"{name}: the figure of {step} cannot be drawn", reason), page)
+    save_page(text_page(f"{name}: the figure of {step} cannot be drawn  {job.unit}", reason), page)
