@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import uuid
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
+
+from .copies import take_back
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LARGE = 64 * 1024
@@ -48,6 +51,21 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Let the folders of tests go, if none failed, while nobody waits for it: it takes some two minutes.
+
+    Where it is interrupted, pytest removes a folder of this name at its next end.
+    """
+    config: Any = session.config  # without a public way to what pytest removes by itself
+    factory = config._tmp_path_factory
+    if exitstatus or factory._given_basetemp or not factory._basetemp:  # of a process of xdist, the folder is given
+        return
+    gone = factory._basetemp.rename(factory._basetemp.with_name(f"garbage-{uuid.uuid4()}"))
+    quiet = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in range(3)]
+    os.posix_spawnp("rm", ["rm", "-rf", gone], os.environ, file_actions=quiet, setsid=True)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note whether a test failed."""
@@ -67,6 +85,7 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp(re.sub(r"\W", "_", request.node.name)[:30])
     yield path
     if not request.node.stash.get(FAILED, False):
+        take_back(path)
         _remove_large(path)
 
 

@@ -1,12 +1,18 @@
-"""Copies of our sources with their byte code; commands that start from a bare copy compile hundreds of modules."""
+"""Copies of our sources with their byte code; commands that start from a bare copy compile hundreds of modules.
+
+A copy that a test left as it was serves the next one: making its files takes longer than most commands do.
+"""
 
 from __future__ import annotations
 
 import compileall
+import itertools
 import os
 import shutil
+import stat
 import sys
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +21,22 @@ import pytest
 from dataflow.provenance.code import PARAMETERS, Code
 from dataflow.registry.steps import STEPS
 
+Shape = dict[str, tuple[int, int, int]]
+"""The mode, size and time of change of all that is in a folder, by path from there."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of a folder, and how it looked when it was made."""
+
+    source: tuple[Path, bool]
+    place: Path
+    shape: Shape
+
+
+_given: list[Copy] = []
+_free: list[Copy] = []
+_numbers = itertools.count()
 UNWANTED = (".mypy_cache", ".ruff_cache", ".pytest_cache", "*.pyc.*", "*.meaning.*")
 
 
@@ -24,8 +46,43 @@ def copy_sources(source: Path, target: Path, *, links: bool = False) -> None:
     Its byte code holds for the copy, because times are copied as well. What is in ``__pycache__`` is linked: those who
     write it put a new file into the place of the old one, and hundreds of tests would make a million files.
     """
+    free = next((copy for copy in _free if copy.source == (source, links)), None)
+    if free:
+        _free.remove(free)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        free.place.rename(target)
+        _given.append(replace(free, place=target))
+        return
     _compile(source)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(*UNWANTED), symlinks=links, copy_function=_copy)
+    _given.append(Copy((source, links), target, _shape(target)))
+
+
+def take_back(folder: Path) -> None:
+    """Take the copies in the folder of a test that has passed for later tests, as far as they are as they were made."""
+    for copy in [each for each in _given if each.place.is_relative_to(folder)]:
+        _given.remove(copy)
+        if copy.place.is_dir() and _shape(copy.place) == copy.shape:
+            kept = folder.parent / f"sources{next(_numbers)}"
+            copy.place.rename(kept)
+            _free.append(replace(copy, place=kept))
+
+
+def _shape(folder: Path) -> Shape:
+    found: Shape = {}
+    ahead = [os.fspath(folder)]
+    while ahead:
+        with os.scandir(ahead.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                is_folder = stat.S_ISDIR(status.st_mode)
+                found[entry.path[len(str(folder)) :]] = (
+                    status.st_mode,
+                    *((0, 0) if is_folder else (status.st_size, status.st_mtime_ns)),
+                )
+                if is_folder:
+                    ahead.append(entry.path)
+    return found
 
 
 def _copy(source: str, target: str) -> None:
