@@ -310,10 +310,31 @@ def test_functions_that_import_later_are_found() -> None:
     assert deferred(loading) == []
 
 
-@pytest.mark.parametrize(("jobs", "loaded"), [(7, []), (8, ["dataflow.physics.chains"])])
-def test_all_compiled_code_is_loaded_where_it_pays(jobs: int, loaded: list[str]) -> None:
-    planned = [Planned("tier_dsp", "steps.tier_dsp.build", jobs), Planned("tier_raw", "steps.tier_raw.build", 100)]
+@pytest.mark.parametrize(
+    ("jobs", "files", "loaded"),
+    [(7, 15, []), (8, 15, ["dataflow.physics.chains"]), (7, 16, ["daq2lh5"])],
+)
+def test_all_compiled_code_is_loaded_where_it_pays(jobs: int, files: int, loaded: list[str]) -> None:
+    planned = [Planned("tier_dsp", "steps.tier_dsp.build", jobs), Planned("tier_raw", "steps.tier_raw.build", files)]
     assert list(Loading(planned)._compiled) == loaded
+
+
+def test_jobs_load_no_reader_of_daq_files_and_parse_no_shipped_settings_again() -> None:
+    code = (
+        "from dataflow.base import textfile\n"
+        "from dataflow.jobs.forkserver.loading import Loading, Planned\n"
+        "from dataflow.metadata.stepconfig import shipped_files\n"
+        "loading = Loading([Planned(f'tier_{each}', f'steps.tier_{each}.build', 16) for each in ('raw', 'dsp')])\n"
+        "while loading.more(): pass\n"
+        "from dataflow.steps.tier_raw.formats import flashcam_records, flashcam_rows, flashcam_times\n"
+        "loops = flashcam_records.skim, flashcam_records.index, flashcam_rows.fill, flashcam_times.account\n"
+        "assert all(loop.signatures for loop in loops), [loop.signatures for loop in loops]\n"
+        "textfile.read = None\n"
+        "assert textfile.read_once(*shipped_files('tier_dsp', 'processing_chain', 'geds')).data['outputs']\n"
+    )
+    environ = os.environ | {"PYTHONPATH": str(Path(beginning.__file__).parents[3])}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_pygama_takes_its_compiled_code_where_its_modules_are_imported_ahead() -> None:

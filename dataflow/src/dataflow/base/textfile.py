@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -267,6 +267,26 @@ def _expand(path: Path, data: object) -> object:
     return _Expander(path)(data)
 
 
+def read_once(path: Path) -> TextFile:
+    """Read a file, unless it was read by this process and is as it was then; nobody may change what it says.
+
+    Raises
+    ------
+    UserError
+        As :func:`read`.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return read(path)
+    return _read_once(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _read_once(path: Path, _mtime_ns: int, _size: int) -> TextFile:
+    return read(path)
+
+
 class Reader:
     """Reads each file once, however often it is asked for."""
 
@@ -277,7 +297,16 @@ class Reader:
     def __call__(self, path: Path) -> TextFile:
         """The file at `path`, from memory if it was read before."""
         if path not in self._files:
-            self._files[path] = read(path)
+            self._files[path] = self._read(path)
+        return self._files[path]
+
+    def _read(self, path: Path) -> TextFile:
+        return read(path)
+
+    def shipped(self, path: Path) -> TextFile:
+        """A file that comes with this package, from memory if anyone in this process has read it as it is."""
+        if path not in self._files:
+            self._files[path] = read_once(path)
         return self._files[path]
 
     @property
@@ -290,20 +319,6 @@ class Reader:
         if (path, root) not in self._inside:
             self._inside[path, root] = is_inside(path, root)
         return self._inside[path, root]
-
-
-class GivenReader(Reader):
-    """A reader that knows some files already.
-
-    Parameters
-    ----------
-    contents
-        By path, what :attr:`TextFile.data` of the file is.
-    """
-
-    def __init__(self, contents: Mapping[Path, Any]) -> None:
-        super().__init__()
-        self._files |= {path: TextFile(path, data) for path, data in contents.items()}
 
 
 def is_inside(path: Path, root: Path) -> bool:

@@ -186,7 +186,7 @@ class StepConfig:
         place = (self.rule, name, shipped, own)
         if place not in self._layers:
             sections = SECTIONS.get(name, frozenset())
-            texts = (tuple(map(self._reader, shipped)), tuple(map(self._reader, own)))
+            texts = (tuple(map(self._reader.shipped, shipped)), tuple(map(self._reader, own)))
             self._layers[place] = Layers(*texts, sections)
         return self._layers[place]
 

@@ -2,7 +2,8 @@
 
 ``generated/tmp/tickets/STEP/NAME.json`` holds what is of one unit: its files and its recipe. What many jobs share
 (channels, configuration, overrides) stands in ``tickets/shared`` under the hash of its content, and so do the parts of
-recipes. Tickets are written when Snakemake begins to work, never by a plan; a job that is done removes its own.
+recipes, and what large parameter files say (:mod:`dataflow.base.keptvalues`). Tickets are written when Snakemake begins
+to work, never by a plan; a job that is done removes its own.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dataflow.base.errors import UserError
+from dataflow.base.keptvalues import GivenReader
 from dataflow.base.parts import part_name
-from dataflow.base.textfile import GivenReader, yaml_data
+from dataflow.base.textfile import yaml_data
 from dataflow.keys.channel import Channel
 from dataflow.keys.key import Key
 from dataflow.keys.scheme import KeyScheme, scheme_of
@@ -198,7 +200,7 @@ def read_ticket(file: Path) -> Ticket:
 def _ticket(file: Path, content: Mapping[str, Any], shared: Mapping[str, Any], folder: Path) -> Ticket:
     setup = _setup(shared["setup"])
     scheme = scheme_of(setup.keys)
-    reader = GivenReader({Path(path): data for path, data in shared["files"].items()})
+    reader = GivenReader({Path(path): data for path, data in shared["files"].items()}, folder)
     made = shared["config"]
     maps = [tuple(Channel(**channel) for channel in channels) for channels in shared["maps"]]
     job = Job(

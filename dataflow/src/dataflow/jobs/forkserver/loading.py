@@ -1,4 +1,4 @@
-"""What is loaded before jobs are forked: modules of the planned steps, what these import later, compiled code.
+"""What is loaded before jobs are forked: modules and shipped settings of the planned steps, compiled code.
 
 It comes in pieces, so that a job that is asked for in between waits for no more than it needs itself.
 """
@@ -18,7 +18,9 @@ from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
+from dataflow.base.textfile import read_once
 from dataflow.jobs.record import libraries
+from dataflow.metadata.stepconfig import shipped_folder
 
 PACKAGE = "dataflow."
 WARM = "dataflow.jobs.warm"
@@ -28,10 +30,12 @@ FRESH = 1.0
 COMPILED: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "dataflow.physics.chains": (8, ("each_processor", "each_chain")),
     "dataflow.physics.linefit": (3, ("fits",)),
+    "daq2lh5": (16, ("daq_files",)),
 }
 """By modules with compiled code: for how many jobs it pays to load all of that, and the functions that load it.
 
-A job by itself loads less: 0.5 s of its chain instead of 2.4 s of all shipped ones, 1.4 s of fits instead of 1.9.
+A job by itself loads less: 0.5 s of its chain instead of 2.4 s of all shipped ones, 1.4 s of fits instead of 1.9, of
+the loops that read DAQ files 0.07 instead of 0.3.
 """
 
 
@@ -117,6 +121,9 @@ class Loading:
         while names := self._new_deferred():
             for name in names:
                 yield from self._imported(name)
+        for file in sorted(shipped_folder(step.name).glob("*.yaml")):
+            read_once(file)
+            yield file.name
         for module in [module for module in self._compiled if _mentions(step, module)]:
             for name in self._compiled.pop(module):
                 yield from getattr(importlib.import_module(WARM), name)() or ()  # some come one by one
