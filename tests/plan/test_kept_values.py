@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -103,6 +104,19 @@ def test_what_would_not_come_back_the_same_is_not_kept(tmp_path: Path, name: str
 def test_where_nothing_can_be_kept_files_are_read_all_the_same(tmp_path: Path) -> None:
     path = written(tmp_path / "a.yaml", VALUES)
     assert repr(GivenReader({}, written(tmp_path / "kept", "a file"))(path).data) == repr(read(path).data)
+
+
+def test_on_a_full_disk_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, folder = written(tmp_path / "a.yaml", VALUES), tmp_path / "kept"
+
+    def full(part: Path, content: bytes) -> None:
+        with part.open("wb") as stream:
+            stream.write(content[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert repr(GivenReader({}, folder)(path).data) == repr(read(path).data)
+    assert not list(folder.iterdir())
 
 
 def test_a_wrong_file_is_told_with_its_line(tmp_path: Path) -> None:

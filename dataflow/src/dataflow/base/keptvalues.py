@@ -71,8 +71,11 @@ def _keep(kept: Path, data: object) -> None:
     part = part_name(kept)
     with suppress(OSError):  # without it, the file is parsed again
         kept.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(zlib.compress(text.encode("ascii"), 1))
-        part.replace(kept)
+        try:
+            part.write_bytes(zlib.compress(text.encode("ascii"), 1))
+            part.replace(kept)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _in_pairs(value: object) -> object:
