@@ -53,7 +53,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Let the folders of tests go, if none failed, while nobody waits for it: it takes some two minutes.
+    """Let the folders of tests go, if none failed, while nobody waits for it: it can take a minute.
 
     Where it is interrupted, pytest removes a folder of this name at its next end.
     """

@@ -31,7 +31,7 @@ def written(path: Path, content: object) -> Path:
 
 
 def no_parsing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, _content: bytes) -> None:
         raise AssertionError(f"{path} is parsed again")
 
     monkeypatch.setattr(keptvalues, "read", refuse)
@@ -59,6 +59,13 @@ def test_it_is_found_by_what_the_file_says_wherever_it_is(tmp_path: Path, monkey
     found = GivenReader({}, folder)(other)
     assert (found.path, found.data["texts"]) == (other, VALUES["texts"])
     assert found.line("texts", 1) > found.line("texts") > 1, "errors name the line"
+
+
+def test_a_large_list_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, folder = written(tmp_path / "a.yaml", [FILLING, 1]), tmp_path / "kept"
+    GivenReader({}, folder)(path)
+    no_parsing(monkeypatch)
+    assert GivenReader({}, folder)(path).data == [FILLING, 1]
 
 
 def test_a_changed_file_of_the_same_size_and_time_is_read_again(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .parts import part_name
+from .parts import write_whole
 from .textfile import Reader, TextFile, read
 
 LEAST = 8 * 1024
@@ -39,8 +39,8 @@ def read_kept(path: Path, folder: Path) -> TextFile:
     data = _recalled(kept)
     if data is not None:
         return TextFile(path, data)
-    found = read(path)
-    if not found.has_twice and _content(path) == content:
+    found = read(path, content)
+    if not found.has_twice:
         _keep(kept, found.data)
     return found
 
@@ -52,12 +52,11 @@ def _content(path: Path) -> bytes:
     return b""
 
 
-def _recalled(kept: Path) -> dict[str, Any] | None:
+def _recalled(kept: Path) -> Any:  # noqa: ANN401 - any tree of values
     try:
-        data = _values(zlib.decompress(kept.read_bytes()).decode("ascii"))
+        return _values(zlib.decompress(kept.read_bytes()).decode("ascii"))
     except (OSError, ValueError, zlib.error):
         return None
-    return data if isinstance(data, dict) else None
 
 
 def _keep(kept: Path, data: object) -> None:
@@ -68,14 +67,8 @@ def _keep(kept: Path, data: object) -> None:
         return
     if repr(_values(text)) != repr(data):  # of equal numbers, 1 and 1.0 are not the same
         return
-    part = part_name(kept)
     with suppress(OSError):  # without it, the file is parsed again
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(zlib.compress(text.encode("ascii"), 1))
-            part.replace(kept)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(kept, zlib.compress(text.encode("ascii"), 1))
 
 
 def _in_pairs(value: object) -> object:

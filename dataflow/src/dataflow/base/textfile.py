@@ -101,8 +101,15 @@ class TextFile:
         return self.data
 
 
-def read(path: Path) -> TextFile:
+def read(path: Path, content: bytes | None = None) -> TextFile:
     """Read one file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    content
+        Its bytes, where they were read before.
 
     Raises
     ------
@@ -111,7 +118,8 @@ def read(path: Path) -> TextFile:
     """
     notes: list[str] = []
     try:
-        data = _parse(path, notes)
+        text = text_of(path) if content is None else content.decode("utf-8")
+        data = _parse(path, text, notes)
     except OSError as exc:
         raise UserError(f"{path} cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
@@ -125,9 +133,8 @@ def read(path: Path) -> TextFile:
     return TextFile(path, _expand(path, {} if data is None else data), bool(notes))
 
 
-def _parse(path: Path, twice: list[str]) -> object:
+def _parse(path: Path, text: str, twice: list[str]) -> object:
     """The content of a file; names that stand twice in a mapping are added to a list."""
-    text = text_of(path)
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(found)

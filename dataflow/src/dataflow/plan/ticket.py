@@ -20,7 +20,7 @@ import yaml
 
 from dataflow.base.errors import UserError
 from dataflow.base.keptvalues import GivenReader
-from dataflow.base.parts import part_name
+from dataflow.base.parts import write_whole
 from dataflow.base.textfile import yaml_data
 from dataflow.keys.channel import Channel
 from dataflow.keys.key import Key
@@ -340,8 +340,4 @@ def unpacked(text: str) -> Any:  # noqa: ANN401 - any tree of values
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a small file whole: a job must not find half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = part_name(file)
-    part.write_text(text, encoding="utf-8", errors="surrogateescape")
-    part.replace(file)
+    write_whole(file, text.encode("utf-8", "surrogateescape"))
