@@ -371,3 +371,16 @@ def test_events_and_what_is_printed_are_drawn_one_at_a_time() -> None:
         _read(child, found, draw)
     _follow(lines(TERMINATING), found, draw)
     assert len(drawn) > 1 and all(drawn) and not found.in_turn.locked()
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (1, "reading 1 new DAQ file (700.0 kB) to identify it"),
+        (2, "reading 2 new DAQ files (700.0 kB) to identify them"),
+    ],
+)
+def test_files_that_are_read_for_their_identity_are_told(files: int, said: str) -> None:
+    progress = Progress()
+    progress.feed(json.dumps({"event": "reading", "files": files, "bytes": 700_000}))
+    assert list(progress.news) == [said]

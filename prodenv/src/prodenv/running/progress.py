@@ -213,8 +213,9 @@ class Progress:
         self._learned |= {step: Learned(*took) for step, took in event["steps"].items()}
 
     def _on_reading(self, event: Mapping[str, Any]) -> None:
-        size = size_text(event["bytes"])
-        self.news.append(f"reading {event['files']} new DAQ files ({size}) to identify them")
+        size, files = size_text(event["bytes"]), event["files"]
+        what = "1 new DAQ file ({}) to identify it" if files == 1 else f"{files} new DAQ files ({{}}) to identify them"
+        self.news.append(f"reading {what.format(size)}")
 
     def _on_refused(self, event: Mapping[str, Any]) -> None:
         self.refused = UserError(event["message"], hint=event["hint"])
