@@ -84,21 +84,28 @@ def make(root: Path, files: int, runs: int, detectors: int) -> None:
 
 
 def metadata(inputs: Path, runs: int, detectors: int) -> None:
-    """Channel maps, statuses and configurations by detector that change every other run, and groupings of runs."""
+    """Channel maps, statuses and configurations by detector that change every other run, and groupings of runs.
+
+    Each change concerns one more detector: from then on it is read by another channel, is only good for vetoes, and has
+    the chain of its neighbour.
+    """
     names = [f"V{number:05d}A" for number in range(detectors)]
     starts = [(BEGIN + timedelta(days=7 * run)).strftime("%Y%m%dT%H%M%SZ") for run in range(0, runs, 2)]
     channels = {n: {"name": n, "system": "geds", "daq": {"rawid": 1_104_000 + i}} for i, n in enumerate(names)}
     statuses = {name: {"processable": True, "usability": "on"} for name in names}
     chains = {name: f"$_/{name}.json" for name in names}
-    rules = {"snakemake_rules": {"tier_dsp": {"inputs": {"processing_chain": chains}}}}
-    for folder, content in (
-        ("hardware/configuration/channelmaps", channels),
-        ("datasets/statuses", statuses),
-        ("dataprod/config", rules),
-    ):
-        entries = [{"valid_from": start, "mode": "reset", "apply": [f"from_{start}.json"]} for start in starts]
-        for start in starts:
+    folders = ("hardware/configuration/channelmaps", "datasets/statuses", "dataprod/config")
+    for number, start in enumerate(starts):
+        name, neighbour = names[number % detectors], names[(number + 1) % detectors]
+        if number:
+            channels[name]["daq"] = {"rawid": 1_105_000 + number}
+            statuses[name]["usability"] = "ac"
+            chains[name] = f"$_/{neighbour}.json"
+        rules = {"snakemake_rules": {"tier_dsp": {"inputs": {"processing_chain": chains}}}}
+        for folder, content in zip(folders, (channels, statuses, rules), strict=True):
             write(inputs / folder / f"from_{start}.json", json.dumps(content))
+    entries = [{"valid_from": start, "mode": "reset", "apply": [f"from_{start}.json"]} for start in starts]
+    for folder in folders:
         write(inputs / folder / "validity.json", json.dumps(entries))
     groups = {name: grouped(f"own{name}", runs, 10) for name in names[:20]}
     write(inputs / "datasets/cal_groupings.yaml", json.dumps({"default": grouped("calgroup", runs, 20), **groups}))

@@ -22,6 +22,10 @@ SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """PyYAML may be without its C part: slower, same result."""
 
 SUFFIXES = (".yaml", ".yml", ".json")
+DEFAULT = "$default"
+"""In a list: the elements that the files before give."""
+REPLACE = "$replace"
+"""In a mapping: whether it takes the place of what the files before give."""
 HERE = re.compile(r"\$(?:\{_\}|_(?![A-Za-z0-9_]))")
 MOST_NODES = 5_000_000
 """More values than any metadata file holds: aliases that multiply are refused instead of filling the memory."""
@@ -44,11 +48,14 @@ class TextFile:
         Its content with ``$_`` expanded to the folder of the file; an empty file gives an empty mapping.
     has_twice
         Whether a name stands twice in one of its mappings.
+    steers
+        Whether something in it may steer how files are merged: :data:`DEFAULT` or :data:`REPLACE`.
     """
 
     path: Path
     data: Any
     has_twice: bool = False
+    steers: bool = True
 
     @cached_property
     def twice(self) -> tuple[tuple[tuple[str | int, ...], int], ...]:
@@ -130,7 +137,8 @@ def read(path: Path, content: bytes | None = None) -> TextFile:
         raise UserError(f"{path}:{exc.lineno}: {exc.msg}") from exc
     except (ValueError, RecursionError) as exc:
         raise UserError(f"{path}: {exc}") from exc
-    return TextFile(path, _expand(path, {} if data is None else data), bool(notes))
+    expander = _Expander(path)
+    return TextFile(path, expander({} if data is None else data), bool(notes), expander.steers)
 
 
 def _parse(path: Path, text: str, twice: list[str]) -> object:
@@ -254,6 +262,7 @@ class _Expander:
     def __init__(self, path: Path) -> None:
         self.path, self.seen = path, 0
         self.folder = str(path.parent)
+        self.steers = False
 
     def __call__(self, value: object, depth: int = 0) -> object:
         self.seen += 1
@@ -262,16 +271,16 @@ class _Expander:
                 f"{self.path}: nested too deeply or too large", hint="look for YAML aliases that refer to themselves"
             )
         if isinstance(value, str):
-            return HERE.sub(lambda _: self.folder, value) if "$" in value else value
+            if "$" not in value:
+                return value
+            self.steers |= value == DEFAULT
+            return HERE.sub(lambda _: self.folder, value)
         if isinstance(value, Mapping):
+            self.steers |= REPLACE in value
             return {name: self(item, depth + 1) for name, item in value.items()}
         if isinstance(value, list):
             return [self(item, depth + 1) for item in value]
         return value
-
-
-def _expand(path: Path, data: object) -> object:
-    return _Expander(path)(data)
 
 
 def read_once(path: Path) -> TextFile:

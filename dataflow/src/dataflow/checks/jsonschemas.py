@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataflow.metadata.layers import DEFAULT, REPLACE
+from dataflow.base.textfile import DEFAULT, REPLACE
 from dataflow.metadata.schemas import OPTIONS, configured_inputs, documented_rules, schema
 from dataflow.metadata.settings import StepSettings
 from dataflow.metadata.stepconfig import DEFAULT as FOR_ALL

@@ -12,10 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from dataflow.base.errors import UserError
-from dataflow.base.textfile import TextFile
+from dataflow.base.textfile import DEFAULT, REPLACE, TextFile
 
-DEFAULT = "$default"
-REPLACE = "$replace"
 Location = tuple[str | int, ...]
 
 
@@ -128,8 +126,9 @@ def merged_layers(
     # a file of the collaboration is complete and must give here what it gives there, without our defaults below it
     given = _all(own)
     found = given if _is_complete(given, layers.sections) else _over(_all(shipped), given)
-    finished: dict[str, Any] = _finished(found, (), layers)
-    return finished
+    steers = any(text.steers for text in (*layers.shipped, *layers.own))
+    finished: Any = _finished(found, (), layers) if steers else found
+    return dict(finished)
 
 
 def _is_complete(given: Mapping[str, Any], sections: frozenset[str]) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataflow.base.errors import UserError, raise_first
+from dataflow.base.exact import exact
 from dataflow.base.messages import is_misspelt, nearest
 from dataflow.base.textfile import Reader, TextFile, kind
 from dataflow.keys.channel import Channel
@@ -370,6 +371,7 @@ class StepConfigs:
     def __init__(self, folder: Folder, root: Path, reader: Reader, foreign: Iterable[str] = ()) -> None:
         self.folder, self._root, self._reader = folder, root, reader
         self._found: dict[tuple[int, str], StepConfig] = {}
+        self._alike: dict[tuple[str, bytes], StepConfig] = {}
         self._known = known_rules(foreign)
         self._sound: dict[int, Mapping[str, Any]] = {}
         self._layers: dict[tuple[object, ...], Layers] = {}
@@ -385,7 +387,7 @@ class StepConfigs:
         return tuple(map(self._reader, self.folder.files(timestamp, category)))
 
     def at(self, rule: str, timestamp: str, category: str) -> StepConfig:
-        """The configuration of a rule at a time.
+        """The configuration of a rule at a time; the same object where the metadata say the same of the rule.
 
         Raises
         ------
@@ -397,9 +399,14 @@ class StepConfigs:
         if found is None:
             entry = self._rules(content, timestamp, category).get(rule) or {}
             inputs, options = entry.get("inputs") or {}, entry.get("options") or {}
-            place = RulePlace(self.folder, timestamp, category, rule)
-            base, kept = self.folder.path, (self._layers, self._settings)
-            found = StepConfig(rule, inputs, options, self._root, base, self._reader, place, *kept, _named=self._named)
+            text = exact([inputs, options])
+            found = self._alike.get((rule, text)) if text is not None else None
+            if found is None:
+                place = RulePlace(self.folder, timestamp, category, rule)
+                kept = self._reader, place, self._layers, self._settings
+                found = StepConfig(rule, inputs, options, self._root, self.folder.path, *kept, _named=self._named)
+                if text is not None:
+                    self._alike[rule, text] = found
             self._found[id(content), rule] = found
         return found
 

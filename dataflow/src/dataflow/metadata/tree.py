@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataflow.base.errors import UserError
+from dataflow.base.exact import exact
 from dataflow.base.messages import few, nearest
 from dataflow.base.textfile import Reader, TextFile, kind
 from dataflow.keys.channel import SYSTEMS, Channel
@@ -52,6 +53,8 @@ class Metadata:
         self._configs = StepConfigs(folder, _root(setup.path("inputs"), folder.path), self.reader, foreign)
         self._single: dict[str, tuple[Channel, ...]] = {}
         self._channels: dict[tuple[int, int], tuple[Channel, ...]] = {}
+        self._alike: dict[tuple[str, bytes], Channel] = {}
+        self._lists: dict[tuple[int, ...], tuple[Channel, ...]] = {}
         self._between: dict[tuple[str, int], tuple[Channel, ...]] = {}
         self._of_key: dict[Key, tuple[Channel, ...]] = {}
 
@@ -136,10 +139,24 @@ class Metadata:
         statuses = self.statuses.on(key.timestamp, key.datatype)
         known = self._channels.get((id(entries), id(statuses)))
         if known is None:
-            made = [self._channel(name, entries, statuses, key) for name in sorted(entries)]
-            self._check_numbers(made, key)
-            known = self._channels[id(entries), id(statuses)] = tuple(made)
+            made = tuple(self._known_channel(name, entries, statuses, key) for name in sorted(entries))
+            same = tuple(map(id, made))
+            if same not in self._lists:
+                self._check_numbers(made, key)
+                self._lists[same] = made
+            known = self._channels[id(entries), id(statuses)] = self._lists[same]
         return known
+
+    def _known_channel(self, name: str, entries: Mapping[str, Any], statuses: Mapping[str, Any], key: Key) -> Channel:
+        """A channel; the same object where map and status say the same of it, as most do of most at a change."""
+        said = [entries[name], [statuses[name]] if name in statuses else None]
+        text = exact(said)
+        if text is None:
+            return self._channel(name, entries, statuses, key)
+        found = self._alike.get((name, text))
+        if found is None:
+            found = self._alike[name, text] = self._channel(name, entries, statuses, key)
+        return found
 
     def require_statuses(self, channels: tuple[Channel, ...], key: Key) -> None:
         """Refuse channels of detectors whose status nobody has written down.
@@ -198,7 +215,7 @@ class Metadata:
             daq=daq,
         )
 
-    def _check_numbers(self, channels: list[Channel], key: Key) -> None:
+    def _check_numbers(self, channels: Iterable[Channel], key: Key) -> None:
         seen: dict[int | None, str] = {}
         for channel in channels:
             other = seen.setdefault(channel.rawid, channel.name)

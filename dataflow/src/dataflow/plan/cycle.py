@@ -286,6 +286,23 @@ class Cycle:
         return self.catalog_of(tier).validity(lambda key: os.path.relpath(self.paths.fill(template, key), folder))
 
     def _job(self, step: Step, unit: Unit) -> Job:
+        return replace(
+            self.bare(step, unit),
+            inputs=self._inputs(step, unit),
+            outputs={role: self.output(step.name, unit, role) for role in step.outputs},
+            overrides_of=self._overrides(step, unit.key),
+            log=self.paths.fill(self.paths.log(step), unit),
+            runs=self._held(step, unit) if unit.scope is Scope.PARTITION else {},
+        )
+
+    def bare(self, step: Step, unit: Unit) -> Job:
+        """A job without its files: what its recipe is made of.
+
+        Raises
+        ------
+        UserError
+            If the metadata is wrong.
+        """
         config = self.config(step, unit.key)
         channels = self.selection.of_unit(step, unit, config)
         config.check(channels)
@@ -293,18 +310,17 @@ class Cycle:
         return Job(
             step=step.name,
             unit=unit,
-            inputs=self._inputs(step, unit),
-            outputs={role: self.output(step.name, unit, role) for role in step.outputs},
+            inputs={},
+            outputs={},
             channels=channels,
             config=config,
-            overrides_of=self._overrides(step, unit.key),
-            log=self.paths.fill(self.paths.log(step), unit),
+            overrides_of={},
+            log=Path(),
             setup=self.setup,
             module=step.module,
             _read=self.metadata.reader,
             all_channels=() if step.kind == "validity" else self.metadata.channels(unit.key),
             maps=self._maps(step, unit),
-            runs=self._held(step, unit) if unit.scope is Scope.PARTITION else {},
             tables=step.tables,
             content=self.validity(step.tier) if step.kind == "validity" else None,
         )

@@ -66,7 +66,7 @@ class Selection:
             return channels
         place = (step.name, id(channels), id(config))
         if place not in self._chosen:
-            wanted = tuple(channel for channel in channels if self.is_wanted(step, channel, config))
+            wanted = tuple([channel for channel in channels if self.is_wanted(step, channel, config)])
             self._cycle.metadata.require_statuses(wanted, key)
             self._chosen[place] = tuple(channel for channel in wanted if channel.processable), channels, config
         return self._chosen[place][0]
@@ -84,8 +84,9 @@ class Selection:
 
     def is_wanted(self, step: Step, channel: Channel, config: StepConfig) -> bool:
         """Whether a step works on a channel if it is processable."""
-        named = channel.system in step.channels.if_configured and config.names(channel)
-        return channel.system in step.channels.systems or named
+        if channel.system in step.channels.systems:
+            return True
+        return channel.system in step.channels.if_configured and config.names(channel)
 
     def turns(self, step: Step, unit: Unit) -> tuple[Key, ...]:
         """The files of a unit, and of what it reads, at which the channel map or the statuses become others.

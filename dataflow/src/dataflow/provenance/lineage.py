@@ -103,6 +103,7 @@ class Lineages:
         self._moments: dict[tuple[int, ...], tuple[int, tuple[object, ...]]] = {}
         self._moment_of: dict[Key, int] = {}
         self._owns: dict[tuple[object, ...], Mapping[str, Any]] = {}
+        self._same: dict[tuple[object, ...], tuple[Mapping[str, Any], object]] = {}
         self._tiers = cycle.registry.calibrated_tiers()
         self._wanted: dict[Place, str] = {}
         self._current: dict[Place, bool | None] = {}
@@ -208,8 +209,19 @@ class Lineages:
         place = (step.name, *self.moment(step, unit.key), changes)
         found = self._owns.get(place)
         if found is None:
-            found = self._owns[place] = self._plain(self._cycle.job(step.name, unit)).own
+            found = self._owns[place] = self._own_at(step, unit, changes)
         return found
+
+    def _own_at(self, step: Step, unit: Unit, changes: tuple[object, ...]) -> Mapping[str, Any]:
+        """The recipe of a file or a run; most changes of the metadata concern few steps, and leave that of others."""
+        cycle, key = self._cycle, unit.key
+        held: list[object] = [cycle.metadata.channels(key), cycle.config(step, key)]
+        held += [cycle.metadata.override_content(tier, key) for _, tier in cycle.overridden(step)]
+        place = (step.name, *map(id, held), changes)
+        if place not in self._same:
+            # the objects are kept with the recipe, or their ids could come to mean others
+            self._same[place] = self._plain(cycle.bare(step, unit)).own, held
+        return self._same[place][0]
 
     def moment(self, step: Step, key: Key) -> tuple[int, str]:
         """What the recipes of a step depend on for a key: keys with the same have the same, if no map changes inside.

@@ -10,12 +10,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataflow.keys.channel import Channel
 from dataflow.metadata.references import reference_of
-from dataflow.metadata.stepconfig import NESTED
+from dataflow.metadata.stepconfig import NESTED, StepConfig
 from dataflow.registry.step import PROCESSING_CHAIN, Scope, Step
 from dataflow.setup.packages import Software
 
@@ -34,6 +35,12 @@ COMPILED = "compiled_chains"
 """Setting of a cycle that changes the last digits of what chains compute."""
 
 
+KEPT = frozenset({"channels", "configs"})
+"""Parts of what jobs share that are mappings of objects which many have in common."""
+_OfChannel = tuple[dict[str, Any], str, dict[str, object], Channel]
+"""What concerns a channel, the hash of its configuration, and this; the channel is kept, or its id could come to mean
+another."""
+
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
 
 
@@ -43,6 +50,11 @@ def normal_text(value: object, cycle: str = "") -> str:
         text = _encode(value)
     except TypeError:  # YAML takes anything for a key; such that cannot be sorted are told apart by their texts
         text = _encode(_named(value))
+    return _of_cycle(text, cycle)
+
+
+def _of_cycle(text: str, cycle: str) -> str:
+    """A JSON text that does not depend on where the cycle is."""
     return text.replace(json.dumps(cycle, ensure_ascii=False)[1:-1], "$CYCLE") if cycle else text
 
 
@@ -54,7 +66,10 @@ def _named(value: object) -> object:
 
 def digest(value: object, cycle: str = "") -> str:
     """The hash of a nested value: the first 128 bits of the sha256 of its :func:`normal_text`."""
-    text = normal_text(value, cycle)
+    return _hash(normal_text(value, cycle))
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:LENGTH]
 
 
@@ -75,7 +90,7 @@ class Recipe:
 
 
 class Recipes:
-    """Computes recipes; what many jobs share is hashed once.
+    """Computes recipes; what many jobs share is hashed once. What is known by its id is kept, and so is never another.
 
     Parameters
     ----------
@@ -92,6 +107,10 @@ class Recipes:
         self._made: dict[tuple[str, tuple[str, ...]], Mapping[str, object]] = {}
         self._files: dict[str, object] = {}
         self._configs: dict[tuple[object, ...], tuple[str, dict[str, object], object]] = {}
+        self._channels: dict[tuple[str, int], tuple[StepConfig, dict[int, _OfChannel]]] = {}
+        self._entries: dict[tuple[str, int, str], tuple[dict[str, Any], Channel]] = {}
+        self._replaced: dict[int, tuple[object, dict[object, object]]] = {}
+        self._texts: dict[int, tuple[object, str]] = {}
 
     def of(self, step: Step, job: Job, overrides: Mapping[str, Mapping[str, Any]]) -> Recipe:
         """The recipe of a job.
@@ -134,7 +153,7 @@ class Recipes:
             if changes:
                 content["map_changes"] = changes
             # the objects are kept with the hash, or their ids could come to mean others
-            self._shared[place] = digest(content, self._cycle), content, (job.config, job.channels)
+            self._shared[place] = self._digest(content), content, (job.config, job.channels)
         return self._shared[place][:2]
 
     def _made_of(self, step: Step, without: tuple[str, ...]) -> dict[str, object]:
@@ -148,10 +167,39 @@ class Recipes:
             self._made[place] = {"code": dict(code), "machinery": MACHINERY, "packages": used}
         return dict(self._made[place])
 
+    def _digest(self, content: Mapping[str, object]) -> str:
+        """The :func:`digest` of what jobs share, from the texts of its channels and configurations: most are known."""
+        try:
+            texts = [f"{encode_basestring(name)}: {self._text_of(name, content[name])}" for name in sorted(content)]
+        except TypeError:  # of keys that cannot be sorted, only the whole tells how they are written
+            return digest(content, self._cycle)
+        return _hash(_of_cycle(f"{{{', '.join(texts)}}}", self._cycle))
+
+    def _text_of(self, name: str, value: object) -> str:
+        if name not in KEPT or not isinstance(value, Mapping):
+            return _encode(value)
+        return (
+            f"{{{', '.join([f'{encode_basestring(each)}: {self._encoded(value[each])}' for each in sorted(value)])}}}"
+        )
+
+    def _encoded(self, value: object) -> str:
+        """The text of a value that is kept by :meth:`_channel` or :meth:`_config_of`."""
+        found = self._texts.get(id(value))
+        if found is None:
+            found = self._texts[id(value)] = value, _encode(value)
+        return found[1]
+
     def _settings(self, step: Step, job: Job) -> dict[str, object]:
         """How a step works for a job: what the metadata and the configuration say, by channel where it differs."""
         configs: dict[str, object] = {}
-        channels = {channel.name: self._channel(step, job, channel, configs) for channel in job.channels}
+        channels: dict[str, object] = {}
+        _, known = self._channels.setdefault((step.name, id(job.config)), (job.config, {}))
+        for channel in job.channels:
+            if id(channel) not in known:  # at most changes of the metadata most channels stay as they are
+                known[id(channel)] = self._channel(step, job, channel)
+            channels[channel.name], name, own, _ = known[id(channel)]
+            if own:
+                configs[name] = own
         tiers = {step.tier, *(each.source.partition("_")[2].partition("_")[0] for each in step.inputs)}
         return {
             "config": self._with_files(_configured(step, job)),
@@ -162,21 +210,22 @@ class Recipes:
             "settings": self._with_files(_settings_of(step, job)),
         }
 
-    def _channel(self, step: Step, job: Job, channel: Channel, configs: dict[str, object]) -> dict[str, Any]:
-        """What concerns a channel; its configuration as the hash of an entry of `configs`, as most share one."""
-        found: dict[str, Any] = {"system": channel.system, "numbers": [channel.rawid, channel.fcid]}
-        if channel.adc_bits is not None:
-            found["adc_bits"] = channel.adc_bits
-        if step.channels.with_status:
-            found |= {"usability": channel.usability, "psd": channel.psd, "daq": channel.daq}
-        if missing := [name for name in step.channels.classifiers if channel.lacks(name)]:
-            found["missing"] = missing
-        if step.channels.systems:
-            name, own = self._config_of(step, job, channel)
+    def _channel(self, step: Step, job: Job, channel: Channel) -> _OfChannel:
+        """What concerns a channel, with its configuration and the hash of that, as most share one."""
+        name, own = self._config_of(step, job, channel) if step.channels.systems else ("", {})
+        place = step.name, id(channel), name if own else ""
+        if place not in self._entries:
+            found: dict[str, Any] = {"system": channel.system, "numbers": [channel.rawid, channel.fcid]}
+            if channel.adc_bits is not None:
+                found["adc_bits"] = channel.adc_bits
+            if step.channels.with_status:
+                found |= {"usability": channel.usability, "psd": channel.psd, "daq": channel.daq}
+            if missing := [each for each in step.channels.classifiers if channel.lacks(each)]:
+                found["missing"] = missing
             if own:
                 found["config"] = name
-                configs[name] = own
-        return found
+            self._entries[place] = found, channel
+        return self._entries[place][0], name, own, channel
 
     def _config_of(self, step: Step, job: Job, channel: Channel) -> tuple[str, dict[str, object]]:
         """The configuration of a channel and its hash; computed once for channels that take it from the same files."""
@@ -185,7 +234,7 @@ class Recipes:
         if place not in self._configs:
             read = {name: each.data for name, each in layers.items() if each.files}
             own = {name: self._with_files(_important(step, value)) for name, value in read.items()}
-            self._configs[place] = digest(own, self._cycle), own, layers  # kept, or ids could come to mean others
+            self._configs[place] = digest(own, self._cycle), own, layers
         return self._configs[place][:2]
 
     def _with_files(self, value: Any) -> Any:
@@ -196,7 +245,13 @@ class Recipes:
             named = reference_of(value)
             return [self._file(str(named.path)), named.name] if named else value
         if isinstance(value, Mapping):
-            return {name: self._with_files(item) for name, item in value.items()}
+            found = self._replaced.get(id(value))
+            if found is None:  # configurations of many detectors have most parts in common
+                found = self._replaced[id(value)] = (
+                    value,
+                    {name: self._with_files(each) for name, each in value.items()},
+                )
+            return found[1]
         return [self._with_files(item) for item in value] if isinstance(value, list) else value
 
     def _file(self, text: str) -> object:
