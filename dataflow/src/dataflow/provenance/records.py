@@ -191,7 +191,7 @@ def _listing(folder: str) -> Listing:
     failed: set[str] = set()
     unfinished: set[str] = set()
     twice: set[str] = set()
-    files = _names(f"{folder}/{FOLDER}")[0]
+    files = _files(f"{folder}/{FOLDER}")
     for noted in filter(None, (_NOTES.fullmatch(file) for file in files if file.endswith(NOTES))):
         notes[noted["name"]] = noted["digest"]
     others = [file for file in files if file.endswith(".json") and not file.endswith((NOTES, RECIPE))]
@@ -205,6 +205,14 @@ def _listing(folder: str) -> Listing:
             unfinished.add(name)
     told = {name: lineage for name, lineage in lineages.items() if name not in twice} if twice else lineages
     return Listing(names, links, told, frozenset(failed), frozenset({*lineages, *unfinished}), notes)
+
+
+def _files(folder: str) -> list[str]:
+    """The names of what is in a folder of records."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names alone, and many of them
+    except OSError:
+        return []
 
 
 def _names(folder: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -159,11 +159,25 @@ def _has_rules(folder: Folder, path: Path) -> bool:
 def files_that_are_not_there(held: Held) -> Iterator[Finding]:
     """Texts that begin with ``$_/`` and name no file."""
     roots = (held.cycle.setup.path("config"), held.cycle.setup.path("par_overwrite"))
+    there: dict[str, bool] = {}
     for text in held.read:
-        if any(text.path.is_relative_to(root) for root in roots):
+        folder = f"{text.path.parent}/"
+        if any(text.path.is_relative_to(root) for root in roots) and _begins(text.data, folder):
             for place, value in _texts(text.data, ()):
-                if value.startswith(f"{text.path.parent}/") and "\n" not in value and not Path(value).exists():
-                    yield at(text, place, f"there is no file {value}", "correct the name")
+                if value.startswith(folder) and "\n" not in value:
+                    if value not in there:  # of many changes of the metadata, most name the same files
+                        there[value] = Path(value).exists()
+                    if not there[value]:
+                        yield at(text, place, f"there is no file {value}", "correct the name")
+
+
+def _begins(value: object, start: str) -> bool:
+    """Whether any text of a tree of values begins so; most of a tree is texts."""
+    if isinstance(value, str):
+        return value.startswith(start)
+    if isinstance(value, dict):
+        return any(_begins(item, start) for item in value.values())
+    return isinstance(value, list) and any(_begins(item, start) for item in value)
 
 
 def _texts(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
