@@ -10,6 +10,7 @@ import pytest
 
 from dataflow.base.errors import UserError
 from dataflow.base.exact import exact
+from dataflow.base.textfile import read
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.survey import all_jobs
 from dataflow.provenance.recipe import digest
@@ -149,3 +150,22 @@ def test_what_jobs_share_has_the_hash_of_the_whole(tree: Tree, psd: str) -> None
         shared = recipe.own["shared"]
         assert digest(recipe.parts[shared], str(cycle.setup.directory)) == shared
     assert {job.step for job in jobs} >= {"tier_dsp", "tier_hit", "par_hit_aoe"}
+
+
+def test_nothing_that_is_planned_changes_what_files_say(tree: Tree) -> None:
+    """A merged configuration has parts in common with its files, also those that come with the flow."""
+    rules = {
+        "tier_dsp": {"inputs": {"processing_chain": "$_/own.yaml"}},
+        "tier_hit": {"inputs": {"hit_config": "$_/hit.yaml"}},
+    }
+    tree.write(f"inputs/{CONFIG}/own.yaml", "processors: {own: {function: f, args: [a, b]}}\noutputs: [$default, own]")
+    tree.write(f"inputs/{CONFIG}/hit.yaml", "operations: {more: {expression: own + 1}}")
+    tree.write(f"inputs/{CONFIG}/always.yaml", json.dumps({"snakemake_rules": rules}))
+    tree.validity(CONFIG, {"valid_from": "20200101T000000Z", "apply": ["always.yaml"]})
+    cycle = tree.open()
+    for step, unit in all_jobs(cycle):
+        cycle.lineages.explained(step, unit)
+    texts = cycle.metadata.reader.read
+    assert any(text.path.name == "own.yaml" for text in texts) and any("defaults" in text.path.parts for text in texts)
+    for text in texts:
+        assert text.data == read(text.path).data, text.path
