@@ -121,13 +121,11 @@ def _daq_files(folder: Path, scheme: KeyScheme, foreign: tuple[str, ...]) -> Inv
             left_out.append(Path(path))
             continue
         key = scheme.daq_key(form[1])
-        if key is not None and ("{" in path or "}" in path):
-            message = (
-                f"the path of the DAQ file {path} has a brace in it, which has a meaning in patterns of file names"
-            )
-            raise UserError(message, hint="rename its folder")
         if key is None:
             unknown.append(path)
+        elif "{" in path or "}" in path:
+            message = f"the path of the DAQ file {path} has a brace in it"
+            raise UserError(f"{message}, which has a meaning in patterns of file names", hint="rename its folder")
         elif key in found:
             raise UserError(f"two DAQ files for {key}: {found[key]} and {path}", hint="keep one of them there")
         else:

@@ -149,8 +149,7 @@ class Metadata:
 
     def _known_channel(self, name: str, entries: Mapping[str, Any], statuses: Mapping[str, Any], key: Key) -> Channel:
         """A channel; the same object where map and status say the same of it, as most do of most at a change."""
-        said = [entries[name], [statuses[name]] if name in statuses else None]
-        text = exact(said)
+        text = exact([entries[name], [statuses[name]] if name in statuses else None])
         if text is None:
             return self._channel(name, entries, statuses, key)
         found = self._alike.get((name, text))

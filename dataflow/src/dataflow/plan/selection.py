@@ -66,7 +66,7 @@ class Selection:
             return channels
         place = (step.name, id(channels), id(config))
         if place not in self._chosen:
-            wanted = tuple([channel for channel in channels if self.is_wanted(step, channel, config)])
+            wanted = tuple(channel for channel in channels if self.is_wanted(step, channel, config))
             self._cycle.metadata.require_statuses(wanted, key)
             self._chosen[place] = tuple(channel for channel in wanted if channel.processable), channels, config
         return self._chosen[place][0]

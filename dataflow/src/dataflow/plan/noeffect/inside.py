@@ -31,7 +31,7 @@ def _other(held: Held, step: Step, unit: Unit) -> Key | None:
     begin = held.cycle.config(step, unit.key)
     for key in held.turns(unit):
         now = held.cycle.config(step, key)
-        if now is not begin and (begin.inputs, begin.options) != (now.inputs, now.options):
+        if (begin.inputs, begin.options) != (now.inputs, now.options):
             return key
     return None
 
