@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,8 @@ from dataflow.base.exact import exact
 from dataflow.base.textfile import read
 from dataflow.plan.cycle import Cycle
 from dataflow.plan.survey import all_jobs
-from dataflow.provenance.recipe import digest
+from dataflow.provenance.recipe import Recipe, Recipes, digest
+from dataflow.registry.step import Step
 
 from .conftest import KEYS, MAP, STATUSES, Tree
 
@@ -133,6 +135,26 @@ def test_lineages_are_those_that_each_job_has_alone(tree: Tree) -> None:
     assert together == alone
     shared = {cycle.lineages.recipe(cycle.job("tier_dsp", key)).own["shared"] for key in KEYS}
     assert len(shared) == len(CHANGES) + 1, "each change concerns dsp"
+
+
+def test_a_change_is_computed_for_the_steps_that_it_concerns(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.write(f"inputs/{CONFIG}/own.yaml", "processors: {own: baseline + 1}")
+    tree.write(f"inputs/{CONFIG}/always.yaml", "{}")
+    chain = {"processing_chain": {"V02160A": "$_/own.yaml"}}
+    later(tree, CONFIG, json.dumps({"snakemake_rules": {"tier_dsp": {"inputs": chain}}}))
+    counted: Counter[str] = Counter()
+    of = Recipes.of
+
+    def count(self: Recipes, step: Step, *rest: Any) -> Recipe:
+        counted[step.name] += 1
+        return of(self, step, *rest)
+
+    monkeypatch.setattr(Recipes, "of", count)
+    cycle = tree.open()
+    for key in map(cycle.scheme.key, KEYS):
+        for step in ("tier_dsp", "tier_hit"):
+            cycle.lineages.own(cycle.step(step), cycle.unit(step, key))
+    assert counted == {"tier_dsp": 2, "tier_hit": 1}
 
 
 @pytest.mark.parametrize("psd", ["{status: {low_aoe: valid}}", "{1: one, two: 2}"], ids=["texts", "mixed"])

@@ -206,7 +206,7 @@ class Lineages:
             return self._plain(self._cycle.job(step.name, unit)).own
         turns = self._cycle.selection.turns(step, unit)[1:]
         changes = tuple((str(key), id(self._cycle.metadata.channels(key))) for key in turns) if turns else ()
-        # a number for each file: to look up what a step takes of the metadata, 50,000 files take a second longer
+        # a number for each file: to look up what a step takes of the metadata, 50,000 jobs take a second longer
         place = (step.name, *self.moment(step, unit.key), changes)
         found = self._owns.get(place)
         if found is None:
