@@ -72,7 +72,7 @@ def everything(cycle: Cycle) -> list[tuple[str, Key]]:
 
 def surveyed(cycle: Cycle) -> list[Item]:
     """All that a cycle can make, as it is found when many files are looked at together: the same as one by one."""
-    found = [item for batch in everything_of(Survey(cycle)) for item in batch.items()]
+    found = [item for batch in everything_of(Survey(cycle))[0] for item in batch.items()]
     again = Cycle(cycle.setup, cycle.registry)
     survey = Survey(again)
     alone = [survey.item(*place) for place in (*all_jobs(again), *foreign_tiers(again))]

@@ -22,8 +22,13 @@ def open_workflow(question: Mapping[str, Any]) -> Workflow:
 
 def warnings_of(flow: Workflow) -> list[str]:
     """What someone who looks at a cycle has to be told beforehand."""
+    return [*not_installed_of(flow), *flow.ignored()]
+
+
+def not_installed_of(flow: Workflow) -> list[str]:
+    """What is to be said if the installed software is not what the configuration asks for."""
     error = flow.not_installed()
-    return [*([str(error)] if error else []), *flow.ignored()]
+    return [str(error)] if error else []
 
 
 def gaps(items: Iterable[Item]) -> list[str]:

@@ -8,17 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataflow.base.errors import UserError
-from dataflow.keys.key import Key
-from dataflow.plan.batches import Batch, everything, recorded
+from dataflow.plan.batches import Batch, recorded
 from dataflow.plan.cycle import Cycle
+from dataflow.plan.look import Look, look
 from dataflow.plan.survey import FAILED, MISSING, STALE, THERE, Item, Survey, remaining
 from dataflow.plan.troubles import run_of, troubles
-from dataflow.registry.step import Scope, Step
-from dataflow.registry.steps import BY_NAME
 
 from .detectors import told
-from .planning import gaps, open_workflow, warnings_of
+from .planning import gaps, not_installed_of, open_workflow
 
 
 def status(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,11 +24,13 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
     plan = flow.cycle
     plan.lineages.read_unknown = False
     survey = Survey(plan)
-    found = everything(survey)
+    whole = look(flow, survey)
+    found = whole.batches
     seconds, unknown = remaining(found, survey.costs_of(recorded(found)), question["cores"])
     noted = told(troubles(plan.lineages.records, _noted(found)))
+    said = [*not_installed_of(flow), *whole.ignored, *gaps(whole.alone), *filter(None, [whole.unclear])]
     return {
-        "warnings": list(dict.fromkeys([*warnings_of(flow), *_gaps(survey)])),
+        "warnings": list(dict.fromkeys(said)),
         "daq_files": len(plan.inventory.daq),
         "jobs": dict(Counter(state for batch in found for state in batch.states)),
         "cores": question["cores"],
@@ -41,27 +40,8 @@ def status(question: Mapping[str, Any]) -> dict[str, Any]:
         "failures": _failures(found, survey, plan),
         "detectors": noted["detectors"],
         "detectors_counted": noted["counted"],
-        "salvaged": _salvaged(found, plan),
+        "salvaged": _salvaged(whole, plan),
     }
-
-
-def _gaps(survey: Survey) -> list[str]:
-    """Runs that no grouping holds; where the metadata do not tell, why.
-
-    Nobody has asked for these jobs, and files that others made need no metadata at all.
-    """
-    steps = survey.cycle.steps if any(survey.cycle.metadata.datasets.cal_groupings.values()) else ()
-    try:
-        return gaps(_alone(survey, steps))
-    except UserError as error:
-        return [str(error)]
-
-
-def _alone(survey: Survey, steps: Iterable[Step]) -> Iterator[Item]:
-    """The jobs of runs that no grouping holds, also of tiers that nobody has asked for yet."""
-    for step in steps:
-        if step.scope is Scope.PARTITION:  # whether a job is to be made takes some milliseconds
-            yield from (survey.item(step.name, unit) for unit in survey.cycle.units.of(step) if unit.note)
 
 
 def _noted(found: Iterable[Batch]) -> Iterator[tuple[str, str, str]]:
@@ -108,24 +88,14 @@ def _failed(found: Iterable[Batch]) -> Iterator[Item]:
         yield from sorted(items, key=lambda item: item.key.order)
 
 
-def _salvaged(found: Iterable[Batch], plan: Cycle) -> dict[str, str]:
+def _salvaged(found: Look, plan: Cycle) -> dict[str, str]:
     """The raw files that hold only a part of their DAQ file, by key: where it breaks off."""
     told = {}
-    for batch in found:
-        # of one batch, all have the same settings
-        if batch.step == "tier_raw" and _may_be_salvaged(plan, batch.keys[0]):
+    for batch in found.batches:
+        if batch.step == "tier_raw" and batch.keys[0] in found.salvaging:
             for key, state, name in zip(batch.keys, batch.states, batch.names, strict=True):
                 path = Path(batch.folder, name)
                 record = plan.lineages.records.raw(path) if state in (THERE, STALE) else None
                 if reason := (record or {}).get("counts", {}).get("salvaged"):
                     told[str(key)] = reason
     return told
-
-
-def _may_be_salvaged(plan: Cycle, key: Key) -> bool:
-    """Whether the settings allow it: where they do not, records need not be read."""
-    if key not in plan.inventory.daq:
-        return False
-    config = plan.config(BY_NAME["tier_raw"], key)
-    places = (config.shared("settings"), config.options.get("settings"), plan.setup.settings.get("tier_raw"))
-    return any((place or {}).get("salvage") for place in places)

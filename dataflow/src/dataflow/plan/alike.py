@@ -112,8 +112,12 @@ class Alike:
         is_of_files = self._cycle.units.scope(step) is Scope.FILE and self._cycle.makes(step)
         if not (is_of_files and stretch.has_daq and self._has_one_folder(step)) or self._identity(stretch) is None:
             return False
+        return not self.has_foreign(step, stretch)
+
+    def has_foreign(self, step: Step, stretch: Stretch) -> bool:
+        """Whether any main output of a step is there that no job of ours made."""
         main = self.outputs(step, stretch)[0]
-        return main.there.ours.issuperset(main.there.names.intersection(main.names))
+        return not main.there.ours.issuperset(main.there.names.intersection(main.names))
 
     def _has_one_folder(self, step: Step) -> bool:
         """Whether the outputs of all files of a series lie in the same folders."""

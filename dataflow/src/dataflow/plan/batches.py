@@ -8,48 +8,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from operator import itemgetter
 from pathlib import Path
 
-from dataflow.base.errors import UserError
+from dataflow.base.errors import Unavailable, UserError
 from dataflow.keys.key import Key
 from dataflow.provenance.lineage import nothing
 from dataflow.provenance.records import Listing
 from dataflow.registry.step import Scope, Step
 
 from .alike import ABSENT, Alike
-from .cycle import Cycle
 from .halves import in_halves
 from .job import Unit
 from .stretches import Stretch
 from .survey import FOREIGN, MISSING, STALE, THERE, Item, Survey, all_jobs, foreign_tiers, jobs_of, readers_of
+from .tasks import Jobs, Task
 
 MANY = 20_000
-"""So many outputs of tiers take long enough to be looked at by two processes."""
-Row = tuple[list[int], list[str], str, list[str], list[str], dict[str, str]]
+"""More outputs than these take long enough to be looked at by two processes, and to keep what is planned."""
+Row = tuple[list[int], list[str], str, list[str], list[str], dict[str, str], list[str] | None, bool]
 """What was found by a task, in values that go through a pipe: which of its units the data allow, and for these states,
-folder, names of main outputs, the names of which there is a record, and the digests of notes by name."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A step for the files of a stretch, or for one run, partition or cycle."""
-
-    step: Step
-    stretch: Stretch | None = None
-    unit: Unit | None = None
-
-    @property
-    def keys(self) -> tuple[Key, ...]:
-        """The first file of each unit."""
-        return self.stretch.keys if self.stretch else (self.unit.key,) if self.unit else ()
-
-    def units(self, cycle: Cycle) -> list[Unit]:
-        """The units."""
-        return cycle.units.files(self.stretch.keys) if self.stretch else [self.unit] if self.unit else []
+folder, names of main outputs, the names of which there is a record, the digests of notes by name; and what would be
+made by now as :class:`~.tasks.Jobs` have it, None where that depends on what is there."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +79,33 @@ class Batch:
         return [Item(self.step, unit, state) for unit, state in found if not states or state in states]
 
 
-def everything(survey: Survey) -> list[Batch]:
+class Changed(UserError):
+    """What was planned before does not hold any more: something is there that it did not know."""
+
+
+def everything(survey: Survey, *, keep: bool = False) -> tuple[list[Batch], list[Task] | None]:
     """All that a cycle can make from the data that is there, by step and by the first file of each batch.
+
+    Parameters
+    ----------
+    survey
+        What knows the state of a single job.
+    keep
+        Whether what is planned is asked for, to be kept.
+
+    Returns
+    -------
+    batches
+        What is there.
+    tasks
+        With what was planned, where it was asked for and depends on nothing that is there but DAQ files; else None.
 
     Raises
     ------
     UserError
         If configuration, metadata or code do not allow to say what an output would be made by now.
     """
-    cycle, batches = survey.cycle, Batches(survey)
+    cycle, batches = survey.cycle, Batches(survey, keep=keep)
     foreign = [Task(cycle.step(step), unit=unit) for step, unit in foreign_tiers(cycle)]
     try:
         cycle.lineages.of_many = batches.alike.of_many
@@ -113,8 +114,8 @@ def everything(survey: Survey) -> list[Batch]:
     except UserError:  # it is to be said in the words that fit one job
         cycle.lineages.of_many = nothing
         tasks = [Task(cycle.step(step), unit=unit) for step, unit in all_jobs(cycle)]
-        found = [batches.single(task) for task in tasks]
-    return [*found, *map(batches.single, foreign)]
+        found, batches.planned = [batches.single(task) for task in tasks], None
+    return [*found, *map(batches.single, foreign)], None if foreign else batches.planned
 
 
 def recorded(found: Iterable[Batch]) -> dict[str, list[str]]:
@@ -151,11 +152,15 @@ class Batches:
     ----------
     survey
         What knows the state of a single job.
+    keep
+        Whether what is planned is asked for, see :attr:`planned`.
     """
 
-    def __init__(self, survey: Survey) -> None:
-        self._survey, self._cycle = survey, survey.cycle
+    def __init__(self, survey: Survey, *, keep: bool = False) -> None:
+        self._survey, self._cycle, self._keep = survey, survey.cycle, keep
         self.alike = Alike(survey.cycle)
+        self.planned: list[Task] | None = None
+        """The tasks with what was planned, if it depends on nothing that is there but DAQ files."""
 
     def tasks(self) -> Iterator[Task]:
         """All tasks of the cycle."""
@@ -168,26 +173,43 @@ class Batches:
                 yield from (Task(step, unit=unit) for unit in units.of(step))
 
     def of(self, tasks: Sequence[Task]) -> list[Batch]:
-        """What is found by tasks."""
-        if sum(len(task.keys) for task in tasks) < MANY:
-            return [self._batch(task, row) for task in tasks for row in self._rows(task)]
-        middle = self._cycle.keys[len(self._cycle.keys) // 2].order
+        """What is found by tasks.
+
+        Raises
+        ------
+        Changed
+            If tasks were planned before, and something is there that the plan did not know.
+        """
+        rows = self._in_order(tasks)
+        if self._keep and not self._cycle.takes_files:
+            self.planned = _planned(tasks, rows)
+        return [self._batch(task, row) for task, some in zip(tasks, rows, strict=True) for row in some]
+
+    def _in_order(self, tasks: Sequence[Task]) -> list[list[Row]]:
+        """What is found by each task; of very many outputs, by two processes."""
+        if sum(len(task.keys) for task in tasks) <= MANY:
+            return [list(self._rows(task)) for task in tasks]
+        middle = _middle(tasks)
         is_late = [task.keys[0].order >= middle for task in tasks]
         early = [task for task, late in zip(tasks, is_late, strict=True) if not late]
         rest = [task for task, late in zip(tasks, is_late, strict=True) if late]
-        self._all_rows([task for task in tasks if task.keys[0] == self._cycle.keys[0]])  # loads what both need
-        (first, _), (second, files) = in_halves(self._all_rows, early, rest)
+        begin = min(task.keys[0].order for task in tasks)
+        self._all_rows([task for task in tasks if task.jobs is None and task.keys[0].order == begin])  # loads much
+        mine, other = in_halves(self._all_rows, early, rest)
+        first, (second, files, named, takes_files) = mine[0], other
         for file in files:  # what has no effect is looked for in all files that were read
             self._cycle.metadata.reader(Path(file))
+        self._cycle.lineages.recipes.named.update(named)
+        self._cycle.takes_files |= takes_files
         parts = (iter(first), iter(second))
-        return [self._batch(task, row) for task, late in zip(tasks, is_late, strict=True) for row in next(parts[late])]
+        return [next(parts[late]) for late in is_late]
 
     def single(self, task: Task) -> Batch:
         """What is found by a task for one unit, which the data allow."""
         return self._batch(task, self._row_of(task.step, task.units(self._cycle)[0], 0))
 
     def _batch(self, task: Task, row: Row) -> Batch:
-        places, states, folder, names, ours, noted = row
+        places, states, folder, names, ours, noted, *_ = row
         keys = task.keys
 
         def units() -> list[Unit]:
@@ -197,12 +219,19 @@ class Batches:
         first = keys if len(places) == len(keys) else [keys[place] for place in places]
         return Batch(task.step.name, first, states, folder, names, ours, noted, units)
 
-    def _all_rows(self, tasks: Sequence[Task]) -> tuple[list[list[Row]], list[str]]:
-        """What is found by tasks, and the files of the metadata that were read."""
+    def _all_rows(self, tasks: Sequence[Task]) -> tuple[list[list[Row]], list[str], list[str], bool]:
+        """What is found by tasks, and what planning them has looked at: files of the metadata, files that these name.
+
+        The last one is :attr:`~.cycle.Cycle.takes_files`.
+        """
         rows = [list(self._rows(task)) for task in tasks]
-        return rows, [os.fspath(text.path) for text in self._cycle.metadata.reader.read]
+        read = [os.fspath(text.path) for text in self._cycle.metadata.reader.read]
+        return rows, read, list(self._cycle.lineages.recipes.named), self._cycle.takes_files
 
     def _rows(self, task: Task) -> Iterator[Row]:
+        if task.jobs is not None:
+            yield from self._rows_again(task, task.jobs)
+            return
         if task.stretch and (wanted := self._wanted(task.step, task.stretch)) is not None:
             yield self._row(task.step, task.stretch, wanted)
             return
@@ -210,6 +239,26 @@ class Batches:
         places = {unit: place for place, unit in enumerate(units)}
         for _, unit in jobs_of(self._cycle, task.step, units):
             yield self._row_of(task.step, unit, places[unit])
+
+    def _rows_again(self, task: Task, planned: Iterable[Jobs]) -> Iterator[Row]:
+        """What is found of jobs that were planned before."""
+        units = task.units(self._cycle) if task.unit else []
+        for jobs in planned:
+            if task.stretch and jobs.whole:
+                if self.alike.has_foreign(task.step, task.stretch):
+                    raise Changed(f"files of {task.step.name} are there that no job of this cycle made")
+                yield self._row(task.step, task.stretch, list(jobs.wanted))
+                continue
+            units = units or task.units(self._cycle)
+            for place, wanted in zip(jobs.places, jobs.wanted, strict=True):
+                yield self._row_again(task.step, units[place], place, wanted)
+
+    def _row_again(self, step: Step, unit: Unit, place: int, wanted: str) -> Row:
+        if self._cycle.is_foreign(step.name, unit):
+            raise Changed(f"a file of {step.name} is there that no job of this cycle made")
+        outputs = self._survey.outputs(step.name, unit)
+        state = self._survey.made(outputs, partial(str, wanted), _is_right)
+        return self._single_row(outputs[0], place, state, [wanted])
 
     def _wanted(self, step: Step, stretch: Stretch) -> list[str] | None:
         """The lineages for all files of a stretch; None where it is to be looked at file by file."""
@@ -230,12 +279,46 @@ class Batches:
         else:
             found = zip(*(each.lineages() for each in outputs), strict=True)
             states = [_state(of, lineage) for of, lineage in zip(found, wanted, strict=True)]
-        return list(range(len(wanted))), states, *_seen(outputs[0].folder, outputs[0].names, outputs[0].there)
+        seen = _seen(outputs[0].folder, outputs[0].names, outputs[0].there)
+        return list(range(len(wanted))), states, *seen, wanted if self._keep else None, True
 
     def _row_of(self, step: Step, unit: Unit, place: int) -> Row:
-        folder, _, name = self._survey.outputs(step.name, unit)[0].rpartition(os.sep)
-        there = self._cycle.lineages.records.listing(folder)
-        return [place], [self._survey.item(step.name, unit).state], *_seen(folder, [name], there)
+        state = self._survey.item(step.name, unit).state
+        wanted = self._wanted_of(step, unit) if self._keep else None
+        return self._single_row(self._survey.outputs(step.name, unit)[0], place, state, wanted)
+
+    def _single_row(self, output: str, place: int, state: str, wanted: list[str] | None) -> Row:
+        folder, _, name = output.rpartition(os.sep)
+        seen = _seen(folder, [name], self._cycle.lineages.records.listing(folder))
+        return [place], [state], *seen, wanted, False
+
+    def _wanted_of(self, step: Step, unit: Unit) -> list[str] | None:
+        """What the outputs of a job would be made by now; None where that depends on what is there."""
+        if not self._cycle.is_made(step.name, unit):
+            return None
+        try:
+            return [self._cycle.lineages.wanted(step.name, unit)]
+        except Unavailable:
+            return [""]
+
+
+def _planned(tasks: Sequence[Task], rows: Sequence[Sequence[Row]]) -> list[Task] | None:
+    """Tasks with what was planned; None if something of it depends on what is there."""
+    found = []
+    for task, some in zip(tasks, rows, strict=True):
+        jobs = [Jobs(places, wanted, whole) for places, *_, wanted, whole in some if wanted is not None]
+        if len(jobs) < len(some):
+            return None
+        found.append(replace(task, jobs=jobs))
+    return found
+
+
+def _middle(tasks: Iterable[Task]) -> tuple[str, tuple[str, ...]]:
+    """The first file from which on half of the jobs are."""
+    found = sorted((task.keys[0].order, len(task.keys)) for task in tasks)
+    half = sum(number for _, number in found) / 2
+    so_far = accumulate(number for _, number in found)
+    return next(order for (order, _), number in zip(found, so_far, strict=True) if number > half)
 
 
 def _state(found: tuple[str | None, ...], wanted: str) -> str:

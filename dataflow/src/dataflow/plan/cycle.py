@@ -73,6 +73,8 @@ class Cycle:
         self._catalog_of: dict[str, ParCatalog] = {}
         self._par_folders: dict[str, Folder] = {}
         self._named: dict[Path, tuple[Path, ...]] = {}
+        self.takes_files = False
+        """Whether anything was planned by a file as it is there, and not as it would be made by now."""
         self.lineages = Lineages(self)
         self._check = Check(self)
         self.hit_columns = HitColumns(self)
@@ -536,6 +538,7 @@ class Cycle:
             files = tuple(self.output(f"par_{tier}", key) for key in keys)
         else:
             files = self._foreign_pars(tier, unit.key)
+        self.takes_files |= bool(files)
         for path in files:
             if path not in self._named:
                 text = path.read_text(encoding="utf-8") if path.is_file() else ""

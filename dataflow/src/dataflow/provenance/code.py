@@ -79,7 +79,7 @@ class Code:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._modules: dict[str, Understood | None] = {}
         self._reached: dict[str, tuple[str, ...]] = {}
         self._inner: dict[str, tuple[str, ...]] = {}
@@ -128,7 +128,7 @@ class Code:
         return self._modules[module]
 
     def _file(self, module: str) -> Path:
-        return self._folder.joinpath(*module.split(".")).with_suffix(".py")
+        return self.folder.joinpath(*module.split(".")).with_suffix(".py")
 
 
 def code_of(dataflow: Path) -> Code:

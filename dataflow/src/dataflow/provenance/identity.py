@@ -98,6 +98,15 @@ class Identities:
         """Whether the identity of a file can be told without reading it."""
         return self.known(path) is not None
 
+    def is_listed(self, path: Path) -> bool:
+        """Whether the list has a file as it looks now."""
+        return self._look(path).name in self._known
+
+    def listed(self, path: Path) -> tuple[str, str]:
+        """A file as the list calls it, and the hash of its content there."""
+        name = self._look(path).name
+        return name, self._known[name]
+
     def recall(self, path: Path, identity: object, mtime_ns: object) -> bool:
         """Take over what a record says of a file, if the file still looks as it did then."""
         seen = self._look(path)

@@ -169,6 +169,7 @@ class Lineages:
 
     def found(self, path: Path) -> str:
         """The lineage of a file as it is there; see :meth:`Files.found`."""
+        self._cycle.takes_files = True
         return self.files.found(path)
 
     def is_current(self, step: str, unit: Key | Unit) -> bool | None:

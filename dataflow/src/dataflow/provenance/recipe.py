@@ -101,10 +101,12 @@ class Recipes:
     """
 
     def __init__(self, cycle: str, code: Code, software: Software) -> None:
-        self._cycle, self._code, self._software = cycle, code, software
+        self._cycle, self._code, self.software = cycle, code, software
         self._shared: dict[tuple[object, ...], tuple[str, object, object]] = {}
         self._pars: dict[tuple[int, int], tuple[str, object, object]] = {}
         self._made: dict[tuple[str, tuple[str, ...]], Mapping[str, object]] = {}
+        self.named: set[str] = set()
+        """Files that the metadata name, as far as it was looked whether they are there."""
         self._files: dict[str, object] = {}
         self._configs: dict[tuple[object, ...], tuple[str, dict[str, object], object]] = {}
         self._channels: dict[tuple[str, int], tuple[StepConfig, dict[int, _OfChannel]]] = {}
@@ -160,7 +162,7 @@ class Recipes:
         """The code and the packages that implement a step, without those that it does not use as it is configured."""
         place = step.name, without
         if place not in self._made:
-            versions = self._software.versions(self._code.imports(step.module))
+            versions = self.software.versions(self._code.imports(step.module))
             takes = step.is_merge or any(each.source.startswith("par_") for each in step.inputs)
             code = self._code.digests(step.module, *(PARAMETERS if takes else ()))
             used = {name: version for name, version in versions.items() if name not in without}
@@ -257,6 +259,7 @@ class Recipes:
     def _file(self, text: str) -> object:
         if text not in self._files:
             path = Path(text)
+            self.named.add(text)
             self._files[text] = {"file": path.name, "sha256": hashed(path)} if _is_file(path) else text
         return self._files[text]
 

@@ -71,6 +71,16 @@ class Software:
         entries = (e for e in self._lock.get("packages", ()) if _normal(str(e.get("name"))) == _normal(name))
         return next(((str(e.get("version") or ""), str(e.get("address") or "")) for e in entries), None)
 
+    def state(self) -> list[object]:
+        """All that versions are looked up in: what the lock says, and the content of each checkout.
+
+        Raises
+        ------
+        UserError
+            If the lock is none.
+        """
+        return [self._lock, {name: self._state(name) for name in sorted(self._checkouts)}]
+
     def _version(self, name: str) -> str:
         return self._state(name) if name in self._checkouts else self._locked[name]
 

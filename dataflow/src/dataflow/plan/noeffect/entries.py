@@ -160,12 +160,14 @@ def files_that_are_not_there(held: Held) -> Iterator[Finding]:
     """Texts that begin with ``$_/`` and name no file."""
     roots = (held.cycle.setup.path("config"), held.cycle.setup.path("par_overwrite"))
     there: dict[str, bool] = {}
+    named = held.cycle.lineages.recipes.named
     for text in held.read:
         folder = f"{text.path.parent}/"
         if any(text.path.is_relative_to(root) for root in roots) and _begins(text.data, folder):
             for place, value in _texts(text.data, ()):
                 if value.startswith(folder) and "\n" not in value:
                     if value not in there:  # of many changes of the metadata, most name the same files
+                        named.add(value)
                         there[value] = Path(value).exists()
                     if not there[value]:
                         yield at(text, place, f"there is no file {value}", "correct the name")

@@ -1,0 +1,242 @@
+"""What was planned of a large cycle, kept for the next time that somebody looks at it.
+
+While a production runs, ``dataprod status`` is asked again and again, and nothing changes but the outputs. Planning
+fifty thousand jobs takes longer than looking at what there is of them, so what they would make is kept in
+``generated/tmp/plan.jsonl`` with a *stamp*: the hash of all that it was planned from. That is the configuration, each
+file of the metadata and of the dataflow (by name, size, and the times of its last changes), the installed software, and
+the DAQ files with their identities. With another stamp, or where outputs are there that no job of ours made, all is
+planned again. What is *made* is always planned: only those who look read this file, and without it they wait longer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataflow.base.parts import write_whole
+from dataflow.keys.key import Key
+from dataflow.provenance.code import HERE, code_of
+from dataflow.registry.step import Scope
+
+from . import batches
+from .cycle import Cycle
+from .job import Unit
+from .stretches import Stretch
+from .tasks import Jobs, Task
+
+FILE = "plan.jsonl"
+FORM = 1
+"""The number of this form of the file."""
+METADATA = ("inputs", "config", "par_overwrite", "chan_map", "detector_status", "detector_db")
+"""Folders, by their names in the configuration, of which each file is looked at."""
+LEFT_OUT = frozenset({".git", "__pycache__"})
+"""What is no part of the metadata or the code."""
+RESTING, RESTING_WHOLE_SECONDS = 0.25, 2.5
+"""Seconds since the last change of anything: what changes twice within one tick of a clock looks as if it had not.
+
+The second one holds where file systems tell whole seconds.
+"""
+UP = f"{os.sep}..{os.sep}"
+_Look = tuple[int, ...]
+ABSENT: _Look = ()
+
+
+@dataclass(frozen=True)
+class KeptPlan:
+    """What is kept of a plan.
+
+    Attributes
+    ----------
+    tasks
+        All tasks of the cycle with what was planned.
+    alone
+        The same for runs that no grouping holds, also of tiers that nobody has asked for yet.
+    ignored
+        Sentences on what stands in configuration and metadata and does nothing.
+    salvaging
+        The first files of stretches whose DAQ files may be truncated.
+    """
+
+    tasks: Sequence[Task]
+    alone: Sequence[Task]
+    ignored: Sequence[str]
+    salvaging: frozenset[Key]
+
+
+def stamp_of(cycle: Cycle) -> str | None:
+    """The hash of all that a cycle is planned from, as it is now; None if its plan is not to be kept.
+
+    That is so where it is small, begins with other files than DAQ files whose content is known, takes files of other
+    cycles, or where something was changed just now.
+    """
+    if not _is_large(cycle) or cycle.inventory.raw or cycle.inventory.later:
+        return None
+    setup, identities = cycle.setup, cycle.lineages.identities
+    of_scheme = [step for step in cycle.registry.steps if step.tier in cycle.scheme.all_tiers]
+    if len(of_scheme) > len(cycle.steps) or not all(map(identities.is_listed, cycle.inventory.daq.values())):
+        return None
+    looks = looked_at(cycle)
+    if not _rest(looks.values()):
+        return None
+    parts = (
+        (FORM, sys.version, repr(setup), [path.exists() for path in setup.paths.values()]),
+        [step.name for step in cycle.steps if cycle.is_shown(step)],
+        cycle.lineages.recipes.software.state(),
+        looks,
+        [(str(key), form) for key, form in cycle.inventory.formats.items()],
+        list(map(str, cycle.inventory.left_out)),
+        list(map(identities.listed, cycle.inventory.daq.values())),
+    )
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def looked_at(cycle: Cycle) -> dict[str, _Look]:
+    """The configuration, the metadata and the code, by path, and how each file looks."""
+    setup = cycle.setup
+    code = {code_of(setup.path("dataflow")).folder, HERE}
+    looks = {str(setup.file): _look(setup.file)}
+    for folder in dict.fromkeys([*(setup.path(name) for name in METADATA), *sorted(code)]):
+        looks.update(_looks(str(folder)))
+    return looks
+
+
+def read(cycle: Cycle, stamp: str) -> KeptPlan | None:
+    """The plan that was kept with a stamp, if the file is whole, and what it names besides is as it was."""
+    try:
+        head, _, body = _file(cycle).read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    if head != _head(stamp, body):
+        return None
+    kept = json.loads(body)
+    is_same = all(list(_look(Path(name))) == look for name, look in kept["named"].items())
+    return _unpacked(cycle, kept) if is_same else None
+
+
+def write(cycle: Cycle, stamp: str, plan: KeptPlan) -> None:
+    """Keep a plan, with how the files look that the metadata name; no error where it cannot be written."""
+    inside = tuple(f"{cycle.setup.path(name)}{os.sep}" for name in METADATA)
+    named = {*cycle.lineages.recipes.named, *(os.fspath(text.path) for text in cycle.metadata.reader.read)}
+    others = (name for name in named if not name.startswith(inside) or UP in name)
+    looks = {name: _look(Path(name)) for name in sorted(others)}
+    if not _rest(looks.values()):
+        return
+    body = json.dumps({"named": looks} | _packed(cycle, plan), separators=(",", ":")).encode()
+    with suppress(OSError):
+        write_whole(_file(cycle), _head(stamp, body) + b"\n" + body)
+
+
+def _head(stamp: str, body: bytes) -> bytes:
+    """The first line: what the plan was made from, and what tells that the second line is whole."""
+    return json.dumps([stamp, hashlib.sha256(body).hexdigest()]).encode()
+
+
+def _packed(cycle: Cycle, plan: KeptPlan) -> dict[str, Any]:
+    """A plan as a JSON document; files are numbers, in the order in which they are found."""
+    number = {key: place for place, key in enumerate(cycle.inventory.daq)}
+    stretches: dict[int, int] = {}
+    units: dict[int, int] = {}
+    files: list[list[int]] = []
+    parts: list[list[Any]] = []
+
+    def packed(task: Task) -> list[Any]:
+        if task.stretch and id(task.stretch) not in stretches:
+            stretches[id(task.stretch)] = len(files)
+            files.append([number[key] for key in task.stretch.keys])
+        unit = task.unit
+        if unit and id(unit) not in units:
+            units[id(unit)] = len(parts)
+            about = [unit.scope.value, unit.name, number[unit.key], [number[key] for key in unit.keys]]
+            detectors = None if unit.detectors is None else sorted(unit.detectors)
+            parts.append([*about, detectors, unit.group, unit.note])
+        jobs = [[None if each.whole else each.places, each.wanted] for each in task.jobs or ()]
+        return [task.step.name, stretches.get(id(task.stretch)), units.get(id(task.unit)), jobs]
+
+    return {
+        "tasks": list(map(packed, plan.tasks)),
+        "alone": list(map(packed, plan.alone)),
+        "stretches": files,
+        "units": parts,
+        "ignored": list(plan.ignored),
+        "salvaging": sorted(number[key] for key in plan.salvaging),
+    }
+
+
+def _unpacked(cycle: Cycle, kept: Mapping[str, Any]) -> KeptPlan:
+    keys = tuple(cycle.inventory.daq)
+    stretches = [Stretch(tuple(keys[place] for place in files), has_daq=True) for files in kept["stretches"]]
+    units = [_unit(keys, *about) for about in kept["units"]]
+
+    def task(name: str, stretch: int | None, unit: int | None, jobs: list[tuple[list[int] | None, list[str]]]) -> Task:
+        planned = [
+            Jobs(range(len(wanted)) if places is None else places, wanted, places is None) for places, wanted in jobs
+        ]
+        mine = None if stretch is None else stretches[stretch]
+        return Task(cycle.step(name), mine, None if unit is None else units[unit], planned)
+
+    return KeptPlan(
+        [task(*each) for each in kept["tasks"]],
+        [task(*each) for each in kept["alone"]],
+        kept["ignored"],
+        frozenset(keys[place] for place in kept["salvaging"]),
+    )
+
+
+def _unit(
+    keys: Sequence[Key], scope: str, name: str, key: int, mine: list[int], detectors: list[str] | None, *said: str
+) -> Unit:
+    names = None if detectors is None else frozenset(detectors)
+    return Unit(Scope(scope), name, keys[key], tuple(keys[place] for place in mine), names, *said)
+
+
+def _file(cycle: Cycle) -> Path:
+    return cycle.setup.path("tmp") / FILE
+
+
+def _is_large(cycle: Cycle) -> bool:
+    tiers = [step for step in cycle.steps if step.kind == "tier" and cycle.units.scope(step) is Scope.FILE]
+    return len(tiers) * len(cycle.inventory.daq) > batches.MANY
+
+
+def _look(path: Path) -> _Look:
+    """What tells of a file whether it is the same as before; of a link, the file behind it."""
+    try:
+        seen = path.stat()
+    except (OSError, ValueError):
+        return ABSENT
+    return seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_dev
+
+
+def _looks(folder: str, around: frozenset[_Look] = frozenset()) -> Iterator[tuple[str, _Look]]:
+    """All files in a folder and below it, also behind links, and the folders, of which the names of files tell all."""
+    here = _look(Path(folder))[-2:]
+    yield folder, here
+    if not here or here in around:  # a link to a folder around it
+        return
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name in LEFT_OUT:
+            continue
+        if entry.is_dir():
+            yield from _looks(entry.path, around | {here})
+        else:
+            yield entry.path, _look(Path(entry.path))
+
+
+def _rest(looks: Iterable[_Look]) -> bool:
+    """Whether nothing was changed just now."""
+    changed = max((time_ns for look in looks for time_ns in look[2:4]), default=0)
+    resting = RESTING if changed % 1_000_000_000 else RESTING_WHOLE_SECONDS
+    return time.time_ns() - changed > resting * 1e9

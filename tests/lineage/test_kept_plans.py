@@ -1,0 +1,331 @@
+"""A plan that was kept for the next look is used as long as it holds, and never when it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataflow.base import textfile
+from dataflow.plan import batches, halves, keptplan, look
+from dataflow.plan.cycle import open_cycle
+
+from ..plan.conftest import KEYS, Tree
+from .test_batches import CHANGES, HARMLESS, PHY, asked, daq, made, produce, record, tier
+
+__all__ = ["made"]
+Change = Callable[[Tree], object]
+USED = {
+    "an output is written over",
+    "a record is damaged",
+    "an output is a link",
+    "an output is gone",
+    "a raw file is gone",
+    "a calibration's file is gone",
+    "an output is a link to what was made otherwise",
+    "a record is twice there",
+    "an output was made otherwise",
+    "a job was killed",
+    "jobs have notes",
+}
+"""Changes after which the plan that was kept is used: they leave all that it was made from, and nothing foreign."""
+
+
+@pytest.fixture(autouse=True)
+def _large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take each cycle for a large one, and one process for enough."""
+    monkeypatch.setattr(batches, "MANY", 0)
+    monkeypatch.setattr(keptplan, "RESTING", 0)
+    monkeypatch.setattr(halves, "_has_core", lambda: False)
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Whether all was planned: an entry for each time."""
+    times: list[str | None] = []
+    anew = look._anew  # noqa: SLF001 - whether it is called is what is to be known
+
+    def counted(flow: Any, survey: Any, stamp: str | None) -> Any:  # noqa: ANN401
+        times.append(stamp)
+        return anew(flow, survey, stamp)
+
+    monkeypatch.setattr(look, "_anew", counted)
+    return times
+
+
+@pytest.mark.parametrize("change", [*HARMLESS, *CHANGES])
+def test_it_is_used_where_outputs_change_and_nothing_else(made: Tree, planned: list[str | None], change: str) -> None:
+    asked(made)
+    planned.clear()
+    asked(made)
+    assert not planned
+    (HARMLESS | CHANGES)[change](made)
+    asked(made)
+    assert (change in USED) == (not planned)
+
+
+def in_place(file: Path, before: str, after: str) -> None:
+    """Change a file so that its name, its size and the time of its change stay as they are."""
+    assert len(before) == len(after)
+    seen, text = file.stat(), file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after), encoding="utf-8")
+    os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+
+def hit_config(tree: Tree, content: str) -> None:
+    """Configure hit by a file for all times, with another one beside it that is never in force."""
+    tree.write("inputs/dataprod/config/hit.json", content)
+    rules = {"snakemake_rules": {"tier_hit": {"inputs": {"hit_config": "$_/hit.json"}}}}
+    tree.write("inputs/dataprod/config/all.json", json.dumps(rules))
+    tree.validity("dataprod/config", {"valid_from": "20200101T000000Z", "apply": ["all.json"]})
+
+
+def with_a_file(tree: Tree, name: str) -> None:
+    """Let the metadata name a file."""
+    operations = {"a": {"expression": "b", "parameters": {"table": name}}}
+    hit_config(tree, json.dumps({"outputs": ["a"], "operations": operations}))
+
+
+def outside(tree: Tree) -> Path:
+    """A file outside of the cycle that the metadata name."""
+    file = tree.root.parent / "elsewhere" / "table.dat"
+    file.parent.mkdir(exist_ok=True)
+    return file
+
+
+def prepare_link(tree: Tree) -> None:
+    there = tree.root.parent / "metadata"
+    (tree.root / "inputs/datasets").rename(there)
+    (tree.root / "inputs/datasets").symlink_to(there)
+
+
+def prepare_software(tree: Tree, *checkouts: dict[str, str]) -> None:
+    packages = [{"name": "pygama", "version": "2.6.2"}, {"name": "dspeed", "version": "2.4.3"}]
+    tree.write("software/python/software-lock.json", json.dumps({"packages": packages, "checkouts": checkouts}))
+
+
+def prepare_checkout(tree: Tree) -> None:
+    tree.write("software/python/src/pygama/src/pygama/hit.py", "factor = 1\n")
+    folder = "software/python/src/pygama"
+    prepare_software(tree, {"name": "pygama", "path": folder, "revision": "0", "changes": ""})
+
+
+def prepare_outside(tree: Tree) -> None:
+    outside(tree).write_text("1.0", encoding="utf-8")
+    with_a_file(tree, str(outside(tree)))
+
+
+def prepare_up(tree: Tree) -> None:
+    tree.write("table.dat", "1.0")
+    with_a_file(tree, "$_/../../../table.dat")
+
+
+PREPARED: dict[str, tuple[Change, Change]] = {
+    "a file of the metadata keeps its size and its time": (
+        lambda tree: None,
+        lambda tree: in_place(tree.root / "inputs/datasets/statuses/always.yaml", "usability: on", "usability: ac"),
+    ),
+    "metadata behind a link change": (
+        prepare_link,
+        lambda tree: in_place(tree.root.parent / "metadata/statuses/always.yaml", "usability: on", "usability: ac"),
+    ),
+    "a file outside of the metadata changes": (
+        prepare_outside,
+        lambda tree: in_place(outside(tree), "1.0", "2.0"),
+    ),
+    "a file outside of the metadata appears": (
+        lambda tree: with_a_file(tree, str(outside(tree))),
+        lambda tree: outside(tree).write_text("1.0", encoding="utf-8"),
+    ),
+    "a file above the metadata changes": (prepare_up, lambda tree: in_place(tree.root / "table.dat", "1.0", "2.0")),
+    "a file that the metadata name goes": (prepare_up, lambda tree: (tree.root / "table.dat").unlink()),
+    "a package has another version": (
+        prepare_software,
+        lambda tree: in_place(tree.root / "software/python/software-lock.json", "2.6.2", "2.6.3"),
+    ),
+    "a checkout is edited": (
+        prepare_checkout,
+        lambda tree: in_place(tree.root / "software/python/src/pygama/src/pygama/hit.py", "1", "2"),
+    ),
+    "a validity list appears": (
+        lambda tree: tree.write("inputs/dataprod/overrides/hit/a.yaml", "V02160A: {operations: {a: {expression: b}}}"),
+        lambda tree: tree.validity("dataprod/overrides/hit", {"valid_from": "20200101T000000Z", "apply": ["a.yaml"]}),
+    ),
+    "a file of the metadata is never in force": (
+        lambda tree: None,
+        lambda tree: tree.write("inputs/datasets/statuses/unused.yaml", "{}"),
+    ),
+    "the configuration changes": (
+        lambda tree: None,
+        lambda tree: tree.config.update(table_format={"raw": "ch{ch}/raw"}),
+    ),
+    "a variable of the environment changes": (
+        lambda tree: tree.config["paths"].update(detector_db="$OF_THIS_TEST/detectors"),
+        lambda tree: os.environ.update(OF_THIS_TEST="another"),
+    ),
+    "somebody asks for tiers on request": (
+        lambda tree: None,
+        lambda tree: (tree.root / "generated/tier/pht").mkdir(parents=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", PREPARED)
+def test_it_is_not_used_where_anything_changes_that_it_was_made_from(
+    empty: Tree, planned: list[str | None], monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.setenv("OF_THIS_TEST", "one")
+    prepare, act = PREPARED[change]
+    made = empty
+    made.metadata()
+    made.daq(*KEYS, *PHY)
+    prepare(made)
+    produce(made)
+    asked(made)
+    planned.clear()
+    before = asked(made)
+    assert not planned
+    act(made)
+    found = asked(made)
+    assert planned
+    assert found != before
+    (made.root / "generated/tmp/plan.jsonl").unlink(missing_ok=True)
+    assert asked(made) == found
+
+
+def test_a_calibration_that_lacks_its_data_and_runs_that_no_grouping_holds(
+    made: Tree, planned: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said of jobs that nobody has asked for yet, and of jobs that cannot be planned."""
+    groupings = {"default": {"calgroup001a": {"p03": ["r000"]}}}
+    made.write("inputs/datasets/cal_groupings.yaml", json.dumps(groupings))
+    asked(made)
+    planned.clear()
+    found = asked(made)
+    assert not planned
+    assert [text for text in found["warnings"] if "no grouping in datasets/cal_groupings.yaml holds" in text]
+    (made.root / "generated/tmp/plan.jsonl").unlink()
+    assert asked(made) == found
+    assert planned
+
+
+def test_raw_files_of_truncated_daq_files_are_told(made: Tree, planned: list[str | None]) -> None:
+    made.config["settings"] = {"tier_raw": {"salvage": True}}
+    for records in list(made.root.glob("generated/tier/*/*/*/*/.lineage")):
+        shutil.rmtree(records.parent)
+    produce(made)
+    output = tier(made, "raw", PHY[1])
+    (record(output)).write_text(json.dumps({"recipe": {}, "counts": {"salvaged": "breaks off"}}))
+    asked(made)
+    planned.clear()
+    assert asked(made)["salvaged"] == {PHY[1]: "breaks off"}
+    assert not planned
+
+
+def test_a_damaged_file_is_no_harm(made: Tree, planned: list[str | None]) -> None:
+    found = asked(made)
+    file = made.root / "generated/tmp/plan.jsonl"
+    kept = file.read_bytes()
+    places = range(0, len(kept), len(kept) // 7)
+    flipped = [kept[:place] + bytes([kept[place] ^ 1]) + kept[place + 1 :] for place in places]
+    for content in (
+        b"",
+        b"{",
+        b"kept",
+        b"\xff",
+        kept[: len(kept) // 2],
+        kept + b" ",
+        kept.replace(b"\n", b""),
+        *flipped,
+    ):
+        file.write_bytes(content)
+        planned.clear()
+        assert asked(made) == found
+        assert planned
+        assert file.read_bytes() == kept
+
+
+def test_where_it_cannot_be_written_all_is_planned(made: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "no space left on device")
+
+    found = asked(made)
+    monkeypatch.setattr(keptplan, "write_whole", full)
+    (made.root / "generated/tmp/plan.jsonl").unlink()
+    assert asked(made) == found
+    assert not (made.root / "generated/tmp/plan.jsonl").exists()
+
+
+def test_what_was_changed_just_now_is_not_kept(made: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second change within one tick of the clock could not be seen."""
+    monkeypatch.setattr(keptplan, "RESTING", 3600)
+    monkeypatch.setattr(keptplan, "RESTING_WHOLE_SECONDS", 3600)
+    asked(made)
+    assert not (made.root / "generated/tmp/plan.jsonl").exists()
+
+
+def test_a_small_cycle_and_one_that_begins_with_raw_files_keep_none(
+    made: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daq(made, PHY[3]).unlink()
+    asked(made)
+    assert not (made.root / "generated/tmp/plan.jsonl").exists()
+    made.daq(PHY[3])
+    monkeypatch.setattr(batches, "MANY", 20_000)
+    asked(made)
+    assert not (made.root / "generated/tmp/plan.jsonl").exists()
+
+
+EVENTS = {"open", "os.listdir", "os.scandir"}
+NOT_METADATA = (sys.prefix, sys.base_prefix)
+
+
+@pytest.fixture
+def opened() -> Iterator[list[str]]:
+    """Paths of all files that are read and of all folders that are listed."""
+    found: list[str] | None = []
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:  # cannot be taken away again
+        if found is not None and event in EVENTS and isinstance(arguments[0], (str, os.PathLike)):
+            found.append(os.path.abspath(arguments[0]))  # noqa: PTH100 - links stay as they were opened
+
+    sys.addaudithook(hook)
+    yield found
+    found = None
+
+
+def test_planning_reads_nothing_that_the_stamp_does_not_have(made: Tree, opened: list[str]) -> None:
+    """Whoever lets planning read another file must let :mod:`dataflow.plan.keptplan` look at it."""
+    for change in (
+        "files are ignored",
+        "another calibration holds from a time on",
+        "parameters are overridden from a time on",
+    ):
+        CHANGES[change](made)
+    prepare_outside(made)
+    prepare_checkout(made)
+    produce(made)
+    textfile._read_once.cache_clear()  # noqa: SLF001 - what other tests have read is to be read again
+    opened.clear()
+    asked(made)
+    cycle = open_cycle(made.root / "config.json")
+    body = (made.root / "generated/tmp/plan.jsonl").read_bytes().partition(b"\n")[2]
+    known = {*keptplan.looked_at(cycle), *json.loads(body)["named"]}
+    software = {
+        str(made.root / "software/python" / name) for name in ("software-lock.json", "install/software-lock.json")
+    }
+    others = [path for path in opened if path not in known | software and not path.startswith(NOT_METADATA)]
+    mine = [
+        path
+        for path in others
+        if not path.startswith((str(made.root / "generated"), str(made.root / "software/python/src")))
+    ]
+    assert mine == []
+    assert str(outside(made)) in opened and str(made.root / "inputs/datasets/run_override.yaml") in opened
