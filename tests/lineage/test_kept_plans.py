@@ -15,6 +15,7 @@ import pytest
 from dataflow.base import textfile
 from dataflow.plan import batches, halves, keptplan, look
 from dataflow.plan.cycle import open_cycle
+from dataflow.plan.keptplan import Stamp
 
 from ..plan.conftest import KEYS, Tree
 from .test_batches import CHANGES, HARMLESS, PHY, asked, daq, made, produce, record, tier
@@ -46,12 +47,12 @@ def _large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def planned(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[Stamp | None]:
     """Whether all was planned: an entry for each time."""
-    times: list[str | None] = []
+    times: list[Stamp | None] = []
     anew = look._anew  # noqa: SLF001 - whether it is called is what is to be known
 
-    def counted(flow: Any, survey: Any, stamp: str | None) -> Any:  # noqa: ANN401
+    def counted(flow: Any, survey: Any, stamp: Stamp | None) -> Any:  # noqa: ANN401
         times.append(stamp)
         return anew(flow, survey, stamp)
 
@@ -60,7 +61,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
 
 
 @pytest.mark.parametrize("change", [*HARMLESS, *CHANGES])
-def test_it_is_used_where_outputs_change_and_nothing_else(made: Tree, planned: list[str | None], change: str) -> None:
+def test_it_is_used_where_outputs_change_and_nothing_else(made: Tree, planned: list[Stamp | None], change: str) -> None:
     asked(made)
     planned.clear()
     asked(made)
@@ -179,7 +180,7 @@ PREPARED: dict[str, tuple[Change, Change]] = {
 
 @pytest.mark.parametrize("change", PREPARED)
 def test_it_is_not_used_where_anything_changes_that_it_was_made_from(
-    empty: Tree, planned: list[str | None], monkeypatch: pytest.MonkeyPatch, change: str
+    empty: Tree, planned: list[Stamp | None], monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     monkeypatch.setenv("OF_THIS_TEST", "one")
     prepare, act = PREPARED[change]
@@ -201,7 +202,7 @@ def test_it_is_not_used_where_anything_changes_that_it_was_made_from(
 
 
 def test_a_calibration_that_lacks_its_data_and_runs_that_no_grouping_holds(
-    made: Tree, planned: list[str | None], monkeypatch: pytest.MonkeyPatch
+    made: Tree, planned: list[Stamp | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is said of jobs that nobody has asked for yet, and of jobs that cannot be planned."""
     groupings = {"default": {"calgroup001a": {"p03": ["r000"]}}}
@@ -216,7 +217,7 @@ def test_a_calibration_that_lacks_its_data_and_runs_that_no_grouping_holds(
     assert planned
 
 
-def test_raw_files_of_truncated_daq_files_are_told(made: Tree, planned: list[str | None]) -> None:
+def test_raw_files_of_truncated_daq_files_are_told(made: Tree, planned: list[Stamp | None]) -> None:
     made.config["settings"] = {"tier_raw": {"salvage": True}}
     for records in list(made.root.glob("generated/tier/*/*/*/*/.lineage")):
         shutil.rmtree(records.parent)
@@ -229,7 +230,7 @@ def test_raw_files_of_truncated_daq_files_are_told(made: Tree, planned: list[str
     assert not planned
 
 
-def test_a_damaged_file_is_no_harm(made: Tree, planned: list[str | None]) -> None:
+def test_a_damaged_file_is_no_harm(made: Tree, planned: list[Stamp | None]) -> None:
     found = asked(made)
     file = made.root / "generated/tmp/plan.jsonl"
     kept = file.read_bytes()
@@ -261,6 +262,26 @@ def test_where_it_cannot_be_written_all_is_planned(made: Tree, monkeypatch: pyte
     (made.root / "generated/tmp/plan.jsonl").unlink()
     assert asked(made) == found
     assert not (made.root / "generated/tmp/plan.jsonl").exists()
+
+
+@pytest.mark.parametrize("act", [lambda file: file.write_text("2.0", encoding="utf-8"), lambda file: file.unlink()])
+def test_what_changes_while_it_is_planned_is_not_kept(
+    made: Tree, planned: list[Stamp | None], monkeypatch: pytest.MonkeyPatch, act: Callable[[Path], object]
+) -> None:
+    """The plan holds for the file as it was, and the file is looked at when the plan is kept."""
+    prepare_outside(made)
+    write = keptplan.write
+
+    def late(*arguments: Any) -> None:  # noqa: ANN401
+        act(outside(made))
+        write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keptplan, "write", late)
+        asked(made)
+    planned.clear()
+    asked(made)
+    assert planned
 
 
 def test_what_was_changed_just_now_is_not_kept(made: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

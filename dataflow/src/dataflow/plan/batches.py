@@ -15,6 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from dataflow.base.errors import Unavailable, UserError
+from dataflow.base.looks import Look
 from dataflow.keys.key import Key
 from dataflow.provenance.lineage import nothing
 from dataflow.provenance.records import Listing
@@ -199,8 +200,9 @@ class Batches:
         first, (second, files, named, takes_files) = mine[0], other
         for file in files:  # what has no effect is looked for in all files that were read
             self._cycle.metadata.reader(Path(file))
-        self._cycle.lineages.recipes.named.update(named)
-        self._cycle.takes_files |= takes_files
+        mine_named = self._cycle.lineages.recipes.named
+        is_same = all(mine_named.setdefault(name, look) == look for name, look in named.items())
+        self._cycle.takes_files |= takes_files or not is_same
         parts = (iter(first), iter(second))
         return [next(parts[late]) for late in is_late]
 
@@ -219,14 +221,14 @@ class Batches:
         first = keys if len(places) == len(keys) else [keys[place] for place in places]
         return Batch(task.step.name, first, states, folder, names, ours, noted, units)
 
-    def _all_rows(self, tasks: Sequence[Task]) -> tuple[list[list[Row]], list[str], list[str], bool]:
+    def _all_rows(self, tasks: Sequence[Task]) -> tuple[list[list[Row]], list[str], dict[str, Look], bool]:
         """What is found by tasks, and what planning them has looked at: files of the metadata, files that these name.
 
         The last one is :attr:`~.cycle.Cycle.takes_files`.
         """
         rows = [list(self._rows(task)) for task in tasks]
         read = [os.fspath(text.path) for text in self._cycle.metadata.reader.read]
-        return rows, read, list(self._cycle.lineages.recipes.named), self._cycle.takes_files
+        return rows, read, self._cycle.lineages.recipes.named, self._cycle.takes_files
 
     def _rows(self, task: Task) -> Iterator[Row]:
         if task.jobs is not None:

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dataflow.base.looks import ABSENT, Look, last_change, look_at
 from dataflow.base.parts import write_whole
+from dataflow.keys.daqforms import foreign_names
 from dataflow.keys.key import Key
 from dataflow.provenance.code import HERE, code_of
 from dataflow.registry.step import Scope
@@ -45,8 +47,22 @@ RESTING, RESTING_WHOLE_SECONDS = 0.25, 2.5
 The second one holds where file systems tell whole seconds.
 """
 UP = f"{os.sep}..{os.sep}"
-_Look = tuple[int, ...]
-ABSENT: _Look = ()
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """All that a cycle is planned from.
+
+    Attributes
+    ----------
+    hash
+        Of how it looks.
+    time_ns
+        When it was looked at, before anything is planned.
+    """
+
+    hash: str
+    time_ns: int
 
 
 @dataclass(frozen=True)
@@ -71,8 +87,8 @@ class KeptPlan:
     salvaging: frozenset[Key]
 
 
-def stamp_of(cycle: Cycle) -> str | None:
-    """The hash of all that a cycle is planned from, as it is now; None if its plan is not to be kept.
+def stamp_of(cycle: Cycle) -> Stamp | None:
+    """All that a cycle is planned from, as it is now; None if its plan is not to be kept.
 
     That is so where it is small, begins with other files than DAQ files whose content is known, takes files of other
     cycles, or where something was changed just now.
@@ -83,32 +99,32 @@ def stamp_of(cycle: Cycle) -> str | None:
     of_scheme = [step for step in cycle.registry.steps if step.tier in cycle.scheme.all_tiers]
     if len(of_scheme) > len(cycle.steps) or not all(map(identities.is_listed, cycle.inventory.daq.values())):
         return None
-    looks = looked_at(cycle)
-    if not _rest(looks.values()):
+    now, looks = time.time_ns(), looked_at(cycle)
+    if not _rest(looks.values(), now):
         return None
     parts = (
         (FORM, sys.version, repr(setup), [path.exists() for path in setup.paths.values()]),
         [step.name for step in cycle.steps if cycle.is_shown(step)],
         cycle.lineages.recipes.software.state(),
         looks,
-        [(str(key), form) for key, form in cycle.inventory.formats.items()],
+        foreign_names(setup.path("install")),
         list(map(str, cycle.inventory.left_out)),
-        list(map(identities.listed, cycle.inventory.daq.values())),
+        "\n".join(map(identities.listed, cycle.inventory.daq.values())),
     )
-    return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return Stamp(hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest(), now)
 
 
-def looked_at(cycle: Cycle) -> dict[str, _Look]:
+def looked_at(cycle: Cycle) -> dict[str, Look]:
     """The configuration, the metadata and the code, by path, and how each file looks."""
     setup = cycle.setup
     code = {code_of(setup.path("dataflow")).folder, HERE}
-    looks = {str(setup.file): _look(setup.file)}
+    looks = {str(setup.file): look_at(setup.file)}
     for folder in dict.fromkeys([*(setup.path(name) for name in METADATA), *sorted(code)]):
         looks.update(_looks(str(folder)))
     return looks
 
 
-def read(cycle: Cycle, stamp: str) -> KeptPlan | None:
+def read(cycle: Cycle, stamp: Stamp) -> KeptPlan | None:
     """The plan that was kept with a stamp, if the file is whole, and what it names besides is as it was."""
     try:
         head, _, body = _file(cycle).read_bytes().partition(b"\n")
@@ -117,26 +133,35 @@ def read(cycle: Cycle, stamp: str) -> KeptPlan | None:
     if head != _head(stamp, body):
         return None
     kept = json.loads(body)
-    is_same = all(list(_look(Path(name))) == look for name, look in kept["named"].items())
+    is_same = all(list(look_at(name)) == look for name, look in kept["named"].items())
     return _unpacked(cycle, kept) if is_same else None
 
 
-def write(cycle: Cycle, stamp: str, plan: KeptPlan) -> None:
+def write(cycle: Cycle, stamp: Stamp, plan: KeptPlan) -> None:
     """Keep a plan, with how the files look that the metadata name; no error where it cannot be written."""
-    inside = tuple(f"{cycle.setup.path(name)}{os.sep}" for name in METADATA)
-    named = {*cycle.lineages.recipes.named, *(os.fspath(text.path) for text in cycle.metadata.reader.read)}
-    others = (name for name in named if not name.startswith(inside) or UP in name)
-    looks = {name: _look(Path(name)) for name in sorted(others)}
-    if not _rest(looks.values()):
+    inside = (*(f"{cycle.setup.path(name)}{os.sep}" for name in METADATA), f"{HERE}{os.sep}")
+    read_ = {
+        name: look_at(name) for text in cycle.metadata.reader.read if _is_outside(name := os.fspath(text.path), inside)
+    }
+    if ABSENT in read_.values():  # it went after it was read
+        return
+    named = {name: look for name, look in cycle.lineages.recipes.named.items() if _is_outside(name, inside)}
+    looks = dict(sorted((read_ | named).items()))
+    if not _rest(looks.values(), stamp.time_ns):
         return
     body = json.dumps({"named": looks} | _packed(cycle, plan), separators=(",", ":")).encode()
     with suppress(OSError):
         write_whole(_file(cycle), _head(stamp, body) + b"\n" + body)
 
 
-def _head(stamp: str, body: bytes) -> bytes:
+def _is_outside(name: str, folders: tuple[str, ...]) -> bool:
+    """Whether a file lies outside of folders, or might, by the way in which it is named."""
+    return not name.startswith(folders) or UP in name
+
+
+def _head(stamp: Stamp, body: bytes) -> bytes:
     """The first line: what the plan was made from, and what tells that the second line is whole."""
-    return json.dumps([stamp, hashlib.sha256(body).hexdigest()]).encode()
+    return json.dumps([stamp.hash, hashlib.sha256(body).hexdigest()]).encode()
 
 
 def _packed(cycle: Cycle, plan: KeptPlan) -> dict[str, Any]:
@@ -206,18 +231,9 @@ def _is_large(cycle: Cycle) -> bool:
     return len(tiers) * len(cycle.inventory.daq) > batches.MANY
 
 
-def _look(path: Path) -> _Look:
-    """What tells of a file whether it is the same as before; of a link, the file behind it."""
-    try:
-        seen = path.stat()
-    except (OSError, ValueError):
-        return ABSENT
-    return seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_dev
-
-
-def _looks(folder: str, around: frozenset[_Look] = frozenset()) -> Iterator[tuple[str, _Look]]:
+def _looks(folder: str, around: frozenset[Look] = frozenset()) -> Iterator[tuple[str, Look]]:
     """All files in a folder and below it, also behind links, and the folders, of which the names of files tell all."""
-    here = _look(Path(folder))[-2:]
+    here = look_at(folder)[-2:]
     yield folder, here
     if not here or here in around:  # a link to a folder around it
         return
@@ -232,11 +248,11 @@ def _looks(folder: str, around: frozenset[_Look] = frozenset()) -> Iterator[tupl
         if entry.is_dir():
             yield from _looks(entry.path, around | {here})
         else:
-            yield entry.path, _look(Path(entry.path))
+            yield entry.path, look_at(entry.path)
 
 
-def _rest(looks: Iterable[_Look]) -> bool:
-    """Whether nothing was changed just now."""
-    changed = max((time_ns for look in looks for time_ns in look[2:4]), default=0)
+def _rest(looks: Iterable[Look], time_ns: int) -> bool:
+    """Whether nothing was changed just before a time, or after it."""
+    changed = max(map(last_change, looks), default=0)
     resting = RESTING if changed % 1_000_000_000 else RESTING_WHOLE_SECONDS
-    return time.time_ns() - changed > resting * 1e9
+    return time_ns - changed > resting * 1e9

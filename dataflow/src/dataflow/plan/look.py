@@ -16,7 +16,7 @@ from dataflow.registry.steps import BY_NAME
 from . import keptplan
 from .batches import Batch, Batches, Changed, everything
 from .cycle import Cycle
-from .keptplan import KeptPlan
+from .keptplan import KeptPlan, Stamp
 from .survey import Item, Survey
 from .tasks import Task
 from .workflow import Workflow
@@ -73,7 +73,7 @@ def _again(survey: Survey, kept: KeptPlan) -> Look:
     return Look(found, alone, kept.ignored, "", kept.salvaging)
 
 
-def _anew(flow: Workflow, survey: Survey, stamp: str | None) -> Look:
+def _anew(flow: Workflow, survey: Survey, stamp: Stamp | None) -> Look:
     cycle = survey.cycle
     found, tasks = everything(survey, keep=stamp is not None)
     salvaging = frozenset(

@@ -14,9 +14,9 @@ import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from dataflow.base.errors import UserError
 
@@ -24,8 +24,7 @@ LIST = "identities.jsonl"
 CHUNK = 1 << 18
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """A file as a directory shows it, and what it is called in the list."""
 
     name: str
@@ -102,10 +101,10 @@ class Identities:
         """Whether the list has a file as it looks now."""
         return self._look(path).name in self._known
 
-    def listed(self, path: Path) -> tuple[str, str]:
-        """A file as the list calls it, and the hash of its content there."""
+    def listed(self, path: Path) -> str:
+        """A file as the list calls it, with its size and the time of its change, and the hash of its content there."""
         name = self._look(path).name
-        return name, self._known[name]
+        return f"{name}|{self._known[name]}"
 
     def recall(self, path: Path, identity: object, mtime_ns: object) -> bool:
         """Take over what a record says of a file, if the file still looks as it did then."""
