@@ -13,29 +13,15 @@ from typing import Any
 import pytest
 
 from dataflow.base import textfile
-from dataflow.plan import batches, halves, keptplan, look
+from dataflow.plan import batches, halves, keptplan
 from dataflow.plan.cycle import open_cycle
 from dataflow.plan.keptplan import Stamp
 
 from ..plan.conftest import KEYS, Tree
-from .test_batches import CHANGES, HARMLESS, PHY, asked, daq, made, produce, record, tier
+from .test_batches import CHANGES, PHY, asked, counted, daq, made, produce, record, tier
 
 __all__ = ["made"]
 Change = Callable[[Tree], object]
-USED = {
-    "an output is written over",
-    "a record is damaged",
-    "an output is a link",
-    "an output is gone",
-    "a raw file is gone",
-    "a calibration's file is gone",
-    "an output is a link to what was made otherwise",
-    "a record is twice there",
-    "an output was made otherwise",
-    "a job was killed",
-    "jobs have notes",
-}
-"""Changes after which the plan that was kept is used: they leave all that it was made from, and nothing foreign."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,26 +35,7 @@ def _large(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch) -> list[Stamp | None]:
     """Whether all was planned: an entry for each time."""
-    times: list[Stamp | None] = []
-    anew = look._anew  # noqa: SLF001 - whether it is called is what is to be known
-
-    def counted(flow: Any, survey: Any, stamp: Stamp | None) -> Any:  # noqa: ANN401
-        times.append(stamp)
-        return anew(flow, survey, stamp)
-
-    monkeypatch.setattr(look, "_anew", counted)
-    return times
-
-
-@pytest.mark.parametrize("change", [*HARMLESS, *CHANGES])
-def test_it_is_used_where_outputs_change_and_nothing_else(made: Tree, planned: list[Stamp | None], change: str) -> None:
-    asked(made)
-    planned.clear()
-    asked(made)
-    assert not planned
-    (HARMLESS | CHANGES)[change](made)
-    asked(made)
-    assert (change in USED) == (not planned)
+    return counted(monkeypatch)
 
 
 def in_place(file: Path, before: str, after: str) -> None:
