@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from dataflow.base import textfile
+from dataflow.base.errors import UserError
 from dataflow.plan import batches, halves, keptplan
 from dataflow.plan.cycle import open_cycle
 from dataflow.plan.keptplan import Stamp
+from dataflow.provenance.lineage import Lineages
 
 from ..plan.conftest import KEYS, Tree
 from .test_batches import CHANGES, PHY, asked, counted, daq, made, produce, record, tier
@@ -228,6 +230,101 @@ def test_where_it_cannot_be_written_all_is_planned(made: Tree, monkeypatch: pyte
     monkeypatch.setattr(keptplan, "write_whole", full)
     (made.root / "generated/tmp/plan.jsonl").unlink()
     assert asked(made) == found
+    assert not (made.root / "generated/tmp/plan.jsonl").exists()
+
+
+def said(tree: Tree) -> object:
+    """What is answered, or refused."""
+    try:
+        return asked(tree)
+    except UserError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("part", ["dataprod", "dataprod/config", "datasets/statuses", "datasets/statuses/always.yaml"])
+def test_what_is_moved_away_and_is_a_link_now(made: Tree, planned: list[Stamp | None], part: str) -> None:
+    """The files are the same, and where they lie is not: the metadata may not lie elsewhere."""
+    hit_config(made, '{"outputs": ["a"], "operations": {"a": {"expression": "b"}}}')
+    asked(made)
+    folder, there = made.root / "inputs" / part, made.root.parent / "there"
+    folder.rename(there)
+    folder.symlink_to(there)
+    planned.clear()
+    found = said(made)
+    assert planned
+    (made.root / "generated/tmp/plan.jsonl").unlink(missing_ok=True)
+    assert said(made) == found
+
+
+def test_folders_that_are_exchanged_while_it_is_planned(
+    made: Tree, planned: list[Stamp | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = made.root / "other"
+    shutil.copytree(made.root / "inputs", other)
+    in_place(other / "datasets/statuses/always.yaml", "usability: on", "usability: ac")
+    stamp_of = keptplan.stamp_of
+
+    def exchange() -> None:
+        (made.root / "inputs").rename(made.root / "third")
+        other.rename(made.root / "inputs")
+        (made.root / "third").rename(other)
+
+    def before(cycle: Any) -> Any:  # noqa: ANN401
+        found = stamp_of(cycle)
+        exchange()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keptplan, "stamp_of", before)
+        asked(made)
+    assert not (made.root / "generated/tmp/plan.jsonl").exists()
+    exchange()
+    assert set(asked(made)["jobs"]) == {"there"}
+
+
+@pytest.mark.parametrize("name", ["__pycache__", ".git"])
+def test_files_in_folders_that_are_left_out(made: Tree, planned: list[Stamp | None], name: str) -> None:
+    with_a_file(made, f"$_/{name}/table.dat")
+    file = made.write(f"inputs/dataprod/config/{name}/table.dat", "1.0")
+    asked(made)
+    planned.clear()
+    in_place(file, "1.0", "2.0")
+    found = asked(made)
+    assert planned
+    (made.root / "generated/tmp/plan.jsonl").unlink()
+    assert asked(made) == found
+
+
+def test_links_in_a_circle_and_checkouts_that_are_nowhere(made: Tree, planned: list[Stamp | None]) -> None:
+    """Nothing of it is used: it is no error, and at most the plan is not kept."""
+    (made.root / "inputs/loop").symlink_to("loop")
+    (made.root / "inputs/datasets/around").symlink_to(made.root / "inputs")
+    (made.root / "inputs/nowhere").symlink_to("nowhere/else")
+    found = asked(made)
+    planned.clear()
+    assert asked(made) == found
+    assert not planned
+    prepare_software(made, {"name": "notused"})
+    found = asked(made)
+    assert asked(made) == found
+
+
+def test_keeping_it_asks_for_nothing_that_is_not_wanted(made: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an output that is not there would be made by is found out for keeping alone: it is no error if it cannot."""
+    for folder in made.root.glob("generated/plt/hit/cal/*/*"):
+        shutil.rmtree(folder)
+    before = asked(made)
+    wanted = Lineages.wanted
+
+    def refusing(self: Lineages, step: str, unit: Any) -> str:  # noqa: ANN401
+        if step == "plt_hit":
+            raise UserError("there is no such file")
+        return wanted(self, step, unit)
+
+    monkeypatch.setattr(Lineages, "wanted", refusing)
+    (made.root / "generated/tmp/plan.jsonl").unlink()
+    assert asked(made) == before
+    assert before["jobs"]["missing"]
     assert not (made.root / "generated/tmp/plan.jsonl").exists()
 
 

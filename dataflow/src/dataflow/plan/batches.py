@@ -302,6 +302,8 @@ class Batches:
             return [self._cycle.lineages.wanted(step.name, unit)]
         except Unavailable:
             return [""]
+        except UserError:  # nobody asks for it yet, so it is no error; a plan that lacks it is not kept
+            return None
 
 
 def _planned(tasks: Sequence[Task], rows: Sequence[Sequence[Row]]) -> list[Task] | None:

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,10 @@ RESTING, RESTING_WHOLE_SECONDS = 0.25, 2.5
 
 The second one holds where file systems tell whole seconds.
 """
-UP = f"{os.sep}..{os.sep}"
+ELSEWHERE = frozenset({"..", *LEFT_OUT})
+"""Parts of a path by which it leads to files that are not looked at with those of a folder."""
+Seen = tuple[str, bool, Look]
+"""Where a link leads, or a folder is; whether it can be read; and how it looks."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,13 @@ class Stamp:
         Of how it looks.
     time_ns
         When it was looked at, before anything is planned.
+    looks
+        See :func:`looked_at`.
     """
 
     hash: str
     time_ns: int
+    looks: Mapping[str, Seen] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -100,25 +106,34 @@ def stamp_of(cycle: Cycle) -> Stamp | None:
     if len(of_scheme) > len(cycle.steps) or not all(map(identities.is_listed, cycle.inventory.daq.values())):
         return None
     now, looks = time.time_ns(), looked_at(cycle)
-    if not _rest(looks.values(), now):
+    software = _software(cycle)
+    if software is None or not _rest((look for _, _, look in looks.values()), now):
         return None
     parts = (
-        (FORM, sys.version, repr(setup), [path.exists() for path in setup.paths.values()]),
+        (FORM, sys.version, repr(setup), [bool(look_at(path)) for path in setup.paths.values()]),
         [step.name for step in cycle.steps if cycle.is_shown(step)],
-        cycle.lineages.recipes.software.state(),
+        software,
         looks,
         foreign_names(setup.path("install")),
         list(map(str, cycle.inventory.left_out)),
         "\n".join(map(identities.listed, cycle.inventory.daq.values())),
     )
-    return Stamp(hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest(), now)
+    return Stamp(hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest(), now, looks)
 
 
-def looked_at(cycle: Cycle) -> dict[str, Look]:
-    """The configuration, the metadata and the code, by path, and how each file looks."""
+def _software(cycle: Cycle) -> list[object] | None:
+    """All that versions of packages are looked up in; None where a checkout cannot be read, which nobody may need."""
+    try:
+        return cycle.lineages.recipes.software.state()
+    except OSError:
+        return None
+
+
+def looked_at(cycle: Cycle) -> dict[str, Seen]:
+    """The configuration, the metadata and the code: each file and folder by its path."""
     setup = cycle.setup
     code = {code_of(setup.path("dataflow")).folder, HERE}
-    looks = {str(setup.file): look_at(setup.file)}
+    looks = {str(setup.file): _seen(str(setup.file), is_link=True)}
     for folder in dict.fromkeys([*(setup.path(name) for name in METADATA), *sorted(code)]):
         looks.update(_looks(str(folder)))
     return looks
@@ -147,7 +162,7 @@ def write(cycle: Cycle, stamp: Stamp, plan: KeptPlan) -> None:
         return
     named = {name: look for name, look in cycle.lineages.recipes.named.items() if _is_outside(name, inside)}
     looks = dict(sorted((read_ | named).items()))
-    if not _rest(looks.values(), stamp.time_ns):
+    if not _rest(looks.values(), stamp.time_ns) or looked_at(cycle) != stamp.looks:  # folders may have been exchanged
         return
     body = json.dumps({"named": looks} | _packed(cycle, plan), separators=(",", ":")).encode()
     with suppress(OSError):
@@ -156,7 +171,7 @@ def write(cycle: Cycle, stamp: Stamp, plan: KeptPlan) -> None:
 
 def _is_outside(name: str, folders: tuple[str, ...]) -> bool:
     """Whether a file lies outside of folders, or might, by the way in which it is named."""
-    return not name.startswith(folders) or UP in name
+    return not name.startswith(folders) or not ELSEWHERE.isdisjoint(Path(name).parts)
 
 
 def _head(stamp: Stamp, body: bytes) -> bytes:
@@ -231,10 +246,10 @@ def _is_large(cycle: Cycle) -> bool:
     return len(tiers) * len(cycle.inventory.daq) > batches.MANY
 
 
-def _looks(folder: str, around: frozenset[Look] = frozenset()) -> Iterator[tuple[str, Look]]:
+def _looks(folder: str, around: frozenset[Look] = frozenset()) -> Iterator[tuple[str, Seen]]:
     """All files in a folder and below it, also behind links, and the folders, of which the names of files tell all."""
     here = look_at(folder)[-2:]
-    yield folder, here
+    yield folder, (os.path.realpath(folder), os.access(folder, os.R_OK), here)
     if not here or here in around:  # a link to a folder around it
         return
     try:
@@ -245,14 +260,28 @@ def _looks(folder: str, around: frozenset[Look] = frozenset()) -> Iterator[tuple
     for entry in entries:
         if entry.name in LEFT_OUT:
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _looks(entry.path, around | {here})
         else:
-            yield entry.path, look_at(entry.path)
+            yield entry.path, _seen(entry.path, is_link=entry.is_symlink())
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle, or to where nobody may look
+        return False
+
+
+def _seen(path: str, *, is_link: bool) -> Seen:
+    """What tells of a file whether planning finds the same in it, and may read it, as before."""
+    return os.path.realpath(path) if is_link else "", os.access(path, os.R_OK), look_at(path)
 
 
 def _rest(looks: Iterable[Look], time_ns: int) -> bool:
     """Whether nothing was changed just before a time, or after it."""
-    changed = max(map(last_change, looks), default=0)
-    resting = RESTING if changed % 1_000_000_000 else RESTING_WHOLE_SECONDS
-    return time_ns - changed > resting * 1e9
+    return all(time_ns - changed > _resting(changed) * 1e9 for changed in set(map(last_change, looks)))
+
+
+def _resting(changed: int) -> float:
+    return RESTING if changed % 1_000_000_000 else RESTING_WHOLE_SECONDS

@@ -99,7 +99,7 @@ class Identities:
 
     def is_listed(self, path: Path) -> bool:
         """Whether the list has a file as it looks now."""
-        return self._look(path).name in self._known
+        return bool(self._known.get(self._look(path).name))
 
     def listed(self, path: Path) -> str:
         """A file as the list calls it, with its size and the time of its change, and the hash of its content there."""

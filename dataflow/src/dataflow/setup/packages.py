@@ -71,14 +71,20 @@ class Software:
         entries = (e for e in self._lock.get("packages", ()) if _normal(str(e.get("name"))) == _normal(name))
         return next(((str(e.get("version") or ""), str(e.get("address") or "")) for e in entries), None)
 
-    def state(self) -> list[object]:
+    def state(self) -> list[object] | None:
         """All that versions are looked up in: what the lock says, and the content of each checkout.
+
+        None where the lock does not tell the folder of one.
 
         Raises
         ------
         UserError
             If the lock is none.
+        OSError
+            If a file of a checkout cannot be read.
         """
+        if not all(entry.get("path") for entry in self._checkouts.values()):
+            return None
         return [self._lock, {name: self._state(name) for name in sorted(self._checkouts)}]
 
     def _version(self, name: str) -> str:
