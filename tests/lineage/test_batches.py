@@ -33,12 +33,20 @@ NOTES = {"channels": {"V02160A": {"state": "failed", "step": "par_dsp_pz", "reas
 Change = Callable[[Tree], object]
 
 
-@pytest.fixture
-def made(empty: Tree) -> Tree:
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cycle with several files in each series, some series taken at the same time, in which all is made."""
-    empty.metadata()
-    empty.daq(*KEYS, *CAL, *PHY, *AT_ONCE)
-    produce(empty)
+    tree = Tree(tmp_path_factory.mktemp("made") / "cycle")
+    tree.metadata()
+    tree.daq(*KEYS, *CAL, *PHY, *AT_ONCE)
+    produce(tree)
+    return tree.root
+
+
+@pytest.fixture
+def made(template: Path, empty: Tree) -> Tree:
+    """A copy of it."""
+    shutil.copytree(template, empty.root, dirs_exist_ok=True)
     return empty
 
 

@@ -20,9 +20,9 @@ from dataflow.plan.keptplan import Stamp
 from dataflow.provenance.lineage import Lineages
 
 from ..plan.conftest import KEYS, Tree
-from .test_batches import CHANGES, PHY, asked, counted, daq, made, produce, record, tier
+from .test_batches import CHANGES, PHY, asked, counted, daq, made, produce, record, template, tier
 
-__all__ = ["made"]
+__all__ = ["made", "template"]
 Change = Callable[[Tree], object]
 
 
