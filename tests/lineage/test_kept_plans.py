@@ -50,7 +50,7 @@ def in_place(file: Path, before: str, after: str) -> None:
 
 
 def hit_config(tree: Tree, content: str) -> None:
-    """Configure hit by a file for all times, with another one beside it that is never in force."""
+    """Configure hit by a file for all times."""
     tree.write("inputs/dataprod/config/hit.json", content)
     rules = {"snakemake_rules": {"tier_hit": {"inputs": {"hit_config": "$_/hit.json"}}}}
     tree.write("inputs/dataprod/config/all.json", json.dumps(rules))
@@ -170,10 +170,8 @@ def test_it_is_not_used_where_anything_changes_that_it_was_made_from(
     assert asked(made) == found
 
 
-def test_a_calibration_that_lacks_its_data_and_runs_that_no_grouping_holds(
-    made: Tree, planned: list[Stamp | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is said of jobs that nobody has asked for yet, and of jobs that cannot be planned."""
+def test_runs_that_no_grouping_holds_are_told(made: Tree, planned: list[Stamp | None]) -> None:
+    """What is said of jobs that nobody has asked for yet."""
     groupings = {"default": {"calgroup001a": {"p03": ["r000"]}}}
     made.write("inputs/datasets/cal_groupings.yaml", json.dumps(groupings))
     asked(made)
@@ -402,7 +400,7 @@ def test_planning_reads_nothing_that_the_stamp_does_not_have(made: Tree, opened:
     asked(made)
     cycle = open_cycle(made.root / "config.json")
     body = (made.root / "generated/tmp/plan.jsonl").read_bytes().partition(b"\n")[2]
-    known = {*keptplan.looked_at(cycle), *json.loads(body)["named"]}
+    known = {*keptplan.watched(cycle), *json.loads(body)["named"]}
     software = {
         str(made.root / "software/python" / name) for name in ("software-lock.json", "install/software-lock.json")
     }

@@ -15,7 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from dataflow.base.errors import Unavailable, UserError
-from dataflow.base.looks import Look
+from dataflow.base.filestate import FileState
 from dataflow.keys.key import Key
 from dataflow.provenance.lineage import nothing
 from dataflow.provenance.records import Listing
@@ -33,7 +33,7 @@ MANY = 20_000
 Row = tuple[list[int], list[str], str, list[str], list[str], dict[str, str], list[str] | None, bool]
 """What was found by a task, in values that go through a pipe: which of its units the data allow, and for these states,
 folder, names of main outputs, the names of which there is a record, the digests of notes by name; and what would be
-made by now as :class:`~.tasks.Jobs` have it, None where that depends on what is there."""
+made by now, None where that depends on what is there or is not asked for, and whether they are taken as a whole."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,11 @@ class Batch:
         return [Item(self.step, unit, state) for unit, state in found if not states or state in states]
 
 
+def are_many(outputs: int) -> bool:
+    """Whether it takes long to plan and to look at so many outputs."""
+    return outputs > MANY
+
+
 class Changed(UserError):
     """What was planned before does not hold any more: something is there that it did not know."""
 
@@ -115,8 +120,10 @@ def everything(survey: Survey, *, keep: bool = False) -> tuple[list[Batch], list
     except UserError:  # it is to be said in the words that fit one job
         cycle.lineages.of_many = nothing
         tasks = [Task(cycle.step(step), unit=unit) for step, unit in all_jobs(cycle)]
-        found, batches.planned = [batches.single(task) for task in tasks], None
-    return [*found, *map(batches.single, foreign)], None if foreign else batches.planned
+        found = batches.singles(tasks)
+        batches.planned = None
+    planned = batches.planned
+    return [*found, *batches.singles(foreign)], None if foreign else planned
 
 
 def recorded(found: Iterable[Batch]) -> dict[str, list[str]]:
@@ -181,14 +188,19 @@ class Batches:
         Changed
             If tasks were planned before, and something is there that the plan did not know.
         """
-        rows = self._in_order(tasks)
-        if self._keep and not self._cycle.takes_files:
-            self.planned = _planned(tasks, rows)
+        return self._batches(tasks, self._in_order(tasks))
+
+    def singles(self, tasks: Sequence[Task]) -> list[Batch]:
+        """What is found by tasks for one unit each, whether the data allow it or not."""
+        return self._batches(tasks, [[self._row_of(task.step, task.units(self._cycle)[0], 0)] for task in tasks])
+
+    def _batches(self, tasks: Sequence[Task], rows: Sequence[Sequence[Row]]) -> list[Batch]:
+        self.planned = _planned(tasks, rows) if self._keep and not self._cycle.takes_files else None
         return [self._batch(task, row) for task, some in zip(tasks, rows, strict=True) for row in some]
 
     def _in_order(self, tasks: Sequence[Task]) -> list[list[Row]]:
         """What is found by each task; of very many outputs, by two processes."""
-        if sum(len(task.keys) for task in tasks) <= MANY:
+        if not are_many(sum(len(task.keys) for task in tasks)):
             return [list(self._rows(task)) for task in tasks]
         middle = _middle(tasks)
         is_late = [task.keys[0].order >= middle for task in tasks]
@@ -200,15 +212,11 @@ class Batches:
         first, (second, files, named, takes_files) = mine[0], other
         for file in files:  # what has no effect is looked for in all files that were read
             self._cycle.metadata.reader(Path(file))
-        mine_named = self._cycle.lineages.recipes.named
-        is_same = all(mine_named.setdefault(name, look) == look for name, look in named.items())
+        known = self._cycle.lineages.recipes.named
+        is_same = all(known.setdefault(name, state) == state for name, state in named.items())
         self._cycle.takes_files |= takes_files or not is_same
         parts = (iter(first), iter(second))
         return [next(parts[late]) for late in is_late]
-
-    def single(self, task: Task) -> Batch:
-        """What is found by a task for one unit, which the data allow."""
-        return self._batch(task, self._row_of(task.step, task.units(self._cycle)[0], 0))
 
     def _batch(self, task: Task, row: Row) -> Batch:
         places, states, folder, names, ours, noted, *_ = row
@@ -221,7 +229,7 @@ class Batches:
         first = keys if len(places) == len(keys) else [keys[place] for place in places]
         return Batch(task.step.name, first, states, folder, names, ours, noted, units)
 
-    def _all_rows(self, tasks: Sequence[Task]) -> tuple[list[list[Row]], list[str], dict[str, Look], bool]:
+    def _all_rows(self, tasks: Sequence[Task]) -> tuple[list[list[Row]], list[str], dict[str, FileState], bool]:
         """What is found by tasks, and what planning them has looked at: files of the metadata, files that these name.
 
         The last one is :attr:`~.cycle.Cycle.takes_files`.
@@ -242,18 +250,16 @@ class Batches:
         for _, unit in jobs_of(self._cycle, task.step, units):
             yield self._row_of(task.step, unit, places[unit])
 
-    def _rows_again(self, task: Task, planned: Iterable[Jobs]) -> Iterator[Row]:
+    def _rows_again(self, task: Task, jobs: Jobs) -> Iterator[Row]:
         """What is found of jobs that were planned before."""
-        units = task.units(self._cycle) if task.unit else []
-        for jobs in planned:
-            if task.stretch and jobs.whole:
-                if self.alike.has_foreign(task.step, task.stretch):
-                    raise Changed(f"files of {task.step.name} are there that no job of this cycle made")
-                yield self._row(task.step, task.stretch, list(jobs.wanted))
-                continue
-            units = units or task.units(self._cycle)
-            for place, wanted in zip(jobs.places, jobs.wanted, strict=True):
-                yield self._row_again(task.step, units[place], place, wanted)
+        if task.stretch and jobs.places is None:
+            if self.alike.has_foreign(task.step, task.stretch):
+                raise Changed(f"files of {task.step.name} are there that no job of this cycle made")
+            yield self._row(task.step, task.stretch, jobs.wanted)
+            return
+        units = task.units(self._cycle)
+        for place, wanted in zip(jobs.places or (), jobs.wanted, strict=True):
+            yield self._row_again(task.step, units[place], place, wanted)
 
     def _row_again(self, step: Step, unit: Unit, place: int, wanted: str) -> Row:
         if self._cycle.is_foreign(step.name, unit):
@@ -308,13 +314,22 @@ class Batches:
 
 def _planned(tasks: Sequence[Task], rows: Sequence[Sequence[Row]]) -> list[Task] | None:
     """Tasks with what was planned; None if something of it depends on what is there."""
-    found = []
-    for task, some in zip(tasks, rows, strict=True):
-        jobs = [Jobs(places, wanted, whole) for places, *_, wanted, whole in some if wanted is not None]
-        if len(jobs) < len(some):
+    found = [replace(task, jobs=_jobs(some)) for task, some in zip(tasks, rows, strict=True)]
+    return None if any(task.jobs is None for task in found) else found
+
+
+def _jobs(rows: Sequence[Row]) -> Jobs | None:
+    """The jobs of a task."""
+    wanted: list[str] = []
+    places: list[int] = []
+    for mine, *_, lineages, is_whole in rows:
+        if lineages is None:
             return None
-        found.append(replace(task, jobs=jobs))
-    return found
+        if is_whole:  # there is no other row
+            return Jobs(lineages, None)
+        wanted += lineages
+        places += mine
+    return Jobs(wanted, places)
 
 
 def _middle(tasks: Iterable[Task]) -> tuple[str, tuple[str, ...]]:

@@ -3,9 +3,9 @@
 While a production runs, ``dataprod status`` is asked again and again, and nothing changes but the outputs. Planning
 fifty thousand jobs takes longer than looking at what there is of them, so what they would make is kept in
 ``generated/tmp/plan.jsonl`` with a *stamp*: the hash of all that it was planned from. That is the configuration, each
-file of the metadata and of the dataflow (by name, size, and the times of its last changes), the installed software, and
-the DAQ files with their identities. With another stamp, or where outputs are there that no job of ours made, all is
-planned again. What is *made* is always planned: only those who look read this file, and without it they wait longer.
+file of the metadata and of the dataflow (see :mod:`dataflow.base.filestate`), the installed software, and the DAQ files
+with their identities. With another stamp, or where outputs are there that no job of ours made, all is planned again.
+What is *made* is always planned: only those who look read this file, and without it they wait longer.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dataflow.base.looks import ABSENT, Look, last_change, look_at
+from dataflow.base.filestate import ABSENT, FileState, last_change, state_of
 from dataflow.base.parts import write_whole
 from dataflow.keys.daqforms import foreign_names
 from dataflow.keys.key import Key
 from dataflow.provenance.code import HERE, code_of
 from dataflow.registry.step import Scope
 
-from . import batches
+from .batches import are_many
 from .cycle import Cycle
 from .job import Unit
 from .stretches import Stretch
@@ -48,8 +48,8 @@ The second one holds where file systems tell whole seconds.
 """
 ELSEWHERE = frozenset({"..", *LEFT_OUT})
 """Parts of a path by which it leads to files that are not looked at with those of a folder."""
-Seen = tuple[str, bool, Look]
-"""Where a link leads, or a folder is; whether it can be read; and how it looks."""
+Watched = tuple[str, bool, FileState]
+"""Where a link leads, or a folder is; whether it can be read; and its state."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,16 @@ class Stamp:
     Attributes
     ----------
     hash
-        Of how it looks.
+        Of their states.
     time_ns
         When it was looked at, before anything is planned.
-    looks
-        See :func:`looked_at`.
+    files
+        See :func:`watched`.
     """
 
     hash: str
     time_ns: int
-    looks: Mapping[str, Seen] = field(repr=False)
+    files: Mapping[str, Watched] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -105,20 +105,20 @@ def stamp_of(cycle: Cycle) -> Stamp | None:
     of_scheme = [step for step in cycle.registry.steps if step.tier in cycle.scheme.all_tiers]
     if len(of_scheme) > len(cycle.steps) or not all(map(identities.is_listed, cycle.inventory.daq.values())):
         return None
-    now, looks = time.time_ns(), looked_at(cycle)
+    now, files = time.time_ns(), watched(cycle)
     software = _software(cycle)
-    if software is None or not _rest((look for _, _, look in looks.values()), now):
+    if software is None or not _rest((state for _, _, state in files.values()), now):
         return None
     parts = (
-        (FORM, sys.version, repr(setup), [bool(look_at(path)) for path in setup.paths.values()]),
+        (FORM, sys.version, repr(setup), [bool(state_of(path)) for path in setup.paths.values()]),
         [step.name for step in cycle.steps if cycle.is_shown(step)],
         software,
-        looks,
+        files,
         foreign_names(setup.path("install")),
         list(map(str, cycle.inventory.left_out)),
         "\n".join(map(identities.listed, cycle.inventory.daq.values())),
     )
-    return Stamp(hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest(), now, looks)
+    return Stamp(hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest(), now, files)
 
 
 def _software(cycle: Cycle) -> list[object] | None:
@@ -129,14 +129,14 @@ def _software(cycle: Cycle) -> list[object] | None:
         return None
 
 
-def looked_at(cycle: Cycle) -> dict[str, Seen]:
+def watched(cycle: Cycle) -> dict[str, Watched]:
     """The configuration, the metadata and the code: each file and folder by its path."""
     setup = cycle.setup
     code = {code_of(setup.path("dataflow")).folder, HERE}
-    looks = {str(setup.file): _seen(str(setup.file), is_link=True)}
+    found = {str(setup.file): _file_at(str(setup.file), is_link=True)}
     for folder in dict.fromkeys([*(setup.path(name) for name in METADATA), *sorted(code)]):
-        looks.update(_looks(str(folder)))
-    return looks
+        found.update(_files_in(str(folder)))
+    return found
 
 
 def read(cycle: Cycle, stamp: Stamp) -> KeptPlan | None:
@@ -148,23 +148,23 @@ def read(cycle: Cycle, stamp: Stamp) -> KeptPlan | None:
     if head != _head(stamp, body):
         return None
     kept = json.loads(body)
-    is_same = all(list(look_at(name)) == look for name, look in kept["named"].items())
+    is_same = all(list(state_of(name)) == state for name, state in kept["named"].items())
     return _unpacked(cycle, kept) if is_same else None
 
 
 def write(cycle: Cycle, stamp: Stamp, plan: KeptPlan) -> None:
-    """Keep a plan, with how the files look that the metadata name; no error where it cannot be written."""
+    """Keep a plan, with the states of the files that the metadata name; no error where it cannot be written."""
     inside = (*(f"{cycle.setup.path(name)}{os.sep}" for name in METADATA), f"{HERE}{os.sep}")
     read_ = {
-        name: look_at(name) for text in cycle.metadata.reader.read if _is_outside(name := os.fspath(text.path), inside)
+        name: state_of(name) for text in cycle.metadata.reader.read if _is_outside(name := os.fspath(text.path), inside)
     }
     if ABSENT in read_.values():  # it went after it was read
         return
-    named = {name: look for name, look in cycle.lineages.recipes.named.items() if _is_outside(name, inside)}
-    looks = dict(sorted((read_ | named).items()))
-    if not _rest(looks.values(), stamp.time_ns) or looked_at(cycle) != stamp.looks:  # folders may have been exchanged
+    named = {name: state for name, state in cycle.lineages.recipes.named.items() if _is_outside(name, inside)}
+    states = dict(sorted((read_ | named).items()))
+    if not _rest(states.values(), stamp.time_ns) or watched(cycle) != stamp.files:  # folders may have been exchanged
         return
-    body = json.dumps({"named": looks} | _packed(cycle, plan), separators=(",", ":")).encode()
+    body = json.dumps({"named": states} | _packed(cycle, plan), separators=(",", ":")).encode()
     with suppress(OSError):
         write_whole(_file(cycle), _head(stamp, body) + b"\n" + body)
 
@@ -197,8 +197,8 @@ def _packed(cycle: Cycle, plan: KeptPlan) -> dict[str, Any]:
             about = [unit.scope.value, unit.name, number[unit.key], [number[key] for key in unit.keys]]
             detectors = None if unit.detectors is None else sorted(unit.detectors)
             parts.append([*about, detectors, unit.group, unit.note])
-        jobs = [[None if each.whole else each.places, each.wanted] for each in task.jobs or ()]
-        return [task.step.name, stretches.get(id(task.stretch)), units.get(id(task.unit)), jobs]
+        jobs = task.jobs or Jobs([], [])
+        return [task.step.name, stretches.get(id(task.stretch)), units.get(id(task.unit)), jobs.wanted, jobs.places]
 
     return {
         "tasks": list(map(packed, plan.tasks)),
@@ -215,12 +215,9 @@ def _unpacked(cycle: Cycle, kept: Mapping[str, Any]) -> KeptPlan:
     stretches = [Stretch(tuple(keys[place] for place in files), has_daq=True) for files in kept["stretches"]]
     units = [_unit(keys, *about) for about in kept["units"]]
 
-    def task(name: str, stretch: int | None, unit: int | None, jobs: list[tuple[list[int] | None, list[str]]]) -> Task:
-        planned = [
-            Jobs(range(len(wanted)) if places is None else places, wanted, places is None) for places, wanted in jobs
-        ]
+    def task(name: str, stretch: int | None, unit: int | None, wanted: list[str], places: list[int] | None) -> Task:
         mine = None if stretch is None else stretches[stretch]
-        return Task(cycle.step(name), mine, None if unit is None else units[unit], planned)
+        return Task(cycle.step(name), mine, None if unit is None else units[unit], Jobs(wanted, places))
 
     return KeptPlan(
         [task(*each) for each in kept["tasks"]],
@@ -243,12 +240,12 @@ def _file(cycle: Cycle) -> Path:
 
 def _is_large(cycle: Cycle) -> bool:
     tiers = [step for step in cycle.steps if step.kind == "tier" and cycle.units.scope(step) is Scope.FILE]
-    return len(tiers) * len(cycle.inventory.daq) > batches.MANY
+    return are_many(len(tiers) * len(cycle.inventory.daq))
 
 
-def _looks(folder: str, around: frozenset[Look] = frozenset()) -> Iterator[tuple[str, Seen]]:
+def _files_in(folder: str, around: frozenset[FileState] = frozenset()) -> Iterator[tuple[str, Watched]]:
     """All files in a folder and below it, also behind links, and the folders, of which the names of files tell all."""
-    here = look_at(folder)[-2:]
+    here = state_of(folder)[-2:]
     yield folder, (os.path.realpath(folder), os.access(folder, os.R_OK), here)
     if not here or here in around:  # a link to a folder around it
         return
@@ -261,9 +258,9 @@ def _looks(folder: str, around: frozenset[Look] = frozenset()) -> Iterator[tuple
         if entry.name in LEFT_OUT:
             continue
         if _is_folder(entry):
-            yield from _looks(entry.path, around | {here})
+            yield from _files_in(entry.path, around | {here})
         else:
-            yield entry.path, _seen(entry.path, is_link=entry.is_symlink())
+            yield entry.path, _file_at(entry.path, is_link=entry.is_symlink())
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -273,14 +270,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _seen(path: str, *, is_link: bool) -> Seen:
+def _file_at(path: str, *, is_link: bool) -> Watched:
     """What tells of a file whether planning finds the same in it, and may read it, as before."""
-    return os.path.realpath(path) if is_link else "", os.access(path, os.R_OK), look_at(path)
+    return os.path.realpath(path) if is_link else "", os.access(path, os.R_OK), state_of(path)
 
 
-def _rest(looks: Iterable[Look], time_ns: int) -> bool:
+def _rest(states: Iterable[FileState], time_ns: int) -> bool:
     """Whether nothing was changed just before a time, or after it."""
-    return all(time_ns - changed > _resting(changed) * 1e9 for changed in set(map(last_change, looks)))
+    return all(time_ns - changed > _resting(changed) * 1e9 for changed in set(map(last_change, states)))
 
 
 def _resting(changed: int) -> float:

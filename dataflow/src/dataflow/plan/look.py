@@ -79,17 +79,14 @@ def _anew(flow: Workflow, survey: Survey, stamp: Stamp | None) -> Look:
     salvaging = frozenset(
         batch.keys[0] for batch in found if batch.step == "tier_raw" and _may_be_salvaged(cycle, batch.keys[0])
     )
-    ignored = flow.ignored()
+    ignored, unclear = flow.ignored(), ""
+    jobs, alone = Batches(survey, keep=stamp is not None), []
     try:
-        units = list(_alone(cycle))
-        alone, unclear = [survey.item(task.step.name, task.unit) for task in units if task.unit], ""
+        alone = [item for batch in jobs.singles(list(_alone(cycle))) for item in batch.items()]
     except UserError as error:  # nobody has asked for these jobs, and files of others need no metadata at all
-        units, alone, unclear = [], [], str(error)
-    if stamp and tasks is not None and not unclear and not cycle.takes_files:
-        jobs = Batches(survey, keep=True)
-        jobs.of(units)
-        if jobs.planned is not None:
-            keptplan.write(cycle, stamp, KeptPlan(tasks, jobs.planned, ignored, salvaging))
+        unclear = str(error)
+    if stamp and tasks is not None and jobs.planned is not None and not cycle.takes_files:
+        keptplan.write(cycle, stamp, KeptPlan(tasks, jobs.planned, ignored, salvaging))
     return Look(found, alone, ignored, unclear, salvaging)
 
 

@@ -22,17 +22,14 @@ class Jobs:
 
     Attributes
     ----------
-    places
-        Which of the task's units they are for.
     wanted
         The lineage that each would make its outputs by; empty where it cannot, for lack of parameters.
-    whole
-        Whether they were planned as a whole, see :mod:`.alike`, and are all of the task's.
+    places
+        Which of the task's units they are for; None for all of a stretch that is taken as a whole, see :mod:`.alike`.
     """
 
-    places: Sequence[int]
-    wanted: Sequence[str]
-    whole: bool
+    wanted: list[str]
+    places: Sequence[int] | None
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Task:
     step: Step
     stretch: Stretch | None = None
     unit: Unit | None = None
-    jobs: Sequence[Jobs] | None = None
+    jobs: Jobs | None = None
 
     @property
     def keys(self) -> tuple[Key, ...]:

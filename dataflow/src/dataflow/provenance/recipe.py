@@ -14,7 +14,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataflow.base.looks import Look, look_at
+from dataflow.base.filestate import FileState, state_of
 from dataflow.keys.channel import Channel
 from dataflow.metadata.references import reference_of
 from dataflow.metadata.stepconfig import NESTED, StepConfig
@@ -106,8 +106,8 @@ class Recipes:
         self._shared: dict[tuple[object, ...], tuple[str, object, object]] = {}
         self._pars: dict[tuple[int, int], tuple[str, object, object]] = {}
         self._made: dict[tuple[str, tuple[str, ...]], Mapping[str, object]] = {}
-        self.named: dict[str, Look] = {}
-        """Files that the metadata name, and how each looked before it was read, as far as that mattered."""
+        self.named: dict[str, FileState] = {}
+        """Files that the metadata name, and the state of each before it was read, as far as that mattered."""
         self._files: dict[str, object] = {}
         self._configs: dict[tuple[object, ...], tuple[str, dict[str, object], object]] = {}
         self._channels: dict[tuple[str, int], tuple[StepConfig, dict[int, _OfChannel]]] = {}
@@ -260,7 +260,7 @@ class Recipes:
     def _file(self, text: str) -> object:
         if text not in self._files:
             path = Path(text)
-            self.named.setdefault(text, look_at(text))
+            self.named.setdefault(text, state_of(text))
             self._files[text] = {"file": path.name, "sha256": hashed(path)} if _is_file(path) else text
         return self._files[text]
 

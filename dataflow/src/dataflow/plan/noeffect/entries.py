@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from dataflow.base.looks import look_at
+from dataflow.base.filestate import state_of
 from dataflow.base.messages import few, nearest
 from dataflow.base.textfile import SUFFIXES, TextFile
 from dataflow.metadata.stepconfig import RULES, known_rules
@@ -168,7 +168,7 @@ def files_that_are_not_there(held: Held) -> Iterator[Finding]:
             for place, value in _texts(text.data, ()):
                 if value.startswith(folder) and "\n" not in value:
                     if value not in there:  # of many changes of the metadata, most name the same files
-                        named.setdefault(value, look_at(value))
+                        named.setdefault(value, state_of(value))
                         there[value] = Path(value).exists()
                     if not there[value]:
                         yield at(text, place, f"there is no file {value}", "correct the name")
